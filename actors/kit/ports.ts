@@ -1,0 +1,53 @@
+import type { Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import type { Random } from '../../protocol/random.ts';
+import type { Lane } from '../../protocol/subjects.ts';
+import type { NodeId } from '../../protocol/types.ts';
+import type { SnapshotStore, StateStore, Wal } from '../../storage/ports.ts';
+
+/** Bus state as the node sees it. */
+export type BusState = 'connected' | 'disconnected' | 'closed';
+
+/**
+ * Transport between nodes: at most once, unordered, possibly duplicated, never durable. Adapters:
+ * gateways/peer/in-process-bus.ts, gateways/peer/nats-bus.ts, and the simulator's network. One conformance
+ * suite (test/conformance/bus.ts) holds for all.
+ */
+export interface Bus {
+  /** Bytes one payload may have. */
+  readonly payloadBytesMax: number;
+  state(): BusState;
+  /**
+   * Sends to one node's lane, or drops: never throws for a lost connection, a slow peer or an
+   * oversize payload (counted instead). Returns false when it certainly did not leave.
+   */
+  send(to: NodeId, lane: Lane, payload: Uint8Array): boolean;
+  /** Sends to every node of the cluster that listens on the lane `hello` (finding each other). */
+  broadcast(payload: Uint8Array): boolean;
+  /** Starts receiving for this node. `handle` is called once per payload and must not throw. */
+  listen(
+    nodeId: NodeId,
+    handle: (lane: Lane | 'hello', payload: Uint8Array) => void,
+  ): Promise<void>;
+  /** A public event, see protocol/subjects.ts eventSubject; fire and forget. */
+  publishEvent(
+    subject: string,
+    headers: Readonly<Record<string, string>>,
+    payload: Uint8Array,
+  ): void;
+  /** Sends what is queued, then stops. */
+  drain(): Promise<void>;
+}
+
+/** Everything an actor may touch. Built only by cli/compose.ts and test/sim/world.ts. */
+export interface Ports {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly bus: Bus;
+  readonly wal: Wal;
+  readonly state: StateStore;
+  readonly snapshots: SnapshotStore;
+  readonly telemetry: Telemetry;
+  /** A fault that only a restart can mend (fsync error, engine error): the process exits non-zero. */
+  fatal(reason: string, error: unknown): void;
+}

@@ -1,0 +1,121 @@
+import { packBytes, unpackBytes } from './codec.ts';
+import { LIMITS } from './limits.ts';
+import * as s from './schema.ts';
+
+/**
+ * Replicated commands: the payload of a `command` entry. Everything apply needs is in here or in
+ * the group's own state; apply reads no clock, draws nothing and looks into no other group.
+ */
+
+/** Tenant and space names: 1..64 of A-Z a-z 0-9 . _ - */
+export const NAME_BYTES_MAX = 64;
+
+export const keyRefCodec = s.record({
+  tenant: s.str(NAME_BYTES_MAX),
+  space: s.str(NAME_BYTES_MAX),
+  key: s.latin1Str(LIMITS.keyBytesMax),
+});
+
+/** A precondition on one key. An absent or expired key has revision 0. */
+export const conditionCodec = s.union({
+  revision: [1, s.record({ revision: s.count })],
+  exists: [2, s.record({})],
+  absent: [3, s.record({})],
+});
+export type Condition = s.Of<typeof conditionCodec>;
+
+/** One write. `ttlMs` counts from the wall time of the operation's own revision. */
+export const writeOpCodec = s.union({
+  put: [
+    1,
+    s.record({
+      ref: keyRefCodec,
+      value: s.bin(LIMITS.valueBytesMax),
+      contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
+      ttlMs: s.nullable(s.count),
+      condition: s.nullable(conditionCodec),
+    }),
+  ],
+  delete: [2, s.record({ ref: keyRefCodec, condition: s.nullable(conditionCodec) })],
+});
+export type WriteOp = s.Of<typeof writeOpCodec>;
+
+/** Applies once within the window: same key and hash give the stored results again. */
+export const idempotencyCodec = s.record({
+  key: s.latin1Str(LIMITS.idempotencyKeyBytesMax),
+  /** SHA-256 over the request, 32 bytes: the same key with another hash is refused. */
+  requestHash: s.bin(32),
+});
+export type Idempotency = s.Of<typeof idempotencyCodec>;
+
+/**
+ * The outcome of one write op. `revision` is the op's own revision when it changed something;
+ * for a refused op and for a delete of an absent key it is the key's current revision (0 = absent).
+ */
+export const opResultCodec = s.union({
+  put: [1, s.record({ revision: s.count, createRevision: s.count, version: s.count })],
+  deleted: [2, s.record({ deleted: s.bool, revision: s.count })],
+  precondition_failed: [3, s.record({ revision: s.count })],
+  wrong_shard: [4, s.record({ epoch: s.count })],
+});
+export type OpResult = s.Of<typeof opResultCodec>;
+
+export const commandCodec = s.union({
+  /**
+   * Independent operations of one request: op i has revision `revision + i`. Results in order.
+   * `epoch` is the shard-map epoch it was routed by.
+   */
+  write: [
+    1,
+    s.record({
+      revision: s.count,
+      epoch: s.count,
+      ops: s.list(writeOpCodec, LIMITS.batchOpsMax),
+      idempotency: s.nullable(idempotencyCodec),
+      traceparent: s.nullable(s.str(64)),
+    }),
+  ],
+  /** Raises the reserved bound (also the entry's clockBound); changes nothing else. */
+  reserve: [2, s.record({ bound: s.count })],
+  /** Removes each key that still has this revision and has expired at `revision + i`. */
+  expire: [
+    3,
+    s.record({
+      revision: s.count,
+      keys: s.list(s.record({ ref: keyRefCodec, revision: s.count }), LIMITS.feedPageEventsMax),
+    }),
+  ],
+  /** Raises the floor: revisions below it can no longer be read, nor events at or below it resumed from. */
+  compact: [4, s.record({ floor: s.count })],
+  /** Sets the vshards this group owns (data groups) as of a map epoch. */
+  own: [5, s.record({ epoch: s.count, vshards: s.list(s.count, 256) })],
+  /** Meta group only: replaces one row of the meta state (JSON text), e.g. `shard-map`, `node/n1`. */
+  metaPut: [6, s.record({ revision: s.count, name: s.str(256), json: s.str(512 * 1024) })],
+});
+export type Command = s.Of<typeof commandCodec>;
+export type WriteCommand = Extract<Command, { type: 'write' }>;
+
+const BOUNDS = { bytesMax: LIMITS.entryBytesMax, itemsMax: LIMITS.batchOpsMax * 2, depthMax: 12 };
+
+export function encodeCommand(command: Command): Uint8Array {
+  return packBytes(commandCodec.pack(command));
+}
+
+/** Throws DecodeError. */
+export function decodeCommand(bytes: Uint8Array): Command {
+  return commandCodec.unpack(unpackBytes(bytes, BOUNDS));
+}
+
+/** How many revisions a command takes, from its `revision` on; 0 when it takes none. */
+export function revisionCount(command: Command): number {
+  switch (command.type) {
+    case 'write':
+      return command.ops.length;
+    case 'expire':
+      return command.keys.length;
+    case 'metaPut':
+      return 1;
+    default:
+      return 0;
+  }
+}

@@ -1,0 +1,77 @@
+import { DecodeError, packBytes, unpackBytes } from './codec.ts';
+import { LIMITS } from './limits.ts';
+import { nodeMessages } from './messages/node.ts';
+import { raftMessages } from './messages/raft.ts';
+import { requestMessages } from './messages/request.ts';
+import * as s from './schema.ts';
+import type { GroupId, NodeId, ReplicaId } from './types.ts';
+import { PROTOCOL_VERSION, PROTOCOL_VERSION_FLOOR } from './version.ts';
+
+/** Every message between nodes. A type is one row; a missing row does not compile. */
+export const messageCodec = s.union({ ...raftMessages, ...requestMessages, ...nodeMessages });
+export type Message = s.Of<typeof messageCodec>;
+export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
+
+/** One message with its group. `to` names the replica it is meant for ('' for node messages). */
+export interface Routed {
+  readonly group: GroupId;
+  readonly to: ReplicaId | '';
+  readonly message: Message;
+}
+
+/**
+ * What travels between two nodes in one bus payload: all messages that gathered for that node in
+ * one turn, so heartbeats of all groups share it. Anything of another cluster, addressed to
+ * another node or not decodable is counted and dropped.
+ */
+export interface Envelope {
+  /** '' only in Hello and Form, which an empty node must be able to read. */
+  readonly clusterId: string;
+  readonly from: ReplicaId;
+  readonly to: NodeId;
+  /** The sender's wall clock at sending, for the clock-offset watch. */
+  readonly wallMs: number;
+  readonly messages: readonly Routed[];
+}
+
+const routedCodec = s.record({ group: s.count, to: s.str(64), message: messageCodec });
+const envelopeCodec = s.record({
+  clusterId: s.str(32),
+  from: s.str<ReplicaId>(64),
+  to: s.str<NodeId>(32),
+  wallMs: s.count,
+  messages: s.list(routedCodec, 8192),
+});
+
+/** Feeds the schema-hash test: a changed wire shape asks for a line in version.ts. */
+export const WIRE_SHAPE = envelopeCodec.shape;
+
+const BOUNDS = {
+  bytesMax: LIMITS.busPayloadBytesMax,
+  itemsMax: LIMITS.batchOpsMax * 2,
+  depthMax: 24,
+};
+
+export function encodeEnvelope(envelope: Envelope): Uint8Array {
+  const body = envelopeCodec.pack({ ...envelope, messages: envelope.messages as Routed[] });
+  return packBytes([PROTOCOL_VERSION, body]);
+}
+
+/** Throws DecodeError: bad bytes, or a version outside floor..current. */
+export function decodeEnvelope(bytes: Uint8Array): Envelope {
+  const raw = unpackBytes(bytes, BOUNDS);
+  if (!Array.isArray(raw)) throw new DecodeError('not an envelope');
+  const version = s.count.unpack(raw[0]);
+  if (version < PROTOCOL_VERSION_FLOOR || version > PROTOCOL_VERSION) {
+    throw new DecodeError(`protocol version ${version} is not supported`);
+  }
+  const body = envelopeCodec.unpack(raw[1]);
+  return {
+    ...body,
+    messages: body.messages.map((m) => ({
+      group: m.group as GroupId,
+      to: m.to as ReplicaId | '',
+      message: m.message,
+    })),
+  };
+}

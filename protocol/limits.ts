@@ -1,0 +1,98 @@
+import { assert } from './assert.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Every bound, with its unit in its name. Served at /v1/limits. Relations are asserted below. */
+export const LIMITS = Object.freeze({
+  /** Longest key; long enough for a path, short enough for a NATS control line. */
+  keyBytesMax: 4096,
+  /** Longest value of a key: an entry must fit one NATS payload with its envelope. */
+  valueBytesMax: 768 * KIB,
+  contentTypeBytesMax: 256,
+  idempotencyKeyBytesMax: 128,
+  /** How long an idempotency row is kept. */
+  idempotencyWindowMs: 60 * 60 * 1000,
+  ttlSecondsMax: 10 * 365 * 24 * 3600,
+  /** Operations in one POST /v1/batch. */
+  batchOpsMax: 10_000,
+  batchBytesMax: 16 * MIB,
+  /** Items of one scan page, and the default page. */
+  pageItemsMax: 1000,
+  pageItemsDefault: 100,
+  /** Bytes of values gathered for one page. */
+  pageBytesMax: 512 * KIB,
+  /** Bytes of one log entry's payload. */
+  entryBytesMax: 832 * KIB,
+  /** Entry bytes of one AppendEntries. */
+  appendBytesMax: 896 * KIB,
+  appendEntriesMax: 4096,
+  /** AppendEntries a leader has in flight to one follower. */
+  appendInflightMax: 32,
+  appendInflightBytesMax: 8 * MIB,
+  snapshotChunkBytes: 256 * KIB,
+  /** Bytes of one message on the bus; nats-server's default max_payload is 1 MiB. */
+  busPayloadBytesMax: 1 * MIB,
+  /** Room for the envelope's header and HMAC beside its messages. */
+  envelopeOverheadBytesMax: 4 * KIB,
+  inboxCommandsMax: 16_384,
+  inboxBytesMax: 64 * MIB,
+  /** Requests a node waits for at once, over all clients. */
+  pendingRequestsMax: 32_768,
+  requestDeadlineMsDefault: 5_000,
+  requestDeadlineMsMax: 60_000,
+  heartbeatMs: 80,
+  electionTimeoutMsMin: 350,
+  electionTimeoutMsMax: 700,
+  tickMs: 20,
+  /** A peer clock further off than this is not trusted (see ARCHITECTURE section 2). */
+  clockOffsetMsMax: 5_000,
+  /** How far ahead a leader reserves revisions. */
+  reserveAheadMs: 500,
+  /** Old versions and the change feed stay readable this long by default. */
+  retentionMsDefault: 60 * 60 * 1000,
+  watchersPerNodeMax: 10_000,
+  /** Events buffered for one watcher before it is told `lagged`. */
+  watcherBufferEventsMax: 10_000,
+  watcherBufferBytesMax: 4 * MIB,
+  feedPageEventsMax: 1000,
+  headerBytesMax: 16 * KIB,
+  headerCountMax: 200,
+  urlBytesMax: 16 * KIB,
+  jsonDepthMax: 64,
+  groupsMax: 64,
+  /** WAL: bytes of one segment file, and of WAL since the last checkpoint before a new one. */
+  walSegmentBytes: 16 * MIB,
+  walCheckpointBytes: 64 * MIB,
+  /** Log kept in memory and in the WAL for slow followers after a checkpoint, per group. */
+  logRetainBytes: 1 * MIB,
+  /** Bytes of applied state held in memory before writes wait for the engine. */
+  memtableBytesMax: 32 * MIB,
+});
+
+export type Limits = typeof LIMITS;
+
+assert(
+  LIMITS.keyBytesMax * 2 + LIMITS.valueBytesMax + 8 * KIB <= LIMITS.entryBytesMax,
+  'a put fits an entry',
+);
+assert(LIMITS.entryBytesMax + 4 * KIB <= LIMITS.appendBytesMax, 'an entry fits an append');
+assert(
+  LIMITS.appendBytesMax + LIMITS.envelopeOverheadBytesMax * 4 <= LIMITS.busPayloadBytesMax,
+  'an append fits the bus',
+);
+assert(LIMITS.snapshotChunkBytes * 2 <= LIMITS.busPayloadBytesMax, 'a snapshot chunk fits the bus');
+// A page ends before the item that would pass pageBytesMax, except that its first item always fits.
+assert(
+  Math.max(LIMITS.pageBytesMax, LIMITS.entryBytesMax) + 64 * KIB <= LIMITS.busPayloadBytesMax,
+  'a page fits the bus',
+);
+assert(
+  LIMITS.heartbeatMs * 3 < LIMITS.electionTimeoutMsMin,
+  'three heartbeats fit an election timeout',
+);
+assert(LIMITS.electionTimeoutMsMin * 2 <= LIMITS.electionTimeoutMsMax, 'election timeouts spread');
+assert(LIMITS.tickMs * 2 <= LIMITS.heartbeatMs, 'ticks are finer than heartbeats');
+assert(LIMITS.reserveAheadMs < LIMITS.clockOffsetMsMax, 'a reservation is no clock error');
+assert(LIMITS.appendBytesMax < LIMITS.appendInflightBytesMax, 'one append fits the window');
+assert(LIMITS.walSegmentBytes * 2 <= LIMITS.walCheckpointBytes, 'a checkpoint spans segments');

@@ -1,0 +1,34 @@
+import * as s from '../schema.ts';
+import type { NodeId } from '../types.ts';
+
+/** Messages between nodes as such, group 0 in the envelope: finding each other and forming. */
+
+/** One founding member and the incarnation its data folder had when the cluster was formed. */
+const member = s.record({ nodeId: s.str<NodeId>(32), incarnation: s.str(16) });
+
+/** What all founders agree on; written to each data folder before anything else happens. */
+export const formationCodec = s.record({
+  clusterId: s.str(32),
+  members: s.list(member, 32),
+  groupCount: s.count,
+});
+export type Formation = s.Of<typeof formationCodec>;
+
+export const nodeMessages = {
+  /** "I am here." Repeated until formed, then on start. `clusterId` '' while the folder is empty. */
+  Hello: [
+    64,
+    s.record({
+      incarnation: s.str(16),
+      clusterId: s.str(32),
+      initialMembers: s.list(s.str<NodeId>(32), 32),
+      groupCount: s.count,
+      roles: s.list(s.oneOf('replica', 'gateway'), 2),
+      /** Where people reach this node, for status pages. */
+      httpUrl: s.str(256),
+      version: s.str(32),
+    }),
+  ],
+  /** The founder's decision, or an existing cluster's answer to an empty node's Hello. */
+  Form: [65, s.record({ formation: formationCodec })],
+} as const;

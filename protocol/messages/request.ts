@@ -1,0 +1,213 @@
+import {
+  idempotencyCodec,
+  keyRefCodec,
+  NAME_BYTES_MAX,
+  opResultCodec,
+  writeOpCodec,
+} from '../commands.ts';
+import { LIMITS } from '../limits.ts';
+import { configCodec } from '../membership.ts';
+import * as s from '../schema.ts';
+import type { NodeId, ReplicaId } from '../types.ts';
+
+/**
+ * Requests from a node's router to a group's replica on another node (or its own), and replies.
+ * All reads answer `clock`: the group's clock, at or above every revision visible in the answer.
+ */
+
+/** A current or past version of a key. */
+export const itemCodec = s.record({
+  ref: keyRefCodec,
+  value: s.bin(LIMITS.valueBytesMax),
+  revision: s.count,
+  createRevision: s.count,
+  version: s.count,
+  contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
+  /** Unix ms. */
+  expiresAtMs: s.nullable(s.count),
+});
+export type Item = s.Of<typeof itemCodec>;
+
+/** Where an event stands in the one order: (revision, vshard, key triple). */
+export const positionCodec = s.record({
+  revision: s.count,
+  vshard: s.count,
+  /** tenant NUL space NUL key, latin1; '' sorts before every key. */
+  triple: s.latin1Str(LIMITS.keyBytesMax + 2 * NAME_BYTES_MAX + 2),
+});
+export type Position = s.Of<typeof positionCodec>;
+
+export const changeEventCodec = s.record({
+  kind: s.oneOf('put', 'delete', 'expire'),
+  ref: keyRefCodec,
+  vshard: s.count,
+  revision: s.count,
+  prevRevision: s.count,
+  /** Consecutive in its group, from 1. */
+  sequence: s.count,
+  /** The new version for a put, else null. */
+  item: s.nullable(itemCodec),
+  /** The version it replaced or removed; null when there was none or it was not asked for. */
+  prev: s.nullable(itemCodec),
+});
+export type ChangeEvent = s.Of<typeof changeEventCodec>;
+
+export const requestBodyCodec = s.union({
+  /** Independent ops for one group in one log entry. */
+  Write: [
+    1,
+    s.record({
+      epoch: s.count,
+      ops: s.list(writeOpCodec, LIMITS.batchOpsMax),
+      idempotency: s.nullable(idempotencyCodec),
+    }),
+  ],
+  /** Point reads. `revision` null reads the latest. `stale` may be served by any replica. */
+  Read: [
+    2,
+    s.record({
+      epoch: s.count,
+      keys: s.list(keyRefCodec, LIMITS.batchOpsMax),
+      revision: s.nullable(s.count),
+      stale: s.bool,
+    }),
+  ],
+  /** Phase 1 of a snapshot read: confirm leadership after arrival, answer the clock. */
+  ReadClock: [3, s.record({})],
+  /** Phases 3 and 4: close `revision`, then read this group's part of one page at it. */
+  Range: [
+    4,
+    s.record({
+      epoch: s.count,
+      tenant: s.str(NAME_BYTES_MAX),
+      space: s.str(NAME_BYTES_MAX),
+      revision: s.count,
+      /** Half-open [start, end), latin1 bytes; end null is open. */
+      start: s.latin1Str(LIMITS.keyBytesMax + 1),
+      end: s.nullable(s.latin1Str(LIMITS.keyBytesMax + 1)),
+      reverse: s.bool,
+      limit: s.count,
+      values: s.bool,
+      stale: s.bool,
+    }),
+  ],
+  /** Closes `revision`: afterwards this group yields no further event at or below it. */
+  Close: [5, s.record({ revision: s.count })],
+  /** Events after `after`, closed, in order; waits up to waitMs when there is none. Any replica. */
+  FeedRead: [6, s.record({ after: positionCodec, waitMs: s.count, limit: s.count, prev: s.bool })],
+  /** Leader only: move leadership to `to` (null: any caught-up voter). */
+  TransferLeader: [7, s.record({ to: s.nullable(s.str<NodeId>(32)) })],
+  /** Leader only: make this the configuration (through joint consensus when voters change). */
+  ChangeMembers: [
+    8,
+    s.record({
+      voters: s.list(s.str<ReplicaId>(64), 32),
+      learners: s.list(s.str<ReplicaId>(64), 32),
+    }),
+  ],
+  /** Meta group leader only: compare-and-set of one meta row. `ifRevision` null: unconditional. */
+  MetaPut: [
+    9,
+    s.record({ name: s.str(256), json: s.str(512 * 1024), ifRevision: s.nullable(s.count) }),
+  ],
+  /** Linearizable read of meta rows by name prefix. */
+  MetaRead: [10, s.record({ prefix: s.str(256), stale: s.bool })],
+  /** What this replica is and how far it is; answered by any replica. */
+  Status: [11, s.record({})],
+});
+export type RequestBody = s.Of<typeof requestBodyCodec>;
+export type RequestOf<T extends RequestBody['type']> = Extract<RequestBody, { type: T }>;
+
+export const replicaStatusCodec = s.record({
+  replica: s.str<ReplicaId>(64),
+  role: s.oneOf('follower', 'preCandidate', 'candidate', 'leader', 'learner'),
+  leader: s.nullable(s.str<ReplicaId>(64)),
+  term: s.count,
+  commitIndex: s.count,
+  appliedIndex: s.count,
+  lastLogIndex: s.count,
+  firstLogIndex: s.count,
+  clock: s.count,
+  closed: s.count,
+  floor: s.count,
+  keys: s.count,
+  config: configCodec,
+  /** Leaders: how far each member has stored. */
+  matches: s.list(
+    s.record({ replica: s.str<ReplicaId>(64), matchIndex: s.count, active: s.bool }),
+    64,
+  ),
+});
+export type ReplicaStatus = s.Of<typeof replicaStatusCodec>;
+
+export const replyBodyCodec = s.union({
+  /** A refusal. `leader` is where to go on not_leader; `epoch` the newer map's on wrong_shard. */
+  Rejected: [
+    1,
+    s.record({
+      code: s.str(64),
+      definite: s.bool,
+      message: s.str(1024),
+      leader: s.nullable(s.str<NodeId>(32)),
+      /** compacted: the oldest revision still readable. wrong_shard: the newer epoch. Else 0. */
+      hint: s.count,
+    }),
+  ],
+  Written: [
+    2,
+    s.record({
+      results: s.list(opResultCodec, LIMITS.batchOpsMax),
+      clock: s.count,
+      repeated: s.bool,
+    }),
+  ],
+  Items: [
+    3,
+    s.record({ items: s.list(s.nullable(itemCodec), LIMITS.batchOpsMax), clock: s.count }),
+  ],
+  Clock: [4, s.record({ clock: s.count })],
+  /** `more`: the range holds further items after the last one given. */
+  Page: [
+    5,
+    s.record({ items: s.list(itemCodec, LIMITS.pageItemsMax + 1), more: s.bool, clock: s.count }),
+  ],
+  Closed: [6, s.record({ closed: s.count })],
+  Feed: [
+    7,
+    s.record({
+      events: s.list(changeEventCodec, LIMITS.feedPageEventsMax),
+      closed: s.count,
+      floor: s.count,
+    }),
+  ],
+  Done: [8, s.record({ revision: s.count })],
+  MetaRows: [
+    9,
+    s.record({
+      rows: s.list(
+        s.record({ name: s.str(256), json: s.str(512 * 1024), revision: s.count }),
+        4096,
+      ),
+      clock: s.count,
+    }),
+  ],
+  Status: [10, s.record({ status: replicaStatusCodec })],
+});
+export type ReplyBody = s.Of<typeof replyBodyCodec>;
+export type ReplyOf<T extends ReplyBody['type']> = Extract<ReplyBody, { type: T }>;
+
+export const requestMessages = {
+  Request: [
+    32,
+    s.record({
+      requestId: s.count,
+      /** Time left when it was sent. */
+      deadlineMs: s.count,
+      traceparent: s.nullable(s.str(64)),
+      body: requestBodyCodec,
+    }),
+  ],
+  Reply: [33, s.record({ requestId: s.count, body: replyBodyCodec })],
+  /** Leader to followers: no event at or below `revision` will come after log index `index`. */
+  ClosedRevision: [34, s.record({ revision: s.count, index: s.count })],
+} as const;

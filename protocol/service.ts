@@ -1,0 +1,153 @@
+import type { Condition, OpResult, WriteOp } from './commands.ts';
+import type { GroupConfig } from './membership.ts';
+import type { ChangeEvent, Item, ReplicaStatus } from './messages/request.ts';
+import type { NodeId, Revision } from './types.ts';
+import type { KeyRef } from './vshard.ts';
+
+/**
+ * The store as the edges see it: implemented by actors/router.ts, used by every gateway. Failures are
+ * AppErrors (protocol/errors.ts). Every node offers all of it.
+ */
+export interface RequestContext {
+  /** Time left, ms; never above requestDeadlineMsMax. */
+  readonly deadlineMs: number;
+  /** W3C traceparent of the edge's span, or null. */
+  readonly traceparent: string | null;
+  /** Latin1 bytes of an Idempotency-Key and the hash of the request, or null. */
+  readonly idempotency: { readonly key: string; readonly requestHash: Uint8Array } | null;
+}
+
+export type Consistency = 'linearizable' | 'stale';
+
+export interface ReadOptions {
+  readonly consistency: Consistency;
+  /** Read this past revision; null reads the latest. Above the clock: invalid_argument. Below the floor: compacted. */
+  readonly revision: Revision | null;
+}
+
+export interface ScanOptions extends ReadOptions {
+  readonly tenant: string;
+  readonly space: string;
+  /** Half-open [start, end), latin1; end null is open. A prefix is start=prefix, end=prefixEnd(prefix). */
+  readonly start: string;
+  readonly end: string | null;
+  readonly reverse: boolean;
+  readonly limit: number;
+  readonly values: boolean;
+}
+
+/** One page, in key order, all at one revision. `next`: where a further page starts (its `start`, or `end` when reverse). */
+export interface ScanPage {
+  readonly items: readonly Item[];
+  readonly revision: Revision;
+  readonly next: string | null;
+}
+
+export interface WatchOptions {
+  readonly tenant: string;
+  readonly space: string;
+  /** Keys with this prefix, latin1; '' is all. */
+  readonly prefix: string;
+  /** Events after this; null is from now on. A token is exact also among events of one revision. */
+  readonly from: { readonly revision: Revision } | { readonly token: string } | null;
+  /** First every current item (as `put`), then `synced`, then changes. */
+  readonly initial: boolean;
+  readonly prev: boolean;
+}
+
+/** What a watcher gets, in the one order. `token` resumes exactly after this message. */
+export type WatchMessage =
+  | {
+      readonly type: 'event';
+      readonly event: ChangeEvent;
+      readonly token: string;
+      readonly initial: boolean;
+    }
+  | { readonly type: 'synced'; readonly revision: Revision; readonly token: string }
+  | { readonly type: 'progress'; readonly revision: Revision; readonly token: string }
+  /** The resume point is older than the retention window; the watch ends. */
+  | { readonly type: 'compacted'; readonly oldestRevision: Revision }
+  /** This reader was too slow; the watch ends, `token` is where to resume. */
+  | { readonly type: 'lagged'; readonly token: string };
+
+/**
+ * A bounded stream. `next` resolves with the messages that are ready (at least one), or null when the watch ended.
+ * Only one `next` at a time. A reader that does not come back within the buffer's bounds is told `lagged`.
+ */
+export interface Watch {
+  next(): Promise<readonly WatchMessage[] | null>;
+  close(): void;
+}
+
+export interface WriteResult {
+  readonly result: OpResult;
+  /** At or above the write's revision. */
+  readonly clock: Revision;
+  /** True when an idempotency row answered. */
+  readonly repeated: boolean;
+}
+
+/** One result of a batch, in order: writes and reads are independent of each other. */
+export type BatchOp =
+  | { readonly kind: 'write'; readonly op: WriteOp }
+  | { readonly kind: 'get'; readonly ref: KeyRef };
+
+export type BatchResult =
+  | { readonly kind: 'write'; readonly result: OpResult }
+  | { readonly kind: 'get'; readonly item: Item | null }
+  | {
+      readonly kind: 'error';
+      readonly code: import('./errors.ts').ErrorCode;
+      readonly definite: boolean;
+      readonly message: string;
+    };
+
+export interface GroupStatus {
+  readonly group: number;
+  readonly leader: NodeId | null;
+  /** From the local replica, or null on a gateway-only node. */
+  readonly local: ReplicaStatus | null;
+  readonly vshardCount: number;
+}
+
+export interface NodeStatus {
+  readonly nodeId: NodeId;
+  readonly clusterId: string;
+  readonly cluster: string;
+  readonly version: string;
+  /** Formed, recovered, and every group has a known leader. */
+  readonly ready: boolean;
+  readonly durability: 'quorum-fsync' | 'memory';
+  readonly bus: 'connected' | 'disconnected' | 'closed';
+  readonly mapEpoch: number;
+  readonly groups: readonly GroupStatus[];
+  readonly nodes: readonly {
+    nodeId: NodeId;
+    httpUrl: string;
+    seenMsAgo: number | null;
+    roles: readonly string[];
+  }[];
+  readonly uptimeMs: number;
+  readonly clock: Revision;
+}
+
+export interface KvService {
+  put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult>;
+  delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult>;
+  /** Null when absent (or expired). `clock` is the revision the answer is true at. */
+  get(
+    ctx: RequestContext,
+    ref: KeyRef,
+    options: ReadOptions,
+  ): Promise<{ item: Item | null; clock: Revision }>;
+  batch(
+    ctx: RequestContext,
+    ops: readonly BatchOp[],
+  ): Promise<{ results: BatchResult[]; clock: Revision }>;
+  scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage>;
+  watch(ctx: RequestContext, options: WatchOptions): Promise<Watch>;
+  status(): NodeStatus;
+  /** Moves a group's leadership (null: to any caught-up voter). */
+  transferLeader(ctx: RequestContext, group: number, to: NodeId | null): Promise<void>;
+  members(group: number): GroupConfig | null;
+}

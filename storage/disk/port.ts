@@ -1,0 +1,42 @@
+/**
+ * Files as the WAL and the snapshot store need them. Two adapters: node:fs (storage/disk/node-disk.ts)
+ * and the simulator's, which loses unsynced writes, tears, flips and fails. Paths are relative to the
+ * node's data folder, '/'-separated. All calls may run concurrently on different files.
+ */
+export interface Disk {
+  /** Opens for reading and writing; creates an empty file when there is none. */
+  open(path: string): Promise<DiskFile>;
+  /** Names (not paths) in a folder, sorted; [] when the folder does not exist. */
+  list(folder: string): Promise<string[]>;
+  /** Whole content, or null when there is no such file. */
+  readFile(path: string): Promise<Uint8Array | null>;
+  /** Writes a whole file so that after a crash either the old or the new content is there, synced. */
+  writeFileAtomic(path: string, content: Uint8Array): Promise<void>;
+  /** Removes a file and makes that durable; no error when it is gone already. */
+  remove(path: string): Promise<void>;
+  /** Moves a file or folder within the data folder, durably; makes parent folders. */
+  rename(from: string, to: string): Promise<void>;
+}
+
+export interface DiskFile {
+  size(): Promise<number>;
+  read(offset: number, length: number): Promise<Uint8Array>;
+  /** Writes all bytes (loops over short writes). Not durable before sync. */
+  write(offset: number, bytes: Uint8Array): Promise<void>;
+  /** The hot path: write, then fdatasync, one callback. */
+  writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void;
+  /** fdatasync. After an error the file must not be used again (fsyncgate). */
+  sync(): Promise<void>;
+  truncate(length: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A disk error with the operating system's code, e.g. ENOSPC, EIO, EROFS, EMFILE. */
+export class DiskError extends Error {
+  override readonly name = 'DiskError';
+  readonly code: string;
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}

@@ -1,0 +1,138 @@
+import type { SnapshotMeta } from '../protocol/messages/raft.ts';
+import type { GroupId } from '../protocol/types.ts';
+
+/**
+ * The node's write-ahead log: one per node, shared by all its actors, one stream id per actor
+ * (the group id). A record is opaque here. Adapters: storage/wal (over any Disk), memory.
+ */
+export interface WalRecord {
+  readonly stream: number;
+  readonly payload: Uint8Array;
+}
+
+export interface Wal {
+  /** Buffers records for the next sync; order is kept. Returns the position after the last one. */
+  append(records: readonly WalRecord[]): number;
+  /**
+   * Writes and fsyncs everything appended so far, in one write and one fdatasync; calls back once.
+   * One sync at a time: the caller waits. After an error the WAL is dead: the process must exit.
+   */
+  sync(done: (error: Error | null) => void): void;
+  /** Position of the next record: counts bytes since the WAL was born, never reused. */
+  position(): number;
+  /** Bytes between the oldest kept record and position(). */
+  sizeBytes(): number;
+  /** Removes segments that hold only records before `position`. */
+  dropBefore(position: number): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What opening a WAL found. */
+export interface WalRecovery {
+  /** Bytes of a torn tail that were cut; 0 for a clean end. Never synced, so never acknowledged. */
+  readonly tornBytes: number;
+  /**
+   * Damage below the highest synced offset on record: acknowledged records are gone. The WAL was
+   * left untouched and is not open. Null when all is well.
+   */
+  readonly damage: WalDamage | null;
+}
+
+export interface WalDamage {
+  readonly segment: string;
+  readonly offset: number;
+  /** Highest position that is known to have been synced. */
+  readonly syncedPosition: number;
+  readonly position: number;
+  readonly reason: string;
+}
+
+/** One write of a KvEngine batch; keys are latin1 byte strings; value null deletes. */
+export interface EngineWrite {
+  readonly key: string;
+  readonly value: Uint8Array | null;
+}
+
+export interface EngineRange {
+  /** Half-open [start, end). */
+  readonly start: string;
+  readonly end: string;
+  readonly reverse: boolean;
+}
+
+export type EngineRow = readonly [key: string, value: Uint8Array];
+
+/** Ordered rows of one moment. `next` gives [] at the end; call close when done. */
+export interface EngineCursor {
+  next(max: number): Promise<EngineRow[]>;
+  close(): Promise<void>;
+}
+
+/** A frozen moment of the engine. */
+export interface EngineSnapshot {
+  cursor(range: EngineRange): EngineCursor;
+  get(key: string): Uint8Array | null;
+  close(): Promise<void>;
+}
+
+/**
+ * The applied state's ordered store: any abstract-level store plugs in. A batch is atomic, and
+ * batches become durable in order; only flush() makes them so. An error means the engine is
+ * unusable and the process must exit: a failed write may still be there.
+ */
+export interface KvEngine {
+  /** Synchronous point lookup; null when absent. */
+  get(key: string): Uint8Array | null;
+  snapshot(): EngineSnapshot;
+  write(batch: readonly EngineWrite[]): Promise<void>;
+  /** Returns when everything written before the call is durable. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Ordered rows of one moment of a StateStore: memtables over an engine snapshot. */
+export interface StateView {
+  get(key: string): Uint8Array | null;
+  cursor(range: EngineRange): EngineCursor;
+  close(): Promise<void>;
+}
+
+/**
+ * Memtables over a KvEngine: writes are synchronous and visible at once, and reach the engine in
+ * the background in atomic batches that keep order (each apply batch whole). storage/kv/state-store.ts.
+ */
+export interface StateStore {
+  get(key: string): Uint8Array | null;
+  /** Applies all writes at once. Duplicates: the last wins. */
+  write(batch: readonly EngineWrite[]): void;
+  /** A consistent moment; O(1) to take. Must be closed. */
+  view(): StateView;
+  /** Makes everything written before the call durable in the engine. */
+  flush(): Promise<void>;
+  /** Bytes not yet in the engine; apply pauses above memtableBytesMax. */
+  pendingBytes(): number;
+  close(): Promise<void>;
+}
+
+/** Where snapshot files live: one sealed or partial file per (group, snapshot id). */
+export interface SnapshotStore {
+  /** Writes a new snapshot from rows, with checksums; resolves with the sealed file's size. */
+  create(
+    group: GroupId,
+    meta: Omit<SnapshotMeta, 'totalBytes'>,
+    rows: EngineCursor,
+  ): Promise<SnapshotMeta>;
+  /** A piece of a sealed file. */
+  readChunk(
+    group: GroupId,
+    snapshotId: string,
+    offset: number,
+    length: number,
+  ): Promise<Uint8Array>;
+  /** Stores a received piece at `offset`; resolves with the next offset wanted (synced up to there). */
+  writeChunk(group: GroupId, meta: SnapshotMeta, offset: number, data: Uint8Array): Promise<number>;
+  /** Opens a complete file, all checksums verified first; rejects with DiskError EBADMSG if damaged. */
+  openRows(group: GroupId, snapshotId: string): Promise<EngineCursor>;
+  /** Removes one snapshot, or all of the group but `keep`. */
+  remove(group: GroupId, keep: string | null): Promise<void>;
+}
