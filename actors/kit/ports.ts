@@ -1,9 +1,10 @@
 import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
+import type { Formation } from '../../protocol/messages/node.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { NodeId } from '../../protocol/types.ts';
-import type { SnapshotStore, StateStore, Wal } from '../../storage/ports.ts';
+import type { SnapshotStore, StateStore, Wal, WalRecovery } from '../../storage/ports.ts';
 
 /** Bus state as the node sees it. */
 export type BusState = 'connected' | 'disconnected' | 'closed';
@@ -39,14 +40,39 @@ export interface Bus {
   drain(): Promise<void>;
 }
 
-/** Everything an actor may touch. Built only by cli/compose.ts and test/sim/world.ts. */
+/** The data folder's identity; see storage/identity.ts. */
+export interface Identity {
+  readonly nodeId: NodeId;
+  /** Drawn when the data folder was made, and anew when its log was damaged or lost. */
+  readonly incarnation: string;
+  /** What the founders agreed on; null until formed or joined. */
+  readonly formation: Formation | null;
+}
+
+/**
+ * The node's durable parts, opened by actors/boot.ts in this order: identity, WAL, state. Built by the
+ * composition roots over one data folder.
+ */
+export interface StoragePorts {
+  /** Null for an empty folder. Rejects with a clear message when the file is damaged. */
+  loadIdentity(): Promise<Identity | null>;
+  saveIdentity(identity: Identity): Promise<void>;
+  /** Replays every record in order through `visit`, then gives the WAL ready for appends. */
+  openWal(
+    visit: (stream: number, payload: Uint8Array, position: number) => void,
+  ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
+  openState(): Promise<StateStore>;
+  readonly snapshots: SnapshotStore;
+  /** Moves WAL, state and snapshots aside, so that the node can return empty with a new incarnation. */
+  quarantine(reason: string): Promise<void>;
+}
+
+/** Everything a node may touch. Built only by cli/compose.ts and test/sim/world.ts. */
 export interface Ports {
   readonly clock: Clock;
   readonly random: Random;
   readonly bus: Bus;
-  readonly wal: Wal;
-  readonly state: StateStore;
-  readonly snapshots: SnapshotStore;
+  readonly storage: StoragePorts;
   readonly telemetry: Telemetry;
   /** A fault that only a restart can mend (fsync error, engine error): the process exits non-zero. */
   fatal(reason: string, error: unknown): void;

@@ -1,0 +1,38 @@
+import type { LogEntry } from '../protocol/entry.ts';
+import type { GroupConfig } from '../protocol/membership.ts';
+import type { KvService } from '../protocol/service.ts';
+import type { GroupId, ReplicaId, Revision } from '../protocol/types.ts';
+import type { Role } from './raft/events.ts';
+
+/** A running node, as the composition roots see it: `startNode(config, ports): Promise<Node>` in actors/node.ts. */
+export interface Node {
+  readonly service: KvService;
+  readonly replicaId: ReplicaId;
+  /** Hands over leadership where it can, answers what is pending, stops all actors, closes storage. */
+  stop(): Promise<void>;
+  /** For the simulator's invariants and for status pages; views, not copies. */
+  inspect(): readonly ReplicaInspection[];
+}
+
+/** One replica's inside, read-only. */
+export interface ReplicaInspection {
+  readonly group: GroupId;
+  readonly replica: ReplicaId;
+  readonly role: Role;
+  readonly currentTerm: number;
+  readonly votedFor: ReplicaId | null;
+  readonly leaderId: ReplicaId | null;
+  readonly commitIndex: number;
+  readonly appliedIndex: number;
+  readonly syncedIndex: number;
+  /** Index before the first kept entry, and the last index. */
+  readonly baseIndex: number;
+  readonly lastIndex: number;
+  readonly clock: Revision;
+  readonly closed: Revision;
+  readonly floor: Revision;
+  readonly config: GroupConfig;
+  entry(index: number): LogEntry | null;
+  /** Hash of the logical applied state; equal on replicas with equal appliedIndex. */
+  stateHash(): Promise<string>;
+}
