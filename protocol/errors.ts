@@ -36,6 +36,9 @@ export const ERRORS = {
   not_found: row(404, 'NoSuchKey', 404, 'There is no such thing here'),
   method_not_allowed: row(405, 'MethodNotAllowed', 405, 'The method is not allowed here'),
   not_acceptable: row(406, 'InvalidRequest', 400, 'None of the accepted types can be given'),
+  request_timeout: row(408, 'RequestTimeout', 400, 'The request arrived too slowly', {
+    retry: 'now',
+  }),
   compare_failed: row(409, 'PreconditionFailed', 412, 'A compare failed'),
   conflict: row(409, 'OperationAborted', 409, 'Another operation was in the way', { retry: 'now' }),
   compacted: row(410, 'InvalidArgument', 400, 'That revision is older than the retention window'),
