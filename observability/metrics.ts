@@ -1,0 +1,103 @@
+/**
+ * The catalogue: every metric this program may report, and nothing else. Exported names are
+ * `minikv_` and the name here (counters gain `_total`); docs/metrics.md is compared with it.
+ * Labels are listed so that a series can never carry a key, a URL or any other unbounded text.
+ */
+export interface MetricRow {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  /** The only labels kept, in this order. */
+  readonly labels?: readonly string[];
+  /** Upper bounds in seconds, ascending; histograms only. Default: LATENCY_BUCKETS. */
+  readonly buckets?: readonly number[];
+}
+
+/** Seconds. From a memory read to a request deadline. */
+export const LATENCY_BUCKETS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+] as const;
+
+/** Distinct label sets one metric may have; further ones share the series `overflow="true"`. */
+export const SERIES_PER_METRIC_MAX = 256;
+
+const counter = (help: string, ...labels: string[]): MetricRow => ({
+  kind: 'counter',
+  help,
+  labels,
+});
+const gauge = (help: string, ...labels: string[]): MetricRow => ({ kind: 'gauge', help, labels });
+const seconds = (help: string, ...labels: string[]): MetricRow => ({
+  kind: 'histogram',
+  help,
+  labels,
+});
+
+export const METRICS = {
+  // Edges
+  http_requests: counter('HTTP requests answered.', 'method', 'route', 'status'),
+  http_request_seconds: seconds('Time from a request to its answer.', 'method', 'route'),
+  http_requests_in_flight: gauge('HTTP requests being answered now.'),
+  http_connections: gauge('Open HTTP connections.'),
+  watchers: gauge('Open watches.', 'transport'),
+  watch_events: counter('Events handed to watchers.', 'type'),
+  watch_lagged: counter('Watches ended because their reader was too slow.'),
+  // Operations
+  operations: counter('Operations of the store, by how they ended.', 'op', 'outcome'),
+  operation_seconds: seconds('Time an operation took in this node.', 'op'),
+  request_retries: counter('Requests sent again inside the cluster.', 'code'),
+  requests_pending: gauge('Requests waiting for a replica.'),
+  expired_keys: counter('Keys removed because their time was over.', 'group'),
+  // Raft
+  raft_term: gauge('Current term.', 'group'),
+  raft_leader: gauge('1 where this node leads the group, else 0.', 'group'),
+  raft_commit_index: gauge('Highest committed log index.', 'group'),
+  raft_applied_index: gauge('Highest applied log index.', 'group'),
+  raft_log_entries: gauge('Log entries kept.', 'group'),
+  raft_elections: counter('Elections this node began.', 'group'),
+  raft_leader_changes: counter('Times this node saw a new leader.', 'group'),
+  raft_entries_proposed: counter('Entries proposed by this leader.', 'group'),
+  raft_commit_seconds: seconds('Time from a proposal to its commit.', 'group'),
+  raft_snapshots: counter('Raft snapshots, by what was done with them.', 'group', 'action'),
+  // Actors
+  actor_turns: counter('Turns taken: one batch of commands each.', 'actor'),
+  actor_commands: counter('Commands decided.', 'actor'),
+  actor_turn_seconds: seconds('Time one turn took, its sync included.', 'actor'),
+  actor_inbox_commands: gauge('Commands waiting in an inbox.', 'actor'),
+  actor_inbox_refused: counter('Commands refused because an inbox was full.', 'actor'),
+  actor_restarts: counter('Actors replayed after a failure.', 'actor'),
+  // Storage
+  wal_syncs: counter('Syncs of the write-ahead log.'),
+  wal_records: counter('Records appended to the write-ahead log.'),
+  wal_bytes: counter('Bytes appended to the write-ahead log.'),
+  wal_sync_seconds: seconds('Time one sync of the write-ahead log took.'),
+  wal_segments: gauge('Segment files of the write-ahead log.'),
+  state_flushes: counter('Checkpoints of applied state into the engine.'),
+  state_flush_seconds: seconds('Time one checkpoint took.'),
+  state_memtable_bytes: gauge('Applied state not yet in the engine.'),
+  keys: gauge('Live keys.', 'group'),
+  storage_errors: counter('Faults of the disk or the engine.', 'part'),
+  // Bus
+  bus_connected: gauge('1 while the bus is connected, else 0.'),
+  bus_messages_sent: counter('Payloads handed to the bus.', 'lane'),
+  bus_bytes_sent: counter('Bytes handed to the bus.', 'lane'),
+  bus_messages_received: counter('Payloads received.', 'lane'),
+  bus_bytes_received: counter('Bytes received.', 'lane'),
+  bus_messages_dropped: counter('Payloads dropped.', 'lane', 'reason'),
+  bus_reconnects: counter('Times the bus connected again.'),
+  envelopes_refused: counter('Envelopes counted and dropped at the door.', 'reason'),
+  events_published: counter('Public change events published.'),
+  peer_clock_offset_seconds: gauge("How far a peer's wall clock is ahead of ours.", 'peer'),
+  // The process
+  build_info: gauge('Always 1; the version is a label.', 'version'),
+  uptime_seconds: gauge('Time since the process began.'),
+  process_cpu_seconds: counter('Processor time used, user and system.'),
+  process_resident_memory_bytes: gauge('Resident memory.'),
+  process_heap_used_bytes: gauge('JavaScript heap in use.'),
+  process_external_memory_bytes: gauge('Memory of buffers outside the heap.'),
+  event_loop_delay_seconds: gauge('Delay of the event loop since the last scrape.', 'quantile'),
+  // Telemetry itself
+  log_lines: counter('Log lines written.', 'level'),
+  telemetry_refused: counter('Reports dropped: a name outside the catalogue, or of another kind.'),
+} as const satisfies Record<string, MetricRow>;
+
+export type MetricName = keyof typeof METRICS;
