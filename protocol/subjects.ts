@@ -18,6 +18,11 @@ export function nodeSubject(cluster: string, nodeId: NodeId, lane: Lane): string
   return `minikv.${cluster}.node.${nodeId}.${lane}`;
 }
 
+/** Where nodes of a cluster find each other: everyone publishes, everyone listens. */
+export function helloSubject(cluster: string): string {
+  return `minikv.${cluster}.hello`;
+}
+
 /** Where a client's request for one operation goes, e.g. `minikv.api.get`. */
 export function apiSubject(operation: string): string {
   return `minikv.api.${operation}`;

@@ -1,0 +1,177 @@
+import type { Bus, BusState } from '../../actors/kit/ports.ts';
+import { helloSubject, LANES, type Lane, nodeSubject } from '../../protocol/subjects.ts';
+import type { NodeId } from '../../protocol/types.ts';
+import { BusMetrics, type Channel } from './bus-metrics.ts';
+import {
+  type Headers,
+  type LinkMessage,
+  type LinkName,
+  NatsLink,
+  type NatsPorts,
+} from './nats-link.ts';
+import * as options from './nats-options.ts';
+import type { ClientRequest, RequestServer } from './request-server.ts';
+
+/**
+ * The Bus over NATS core. Bulk lanes and public subjects have connections of their own, so that a server
+ * which cuts one off for being slow does not touch Raft's. What holds for each connection is in nats-link.ts.
+ */
+
+/** A node's three NATS connections behind the Bus port. Made by openNatsBus. */
+export class NatsBus implements Bus, RequestServer {
+  readonly #cluster: string;
+  readonly #metrics: BusMetrics;
+  readonly #links: Readonly<Record<LinkName, NatsLink>>;
+  readonly #subjects = new Map<NodeId, Readonly<Record<Lane, string>>>();
+  readonly #stateListeners = new Set<(state: BusState) => void>();
+  #lastState: BusState = 'disconnected';
+
+  constructor(busOptions: options.NatsBusOptions, ports: NatsPorts) {
+    this.#cluster = busOptions.cluster;
+    this.#metrics = new BusMetrics(ports.telemetry);
+    const link = (name: LinkName, windowBytes: number): NatsLink =>
+      new NatsLink(name, windowBytes, busOptions, ports, () => this.#noteState());
+    this.#links = {
+      control: link('control', options.CONTROL_WINDOW_BYTES),
+      bulk: link('bulk', options.BULK_WINDOW_BYTES),
+      public: link('public', options.PUBLIC_WINDOW_BYTES),
+    };
+  }
+
+  /** Connects in the background; resolves when all connections were up once. */
+  async open(): Promise<void> {
+    await Promise.all(Object.values(this.#links).map((link) => link.open()));
+  }
+
+  get payloadBytesMax(): number {
+    return this.#links.control.payloadBytesMax();
+  }
+
+  /** The control connection's state: without it the node can neither lead nor follow. */
+  state(): BusState {
+    return this.#links.control.state();
+  }
+
+  /** Calls `listener` after each change of state(); returns the way to stop. */
+  onState(listener: (state: BusState) => void): () => void {
+    this.#stateListeners.add(listener);
+    return () => {
+      this.#stateListeners.delete(listener);
+    };
+  }
+
+  send(to: NodeId, lane: Lane, payload: Uint8Array): boolean {
+    return this.#publish(lane, this.#subjectOf(to)[lane], payload, null);
+  }
+
+  broadcast(payload: Uint8Array): boolean {
+    return this.#publish('hello', helloSubject(this.#cluster), payload, null);
+  }
+
+  async listen(
+    nodeId: NodeId,
+    handle: (lane: Lane | 'hello', payload: Uint8Array) => void,
+  ): Promise<void> {
+    const receive = (lane: Lane | 'hello', message: LinkMessage): void => {
+      this.#metrics.received(lane, message.payload.length);
+      try {
+        handle(lane, message.payload);
+      } catch (error) {
+        this.#metrics.handlerFailed(lane, error);
+      }
+    };
+    for (const lane of LANES) {
+      const subject = nodeSubject(this.#cluster, nodeId, lane);
+      this.#linkOf(lane).subscribe(subject, null, (message) => receive(lane, message));
+    }
+    const hello = helloSubject(this.#cluster);
+    this.#links.control.subscribe(hello, null, (message) => receive('hello', message));
+    await Promise.all([this.#links.control.settle(), this.#links.bulk.settle()]);
+  }
+
+  publishEvent(
+    subject: string,
+    headers: Readonly<Record<string, string>>,
+    payload: Uint8Array,
+  ): void {
+    this.#publish('event', subject, payload, headers);
+  }
+
+  serveRequests(subject: string, queue: string, handle: (request: ClientRequest) => void): void {
+    this.#links.public.subscribe(subject, queue, (message) => {
+      try {
+        handle(this.#clientRequest(message));
+      } catch (error) {
+        this.#metrics.handlerFailed('event', error);
+      }
+    });
+  }
+
+  async drain(): Promise<void> {
+    await Promise.all(Object.values(this.#links).map((link) => link.drain()));
+  }
+
+  #publish(
+    channel: Channel,
+    subject: string,
+    payload: Uint8Array,
+    headers: Headers | null,
+  ): boolean {
+    const dropped = this.#linkOf(channel).publish(subject, payload, headers);
+    if (dropped !== null) return this.#metrics.dropped(channel, dropped);
+    this.#metrics.sent(channel, payload.length);
+    return true;
+  }
+
+  #clientRequest(message: LinkMessage): ClientRequest {
+    return {
+      subject: message.subject,
+      payload: message.payload,
+      header: (name) => message.header(name),
+      respond: (payload, headers) => {
+        return message.reply !== '' && this.#publish('event', message.reply, payload, headers);
+      },
+    };
+  }
+
+  #linkOf(channel: Channel): NatsLink {
+    if (channel === 'blob' || channel === 'snapshot') return this.#links.bulk;
+    return channel === 'event' ? this.#links.public : this.#links.control;
+  }
+
+  #subjectOf(to: NodeId): Readonly<Record<Lane, string>> {
+    const known = this.#subjects.get(to);
+    if (known !== undefined) return known;
+    const subjects = Object.fromEntries(
+      LANES.map((lane) => [lane, nodeSubject(this.#cluster, to, lane)]),
+    ) as Record<Lane, string>;
+    this.#subjects.set(to, subjects);
+    return subjects;
+  }
+
+  #noteState(): void {
+    const state = this.state();
+    if (state === this.#lastState) return;
+    this.#lastState = state;
+    for (const listener of this.#stateListeners) listener(state);
+  }
+}
+
+/**
+ * Connects to NATS. Returns after the first connection, or after connectWaitMs: then the bus is
+ * `disconnected`, goes on trying, and drops what is sent meanwhile.
+ */
+export async function openNatsBus(
+  busOptions: options.NatsBusOptions,
+  ports: NatsPorts,
+): Promise<NatsBus> {
+  const bus = new NatsBus(busOptions, ports);
+  await new Promise<void>((resolve) => {
+    const cancel = ports.clock.after(busOptions.connectWaitMs, resolve);
+    void bus.open().then(() => {
+      cancel();
+      resolve();
+    });
+  });
+  return bus;
+}

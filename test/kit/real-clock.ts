@@ -1,0 +1,34 @@
+import type { Clock } from '../../protocol/clock.ts';
+
+/** The machine's time, for tests that talk to real processes. */
+export function realClock(): Clock {
+  return {
+    monotonicMs: () => performance.now(),
+    wallMs: () => Date.now(),
+    after: (delayMs, run) => {
+      const timer = setTimeout(run, delayMs);
+      return () => clearTimeout(timer);
+    },
+    soon: (run) => {
+      setImmediate(run);
+    },
+  };
+}
+
+/** Resolves when `check` holds; rejects with `what` after `timeoutMs`. */
+export async function until(
+  check: () => boolean,
+  what: string,
+  timeoutMs = 10_000,
+  pollMs = 5,
+): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!check()) {
+    if (performance.now() > deadline) throw new Error(`not in ${timeoutMs} ms: ${what}`);
+    await sleep(pollMs);
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
