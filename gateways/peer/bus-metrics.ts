@@ -21,6 +21,7 @@ export type DropReason =
   | 'overflow'
   | 'no_listener'
   | 'invalid'
+  | 'listener_failed'
   | 'forged';
 
 /** Counters of one bus. Labels are made once: these run for every payload. */
@@ -35,25 +36,25 @@ export class BusMetrics {
 
   sent(channel: Channel, bytes: number): void {
     const labels = this.#labels.get(channel) as Labels;
-    this.#telemetry.count('bus_sent_total', 1, labels);
-    this.#telemetry.count('bus_sent_bytes_total', bytes, labels);
+    this.#telemetry.count('bus_messages_sent', 1, labels);
+    this.#telemetry.count('bus_bytes_sent', bytes, labels);
   }
 
   received(channel: Channel, bytes: number): void {
     const labels = this.#labels.get(channel) as Labels;
-    this.#telemetry.count('bus_received_total', 1, labels);
-    this.#telemetry.count('bus_received_bytes_total', bytes, labels);
+    this.#telemetry.count('bus_messages_received', 1, labels);
+    this.#telemetry.count('bus_bytes_received', bytes, labels);
   }
 
   /** Counts a payload that is gone; returns false so that `send` can return it. */
   dropped(channel: Channel, reason: DropReason): false {
-    this.#telemetry.count('bus_dropped_total', 1, { lane: channel, reason });
+    this.#telemetry.count('bus_messages_dropped', 1, { lane: channel, reason });
     return false;
   }
 
   /** A listener broke its promise and threw; the bus goes on. */
   handlerFailed(channel: Channel, error: unknown): void {
-    this.#telemetry.count('bus_handler_errors_total', 1, { lane: channel });
+    this.dropped(channel, 'listener_failed');
     this.#telemetry.log('error', 'a bus listener threw', { lane: channel, error });
   }
 }

@@ -1,4 +1,5 @@
 import type { Bus, BusState } from '../../actors/kit/ports.ts';
+import type { Telemetry } from '../../observability/port.ts';
 import { helloSubject, LANES, type Lane, nodeSubject } from '../../protocol/subjects.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import { BusMetrics, type Channel } from './bus-metrics.ts';
@@ -21,6 +22,7 @@ import type { ClientRequest, RequestServer } from './request-server.ts';
 export class NatsBus implements Bus, RequestServer {
   readonly #cluster: string;
   readonly #metrics: BusMetrics;
+  readonly #telemetry: Telemetry;
   readonly #links: Readonly<Record<LinkName, NatsLink>>;
   readonly #subjects = new Map<NodeId, Readonly<Record<Lane, string>>>();
   readonly #stateListeners = new Set<(state: BusState) => void>();
@@ -29,6 +31,7 @@ export class NatsBus implements Bus, RequestServer {
   constructor(busOptions: options.NatsBusOptions, ports: NatsPorts) {
     this.#cluster = busOptions.cluster;
     this.#metrics = new BusMetrics(ports.telemetry);
+    this.#telemetry = ports.telemetry;
     const link = (name: LinkName, windowBytes: number): NatsLink =>
       new NatsLink(name, windowBytes, busOptions, ports, () => this.#noteState());
     this.#links = {
@@ -153,6 +156,7 @@ export class NatsBus implements Bus, RequestServer {
     const state = this.state();
     if (state === this.#lastState) return;
     this.#lastState = state;
+    this.#telemetry.gauge('bus_connected', state === 'connected' ? 1 : 0);
     for (const listener of this.#stateListeners) listener(state);
   }
 }

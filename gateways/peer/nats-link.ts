@@ -59,6 +59,7 @@ export class NatsLink {
   #state: BusState = 'disconnected';
   #cancelTimer = (): void => {};
   #slow = false;
+  #wasUp = false;
 
   constructor(
     name: LinkName,
@@ -135,7 +136,7 @@ export class NatsLink {
         else this.#adopt(connection);
         return;
       } catch (error) {
-        this.#count('bus_connect_failures_total');
+        this.#countError('connect');
         this.#ports.telemetry.log('warn', 'cannot connect to NATS', { link: this.name, error });
         await this.#pause(options.RECONNECT_WAIT_MS * 2);
       }
@@ -206,10 +207,10 @@ export class NatsLink {
   #onStatus(status: Status): void {
     if (status.type === 'disconnect') this.#down();
     else if (status.type === 'reconnect') this.#up();
-    else if (status.type === 'staleConnection') this.#count('bus_stale_connections_total');
+    else if (status.type === 'staleConnection') this.#countError('stale');
     else if (status.type === 'error') {
-      this.#count('bus_errors_total');
-      if (/slow consumer/i.test(status.error.message)) this.#count('bus_slow_consumer_total');
+      this.#countError('server');
+      if (/slow consumer/i.test(status.error.message)) this.#countError('slow_consumer');
       const fields = { link: this.name, error: status.error };
       this.#ports.telemetry.log('error', 'NATS reports an error', fields);
     }
@@ -219,7 +220,8 @@ export class NatsLink {
     if (this.#isClosed()) return;
     this.#window.reset();
     this.#slow = false;
-    this.#count('bus_connects_total');
+    if (this.#wasUp) this.#ports.telemetry.count('bus_reconnects', 1, { link: this.name });
+    this.#wasUp = true;
     if (this.payloadBytesMax() < LIMITS.busPayloadBytesMax) {
       this.#ports.telemetry.log('error', 'max_payload of nats-server is below what minikv needs', {
         link: this.name,
@@ -237,14 +239,13 @@ export class NatsLink {
   #down(): void {
     if (this.#state !== 'connected') return;
     this.#window.reset();
-    this.#count('bus_disconnects_total');
     this.#setState('disconnected');
   }
 
   #subscribeRow(row: Row): void {
     const callback = (error: Error | null, message: Msg): void => {
       if (error === null) row.handle(linkMessage(message));
-      else this.#count('bus_subscription_errors_total');
+      else this.#countError('subscription');
     };
     const queue = row.queue === null ? {} : { queue: row.queue };
     row.live = (this.#connection as NatsConnection).subscribe(row.subject, { ...queue, callback });
@@ -255,10 +256,10 @@ export class NatsLink {
    * tells of a slow consumer before the server cuts it off.
    */
   #noteRoundTrip(rttMs: number): void {
-    this.#ports.telemetry.timeMs('bus_round_trip_ms', rttMs, { link: this.name });
+    this.#ports.telemetry.timeMs('bus_round_trip_seconds', rttMs, { link: this.name });
     const slow = rttMs > options.SLOW_ROUND_TRIP_MS;
     if (slow && !this.#slow) {
-      this.#count('bus_slow_consumer_total');
+      this.#countError('slow_consumer');
       this.#ports.telemetry.log('warn', 'NATS is behind', { link: this.name, rttMs });
     }
     this.#slow = slow;
@@ -293,8 +294,8 @@ export class NatsLink {
     return this.#state === 'closed';
   }
 
-  #count(name: string): void {
-    this.#ports.telemetry.count(name, 1, { link: this.name });
+  #countError(kind: string): void {
+    this.#ports.telemetry.count('bus_errors', 1, { link: this.name, kind });
   }
 }
 
