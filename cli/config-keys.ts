@@ -1,0 +1,185 @@
+import { LIMITS } from '../protocol/limits.ts';
+
+/**
+ * Every setting of `minikv serve`: one row is the flag `--<key>`, the variable `MINIKV_<KEY>`, the key
+ * in the TOML file and the line in docs/configuration.md. Order of force: flag, environment, file,
+ * default.
+ */
+export interface ConfigKey {
+  readonly key: string;
+  readonly kind: 'text' | 'integer' | 'boolean' | 'list';
+  /** As text; null has no default. */
+  readonly fallback: string | null;
+  /** False: only in the environment and the file. */
+  readonly flag: boolean;
+  /** What stands behind the flag in the help, e.g. `<port>`. */
+  readonly argument?: string;
+  readonly help: string;
+  /** What `config print` masks: all of it, or what a URL may hold of a password. */
+  readonly secret?: 'all' | 'in-url';
+}
+
+export const CONFIG_KEYS: readonly ConfigKey[] = [
+  {
+    key: 'node-id',
+    kind: 'text',
+    fallback: 'n1',
+    flag: true,
+    argument: '<id>',
+    help: 'Name of this node: 1 to 32 of a-z, 0-9 and -',
+  },
+  {
+    key: 'cluster',
+    kind: 'text',
+    fallback: 'minikv',
+    flag: true,
+    argument: '<name>',
+    help: 'Name of the cluster, the same on all nodes: 1 to 32 of a-z, 0-9 and -',
+  },
+  {
+    key: 'data',
+    kind: 'text',
+    fallback: './data',
+    flag: true,
+    argument: '<folder>',
+    help: 'Data folder, made when missing',
+  },
+  {
+    key: 'host',
+    kind: 'text',
+    fallback: '127.0.0.1',
+    flag: true,
+    argument: '<address>',
+    help: 'Address to listen on; anything but loopback needs --insecure',
+  },
+  {
+    key: 'port',
+    kind: 'integer',
+    fallback: '8080',
+    flag: true,
+    argument: '<port>',
+    help: 'HTTP port; 0 takes a free one',
+  },
+  {
+    key: 's3-port',
+    kind: 'integer',
+    fallback: '9000',
+    flag: true,
+    argument: '<port>',
+    help: 'Port of the S3 endpoint, where this build has one',
+  },
+  {
+    key: 'nats',
+    kind: 'list',
+    fallback: null,
+    flag: true,
+    argument: '<url,...>',
+    help: 'NATS servers, e.g. nats://user:password@host:4222; without: one node on its own',
+    secret: 'in-url',
+  },
+  {
+    key: 'initial-members',
+    kind: 'list',
+    fallback: null,
+    flag: true,
+    argument: '<id,...>',
+    help: 'All founding members, the same list on each; default: this node alone',
+  },
+  {
+    key: 'join',
+    kind: 'boolean',
+    fallback: 'false',
+    flag: true,
+    help: 'Join a cluster that exists; never form a new one',
+  },
+  {
+    key: 'roles',
+    kind: 'list',
+    fallback: 'replica,gateway',
+    flag: true,
+    argument: '<role,...>',
+    help: 'replica (holds data), gateway (answers clients)',
+  },
+  {
+    key: 'groups',
+    kind: 'integer',
+    fallback: '8',
+    flag: true,
+    argument: '<count>',
+    help: `Raft groups a new cluster is cut into, 1 to ${LIMITS.groupsMax}`,
+  },
+  {
+    key: 'ephemeral',
+    kind: 'boolean',
+    fallback: 'false',
+    flag: true,
+    help: 'Keep everything in memory: acknowledged writes are lost with the process',
+  },
+  {
+    key: 'insecure',
+    kind: 'boolean',
+    fallback: 'false',
+    flag: true,
+    help: 'Listen without authentication where others can connect',
+  },
+  {
+    key: 'otlp',
+    kind: 'text',
+    fallback: null,
+    flag: true,
+    argument: '<url>',
+    help: 'OTLP/HTTP collector for traces, e.g. http://localhost:4318; without: no tracing',
+    secret: 'in-url',
+  },
+  {
+    key: 'http-url',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'URL under which other nodes and clients reach this node; default: from host and port',
+  },
+  {
+    key: 'cluster-secret',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'Shared by all nodes: what they send each other is sealed with it; at least 16 characters',
+    secret: 'all',
+  },
+  {
+    key: 'cluster-secret-previous',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'Also accepted from other nodes, while the secret is being changed',
+    secret: 'all',
+  },
+  {
+    key: 'retention-seconds',
+    kind: 'integer',
+    fallback: String(LIMITS.retentionMsDefault / 1000),
+    flag: false,
+    help: 'How long old versions and the change feed stay readable',
+  },
+  {
+    key: 'log-level',
+    kind: 'text',
+    fallback: 'info',
+    flag: false,
+    help: 'debug, info, warn, error or silent',
+  },
+  {
+    key: 'log-format',
+    kind: 'text',
+    fallback: 'auto',
+    flag: false,
+    help: 'json, text, or auto: text on a terminal, else json',
+  },
+];
+
+/** Other variables with our prefix that mean something. */
+export const OTHER_VARIABLES: readonly string[] = ['MINIKV_CONFIG', 'MINIKV_ENDPOINT'];
+
+export function variableOf(key: string): string {
+  return `MINIKV_${key.toUpperCase().replaceAll('-', '_')}`;
+}

@@ -1,0 +1,296 @@
+import { parse as parseToml } from 'smol-toml';
+import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
+import { type ClusterSecrets, SECRET_CHARS_MIN } from '../gateways/peer/sealed-bus.ts';
+import type { NodeConfig, NodeRole } from '../protocol/config.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import { isClusterName } from '../protocol/subjects.ts';
+import { type NodeId, parseNodeId } from '../protocol/types.ts';
+import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './config-keys.ts';
+import { suggestion, UsageError } from './failures.ts';
+
+/** The settings of one node, read from everywhere and checked. The door to smol-toml. */
+export interface Config {
+  readonly nodeId: NodeId;
+  readonly cluster: string;
+  /** Data folder, as given. */
+  readonly data: string;
+  readonly host: string;
+  readonly port: number;
+  readonly s3Port: number;
+  /** Empty: the in-process bus. Else what parseNatsUrls takes, joined by commas. */
+  readonly nats: readonly string[];
+  readonly initialMembers: readonly NodeId[];
+  readonly join: boolean;
+  readonly roles: readonly NodeRole[];
+  readonly groups: number;
+  readonly ephemeral: boolean;
+  readonly insecure: boolean;
+  readonly otlp: string | null;
+  /** Where others reach this node; null: made from host and the port that was bound. */
+  readonly httpUrl: string | null;
+  /** Null: messages between nodes are not sealed. */
+  readonly clusterSecrets: ClusterSecrets | null;
+  readonly retentionMs: number;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  readonly logFormat: 'auto' | 'json' | 'text';
+}
+
+/** One setting, and what decided it: `--port`, `MINIKV_PORT`, the file's path, or `default`. */
+export interface Setting {
+  readonly key: string;
+  readonly value: string | null;
+  readonly from: string;
+  readonly secret: ConfigKey['secret'] | null;
+}
+
+export interface ConfigSources {
+  /** By key; texts as typed, booleans for switches. Undefined: not given. */
+  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Reads the file that --config or MINIKV_CONFIG names. */
+  readFile(path: string): string;
+}
+
+/** Reads all sources and checks them. Throws UsageError naming the key, the source and the remedy. */
+export function loadConfig(sources: ConfigSources): { config: Config; settings: Setting[] } {
+  const settings = gather(sources);
+  return { config: check(settings), settings };
+}
+
+/** What the node's actors need of it. */
+export function nodeConfig(config: Config, httpUrl: string, version: string): NodeConfig {
+  return {
+    nodeId: config.nodeId,
+    cluster: config.cluster,
+    initialMembers: config.initialMembers,
+    join: config.join,
+    roles: config.roles,
+    groupCount: config.groups,
+    retentionMs: config.retentionMs,
+    durability: config.ephemeral ? 'memory' : 'quorum-fsync',
+    httpUrl,
+    version,
+  };
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** A setting's value for people: passwords inside URLs become `***`. */
+export function shown(setting: Setting): string | null {
+  if (setting.value === null || setting.secret === null) return setting.value;
+  if (setting.secret === 'all') return '***';
+  // A token of the text up to an @ is a user, a password or both; so may be a query.
+  return setting.value.replace(/(^|,|\/\/)[^/@,]*@/g, '$1***@').replace(/\?[^,]*/g, '?***');
+}
+
+function gather(sources: ConfigSources): Setting[] {
+  const known = CONFIG_KEYS.map((row) => row.key);
+  refuseUnknownVariables(sources.env);
+  const path = sources.flags['config'] ?? sources.env['MINIKV_CONFIG'];
+  const file = typeof path === 'string' ? readToml(path, sources) : {};
+  for (const key of Object.keys(file)) {
+    if (!known.includes(key)) throw unknown(`key "${key}" in ${path}`, key, known);
+  }
+  return CONFIG_KEYS.map((row) => {
+    const secret = row.secret ?? null;
+    const flag = sources.flags[row.key];
+    if (flag !== undefined) {
+      return { key: row.key, value: String(flag), from: `--${row.key}`, secret };
+    }
+    const variable = variableOf(row.key);
+    const fromEnv = sources.env[variable];
+    if (fromEnv !== undefined) return { key: row.key, value: fromEnv, from: variable, secret };
+    if (Object.hasOwn(file, row.key)) {
+      const value = tomlText(row, file[row.key], `${path}`);
+      return { key: row.key, value, from: `${path}`, secret };
+    }
+    return { key: row.key, value: row.fallback, from: 'default', secret };
+  });
+}
+
+function refuseUnknownVariables(env: ConfigSources['env']): void {
+  const known = [...CONFIG_KEYS.map((row) => variableOf(row.key)), ...OTHER_VARIABLES];
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('MINIKV_') || known.includes(name)) continue;
+    throw unknown(`variable ${name}`, name, known);
+  }
+}
+
+function unknown(what: string, word: string, known: readonly string[]): UsageError {
+  const near = suggestion(word, known);
+  return new UsageError(`unknown ${what}${near === null ? '' : ` (did you mean ${near}?)`}`);
+}
+
+function readToml(path: string, sources: ConfigSources): Record<string, unknown> {
+  let text: string;
+  try {
+    text = sources.readFile(path);
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${(error as Error).message}`);
+  }
+  try {
+    return parseToml(text);
+  } catch (error) {
+    throw new UsageError(`${path} is not valid TOML: ${(error as Error).message}`);
+  }
+}
+
+const TOML_FORMS: Readonly<Record<ConfigKey['kind'], [string, (value: unknown) => boolean]>> = {
+  text: ['a string', (value) => typeof value === 'string'],
+  integer: ['an integer', (value) => Number.isInteger(value)],
+  boolean: ['true or false', (value) => typeof value === 'boolean'],
+  list: [
+    'a list of strings',
+    (value) => Array.isArray(value) && value.every((part) => typeof part === 'string'),
+  ],
+};
+
+function tomlText(row: ConfigKey, value: unknown, path: string): string {
+  const [wanted, fits] = TOML_FORMS[row.kind];
+  if (!fits(value)) throw new UsageError(`"${row.key}" in ${path} must be ${wanted}`);
+  return String(value);
+}
+
+/** Reads typed values out of the settings; every refusal names where the value came from. */
+class Reader {
+  readonly #settings: ReadonlyMap<string, Setting>;
+
+  constructor(settings: readonly Setting[]) {
+    this.#settings = new Map(settings.map((setting) => [setting.key, setting]));
+  }
+
+  text(key: string): string | null {
+    const value = this.#settings.get(key)?.value ?? null;
+    return value === '' ? null : value;
+  }
+
+  /** A text that must pass `accept` (which gives null for what is not valid). */
+  parsed<T>(key: string, wanted: string, accept: (text: string) => T | null): T {
+    const accepted = accept(this.text(key) ?? '');
+    if (accepted === null) throw this.refusal(key, wanted);
+    return accepted;
+  }
+
+  oneOf<T extends string>(key: string, choices: readonly T[]): T {
+    return this.parsed(
+      key,
+      `one of ${choices.join(', ')}`,
+      (text) => choices.find((c) => c === text) ?? null,
+    );
+  }
+
+  integer(key: string, min: number, max: number): number {
+    return this.parsed(key, `an integer from ${min} to ${max}`, (text) => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
+      return value >= min && value <= max ? value : null;
+    });
+  }
+
+  boolean(key: string): boolean {
+    return this.oneOf(key, ['true', 'false', '1', '0']).replace('1', 'true') === 'true';
+  }
+
+  list<T>(key: string, wanted: string, accept: (text: string) => T | null): T[] {
+    const parts = (this.text(key) ?? '').split(',').map((part) => part.trim());
+    return parts
+      .filter((part) => part !== '')
+      .map((part) => {
+        const accepted = accept(part);
+        if (accepted === null) throw this.refusal(key, wanted);
+        return accepted;
+      });
+  }
+
+  refusal(key: string, wanted: string): UsageError {
+    const setting = this.#settings.get(key)!;
+    // What could not be understood could not be masked either.
+    if (setting.secret) return new UsageError(`${key} must be ${wanted} (from ${setting.from})`);
+    return new UsageError(
+      `${key} must be ${wanted}, not "${shown(setting) ?? ''}" (from ${setting.from})`,
+    );
+  }
+}
+
+const ID_FORM = '1 to 32 of a-z, 0-9 and -';
+
+function check(settings: readonly Setting[]): Config {
+  const read = new Reader(settings);
+  const nodeId = read.parsed('node-id', ID_FORM, parseNodeId);
+  const members = read.list('initial-members', `node ids, each ${ID_FORM}`, parseNodeId);
+  const config: Config = {
+    nodeId,
+    cluster: read.parsed('cluster', ID_FORM, (text) => (isClusterName(text) ? text : null)),
+    data: read.parsed('data', 'a folder', (text) => text || null),
+    host: read.parsed('host', 'an address', (text) => (/^[\w.:%-]+$/.test(text) ? text : null)),
+    port: read.integer('port', 0, 65_535),
+    s3Port: read.integer('s3-port', 0, 65_535),
+    nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
+    initialMembers: members.length === 0 ? [nodeId] : members,
+    join: read.boolean('join'),
+    roles: read.list('roles', 'replica, gateway or both', (text) =>
+      text === 'replica' || text === 'gateway' ? text : null,
+    ),
+    groups: read.integer('groups', 1, LIMITS.groupsMax),
+    ephemeral: read.boolean('ephemeral'),
+    insecure: read.boolean('insecure'),
+    otlp: httpUrlOrNull(read, 'otlp'),
+    httpUrl: httpUrlOrNull(read, 'http-url'),
+    clusterSecrets: clusterSecrets(read),
+    retentionMs: read.integer('retention-seconds', 60, 30 * 24 * 3600) * 1000,
+    logLevel: read.oneOf('log-level', ['debug', 'info', 'warn', 'error', 'silent']),
+    logFormat: read.oneOf('log-format', ['auto', 'json', 'text']),
+  };
+  checkTogether(config);
+  return config;
+}
+
+function httpUrlOrNull(read: Reader, key: string): string | null {
+  if (read.text(key) === null) return null;
+  return read.parsed(key, 'an http or https URL', (text) =>
+    URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? text : null,
+  );
+}
+
+function clusterSecrets(read: Reader): ClusterSecrets | null {
+  const long = (text: string): string | null => (text.length >= SECRET_CHARS_MIN ? text : null);
+  const secret = (key: string): string | null =>
+    read.text(key) === null
+      ? null
+      : read.parsed(key, `at least ${SECRET_CHARS_MIN} characters`, long);
+  const current = secret('cluster-secret');
+  const previous = secret('cluster-secret-previous');
+  if (current !== null) return { current, previous };
+  if (previous === null) return null;
+  throw new UsageError('cluster-secret-previous needs cluster-secret');
+}
+
+/** Rules over more than one setting. */
+function checkTogether(config: Config): void {
+  const { initialMembers, nodeId, roles, nats, join } = config;
+  if (roles.length === 0) throw new UsageError('roles must name replica, gateway or both');
+  if (new Set(initialMembers).size !== initialMembers.length) {
+    throw new UsageError('initial-members names a node twice');
+  }
+  const founder = initialMembers.includes(nodeId);
+  if (!join && roles.includes('replica') && !founder) {
+    throw new UsageError(
+      `node ${nodeId} is not among initial-members (${initialMembers.join(', ')}); add it there, or use --join for a cluster that exists`,
+    );
+  }
+  if (!roles.includes('replica') && founder) {
+    throw new UsageError(
+      `node ${nodeId} holds no data (its only role is gateway), so it cannot be one of initial-members: name the members that do`,
+    );
+  }
+  if (nats.length === 0 && (join || initialMembers.length > 1 || !founder)) {
+    throw new UsageError('more than one node needs --nats <url,...> to reach the others');
+  }
+  if (!config.insecure && !isLoopback(config.host)) {
+    throw new UsageError(
+      `refusing to listen on ${config.host}: there is no authentication yet, so everybody who can connect could read and change all data. ` +
+        'Keep --host 127.0.0.1, or add --insecure where the network itself is trusted.',
+    );
+  }
+}
