@@ -89,8 +89,20 @@ export const commandCodec = s.union({
   compact: [4, s.record({ floor: s.count })],
   /** Sets the vshards this group owns (data groups) as of a map epoch. */
   own: [5, s.record({ epoch: s.count, vshards: s.list(s.count, 256) })],
-  /** Meta group only: replaces one row of the meta state (JSON text), e.g. `shard-map`, `node/n1`. */
-  metaPut: [6, s.record({ revision: s.count, name: s.str(256), json: s.str(512 * 1024) })],
+  /**
+   * Meta group only: replaces one row of the meta state (JSON text), e.g. `shard-map`, `node/n1`. With
+   * `ifRevision` only while the row has that revision (0 = absent), compared when it is applied: two
+   * compare-and-sets in one pipeline cannot both win.
+   */
+  metaPut: [
+    6,
+    s.record({
+      revision: s.count,
+      name: s.str(256),
+      json: s.str(512 * 1024),
+      ifRevision: s.nullable(s.count),
+    }),
+  ],
 });
 export type Command = s.Of<typeof commandCodec>;
 export type WriteCommand = Extract<Command, { type: 'write' }>;

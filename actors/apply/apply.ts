@@ -1,0 +1,145 @@
+import { assert, assertNever } from '../../protocol/assert.ts';
+import {
+  type Command,
+  decodeCommand,
+  type OpResult,
+  revisionCount,
+} from '../../protocol/commands.ts';
+import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
+import { decodeConfig } from '../../protocol/membership.ts';
+import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { VSHARD_COUNT } from '../../protocol/vshard.ts';
+import { applyExpire } from './expire.ts';
+import type { GroupState } from './group-state.ts';
+import { applyMetaPut } from './meta-state.ts';
+import { applyWrite } from './write.ts';
+
+/**
+ * Committed entries to rows, results and change events. Synchronous and a function of (state,
+ * entries) alone: no clock, no randomness, no await, so equal logs give equal rows everywhere.
+ */
+
+/** A committed entry and its decoded command; null for noop and config entries. */
+export interface Committed {
+  readonly entry: LogEntry;
+  readonly command: Command | null;
+}
+
+/** What one entry did. */
+export interface Applied {
+  readonly index: number;
+  readonly term: number;
+  /** The group clock after this entry. */
+  readonly clock: Revision;
+  /** One per op of a write, one for a metaPut, else none. */
+  readonly results: readonly OpResult[];
+  /** The results are those of an earlier write with the same idempotency key (FAULTS B9). */
+  readonly repeated: boolean;
+  /** Why nothing was done and there are no results. */
+  readonly rejection: 'idempotency_mismatch' | null;
+  /** In (revision, vshard, key) order; `prev` is always there. */
+  readonly events: readonly ChangeEvent[];
+}
+
+/** What the function of one command hands back; apply adds where it stands. */
+export type Outcome = Pick<Applied, 'results' | 'repeated' | 'rejection' | 'events'>;
+
+const NOTHING: Outcome = Object.freeze({
+  results: Object.freeze([]) as readonly OpResult[],
+  repeated: false,
+  rejection: null,
+  events: Object.freeze([]) as readonly ChangeEvent[],
+});
+
+/** Decodes the entry's command. Throws DecodeError for bytes no leader of ours would log. */
+export function committed(entry: LogEntry): Committed {
+  const command = entry.kind === 'command' ? decodeCommand(entryPayload(entry)) : null;
+  return { entry, command };
+}
+
+/**
+ * Applies entries that follow appliedIndex without a gap, in order, and writes all their rows and
+ * the applied index in one batch. Throws InvariantViolation when they do not follow.
+ */
+export function applyBatch(state: GroupState, batch: readonly Committed[]): Applied[] {
+  const out = new Array<Applied>(batch.length);
+  for (let i = 0; i < batch.length; i++) {
+    const { entry, command } = batch[i] as Committed;
+    out[i] = apply(state, entry, command);
+  }
+  if (batch.length > 0) state.commitBatch();
+  return out;
+}
+
+/** One entry, into the open batch: nothing is stored before state.commitBatch(). */
+export function apply(state: GroupState, entry: LogEntry, command: Command | null): Applied {
+  assert(entry.index === state.appliedIndex + 1, 'an entry was skipped or applied twice');
+  assert(entry.term >= state.appliedTerm, 'terms went back');
+  state.appliedIndex = entry.index;
+  state.appliedTerm = entry.term;
+  state.clockBound = Math.max(state.clockBound, entry.clockBound);
+  const outcome = dispatch(state, entry, command);
+  return {
+    index: entry.index,
+    term: entry.term,
+    clock: state.clock,
+    results: outcome.results,
+    repeated: outcome.repeated,
+    rejection: outcome.rejection,
+    events: outcome.events,
+  };
+}
+
+function dispatch(state: GroupState, entry: LogEntry, command: Command | null): Outcome {
+  if (entry.kind === 'noop') return NOTHING;
+  if (entry.kind === 'config') {
+    state.stageConfig(decodeConfig(entryPayload(entry)));
+    return NOTHING;
+  }
+  assert(command !== null, 'a command entry came without its command');
+  switch (command.type) {
+    case 'write':
+      raiseClock(state, command.revision, revisionCount(command));
+      return applyWrite(state, command);
+    case 'expire':
+      raiseClock(state, command.revision, revisionCount(command));
+      return applyExpire(state, command);
+    case 'metaPut':
+      raiseClock(state, command.revision, revisionCount(command));
+      return applyMetaPut(state, command);
+    case 'compact':
+      // Never above the clock, or the latest state itself would not be readable.
+      state.floor = Math.max(state.floor, Math.min(command.floor, state.clock));
+      return NOTHING;
+    case 'own':
+      applyOwn(state, command.epoch, command.vshards);
+      return NOTHING;
+    case 'reserve':
+      return NOTHING;
+    default:
+      return assertNever(command);
+  }
+}
+
+/** Log order is revision order: two writes never share a revision, whatever the clocks (FAULTS B22). */
+function raiseClock(state: GroupState, revision: Revision, count: number): void {
+  if (count === 0) return;
+  assert(revision > state.clock, 'a revision at or below the group clock was proposed');
+  state.clock = revision + count - 1;
+  assert(Number.isSafeInteger(state.clock), 'revision clock overflow');
+}
+
+/** A map older than the one in force changes nothing: it was overtaken on its way into the log. */
+function applyOwn(state: GroupState, epoch: number, vshards: readonly number[]): void {
+  if (epoch < state.epoch) return;
+  const before = state.ownedSince.slice();
+  state.ownedSince.fill(0);
+  for (let i = 0; i < vshards.length; i++) {
+    const vshard = vshards[i] as number;
+    if (vshard >= VSHARD_COUNT) continue;
+    state.ownedSince[vshard] = before[vshard] !== 0 ? (before[vshard] as number) : epoch + 1;
+  }
+  state.epoch = epoch;
+  state.stageOwned();
+}

@@ -1,0 +1,83 @@
+import type { Command } from '../../protocol/commands.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import {
+  currentKey,
+  expiryStart,
+  parseExpiryKey,
+  refOfStoredTriple,
+  tripleOf,
+} from '../../storage/kv/keyspace.ts';
+import { decodeCount, decodeCurrent } from '../../storage/kv/rows.ts';
+import type { Outcome } from './apply.ts';
+import type { GroupState, GroupView } from './group-state.ts';
+import { hasExpired } from './item.ts';
+import { removeRow } from './write.ts';
+
+export type ExpireCommand = Extract<Command, { type: 'expire' }>;
+
+/**
+ * Removes key i when it still has the revision that the leader saw, has expired at `revision + i`
+ * and is in a vshard this group owns; otherwise it leaves it alone. An `expire` event per removal.
+ */
+export function applyExpire(state: GroupState, command: ExpireCommand): Outcome {
+  const events: ChangeEvent[] = [];
+  for (let i = 0; i < command.keys.length; i++) {
+    const { ref, revision: seen } = command.keys[i] as ExpireCommand['keys'][number];
+    const revision = command.revision + i;
+    const vshard = vshardOf(ref);
+    const triple = tripleOf(ref);
+    const bytes = state.row(currentKey(state.prefix, triple));
+    if (bytes === null || state.ownedSince[vshard] === 0) continue;
+    const row = decodeCurrent(bytes);
+    if (row.revision !== seen || !hasExpired(row, revision)) continue;
+    events.push(removeRow(state, { ref, triple, vshard, bytes, row }, revision, 'expire'));
+  }
+  return { results: [], repeated: false, rejection: null, events };
+}
+
+/**
+ * Keys whose expiry is at or before `wallMs` (Unix ms), soonest first, at most `limit` and never
+ * more than one expire command takes: what the leader proposes to remove.
+ */
+export async function nextExpiry(
+  view: GroupView,
+  limit: number,
+  wallMs: number,
+): Promise<{ ref: KeyRef; revision: Revision }[]> {
+  const cursor = view.cursor({
+    start: expiryStart(view.prefix, 0),
+    end: expiryStart(view.prefix, Math.floor(wallMs) + 1),
+    reverse: false,
+  });
+  const due: { ref: KeyRef; revision: Revision }[] = [];
+  const wanted = Math.min(limit, LIMITS.feedPageEventsMax);
+  try {
+    while (due.length < wanted) {
+      const rows = await cursor.next(wanted - due.length);
+      if (rows.length === 0) break;
+      for (const [key, value] of rows) {
+        const ref = refOfStoredTriple(parseExpiryKey(key).triple);
+        due.push({ ref, revision: decodeCount(value) });
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+  return due;
+}
+
+/** Unix ms of the soonest expiry, due or not; null when no key expires. */
+export async function earliestExpiryMs(view: GroupView): Promise<number | null> {
+  const start = expiryStart(view.prefix, 0);
+  const end = expiryStart(view.prefix, Number.MAX_SAFE_INTEGER);
+  const cursor = view.cursor({ start, end, reverse: false });
+  try {
+    const [first] = await cursor.next(1);
+    return first === undefined ? null : parseExpiryKey(first[0]).expiresAtMs;
+  } finally {
+    await cursor.close();
+  }
+}

@@ -1,0 +1,226 @@
+import { assert } from '../../protocol/assert.ts';
+import { DecodeError } from '../../protocol/codec.ts';
+import { decodeConfig, encodeConfig, type GroupConfig } from '../../protocol/membership.ts';
+import type { GroupId, Revision, VshardId } from '../../protocol/types.ts';
+import { VSHARD_COUNT } from '../../protocol/vshard.ts';
+import {
+  GENERATION_MIN,
+  generationPrefix,
+  metaKey,
+  pointerKey,
+} from '../../storage/kv/keyspace.ts';
+import { decodeCounts, encodeCounts } from '../../storage/kv/rows.ts';
+import type {
+  EngineCursor,
+  EngineRange,
+  EngineWrite,
+  StateStore,
+  StateView,
+} from '../../storage/ports.ts';
+
+/**
+ * The applied state of one group, in one generation of its rows. The counters are cached here and
+ * written to the group's meta row in the same batch as the data they count (FAULTS B17):
+ *
+ *   G1  the meta row and the rows of an entry reach the store in one write;
+ *   G2  every current row's revision is at or below `clock`, and `floor` never passes `clock`;
+ *   G3  a superseded version is in history under its own revision, a removal as a tombstone under
+ *       the removal's, and the feed row that superseded it names it as prevRevision.
+ *
+ * One owner writes: the apply functions. After a throw the state is unusable and must be reopened.
+ */
+export class GroupState {
+  readonly store: StateStore;
+  readonly group: GroupId;
+  readonly generation: number;
+  /** Row-key prefix of this group and generation. */
+  readonly prefix: string;
+  /** Index and term of the last applied entry; 0 before the first. */
+  appliedIndex = 0;
+  appliedTerm = 0;
+  /** Highest revision of any applied command. */
+  clock: Revision = 0;
+  /** Highest clockBound of any applied entry: what a snapshot of this state must promise. */
+  clockBound: Revision = 0;
+  /** Oldest readable revision; the feed can be resumed after positions at or above it. */
+  floor: Revision = 0;
+  /** Change events so far: the last event's sequence. */
+  sequence = 0;
+  /** Current rows, including those that have expired and were not removed yet. */
+  keyCount = 0;
+  /** Shard-map epoch of the last `own`. */
+  epoch = 0;
+  /** The last configuration entry that was applied. */
+  config: GroupConfig | null = null;
+  /** Per vshard the epoch since which this group owns it without a break, plus 1; 0 is not owned. */
+  readonly ownedSince = new Float64Array(VSHARD_COUNT);
+  /** Local, not replicated: feed rows below this revision are already gone (see gc.ts). */
+  collectedTo: Revision = 0;
+
+  #writes: EngineWrite[] = [];
+  /** Rows of this batch that a later op of the batch may read; null is a deleted row. */
+  readonly #staged = new Map<string, Uint8Array | null>();
+
+  private constructor(store: StateStore, group: GroupId, generation: number) {
+    this.store = store;
+    this.group = group;
+    this.generation = generation;
+    this.prefix = generationPrefix(group, generation);
+  }
+
+  /** Reads the group's meta rows; a group without any is empty. Throws DecodeError. */
+  static open(store: StateStore, group: GroupId): GroupState {
+    const state = new GroupState(store, group, readPointer(store, group).current);
+    const applied = store.get(metaKey(state.prefix, 'applied'));
+    if (applied !== null) loadApplied(state, applied);
+    const owned = store.get(metaKey(state.prefix, 'owned'));
+    if (owned !== null) state.ownedSince.set(decodeCounts(owned, VSHARD_COUNT));
+    const config = store.get(metaKey(state.prefix, 'config'));
+    if (config !== null) state.config = decodeConfig(config);
+    return state;
+  }
+
+  /** Vshards owned now, ascending. */
+  get owned(): VshardId[] {
+    const out: VshardId[] = [];
+    for (let v = 0; v < VSHARD_COUNT; v++) if (this.ownedSince[v] !== 0) out.push(v as VshardId);
+    return out;
+  }
+
+  /** Owned, and without a break since the map of `epoch`. */
+  isOwned(vshard: number, epoch: number): boolean {
+    const since = this.ownedSince[vshard];
+    return since !== undefined && since !== 0 && epoch >= since - 1;
+  }
+
+  /** A row as this batch has left it. For kinds c, i and M only: others are never staged for reading. */
+  row(key: string): Uint8Array | null {
+    const staged = this.#staged.get(key);
+    return staged === undefined ? this.store.get(key) : staged;
+  }
+
+  /** Adds a row of kind c, i or M to the batch; null deletes. */
+  stageRow(key: string, value: Uint8Array | null): void {
+    this.#staged.set(key, value);
+    this.#writes.push({ key, value });
+  }
+
+  /** Adds a row that nothing in this batch reads back. */
+  stage(key: string, value: Uint8Array | null): void {
+    this.#writes.push({ key, value });
+  }
+
+  stageOwned(): void {
+    this.stage(metaKey(this.prefix, 'owned'), encodeCounts(this.ownedSince));
+  }
+
+  stageConfig(config: GroupConfig): void {
+    this.config = config;
+    this.stage(metaKey(this.prefix, 'config'), encodeConfig(config));
+  }
+
+  /** Writes the batch with the meta row, as one (G1). Nothing of it was visible before. */
+  commitBatch(): void {
+    this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));
+    const writes = this.#writes;
+    this.#writes = [];
+    this.#staged.clear();
+    this.store.write(writes);
+  }
+
+  /** The state of this moment, for reads that wait. Must be closed. */
+  view(): GroupView {
+    assert(this.#writes.length === 0, 'a view was taken inside an apply batch');
+    return new GroupView(this, this.store.view());
+  }
+}
+
+/** A frozen moment of one group: rows and the counters that belong to them. */
+export class GroupView {
+  readonly group: GroupId;
+  readonly prefix: string;
+  readonly appliedIndex: number;
+  readonly appliedTerm: number;
+  readonly clock: Revision;
+  readonly clockBound: Revision;
+  readonly floor: Revision;
+  readonly epoch: number;
+  readonly config: GroupConfig | null;
+  readonly #rows: StateView;
+
+  constructor(state: GroupState, rows: StateView) {
+    this.group = state.group;
+    this.prefix = state.prefix;
+    this.appliedIndex = state.appliedIndex;
+    this.appliedTerm = state.appliedTerm;
+    this.clock = state.clock;
+    this.clockBound = state.clockBound;
+    this.floor = state.floor;
+    this.epoch = state.epoch;
+    this.config = state.config;
+    this.#rows = rows;
+  }
+
+  get(key: string): Uint8Array | null {
+    return this.#rows.get(key);
+  }
+
+  cursor(range: EngineRange): EngineCursor {
+    return this.#rows.cursor(range);
+  }
+
+  close(): Promise<void> {
+    return this.#rows.close();
+  }
+}
+
+/** Which generation is in use, and which one a snapshot is being loaded into (0 is none). */
+export interface Pointer {
+  readonly current: number;
+  readonly loading: number;
+}
+
+/** Throws DecodeError. */
+export function readPointer(store: StateStore, group: GroupId): Pointer {
+  const row = store.get(pointerKey(group));
+  if (row === null) return { current: GENERATION_MIN, loading: 0 };
+  const [current, loading] = decodeCounts(row, 2) as [number, number];
+  if (current < GENERATION_MIN || current > 0xffff || loading > 0xffff) {
+    throw new DecodeError('not a generation pointer');
+  }
+  return { current, loading };
+}
+
+export function writePointer(store: StateStore, group: GroupId, pointer: Pointer): void {
+  const value = encodeCounts([pointer.current, pointer.loading]);
+  store.write([{ key: pointerKey(group), value }]);
+}
+
+/** The applied row: appliedIndex, appliedTerm, clock, clockBound, floor, sequence, keyCount, epoch. */
+function encodeApplied(state: GroupState): Uint8Array {
+  return encodeCounts([
+    state.appliedIndex,
+    state.appliedTerm,
+    state.clock,
+    state.clockBound,
+    state.floor,
+    state.sequence,
+    state.keyCount,
+    state.epoch,
+  ]);
+}
+
+function loadApplied(state: GroupState, row: Uint8Array): void {
+  const fields = decodeCounts(row, 8) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  [state.appliedIndex, state.appliedTerm, state.clock, state.clockBound] = fields;
+  [, , , , state.floor, state.sequence, state.keyCount, state.epoch] = fields;
+}

@@ -1,0 +1,71 @@
+import { prefixEnd } from '../../protocol/bytes.ts';
+import type { Command, OpResult } from '../../protocol/commands.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { metaStateKey, metaStateName } from '../../storage/kv/keyspace.ts';
+import { decodeMetaState, encodeMetaState } from '../../storage/kv/rows.ts';
+import type { Outcome } from './apply.ts';
+import type { GroupState, GroupView } from './group-state.ts';
+
+export type MetaPutCommand = Extract<Command, { type: 'metaPut' }>;
+
+/** One row of the meta state. */
+export interface MetaRow {
+  readonly name: string;
+  readonly json: string;
+  readonly revision: Revision;
+}
+
+/**
+ * Replaces one row, when `ifRevision` is null or the row's revision (0 = absent). One result: `put`,
+ * or `precondition_failed` with the row's revision. Meta rows have no history and no events.
+ */
+export function applyMetaPut(state: GroupState, command: MetaPutCommand): Outcome {
+  const key = metaStateKey(state.prefix, command.name);
+  const bytes = state.row(key);
+  const before = bytes === null ? null : decodeMetaState(bytes);
+  const current = before === null ? 0 : before.revision;
+  if (command.ifRevision !== null && command.ifRevision !== current) {
+    return outcome({ type: 'precondition_failed', revision: current });
+  }
+  const revision = command.revision;
+  const createRevision = before === null ? revision : before.createRevision;
+  const version = before === null ? 1 : before.version + 1;
+  state.stageRow(key, encodeMetaState({ revision, createRevision, version, json: command.json }));
+  return outcome({ type: 'put', revision, createRevision, version });
+}
+
+function outcome(result: OpResult): Outcome {
+  return { results: [result], repeated: false, rejection: null, events: [] };
+}
+
+/** The row as applied so far, or null. */
+export function readMeta(state: GroupState, name: string): MetaRow | null {
+  const bytes = state.row(metaStateKey(state.prefix, name));
+  if (bytes === null) return null;
+  const row = decodeMetaState(bytes);
+  return { name, json: row.json, revision: row.revision };
+}
+
+/** Rows whose names begin with `namePrefix`, by name, at most `limit`. */
+export async function readMetaRows(
+  view: GroupView,
+  namePrefix: string,
+  limit: number,
+): Promise<MetaRow[]> {
+  const start = metaStateKey(view.prefix, namePrefix);
+  const cursor = view.cursor({ start, end: prefixEnd(start) as string, reverse: false });
+  const out: MetaRow[] = [];
+  try {
+    while (out.length < limit) {
+      const rows = await cursor.next(Math.min(64, limit - out.length));
+      if (rows.length === 0) break;
+      for (const [key, value] of rows) {
+        const row = decodeMetaState(value);
+        out.push({ name: metaStateName(key), json: row.json, revision: row.revision });
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+  return out;
+}

@@ -1,0 +1,203 @@
+import { assertNever } from '../../protocol/assert.ts';
+import type { Condition, OpResult, WriteCommand, WriteOp } from '../../protocol/commands.ts';
+import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { currentKey, expiryKey, feedKey, historyKey, tripleOf } from '../../storage/kv/keyspace.ts';
+import {
+  decodeCurrent,
+  encodeCount,
+  encodeFeed,
+  encodeTombstone,
+  encodeVersion,
+  type FeedKind,
+  type VersionRow,
+} from '../../storage/kv/rows.ts';
+import type { Outcome } from './apply.ts';
+import type { GroupState } from './group-state.ts';
+import { recallRequest, rememberRequest } from './idempotency.ts';
+import { hasExpired, itemOf } from './item.ts';
+
+/**
+ * Writes. Op i of a command has revision `revision + i`; ops are independent and applied in order.
+ *
+ *   W1  Ownership comes first and is all or nothing: when one op's vshard is not owned as of the
+ *       command's epoch, every result is wrong_shard and nothing is written, no idempotency row
+ *       either, so the request can be cut anew and sent again.
+ *   W2  A row that has expired at the op's revision is absent: conditions see revision 0, a put
+ *       creates (version 1, createRevision = its own), a delete finds nothing and leaves the row to
+ *       the leader's expire command.
+ *   W3  One revision gives at most one event per key. A put over an expired row is therefore one
+ *       `put` event, with prevRevision and prev of the expired version; version 1 tells that the
+ *       key had gone. A second event at the same (revision, vshard, key) could not be told apart
+ *       by a resume token. Hence per key each event's prevRevision is the revision of the
+ *       event before it, or 0 when that one removed the key.
+ */
+export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
+  const ops = command.ops;
+  const vshards = new Uint8Array(ops.length);
+  let owned = true;
+  for (let i = 0; i < ops.length; i++) {
+    const vshard = vshardOf((ops[i] as WriteOp).ref);
+    vshards[i] = vshard;
+    owned &&= state.isOwned(vshard, command.epoch);
+  }
+  if (!owned) return wrongShard(state, ops.length);
+  const firstOp = ops[0];
+  const request = firstOp === undefined ? null : command.idempotency;
+  const tenant = firstOp === undefined ? '' : firstOp.ref.tenant;
+  if (request !== null) {
+    const recalled = recallRequest(state, request, vshards[0] as number, tenant, command.revision);
+    if (recalled !== null) return recalled;
+  }
+  const results = new Array<OpResult>(ops.length);
+  const events: ChangeEvent[] = [];
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as WriteOp;
+    results[i] = applyOp(state, op, vshards[i] as number, command.revision + i, events);
+  }
+  if (request !== null) {
+    rememberRequest(state, request, vshards[0] as number, tenant, command.revision, results);
+  }
+  return { results, repeated: false, rejection: null, events };
+}
+
+function wrongShard(state: GroupState, count: number): Outcome {
+  const result: OpResult = { type: 'wrong_shard', epoch: state.epoch };
+  const results = new Array<OpResult>(count).fill(result);
+  return { results, repeated: false, rejection: null, events: [] };
+}
+
+function applyOp(
+  state: GroupState,
+  op: WriteOp,
+  vshard: number,
+  revision: Revision,
+  events: ChangeEvent[],
+): OpResult {
+  const triple = tripleOf(op.ref);
+  const bytes = state.row(currentKey(state.prefix, triple));
+  const row = bytes === null ? null : decodeCurrent(bytes);
+  const present = row === null || hasExpired(row, revision) ? null : row;
+  const presentRevision = present === null ? 0 : present.revision;
+  if (op.condition !== null && !holds(op.condition, presentRevision)) {
+    return { type: 'precondition_failed', revision: presentRevision };
+  }
+  if (op.type === 'put') {
+    const slot = { ref: op.ref, triple, vshard, bytes, row };
+    return applyPut(state, op, slot, present, revision, events);
+  }
+  if (present === null) return { type: 'deleted', deleted: false, revision: 0 };
+  const slot = { ref: op.ref, triple, vshard, bytes: bytes as Uint8Array, row: present };
+  events.push(removeRow(state, slot, revision, 'delete'));
+  return { type: 'deleted', deleted: true, revision };
+}
+
+/** A key and its current row as stored: null when there is none, expired or not. */
+export interface Slot {
+  readonly ref: KeyRef;
+  readonly triple: string;
+  readonly vshard: number;
+  readonly bytes: Uint8Array | null;
+  readonly row: VersionRow | null;
+}
+
+export type FullSlot = Slot & { readonly bytes: Uint8Array; readonly row: VersionRow };
+
+function applyPut(
+  state: GroupState,
+  op: Extract<WriteOp, { type: 'put' }>,
+  slot: Slot,
+  present: VersionRow | null,
+  revision: Revision,
+  events: ChangeEvent[],
+): OpResult {
+  const next: VersionRow = {
+    revision,
+    createRevision: present === null ? revision : present.createRevision,
+    version: present === null ? 1 : present.version + 1,
+    expiresAtMs: op.ttlMs === null ? null : expiryOf(revision, op.ttlMs),
+    contentType: op.contentType,
+    value: op.value,
+  };
+  const { triple, row } = slot;
+  if (row !== null) supersede(state, triple, row, slot.bytes as Uint8Array);
+  else state.keyCount++;
+  state.stageRow(currentKey(state.prefix, triple), encodeVersion(next));
+  if (next.expiresAtMs !== null) {
+    state.stage(expiryKey(state.prefix, next.expiresAtMs, triple), encodeCount(revision));
+  }
+  events.push(recordEvent(state, 'put', slot, revision, itemOf(slot.ref, next)));
+  return {
+    type: 'put',
+    revision,
+    createRevision: next.createRevision,
+    version: next.version,
+  };
+}
+
+/** Takes a key away: its row into history, a tombstone at `revision`, one event. */
+export function removeRow(
+  state: GroupState,
+  slot: FullSlot,
+  revision: Revision,
+  kind: 'delete' | 'expire',
+): ChangeEvent {
+  supersede(state, slot.triple, slot.row, slot.bytes);
+  state.keyCount--;
+  state.stageRow(currentKey(state.prefix, slot.triple), null);
+  state.stage(historyKey(state.prefix, slot.triple, revision), encodeTombstone());
+  return recordEvent(state, kind, slot, revision, null);
+}
+
+/** The current row becomes history, byte for byte, and its expiry row goes. */
+function supersede(state: GroupState, triple: string, row: VersionRow, bytes: Uint8Array): void {
+  state.stage(historyKey(state.prefix, triple, row.revision), bytes);
+  if (row.expiresAtMs !== null) {
+    state.stage(expiryKey(state.prefix, row.expiresAtMs, triple), null);
+  }
+}
+
+function recordEvent(
+  state: GroupState,
+  kind: FeedKind,
+  slot: Slot,
+  revision: Revision,
+  item: Item | null,
+): ChangeEvent {
+  const prevRevision = slot.row === null ? 0 : slot.row.revision;
+  state.sequence++;
+  state.stage(
+    feedKey(state.prefix, revision, slot.vshard, slot.triple),
+    encodeFeed(kind, state.sequence, prevRevision),
+  );
+  return {
+    kind,
+    ref: slot.ref,
+    vshard: slot.vshard,
+    revision,
+    prevRevision,
+    sequence: state.sequence,
+    item,
+    prev: slot.row === null ? null : itemOf(slot.ref, slot.row),
+  };
+}
+
+function holds(condition: Condition, presentRevision: Revision): boolean {
+  switch (condition.type) {
+    case 'revision':
+      return condition.revision === presentRevision;
+    case 'exists':
+      return presentRevision !== 0;
+    case 'absent':
+      return presentRevision === 0;
+    default:
+      return assertNever(condition);
+  }
+}
+
+/** Unix ms; a ttl beyond the range of a count never comes due. */
+function expiryOf(revision: Revision, ttlMs: number): number {
+  return Math.min(wallMsOfRevision(revision) + ttlMs, Number.MAX_SAFE_INTEGER);
+}
