@@ -1,0 +1,191 @@
+import fs from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { checkPath, folderOf, UNFINISHED_SUFFIX } from './path.ts';
+import { type Disk, DiskError, type DiskFile } from './port.ts';
+
+/** The data folder on a real file system. Every change of a folder is fsynced before it resolves. */
+export class NodeDisk implements Disk {
+  readonly #root: string;
+
+  /** `root`: the data folder; made, with its parents, at the first write. */
+  constructor(root: string) {
+    this.#root = resolve(root);
+  }
+
+  async open(path: string): Promise<DiskFile> {
+    const full = this.#full(path);
+    const existing = await unless('ENOENT', openFile(full, fs.constants.O_RDWR));
+    if (existing !== null) return new NodeFile(existing, full);
+    await this.#makeFolder(folderOf(path));
+    const created = await openFile(full, fs.constants.O_RDWR | fs.constants.O_CREAT);
+    await syncFolder(join(full, '..'));
+    return new NodeFile(created, full);
+  }
+
+  async list(folder: string): Promise<string[]> {
+    const full = folder === '' ? this.#root : this.#full(folder);
+    const names = await unless('ENOENT', readdir(full));
+    return (names ?? []).filter((name) => !name.endsWith(UNFINISHED_SUFFIX)).sort();
+  }
+
+  async readFile(path: string): Promise<Uint8Array | null> {
+    return unless('ENOENT', readFile(this.#full(path)));
+  }
+
+  async writeFileAtomic(path: string, content: Uint8Array): Promise<void> {
+    const full = this.#full(path);
+    const unfinished = `${full}${UNFINISHED_SUFFIX}`;
+    await this.#makeFolder(folderOf(path));
+    const handle = await asDiskError(open(unfinished, 'w'));
+    try {
+      await asDiskError(handle.writeFile(content));
+      await asDiskError(handle.sync());
+    } finally {
+      await handle.close();
+    }
+    await asDiskError(rename(unfinished, full));
+    await syncFolder(join(full, '..'));
+  }
+
+  async remove(path: string): Promise<void> {
+    const full = this.#full(path);
+    await unless('ENOENT', unlink(full));
+    await unless('ENOENT', syncFolder(join(full, '..')));
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const source = this.#full(from);
+    const target = this.#full(to);
+    await this.#makeFolder(folderOf(to));
+    await asDiskError(rename(source, target));
+    await syncFolder(join(target, '..'));
+    await syncFolder(join(source, '..'));
+  }
+
+  #full(path: string): string {
+    return join(this.#root, checkPath(path));
+  }
+
+  /** Makes a folder inside the root; what mkdir made is fsynced from the top down. */
+  async #makeFolder(folder: string): Promise<void> {
+    const full = join(this.#root, folder);
+    const first = await asDiskError(mkdir(full, { recursive: true }));
+    if (first === undefined) return;
+    await syncFolder(join(first, '..'));
+    for (let at = full; at.length >= first.length; at = join(at, '..')) await syncFolder(at);
+  }
+}
+
+class NodeFile implements DiskFile {
+  readonly #fd: number;
+  readonly #path: string;
+
+  constructor(fd: number, path: string) {
+    this.#fd = fd;
+    this.#path = path;
+  }
+
+  size(): Promise<number> {
+    return this.#call<fs.Stats>((done) => fs.fstat(this.#fd, done)).then((stat) => stat.size);
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array> {
+    const available = Math.max(0, Math.min(length, (await this.size()) - offset));
+    const bytes = new Uint8Array(available);
+    let at = 0;
+    while (at < available) {
+      const count = await this.#call<number>((done) =>
+        fs.read(this.#fd, bytes, at, available - at, offset + at, done),
+      );
+      if (count === 0) break;
+      at += count;
+    }
+    return bytes.subarray(0, at);
+  }
+
+  write(offset: number, bytes: Uint8Array): Promise<void> {
+    return new Promise((resolved, rejected) => {
+      this.#writeAll(offset, bytes, (error) => (error === null ? resolved() : rejected(error)));
+    });
+  }
+
+  writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void {
+    this.#writeAll(offset, bytes, (error) => {
+      if (error !== null) return done(error);
+      fs.fdatasync(this.#fd, (failure) => done(failure && diskError(failure, this.#path)));
+    });
+  }
+
+  async sync(): Promise<void> {
+    await this.#call<void>((done) => fs.fdatasync(this.#fd, done));
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#call<void>((done) => fs.ftruncate(this.#fd, length, done));
+  }
+
+  async close(): Promise<void> {
+    await this.#call<void>((done) => fs.close(this.#fd, done));
+  }
+
+  /** A write may be short (ENOSPC comes only with the next one), so it loops. */
+  #writeAll(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void {
+    fs.write(this.#fd, bytes, 0, bytes.length, offset, (error, count) => {
+      if (error !== null) return done(diskError(error, this.#path));
+      if (count === bytes.length) return done(null);
+      if (count === 0) return done(new DiskError('EIO', `${this.#path}: nothing was written`));
+      this.#writeAll(offset + count, bytes.subarray(count), done);
+    });
+  }
+
+  #call<T>(
+    run: (done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void,
+  ): Promise<T> {
+    return new Promise((resolved, rejected) => {
+      run((error, value) =>
+        error ? rejected(diskError(error, this.#path)) : resolved(value as T),
+      );
+    });
+  }
+}
+
+function openFile(path: string, flags: number): Promise<number> {
+  return new Promise((resolved, rejected) => {
+    fs.open(path, flags, 0o640, (error, fd) => (error ? rejected(error) : resolved(fd)));
+  });
+}
+
+/** Makes created, removed and renamed names of a folder durable. */
+async function syncFolder(path: string): Promise<void> {
+  const handle = await asDiskError(open(path, 'r'));
+  try {
+    await asDiskError(handle.sync());
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The value, or null when it failed with this code; other failures become DiskErrors. */
+async function unless<T>(code: string, work: Promise<T>): Promise<T | null> {
+  try {
+    return await work;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === code) return null;
+    throw diskError(error, '');
+  }
+}
+
+async function asDiskError<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw diskError(error, '');
+  }
+}
+
+function diskError(error: unknown, path: string): DiskError {
+  if (error instanceof DiskError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  return new DiskError(code ?? 'EIO', path === '' ? message : `${path}: ${message}`, error);
+}

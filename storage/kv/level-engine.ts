@@ -1,0 +1,202 @@
+import type {
+  AbstractBatchOperation,
+  AbstractIterator,
+  AbstractLevel,
+  AbstractSnapshot,
+} from 'abstract-level';
+import { ClassicLevel } from 'classic-level';
+import { MemoryLevel } from 'memory-level';
+import type { Clock } from '../../protocol/clock.ts';
+import { NodeDisk } from '../disk/node-disk.ts';
+import type { Disk } from '../disk/port.ts';
+import type {
+  EngineCursor,
+  EngineRange,
+  EngineRow,
+  EngineSnapshot,
+  EngineWrite,
+  KvEngine,
+} from '../ports.ts';
+
+/** Rows handed to the store between two turns of the event loop: about half a millisecond. */
+const ROWS_PER_TURN = 256;
+const BOOT_ID_PATH = 'minikv-boot-id';
+const SET_ASIDE_FOLDER = 'set-aside';
+/** Above every row's key: compacting just this writes the memtable out and rewrites no table. */
+const ABOVE_ALL_KEYS = Buffer.alloc(64, 0xff);
+const BUFFERS = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
+
+type Level = AbstractLevel<string | Buffer | Uint8Array, Buffer, Buffer>;
+
+/** What differs between abstract-level stores. */
+interface LevelTraits {
+  /** Makes everything written durable. */
+  readonly flush: () => Promise<void>;
+}
+
+/**
+ * Opens LevelDB in a folder of its own. `bootId`: names the machine's current boot; LevelDB does not
+ * sync its own logs, so after another boot (a power cut, as far as we know) they may have holes: they
+ * are set aside and the tables alone, a consistent prefix, are opened. '' means unknown: always set aside.
+ * Rejects when another process has it open or when it is damaged (the error has LevelDB's own code).
+ */
+export async function openClassicEngine(
+  path: string,
+  options: { readonly bootId: string; readonly clock: Pick<Clock, 'soon'> },
+): Promise<KvEngine> {
+  await setLogsAside(new NodeDisk(path), options.bootId);
+  const level = new ClassicLevel<Buffer, Buffer>(path, BUFFERS);
+  await level.open();
+  return new LevelEngine(level as unknown as Level, options.clock, {
+    flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
+  });
+}
+
+/** The same engine over memory-level, for tests. */
+export async function openMemoryLevelEngine(clock: Pick<Clock, 'soon'>): Promise<KvEngine> {
+  const level = new MemoryLevel<Buffer, Buffer>({ ...BUFFERS, storeEncoding: 'buffer' });
+  await level.open();
+  return new LevelEngine(level as unknown as Level, clock, { flush: async () => {} });
+}
+
+/**
+ * The boot-id rule (ARCHITECTURE section 6) for the LevelDB in this disk's root. Safe to repeat: the new boot id is
+ * stored only after the logs are away, and before LevelDB can write new ones. Returns how many were moved.
+ */
+export async function setLogsAside(disk: Disk, bootId: string): Promise<number> {
+  const stored = await disk.readFile(BOOT_ID_PATH);
+  if (bootId !== '' && stored !== null && Buffer.from(stored).toString() === bootId) return 0;
+  const logs = (await disk.list('')).filter((name) => /^[0-9]+\.log$/.test(name));
+  const taken = await disk.list(SET_ASIDE_FOLDER);
+  const folder = `${SET_ASIDE_FOLDER}/${taken.length + 1}`;
+  for (const name of logs) await disk.rename(name, `${folder}/${name}`);
+  await disk.writeFileAtomic(BOOT_ID_PATH, Buffer.from(bootId));
+  return logs.length;
+}
+
+/** KvEngine over any abstract-level store that has getSync and explicit snapshots. */
+export class LevelEngine implements KvEngine {
+  readonly #level: Level;
+  readonly #clock: Pick<Clock, 'soon'>;
+  readonly #traits: LevelTraits;
+  #writes: Promise<void> = Promise.resolve();
+  #lastWrite: EngineWrite | null = null;
+
+  /** `level` is open, with buffer keys and values, and belongs to the engine. */
+  constructor(level: Level, clock: Pick<Clock, 'soon'>, traits: LevelTraits) {
+    this.#level = level;
+    this.#clock = clock;
+    this.#traits = traits;
+  }
+
+  get(key: string): Uint8Array | null {
+    return this.#level.getSync(Buffer.from(key, 'latin1')) ?? null;
+  }
+
+  snapshot(): EngineSnapshot {
+    return new LevelSnapshot(this.#level, this.#level.snapshot());
+  }
+
+  write(batch: readonly EngineWrite[]): Promise<void> {
+    const written = this.#writes.then(() => this.#write(batch));
+    this.#writes = written.catch(() => {}); // told to the caller; the next write fails by itself
+    return written;
+  }
+
+  /**
+   * LevelDB's compaction reports no error, but a failed one fails every later write: so the last
+   * row written is written once more. (A key of its own would widen the range of every table.)
+   */
+  async flush(): Promise<void> {
+    await this.#writes;
+    await this.#traits.flush();
+    const probe = this.#lastWrite;
+    if (probe !== null) await this.write([probe]);
+  }
+
+  async close(): Promise<void> {
+    await this.#writes;
+    await this.#level.close();
+  }
+
+  /** One atomic batch; the rows are handed over in slices, so that the event loop goes on. */
+  async #write(batch: readonly EngineWrite[]): Promise<void> {
+    this.#lastWrite = batch.at(-1) ?? this.#lastWrite;
+    if (batch.length <= ROWS_PER_TURN) {
+      await this.#level.batch(batch.map(operationOf));
+      return;
+    }
+    const chained = this.#level.batch();
+    for (let i = 0; i < batch.length; i++) {
+      const { key, value } = batch[i]!;
+      if (value === null) chained.del(Buffer.from(key, 'latin1'));
+      else chained.put(Buffer.from(key, 'latin1'), asBuffer(value));
+      if (i % ROWS_PER_TURN === ROWS_PER_TURN - 1) {
+        await new Promise<void>((resolved) => this.#clock.soon(resolved));
+      }
+    }
+    await chained.write();
+  }
+}
+
+class LevelSnapshot implements EngineSnapshot {
+  readonly #level: Level;
+  readonly #snapshot: AbstractSnapshot;
+
+  constructor(level: Level, snapshot: AbstractSnapshot) {
+    this.#level = level;
+    this.#snapshot = snapshot;
+  }
+
+  get(key: string): Uint8Array | null {
+    const value = this.#level.getSync(Buffer.from(key, 'latin1'), { snapshot: this.#snapshot });
+    return value ?? null;
+  }
+
+  cursor(range: EngineRange): EngineCursor {
+    const iterator = this.#level.iterator({
+      gte: Buffer.from(range.start, 'latin1'),
+      lt: Buffer.from(range.end, 'latin1'),
+      reverse: range.reverse,
+      snapshot: this.#snapshot,
+    });
+    return new LevelCursor(iterator);
+  }
+
+  close(): Promise<void> {
+    return this.#snapshot.close();
+  }
+}
+
+class LevelCursor implements EngineCursor {
+  readonly #iterator: AbstractIterator<Level, Buffer, Buffer>;
+
+  constructor(iterator: AbstractIterator<Level, Buffer, Buffer>) {
+    this.#iterator = iterator;
+  }
+
+  /** LevelDB may give fewer rows than asked for before the end, so it asks until one call gives none. */
+  async next(max: number): Promise<EngineRow[]> {
+    const rows: EngineRow[] = [];
+    while (rows.length < max) {
+      const entries = await this.#iterator.nextv(max - rows.length);
+      if (entries.length === 0) break;
+      for (const [key, value] of entries) rows.push([key.toString('latin1'), value]);
+    }
+    return rows;
+  }
+
+  close(): Promise<void> {
+    return this.#iterator.close();
+  }
+}
+
+function operationOf({ key, value }: EngineWrite): AbstractBatchOperation<Level, Buffer, Buffer> {
+  const bytes = Buffer.from(key, 'latin1');
+  if (value === null) return { type: 'del', key: bytes };
+  return { type: 'put', key: bytes, value: asBuffer(value) };
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,193 @@
+import { assert } from '../../protocol/assert.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import type {
+  EngineCursor,
+  EngineRange,
+  EngineSnapshot,
+  EngineWrite,
+  KvEngine,
+  StateStore,
+  StateView,
+} from '../ports.ts';
+import { MergeCursor } from './merge-cursor.ts';
+import { newTree, type Tree, treeRows } from './tree.ts';
+
+/** What a row costs in a memtable beside its bytes. */
+const ROW_OVERHEAD_BYTES = 64;
+
+export interface StateStoreOptions {
+  /** A memtable of this size is frozen and written to the engine. */
+  readonly memtableBytes: number;
+  /** A smaller one is, this long after its first write. */
+  readonly memtableAgeMs: number;
+  /** The engine failed: its state is unknown and the process must exit. Called once. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+interface Memtable {
+  readonly rows: Tree<Uint8Array | null>;
+  bytes: number;
+}
+
+/**
+ * Memtables over a KvEngine. S1: a memtable becomes one engine batch, and memtables reach the engine
+ * in order, so the engine always holds a prefix of the write() calls. S2: a frozen memtable stays in
+ * front of the engine until its batch is in, so that no moment shows half of it. S3: views are clones.
+ */
+export class MemtableStore implements StateStore {
+  readonly #engine: KvEngine;
+  readonly #clock: Clock;
+  readonly #options: StateStoreOptions;
+  #active = newMemtable();
+  /** Oldest first. */
+  #frozen: Memtable[] = [];
+  #writing: Promise<void> | null = null;
+  #cancelAge: (() => void) | null = null;
+  #failure: { readonly error: unknown } | null = null;
+  #closed = false;
+
+  /** The store owns the engine: close() closes it. */
+  constructor(engine: KvEngine, clock: Clock, options: StateStoreOptions) {
+    this.#engine = engine;
+    this.#clock = clock;
+    this.#options = options;
+  }
+
+  get(key: string): Uint8Array | null {
+    const active = this.#active.rows.get(key);
+    if (active !== undefined) return active;
+    for (let i = this.#frozen.length - 1; i >= 0; i--) {
+      const value = this.#frozen[i]!.rows.get(key);
+      if (value !== undefined) return value;
+    }
+    return this.#engine.get(key);
+  }
+
+  write(batch: readonly EngineWrite[]): void {
+    assert(!this.#closed, 'the state store is open');
+    const { rows } = this.#active;
+    let bytes = 0;
+    for (const { key, value } of batch) {
+      rows.set(key, value);
+      bytes += key.length + (value === null ? 0 : value.length) + ROW_OVERHEAD_BYTES;
+    }
+    this.#active.bytes += bytes;
+    if (this.#active.bytes >= this.#options.memtableBytes) this.#freeze();
+    else if (this.#active.bytes > 0) this.#armAge();
+  }
+
+  view(): StateView {
+    const tables = [this.#active.rows.clone()];
+    for (let i = this.#frozen.length - 1; i >= 0; i--) tables.push(this.#frozen[i]!.rows);
+    return new MergedView(tables, this.#engine.snapshot());
+  }
+
+  async flush(): Promise<void> {
+    this.#freeze();
+    await this.#written();
+    await this.#guard(() => this.#engine.flush());
+  }
+
+  pendingBytes(): number {
+    let bytes = this.#active.bytes;
+    for (const table of this.#frozen) bytes += table.bytes;
+    return bytes;
+  }
+
+  /** Writes what is pending, unsynced, and closes the engine. Rejects when the engine had failed. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#freeze();
+    this.#closed = true;
+    try {
+      await this.#written();
+    } finally {
+      await this.#engine.close();
+    }
+  }
+
+  #freeze(): void {
+    this.#cancelAge?.();
+    this.#cancelAge = null;
+    if (this.#active.bytes === 0) return;
+    this.#frozen.push(this.#active);
+    this.#active = newMemtable();
+    if (this.#failure === null) this.#writing ??= this.#writeFrozen();
+  }
+
+  #armAge(): void {
+    this.#cancelAge ??= this.#clock.after(this.#options.memtableAgeMs, () => this.#freeze());
+  }
+
+  /** Never rejects: a failure is kept, told to onFatal, and met by flush() and close(). */
+  async #writeFrozen(): Promise<void> {
+    for (let table = this.#frozen[0]; table !== undefined; table = this.#frozen[0]) {
+      const batch: EngineWrite[] = [];
+      for (const [key, value] of table.rows.entries()) batch.push({ key, value });
+      try {
+        await this.#engine.write(batch);
+      } catch (error) {
+        this.#fail(error);
+        return;
+      }
+      this.#frozen.shift();
+    }
+    this.#writing = null;
+  }
+
+  /** Resolves when the memtables frozen by now are in the engine. */
+  async #written(): Promise<void> {
+    const last = this.#frozen.at(-1);
+    while (this.#failure === null && last !== undefined && this.#frozen.includes(last)) {
+      await this.#writing;
+    }
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  async #guard(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== null) return;
+    this.#failure = { error };
+    this.#options.onFatal(error);
+  }
+}
+
+function newMemtable(): Memtable {
+  return { rows: newTree(), bytes: 0 };
+}
+
+class MergedView implements StateView {
+  /** Newest first; none of them changes any more. */
+  readonly #tables: readonly Tree<Uint8Array | null>[];
+  readonly #snapshot: EngineSnapshot;
+
+  constructor(tables: readonly Tree<Uint8Array | null>[], snapshot: EngineSnapshot) {
+    this.#tables = tables;
+    this.#snapshot = snapshot;
+  }
+
+  get(key: string): Uint8Array | null {
+    for (const table of this.#tables) {
+      const value = table.get(key);
+      if (value !== undefined) return value;
+    }
+    return this.#snapshot.get(key);
+  }
+
+  cursor(range: EngineRange): EngineCursor {
+    const layers = this.#tables.map((table) => treeRows(table, range));
+    return new MergeCursor(layers, this.#snapshot.cursor(range), range.reverse);
+  }
+
+  close(): Promise<void> {
+    return this.#snapshot.close();
+  }
+}

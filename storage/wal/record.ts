@@ -1,0 +1,179 @@
+import { assert, assertCount } from '../../protocol/assert.ts';
+import { crc32c } from '../checksum.ts';
+import type { WalRecord } from '../ports.ts';
+
+/**
+ * The WAL's frame. A batch is one header and the records that were synced together; little-endian:
+ *
+ *   0 u32 magic   4 u8 version   5 3 bytes 0   8 8 bytes WAL id (drawn at birth)
+ *  16 u64 position of this header   24 u64 position that was synced before this batch
+ *  32 u32 payload bytes   36 u32 payload CRC32C   40 u32 records   44 u32 CRC32C of bytes 0..43
+ *  48 payload: per record u32 length, u32 stream id, bytes
+ *
+ * A batch without records is a marker: written at the next batch's place and overwritten by it, it
+ * takes no position and only tells that everything before it was synced. The id keeps bytes of a
+ * client's value or of another WAL from passing for a header.
+ */
+export const BATCH_HEADER_BYTES = 48;
+export const RECORD_HEADER_BYTES = 8;
+export const WAL_ID_BYTES = 8;
+
+const VERSION = 1;
+const MAGIC = Buffer.from('MKWB', 'latin1');
+const U32 = 0x1_0000_0000;
+const INITIAL_BYTES = 64 * 1024;
+/** A buffer that one burst made larger than this is given back. */
+const KEPT_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface BatchHeader {
+  readonly position: number;
+  readonly syncedPosition: number;
+  readonly payloadBytes: number;
+  readonly payloadCrc: number;
+  readonly recordCount: number;
+}
+
+/** Gathers the records of the next batch in one buffer, with room for the header in front. */
+export class BatchBuffer {
+  #bytes = Buffer.allocUnsafe(INITIAL_BYTES);
+  #end = BATCH_HEADER_BYTES;
+  #recordCount = 0;
+
+  /** Bytes the batch takes in the WAL; 0 while it holds no record. */
+  get byteLength(): number {
+    return this.#recordCount === 0 ? 0 : this.#end;
+  }
+
+  add(record: WalRecord): void {
+    const { payload, stream } = record;
+    this.#reserve(this.#end + RECORD_HEADER_BYTES + payload.length);
+    this.#bytes.writeUInt32LE(payload.length, this.#end);
+    this.#bytes.writeUInt32LE(stream, this.#end + 4);
+    this.#bytes.set(payload, this.#end + RECORD_HEADER_BYTES);
+    this.#end += RECORD_HEADER_BYTES + payload.length;
+    this.#recordCount++;
+  }
+
+  /** Fills in the header. The view is good until reset(). */
+  seal(walId: Uint8Array, position: number, syncedPosition: number): Uint8Array {
+    const payload = this.#bytes.subarray(BATCH_HEADER_BYTES, this.#end);
+    writeHeader(this.#bytes, walId, {
+      position,
+      syncedPosition,
+      payloadBytes: payload.length,
+      payloadCrc: crc32c(payload),
+      recordCount: this.#recordCount,
+    });
+    return this.#bytes.subarray(0, this.#end);
+  }
+
+  reset(): void {
+    if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = Buffer.allocUnsafe(INITIAL_BYTES);
+    this.#end = BATCH_HEADER_BYTES;
+    this.#recordCount = 0;
+  }
+
+  #reserve(end: number): void {
+    if (end <= this.#bytes.length) return;
+    assert(end < U32, 'a WAL batch is below 4 GiB');
+    const larger = Buffer.allocUnsafe(Math.max(end, this.#bytes.length * 2));
+    this.#bytes.copy(larger, 0, 0, this.#end);
+    this.#bytes = larger;
+  }
+}
+
+/** A marker's bytes: everything before `position` is synced. */
+export function markerBytes(walId: Uint8Array, position: number): Uint8Array {
+  const bytes = Buffer.alloc(BATCH_HEADER_BYTES);
+  writeHeader(bytes, walId, {
+    position,
+    syncedPosition: position,
+    payloadBytes: 0,
+    payloadCrc: 0,
+    recordCount: 0,
+  });
+  return bytes;
+}
+
+function writeHeader(bytes: Buffer, walId: Uint8Array, header: BatchHeader): void {
+  assertCount(header.position, 'WAL position');
+  bytes.set(MAGIC, 0);
+  bytes.writeUInt32LE(VERSION, 4);
+  bytes.set(walId, 8);
+  writeU64(bytes, 16, header.position);
+  writeU64(bytes, 24, header.syncedPosition);
+  bytes.writeUInt32LE(header.payloadBytes, 32);
+  bytes.writeUInt32LE(header.payloadCrc, 36);
+  bytes.writeUInt32LE(header.recordCount, 40);
+  bytes.writeUInt32LE(crc32c(bytes.subarray(0, 44)), 44);
+}
+
+/** The header at `offset`, or null when there is no intact one of this WAL. */
+export function readHeader(bytes: Buffer, offset: number, walId: Uint8Array): BatchHeader | null {
+  if (offset + BATCH_HEADER_BYTES > bytes.length) return null;
+  const header = bytes.subarray(offset, offset + BATCH_HEADER_BYTES);
+  if (MAGIC.compare(header, 0, 4) !== 0 || header.readUInt32LE(4) !== VERSION) return null;
+  if (header.compare(walId, 0, WAL_ID_BYTES, 8, 16) !== 0) return null;
+  if (crc32c(header.subarray(0, 44)) !== header.readUInt32LE(44)) return null;
+  const position = readU64(header, 16);
+  const syncedPosition = readU64(header, 24);
+  if (!Number.isSafeInteger(position) || syncedPosition > position) return null;
+  return {
+    position,
+    syncedPosition,
+    payloadBytes: header.readUInt32LE(32),
+    payloadCrc: header.readUInt32LE(36),
+    recordCount: header.readUInt32LE(40),
+  };
+}
+
+/** Offset of the next bytes that could begin a header, at or after `offset`; -1 when there are none. */
+export function nextMagic(bytes: Buffer, offset: number): number {
+  return bytes.indexOf(MAGIC, offset);
+}
+
+/** The payload behind an intact header, or why it cannot be used. */
+export function readPayload(
+  bytes: Buffer,
+  offset: number,
+  header: BatchHeader,
+): Buffer | 'cut short' | 'payload checksum' {
+  const start = offset + BATCH_HEADER_BYTES;
+  if (start + header.payloadBytes > bytes.length) return 'cut short';
+  const payload = bytes.subarray(start, start + header.payloadBytes);
+  return crc32c(payload) === header.payloadCrc ? payload : 'payload checksum';
+}
+
+/**
+ * Calls `visit` with each record of a payload whose checksum holds; `position` is the payload's.
+ * A payload that does not divide into its records was written wrong: throws InvariantViolation.
+ */
+export function visitRecords(
+  payload: Buffer,
+  recordCount: number,
+  position: number,
+  visit: (stream: number, payload: Uint8Array, position: number) => void,
+): void {
+  let at = 0;
+  for (let i = 0; i < recordCount; i++) {
+    assert(at + RECORD_HEADER_BYTES <= payload.length, 'a WAL batch holds its records');
+    const end = at + RECORD_HEADER_BYTES + payload.readUInt32LE(at);
+    assert(end <= payload.length, 'a WAL batch holds its records');
+    visit(
+      payload.readUInt32LE(at + 4),
+      payload.subarray(at + RECORD_HEADER_BYTES, end),
+      position + at,
+    );
+    at = end;
+  }
+  assert(at === payload.length, 'a WAL batch holds its records and nothing else');
+}
+
+function writeU64(bytes: Buffer, offset: number, value: number): void {
+  bytes.writeUInt32LE(value % U32, offset);
+  bytes.writeUInt32LE(Math.floor(value / U32), offset + 4);
+}
+
+function readU64(bytes: Buffer, offset: number): number {
+  return bytes.readUInt32LE(offset + 4) * U32 + bytes.readUInt32LE(offset);
+}
