@@ -24,6 +24,8 @@ export interface NatsServerOptions {
   readonly storeDir?: string;
   readonly users?: readonly NatsUser[];
   readonly token?: string;
+  /** Public nkeys of users who may do everything. */
+  readonly nkeys?: readonly string[];
   readonly tls?: { readonly certFile: string; readonly keyFile: string; readonly caFile?: string };
   /** Routes to the other servers of a NATS cluster. */
   readonly cluster?: {
@@ -87,6 +89,10 @@ export function natsServerConfig(options: NatsServerOptions): string {
   if (options.storeDir !== undefined)
     lines.push(`jetstream { store_dir: ${quote(options.storeDir)} }`);
   if (options.token !== undefined) lines.push(`authorization { token: ${quote(options.token)} }`);
+  if (options.nkeys !== undefined) {
+    const rows = options.nkeys.map((nkey) => `{ nkey: ${quote(nkey)} }`);
+    lines.push(`authorization { users: [ ${rows.join(', ')} ] }`);
+  }
   if (options.users !== undefined) {
     lines.push(`authorization { users: [\n${options.users.map(userLine).join('\n')}\n] }`);
   }

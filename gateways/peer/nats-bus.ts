@@ -129,6 +129,7 @@ export class NatsBus implements Bus, RequestServer {
   #clientRequest(message: LinkMessage): ClientRequest {
     return {
       subject: message.subject,
+      reply: message.reply,
       payload: message.payload,
       header: (name) => message.header(name),
       respond: (payload, headers) => {

@@ -2,6 +2,8 @@
 
 export interface ClientRequest {
   readonly subject: string;
+  /** Where the answer goes; '' when nobody waits for one. */
+  readonly reply: string;
   /** First value of a header, any case; null when absent. */
   header(name: string): string | null;
   readonly payload: Uint8Array;

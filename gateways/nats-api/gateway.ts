@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import type { Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { KvService, RequestContext } from '../../protocol/service.ts';
+import { apiSubject } from '../../protocol/subjects.ts';
+import { appErrorOf, problemOf, type Shape } from '../kv/shapes.ts';
+import type { ClientRequest, RequestServer } from '../peer/request-server.ts';
+import { type BodyType, bodyTypeOf, readBody, writeBody } from './body.ts';
+import { type Answer, OPERATIONS, type Operation, type OperationName } from './operations.ts';
+
+/**
+ * The store for clients that speak NATS: a request on `minikv.api.<op>` gets one answer from one node.
+ * Request headers: Content-Type, Idempotency-Key, Minikv-Deadline-Ms, traceparent. Answer headers:
+ * Content-Type, Minikv-Status (as over HTTP), Minikv-Revision, Minikv-Durability, Minikv-Request-Id.
+ * Requests beyond the bound are refused as `overloaded`, which is definite.
+ */
+export interface NatsApiPorts {
+  readonly server: RequestServer;
+  readonly service: KvService;
+  readonly clock: Clock;
+  readonly telemetry: Telemetry;
+  /** What an acknowledged write means, see NodeConfig. */
+  readonly durability: 'quorum-fsync' | 'memory';
+  /** A new id for each request. */
+  readonly requestId: () => string;
+  /** Rejects with an AppError when this request is not allowed. Sees the request's headers. */
+  readonly admit: (op: OperationName, request: ClientRequest) => Promise<void>;
+}
+
+/** Members share the requests of a cluster. */
+export const API_QUEUE = 'minikv-api';
+export const API_REQUESTS_MAX = 1024;
+/** Room for the headers of an answer. */
+const ANSWER_HEADERS_BYTES_MAX = 1024;
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** Starts serving; ends when the bus is drained. */
+export function serveNatsApi(ports: NatsApiPorts): void {
+  const gateway = new NatsApi(ports);
+  for (const name of Object.keys(OPERATIONS) as OperationName[]) {
+    ports.server.serveRequests(apiSubject(name), API_QUEUE, (request) => {
+      void gateway.answer(name, request);
+    });
+  }
+}
+
+class NatsApi {
+  readonly #ports: NatsApiPorts;
+  #running = 0;
+
+  constructor(ports: NatsApiPorts) {
+    this.#ports = ports;
+  }
+
+  /** Answers one request, whatever it holds; never rejects. */
+  async answer(name: OperationName, request: ClientRequest): Promise<void> {
+    const requestId = this.#ports.requestId();
+    if (!isClientInbox(request.reply)) return this.#count(name, 'no_reply');
+    let type: BodyType = 'application/json';
+    try {
+      type = bodyTypeOf(request.header('Content-Type'));
+      if (this.#running >= API_REQUESTS_MAX) throw new AppError('overloaded', 'too many requests');
+      this.#running++;
+      try {
+        const answer = await this.#run(name, request, type);
+        this.#respond(name, request, type, requestId, answer);
+      } finally {
+        this.#running--;
+      }
+    } catch (error) {
+      this.#refuse(name, request, type, requestId, error);
+    }
+  }
+
+  async #run(name: OperationName, request: ClientRequest, type: BodyType): Promise<Answer> {
+    await this.#ports.admit(name, request);
+    const operation: Operation = OPERATIONS[name];
+    const body = readBody(request.payload, type);
+    return operation.run({
+      service: this.#ports.service,
+      context: contextOf(name, request),
+      body: operation.writes && name !== 'batch' ? { ...body, op: name } : body,
+      binary: type === 'application/msgpack',
+    });
+  }
+
+  #respond(
+    name: OperationName,
+    request: ClientRequest,
+    type: BodyType,
+    requestId: string,
+    answer: Answer,
+  ): void {
+    const payload = writeBody(answer.body, type);
+    if (payload.length + ANSWER_HEADERS_BYTES_MAX > this.#ports.server.payloadBytesMax) {
+      // What was written is written: only an answer to a read may say that nothing happened.
+      throw new AppError('too_large', 'the answer does not fit one message', {
+        definite: !OPERATIONS[name].writes,
+      });
+    }
+    const revision = answer.revision === null ? {} : { 'Minikv-Revision': `${answer.revision}` };
+    this.#send(name, request, requestId, 'ok', payload, {
+      'Content-Type': type,
+      'Minikv-Status': '200',
+      'Minikv-Durability': this.#ports.durability,
+      ...revision,
+    });
+  }
+
+  #refuse(
+    name: OperationName,
+    request: ClientRequest,
+    type: BodyType,
+    requestId: string,
+    error: unknown,
+  ): void {
+    const shown = appErrorOf(error);
+    if (shown.code === 'internal') {
+      this.#ports.telemetry.log('error', 'a NATS request failed', { op: name, requestId, error });
+    }
+    const problem = problemOf(error, requestId);
+    this.#send(name, request, requestId, shown.code, writeBody(problem.body as Shape, type), {
+      'Content-Type': type === 'application/json' ? 'application/problem+json' : type,
+      'Minikv-Status': String(problem.status),
+    });
+  }
+
+  #send(
+    name: OperationName,
+    request: ClientRequest,
+    requestId: string,
+    code: string,
+    payload: Uint8Array,
+    headers: Readonly<Record<string, string>>,
+  ): void {
+    const sent = request.respond(payload, { ...headers, 'Minikv-Request-Id': requestId });
+    this.#count(name, sent ? code : 'not_sent');
+  }
+
+  #count(name: OperationName, code: string): void {
+    this.#ports.telemetry.count('nats_requests', 1, { op: name, code });
+  }
+}
+
+/**
+ * Whether an answer may go there. A client that may not publish on peer subjects must not make a node do it
+ * by naming one as its inbox.
+ */
+function isClientInbox(reply: string): boolean {
+  return reply !== '' && !/^(minikv|\$[A-Z]+)\.|[\0-\x20*>\x7f]/.test(reply);
+}
+
+function contextOf(name: OperationName, request: ClientRequest): RequestContext {
+  const traceparent = request.header('traceparent');
+  return {
+    deadlineMs: deadlineOf(request.header('Minikv-Deadline-Ms')),
+    traceparent: traceparent !== null && TRACEPARENT.test(traceparent) ? traceparent : null,
+    idempotency: idempotencyOf(name, request),
+  };
+}
+
+function deadlineOf(header: string | null): number {
+  if (header === null) return LIMITS.requestDeadlineMsDefault;
+  const ms = /^[0-9]{1,9}$/.test(header) ? Number(header) : 0;
+  if (ms < 1) throw new AppError('invalid_argument', 'Minikv-Deadline-Ms must be milliseconds');
+  return Math.min(ms, LIMITS.requestDeadlineMsMax);
+}
+
+function idempotencyOf(name: OperationName, request: ClientRequest): RequestContext['idempotency'] {
+  const key = request.header('Idempotency-Key');
+  if (key === null) return null;
+  if (key.length > LIMITS.idempotencyKeyBytesMax || !/^[\x20-\x7e]+$/.test(key)) {
+    throw new AppError('invalid_argument', 'Idempotency-Key must be short printable ASCII');
+  }
+  const hash = createHash('sha256').update(`nats\0${name}\0`).update(request.payload);
+  return { key, requestHash: hash.digest() };
+}

@@ -1,0 +1,135 @@
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type {
+  BatchOp,
+  Consistency,
+  KvService,
+  ReadOptions,
+  RequestContext,
+} from '../../protocol/service.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
+import {
+  type EdgeOp,
+  itemToJson,
+  keyOfOp,
+  opFromJson,
+  pageToJson,
+  resultToJson,
+  type Shape,
+  writeResultToJson,
+} from '../kv/shapes.ts';
+import { cursorOf, readCursor } from './cursor.ts';
+
+/** The operations offered as `minikv.api.<op>`, in the shapes of the HTTP API. */
+
+export interface Call {
+  readonly service: KvService;
+  readonly context: RequestContext;
+  readonly body: Shape;
+  /** The answer goes into MessagePack: values travel as binary. */
+  readonly binary: boolean;
+}
+
+export interface Answer {
+  readonly body: Shape;
+  /** What the answer is true at; null where that means nothing. */
+  readonly revision: Revision | null;
+}
+
+export interface Operation {
+  /** Something may have been written when its answer cannot be given. */
+  readonly writes: boolean;
+  run(call: Call): Promise<Answer>;
+}
+
+export const OPERATIONS = {
+  get: { writes: false, run: get },
+  put: { writes: true, run: write },
+  delete: { writes: true, run: write },
+  batch: { writes: true, run: batch },
+  scan: { writes: false, run: scan },
+  status: { writes: false, run: status },
+} as const satisfies Record<string, Operation>;
+
+export type OperationName = keyof typeof OPERATIONS;
+
+async function get({ service, context, body, binary }: Call): Promise<Answer> {
+  const { consistency, revision, ...rest } = body;
+  const op = opFromJson({ op: 'get', ...rest });
+  if (op.kind !== 'get') throw new AppError('invalid_argument', 'not a get');
+  const read = readOptions(consistency, revision);
+  const { item, clock } = await service.get(context, op.ref, read);
+  if (item === null) throw new AppError('key_not_found', 'there is no such key');
+  return { body: itemToJson(item, { values: true, binary }), revision: clock };
+}
+
+/** `put` and `delete`: the name was put into the body as `op` by the gateway. */
+async function write({ service, context, body }: Call): Promise<Answer> {
+  const op = opFromJson(body);
+  if (op.kind !== 'write') throw new AppError('invalid_argument', 'not a write');
+  const { ref } = op.op;
+  const { result, clock } =
+    op.op.type === 'put'
+      ? await service.put(context, op.op)
+      : await service.delete(context, ref, op.op.condition);
+  return { body: writeResultToJson(ref.key, result), revision: clock };
+}
+
+async function batch({ service, context, body, binary }: Call): Promise<Answer> {
+  const raw = body['ops'];
+  if (!Array.isArray(raw)) throw new AppError('invalid_argument', 'ops must be a list');
+  if (raw.length > LIMITS.batchOpsMax) {
+    throw new AppError('too_large', `a batch has at most ${LIMITS.batchOpsMax} operations`);
+  }
+  const ops: BatchOp[] = [];
+  for (const item of raw) {
+    const op: EdgeOp = opFromJson(item);
+    if (op.kind === 'range') throw new AppError('invalid_argument', 'a batch holds no ranges here');
+    ops.push(op);
+  }
+  const { results, clock } = await service.batch(context, ops);
+  const shapes = results.map((result, i) => {
+    const key = keyOfOp(ops[i] as BatchOp) as string;
+    return resultToJson(key, result, { values: true, binary });
+  });
+  return { body: { results: shapes }, revision: clock };
+}
+
+async function scan({ service, context, body, binary }: Call): Promise<Answer> {
+  const { consistency, revision, cursor, ...rest } = body;
+  const op = opFromJson({ op: 'range', ...rest });
+  if (op.kind !== 'range') throw new AppError('invalid_argument', 'not a range');
+  const { kind: _, ...range } = op;
+  const resumed = cursor === undefined ? null : readCursor(cursor, range.reverse);
+  const page = await service.scan(context, {
+    tenant: DEFAULT_TENANT,
+    space: KV_SPACE,
+    ...range,
+    ...readOptions(consistency, resumed?.revision ?? revision),
+    ...(resumed === null ? {} : range.reverse ? { end: resumed.next } : { start: resumed.next }),
+  });
+  const next = page.next === null ? null : cursorOf(page.revision, range.reverse, page.next);
+  return {
+    body: pageToJson(page, next, { values: range.values, binary }),
+    revision: page.revision,
+  };
+}
+
+async function status({ service }: Call): Promise<Answer> {
+  const found = service.status();
+  return { body: { ...found }, revision: found.clock };
+}
+
+function readOptions(consistency: unknown, revision: unknown): ReadOptions {
+  const known = consistency ?? 'linearizable';
+  if (known !== 'linearizable' && known !== 'stale') {
+    throw new AppError('invalid_argument', 'consistency must be linearizable or stale');
+  }
+  const past = revision ?? null;
+  const isRevision = typeof past === 'number' && Number.isSafeInteger(past) && past >= 0;
+  if (past !== null && !isRevision) {
+    throw new AppError('invalid_argument', 'revision must be a revision');
+  }
+  return { consistency: known as Consistency, revision: past as Revision | null };
+}

@@ -1,0 +1,30 @@
+import { type Labels, NO_TELEMETRY, type Telemetry } from '../../observability/port.ts';
+
+/** Telemetry that remembers counts and log lines. */
+export interface RecordingTelemetry extends Telemetry {
+  /** Sum of a counter over all label sets that contain `labels`. */
+  total(name: string, labels?: Labels): number;
+  readonly lines: readonly { readonly level: string; readonly message: string }[];
+}
+
+export function recordingTelemetry(): RecordingTelemetry {
+  const counts: { name: string; by: number; labels: Labels }[] = [];
+  const lines: { level: string; message: string }[] = [];
+  return {
+    ...NO_TELEMETRY,
+    count: (name, by = 1, labels = {}) => {
+      counts.push({ name, by, labels });
+    },
+    log: (level, message) => {
+      lines.push({ level, message });
+    },
+    lines,
+    total: (name, labels = {}) => {
+      const wanted = Object.entries(labels);
+      const matches = counts.filter(
+        (row) => row.name === name && wanted.every(([label, value]) => row.labels[label] === value),
+      );
+      return matches.reduce((sum, row) => sum + row.by, 0);
+    },
+  };
+}
