@@ -31,16 +31,18 @@ export function nodeOf(id: ReplicaId): NodeId {
 }
 
 /** The state a decider sees: no assignment, no mutator, all the way down. */
-export type View<T> = T extends (infer U)[]
-  ? readonly View<U>[]
-  : T extends Map<infer K, infer V>
-    ? ReadonlyMap<K, View<V>>
-    : T extends Set<infer U>
-      ? ReadonlySet<U>
-      : T extends Uint8Array
-        ? T
-        : T extends (...args: never[]) => unknown
+export type View<T> = T extends string | number | boolean | null | undefined
+  ? T // branded ids too: a mapped type would take them apart
+  : T extends (infer U)[]
+    ? readonly View<U>[]
+    : T extends Map<infer K, infer V>
+      ? ReadonlyMap<K, View<V>>
+      : T extends Set<infer U>
+        ? ReadonlySet<U>
+        : T extends Uint8Array
           ? T
-          : T extends object
-            ? { readonly [K in keyof T]: View<T[K]> }
-            : T;
+          : T extends (...args: never[]) => unknown
+            ? T
+            : T extends object
+              ? { readonly [K in keyof T]: View<T[K]> }
+              : T;

@@ -20,6 +20,8 @@ export type RaftCommand =
   | { readonly type: 'TransferLeader'; readonly to: ReplicaId | null }
   /** The state machine has applied up to `appliedIndex` and the engine holds it durably up to `flushedIndex`. */
   | { readonly type: 'Applied'; readonly appliedIndex: number; readonly flushedIndex: number }
+  /** Drop the log behind flushedIndex, except a tail of logRetainBytes for slow followers. */
+  | { readonly type: 'Compact' }
   /** Leader: a sealed snapshot file exists, answering `requestSnapshot`. */
   | { readonly type: 'SnapshotReady'; readonly meta: SnapshotMeta }
   /** Follower: a received chunk is stored and synced; `nextOffset` is wanted next. */
@@ -40,7 +42,7 @@ export interface Proposal {
 export type DurableRaftEvent =
   | { readonly type: 'TermAdvanced'; readonly term: number }
   | { readonly type: 'VoteCast'; readonly candidateId: ReplicaId }
-  /** Replaces everything after prevLogIndex. */
+  /** Follows prevLogIndex. The first entry that differs from the log's replaces all from there on. */
   | {
       readonly type: 'EntriesAppended';
       readonly prevLogIndex: number;
@@ -103,8 +105,97 @@ export interface RaftOutbox {
 export type Role = 'follower' | 'preCandidate' | 'candidate' | 'leader' | 'learner';
 
 /** Volatile facts: they evolve the state but never reach the WAL. */
-export type VolatileRaftEvent =
+export type VolatileRaftEvent = AnyServerEvent | CandidateEvent | LeaderEvent | SnapshotEvent;
+
+type AnyServerEvent =
   | { readonly type: 'RoleChanged'; readonly role: Role; readonly leaderId: ReplicaId | null }
-  | { readonly type: 'CommitAdvanced'; readonly commitIndex: number };
+  | { readonly type: 'CommitAdvanced'; readonly commitIndex: number }
+  | { readonly type: 'SyncAdvanced'; readonly syncedIndex: number }
+  | {
+      readonly type: 'AppliedAdvanced';
+      readonly appliedIndex: number;
+      readonly flushedIndex: number;
+    }
+  /** `seed` is the generator's state after the draw that made the deadline. */
+  | { readonly type: 'ElectionTimerReset'; readonly deadlineMs: number; readonly seed: number }
+  /** The leader of the current term was heard. */
+  | { readonly type: 'LeaderHeard'; readonly nowMs: number };
+
+type CandidateEvent =
+  | { readonly type: 'ElectionStarted'; readonly nonce: number }
+  | { readonly type: 'VoteReceived'; readonly from: ReplicaId };
+
+type LeaderEvent =
+  | { readonly type: 'LeadershipTaken'; readonly noopIndex: number; readonly nonce: number }
+  | {
+      readonly type: 'PeerAdded';
+      readonly peer: ReplicaId;
+      readonly nextIndex: number;
+      readonly nowMs: number;
+    }
+  | { readonly type: 'PeerRemoved'; readonly peer: ReplicaId }
+  /** The peer answered in this term; `nonce` is the round its answer repeats. */
+  | {
+      readonly type: 'PeerHeard';
+      readonly peer: ReplicaId;
+      readonly nowMs: number;
+      readonly nonce: number;
+    }
+  /** A change of mode forgets what was in flight. */
+  | {
+      readonly type: 'PeerProgressed';
+      readonly peer: ReplicaId;
+      readonly mode: PeerMode;
+      readonly matchIndex: number;
+      readonly nextIndex: number;
+    }
+  /** `bytes` is 0 and lastIndex is prevLogIndex when the message had no entries. */
+  | {
+      readonly type: 'AppendSent';
+      readonly peer: ReplicaId;
+      readonly lastIndex: number;
+      readonly bytes: number;
+      readonly leaderCommit: number;
+    }
+  | { readonly type: 'HeartbeatScheduled'; readonly dueMs: number }
+  | { readonly type: 'ReadQueued'; readonly readId: number }
+  /** All queued reads wait for this round's acknowledgements. */
+  | { readonly type: 'ReadRoundStarted'; readonly nonce: number; readonly readIndex: number }
+  | { readonly type: 'ReadRoundEnded' }
+  | { readonly type: 'TransferStarted'; readonly to: ReplicaId; readonly deadlineMs: number }
+  | { readonly type: 'TransferEnded' };
+
+type SnapshotEvent =
+  | { readonly type: 'SnapshotRequested' }
+  | { readonly type: 'SnapshotAdopted'; readonly meta: SnapshotMeta }
+  | { readonly type: 'SnapshotDropped' }
+  | {
+      readonly type: 'ChunkSent';
+      readonly peer: ReplicaId;
+      readonly meta: SnapshotMeta;
+      readonly offset: number;
+      readonly nonce: number;
+      readonly nowMs: number;
+    }
+  /** The peer's transfer is off; the next heartbeat starts another. */
+  | { readonly type: 'ChunksStopped'; readonly peer: ReplicaId }
+  | {
+      readonly type: 'SnapshotReceiving';
+      readonly from: ReplicaId;
+      readonly meta: SnapshotMeta;
+      readonly nextOffset: number;
+      readonly nonce: number;
+      readonly step: ReceivingStep;
+    }
+  | { readonly type: 'SnapshotAbandoned' };
+
+/**
+ * probe: where the logs agree is not known, one message at a time; replicate: pipelined;
+ * snapshot: what the peer needs has left the log.
+ */
+export type PeerMode = 'probe' | 'replicate' | 'snapshot';
+
+/** wanting: the next chunk; storing: the host writes one; installing: the host loads the whole. */
+export type ReceivingStep = 'wanting' | 'storing' | 'installing';
 
 export type RaftEvent = DurableRaftEvent | VolatileRaftEvent;
