@@ -45,19 +45,18 @@ export function entryPayload(entry: LogEntry): Uint8Array {
   return entry.bytes.subarray(ENTRY_HEADER_BYTES);
 }
 
-/** Reads one frame. Throws DecodeError. */
+/** Reads one frame; the entry's bytes are a view on it. Throws DecodeError. */
 export function parseEntry(bytes: Uint8Array): LogEntry {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const kind = ENTRY_KINDS[buffer[24] ?? 255];
-  if (buffer.length > ENTRY_HEADER_BYTES + LIMITS.entryBytesMax || kind === undefined) {
+  const kind = ENTRY_KINDS[bytes[24] ?? 255];
+  if (bytes.length > ENTRY_HEADER_BYTES + LIMITS.entryBytesMax || kind === undefined) {
     throw new DecodeError('not a log entry');
   }
   return {
-    index: readCount(buffer, 0),
-    term: readCount(buffer, 8),
-    clockBound: readCount(buffer, 16),
+    index: readCount(bytes, 0),
+    term: readCount(bytes, 8),
     kind,
-    bytes: buffer,
+    clockBound: readCount(bytes, 16),
+    bytes,
   };
 }
 
@@ -77,19 +76,19 @@ export function packEntries(entries: readonly LogEntry[]): Uint8Array {
 
 /** The reverse: views on `blob`. Indexes must be consecutive. Throws DecodeError. */
 export function unpackEntries(blob: Uint8Array): LogEntry[] {
-  const buffer = Buffer.from(blob.buffer, blob.byteOffset, blob.byteLength);
   const entries: LogEntry[] = [];
+  let last: LogEntry | null = null;
   let at = 0;
-  while (at < buffer.length) {
-    if (at + 4 > buffer.length) throw new DecodeError('entries are cut short');
-    const length = buffer.readUInt32BE(at);
-    if (length > buffer.length - at - 4) throw new DecodeError('entries are cut short');
-    const entry = parseEntry(buffer.subarray(at + 4, at + 4 + length));
-    const last = entries[entries.length - 1];
-    if (last !== undefined && (entry.index !== last.index + 1 || entry.term < last.term)) {
+  while (at < blob.length) {
+    if (at + 4 > blob.length) throw new DecodeError('entries are cut short');
+    const length = readUint32(blob, at);
+    if (length > blob.length - at - 4) throw new DecodeError('entries are cut short');
+    const entry = parseEntry(new Uint8Array(blob.buffer, blob.byteOffset + at + 4, length));
+    if (last !== null && (entry.index !== last.index + 1 || entry.term < last.term)) {
       throw new DecodeError('entries are out of order');
     }
     entries.push(entry);
+    last = entry;
     at += 4 + length;
   }
   return entries;
@@ -100,8 +99,15 @@ function writeCount(buffer: Buffer, at: number, value: number): void {
   buffer.writeUInt32BE(value % 0x1_0000_0000, at + 4);
 }
 
-function readCount(buffer: Buffer, at: number): number {
-  const value = buffer.readUInt32BE(at) * 0x1_0000_0000 + buffer.readUInt32BE(at + 4);
+function readCount(bytes: Uint8Array, at: number): number {
+  const value = readUint32(bytes, at) * 0x1_0000_0000 + readUint32(bytes, at + 4);
   if (!Number.isSafeInteger(value)) throw new DecodeError('count is too large');
   return value;
+}
+
+/** The caller has checked that four bytes are there. */
+function readUint32(bytes: Uint8Array, at: number): number {
+  const high = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+  const low = ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number);
+  return high * 0x1_0000 + low;
 }

@@ -1,3 +1,4 @@
+import { assert } from './assert.ts';
 import { DecodeError } from './codec.ts';
 
 /**
@@ -9,6 +10,10 @@ export interface Codec<T> {
   /** Throws DecodeError, never anything else. */
   unpack(raw: unknown): T;
   readonly shape: string;
+  /** True where pack gives back its argument, so that a record need not call it. */
+  readonly packsItself?: true;
+  /** Unpacks with `type` as the first field. Records have it, for unions. */
+  unpackAs?(type: string): (raw: unknown) => T & { type: string };
 }
 
 export type Of<C> = C extends Codec<infer T> ? T : never;
@@ -21,6 +26,7 @@ export const count: Codec<number> = {
     throw new DecodeError('expected a count');
   },
   shape: 'count',
+  packsItself: true,
 };
 
 export const float: Codec<number> = {
@@ -30,6 +36,7 @@ export const float: Codec<number> = {
     throw new DecodeError('expected a number');
   },
   shape: 'float',
+  packsItself: true,
 };
 
 export const bool: Codec<boolean> = {
@@ -39,6 +46,7 @@ export const bool: Codec<boolean> = {
     throw new DecodeError('expected a boolean');
   },
   shape: 'bool',
+  packsItself: true,
 };
 
 /** Text of at most `max` UTF-16 units. */
@@ -50,6 +58,7 @@ export function str<T extends string = string>(max: number): Codec<T> {
       throw new DecodeError(`expected text of at most ${max}`);
     },
     shape: `str${max}`,
+    packsItself: true,
   };
 }
 
@@ -74,6 +83,7 @@ export function bin(max: number): Codec<Uint8Array> {
       throw new DecodeError(`expected at most ${max} bytes`);
     },
     shape: `bin${max}`,
+    packsItself: true,
   };
 }
 
@@ -99,10 +109,16 @@ export function nullable<T>(inner: Codec<T>): Codec<T | null> {
 
 export function list<T>(inner: Codec<T>, max: number): Codec<T[]> {
   return {
-    pack: (value) => value.map((item) => inner.pack(item)),
+    pack: (value) => {
+      const out = new Array<unknown>(value.length);
+      for (let i = 0; i < value.length; i++) out[i] = inner.pack(value[i] as T);
+      return out;
+    },
     unpack: (raw) => {
       if (!Array.isArray(raw) || raw.length > max) throw new DecodeError('expected a list');
-      return raw.map((item) => inner.unpack(item));
+      const out = new Array<T>(raw.length);
+      for (let i = 0; i < raw.length; i++) out[i] = inner.unpack(raw[i]);
+      return out;
     },
     shape: `[${inner.shape}]${max}`,
   };
@@ -116,26 +132,49 @@ export function record<F extends Readonly<Record<string, Codec<any>>>>(
 ): Codec<RecordOf<F>> {
   const entries = Object.entries(fields) as [string, Codec<unknown>][];
   return {
-    pack: (value) => {
-      const source = value as Record<string, unknown>;
-      const out = new Array<unknown>(entries.length);
-      for (let i = 0; i < entries.length; i++) {
-        const [name, codec] = entries[i] as [string, Codec<unknown>];
-        out[i] = codec.pack(source[name]);
-      }
-      return out;
-    },
-    unpack: (raw) => {
-      if (!Array.isArray(raw)) throw new DecodeError('expected a record');
-      const out: Record<string, unknown> = {};
-      for (let i = 0; i < entries.length; i++) {
-        const [name, codec] = entries[i] as [string, Codec<unknown>];
-        out[name] = codec.unpack(raw[i]);
-      }
-      return out as RecordOf<F>;
-    },
+    pack: generatePack(entries),
+    unpack: generateUnpack<RecordOf<F>>(entries, null),
+    unpackAs: (type) => generateUnpack<RecordOf<F> & { type: string }>(entries, type),
     shape: `{${entries.map(([name, codec]) => `${name}:${codec.shape}`).join(',')}}`,
   };
+}
+
+const IDENTIFIER = /^[A-Za-z][A-Za-z0-9_]*$/;
+
+/**
+ * Record codecs are generated once at load: `(v) => [v.a, c1.pack(v.b)]` and its reverse as an object
+ * literal. A loop over field names is several times slower, and gives every record the same shapeless
+ * objects. Names come from this program's own schemas and are checked to be identifiers.
+ */
+function generatePack(entries: readonly [string, Codec<unknown>][]): (value: any) => unknown {
+  const parts = entries.map(([name, codec], i) =>
+    codec.packsItself === true ? `v.${checked(name)}` : `c${i}.pack(v.${checked(name)})`,
+  );
+  return generate(entries, `return (v) => [${parts.join(', ')}];`) as (value: any) => unknown;
+}
+
+function generateUnpack<T>(
+  entries: readonly [string, Codec<unknown>][],
+  type: string | null,
+): (raw: unknown) => T {
+  const parts = entries.map(([name], i) => `${checked(name)}: c${i}.unpack(raw[${i}])`);
+  if (type !== null) parts.unshift(`type: '${checked(type)}'`);
+  const body = `return (raw) => {
+    if (!Array.isArray(raw)) throw new DecodeError('expected a record');
+    return { ${parts.join(', ')} };
+  };`;
+  return generate(entries, body) as (raw: unknown) => T;
+}
+
+function generate(entries: readonly [string, Codec<unknown>][], body: string): unknown {
+  const names = entries.map((_, i) => `c${i}`);
+  const make = new Function('DecodeError', ...names, body);
+  return make(DecodeError, ...entries.map(([, codec]) => codec));
+}
+
+function checked(name: string): string {
+  assert(IDENTIFIER.test(name), `${name} cannot be a field of a record`);
+  return name;
 }
 
 type Variants = Readonly<Record<string, readonly [tag: number, codec: Codec<any>]>>;
@@ -145,23 +184,26 @@ type UnionOf<V extends Variants> = {
 
 /** A discriminated union on `type`, carried as [tag, fields]. Tags are for ever. */
 export function union<V extends Variants>(variants: V): Codec<UnionOf<V>> {
-  const byTag = new Map<number, readonly [string, Codec<unknown>]>();
+  const byTag: (((raw: unknown) => UnionOf<V>) | undefined)[] = [];
+  const byName = new Map<string, readonly [tag: number, codec: Codec<unknown>]>();
   for (const [name, [tag, codec]] of Object.entries(variants)) {
-    if (byTag.has(tag)) throw new Error(`tag ${tag} is used twice`);
-    byTag.set(tag, [name, codec]);
+    assert(byTag[tag] === undefined, `tag ${tag} is used twice`);
+    assert(codec.unpackAs !== undefined, `${name} is not a record`);
+    byTag[tag] = codec.unpackAs(name);
+    byName.set(name, [tag, codec]);
   }
+  const rows = Object.entries(variants);
   return {
     pack: (value) => {
-      const variant = variants[value.type] as readonly [number, Codec<unknown>];
-      return [variant[0], variant[1].pack(value)];
+      const [tag, codec] = byName.get(value.type) as readonly [number, Codec<unknown>];
+      return [tag, codec.pack(value)];
     },
     unpack: (raw) => {
       const tag = Array.isArray(raw) ? raw[0] : undefined;
-      const found = typeof tag === 'number' ? byTag.get(tag) : undefined;
-      if (found === undefined) throw new DecodeError('unknown message type');
-      const value = found[1].unpack((raw as unknown[])[1]) as object;
-      return { type: found[0], ...value } as UnionOf<V>;
+      const unpack = typeof tag === 'number' ? byTag[tag] : undefined;
+      if (unpack === undefined) throw new DecodeError('unknown message type');
+      return unpack((raw as unknown[])[1]);
     },
-    shape: `union(${[...byTag].map(([tag, [name, c]]) => `${tag}=${name}${c.shape}`).join(';')})`,
+    shape: `union(${rows.map(([name, [tag, c]]) => `${tag}=${name}${c.shape}`).join(';')})`,
   };
 }

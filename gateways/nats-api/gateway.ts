@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import type { Telemetry } from '../../observability/port.ts';
-import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
@@ -19,7 +18,6 @@ import { type Answer, OPERATIONS, type Operation, type OperationName } from './o
 export interface NatsApiPorts {
   readonly server: RequestServer;
   readonly service: KvService;
-  readonly clock: Clock;
   readonly telemetry: Telemetry;
   /** What an acknowledged write means, see NodeConfig. */
   readonly durability: 'quorum-fsync' | 'memory';
