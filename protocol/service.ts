@@ -55,7 +55,10 @@ export interface WatchOptions {
   readonly prev: boolean;
 }
 
-/** What a watcher gets, in the one order. `token` resumes exactly after this message. */
+/**
+ * What a watcher gets, in the one order. `token` resumes exactly after this message; it is '' for initial
+ * items, which are no resume points (before `synced` a resume begins anew).
+ */
 export type WatchMessage =
   | {
       readonly type: 'event';
@@ -108,6 +111,8 @@ export interface GroupStatus {
   /** From the local replica, or null on a gateway-only node. */
   readonly local: ReplicaStatus | null;
   readonly vshardCount: number;
+  /** The vshards themselves, where the map is known. */
+  readonly vshards?: readonly number[];
 }
 
 export interface NodeStatus {

@@ -1,9 +1,10 @@
 import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { Random } from '../../protocol/random.ts';
 import type { Formation } from '../../protocol/messages/node.ts';
+import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { Random } from '../../protocol/random.ts';
 import type { Lane } from '../../protocol/subjects.ts';
-import type { NodeId } from '../../protocol/types.ts';
+import type { GroupId, NodeId } from '../../protocol/types.ts';
 import type { SnapshotStore, StateStore, Wal, WalRecovery } from '../../storage/ports.ts';
 
 /** Bus state as the node sees it. */
@@ -74,6 +75,8 @@ export interface Ports {
   readonly bus: Bus;
   readonly storage: StoragePorts;
   readonly telemetry: Telemetry;
+  /** Publishes one change on the public events subject; at most once, fire and forget. */
+  publishChange(event: ChangeEvent, group: GroupId, traceparent: string | null): void;
   /** A fault that only a restart can mend (fsync error, engine error): the process exits non-zero. */
   fatal(reason: string, error: unknown): void;
 }

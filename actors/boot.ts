@@ -1,0 +1,179 @@
+import type { NodeConfig } from '../protocol/config.ts';
+import type { Formation } from '../protocol/messages/node.ts';
+import { randomHex } from '../protocol/random.ts';
+import { type GroupId, META_GROUP, type ReplicaId, replicaId } from '../protocol/types.ts';
+import type { StateStore, Wal, WalDamage } from '../storage/ports.ts';
+import { GroupState } from './apply/group-state.ts';
+import type { Identity, Ports } from './kit/ports.ts';
+import type { DurableRaftEvent } from './raft/events.ts';
+import { EMPTY_CONFIG } from './raft/log.ts';
+import { birthOf, recoverState } from './raft/recover.ts';
+import type { RaftState } from './raft/state.ts';
+import { decodeEvent } from './raft/wal-codec.ts';
+import { foundingReplicas } from './router/shard-map.ts';
+
+/** One replica as recovery left it. `records` must be the first that it writes. */
+export interface RecoveredReplica {
+  readonly group: GroupId;
+  readonly raft: RaftState;
+  readonly state: GroupState;
+  readonly records: readonly DurableRaftEvent[];
+}
+
+export interface RecoveredNode {
+  readonly identity: Identity;
+  readonly wal: Wal;
+  readonly state: StateStore;
+  readonly replicas: readonly RecoveredReplica[];
+}
+
+/** Acknowledged data is damaged and this node holds the only copy: the user has to decide. */
+export class DamagedData extends Error {
+  override readonly name = 'DamagedData';
+}
+
+/** Reads the identity, or draws one for an empty folder. */
+export async function loadOrDrawIdentity(config: NodeConfig, ports: Ports): Promise<Identity> {
+  const found = await ports.storage.loadIdentity();
+  if (found !== null) {
+    if (found.nodeId !== config.nodeId) {
+      throw new Error(`the data folder belongs to node ${found.nodeId}, not to ${config.nodeId}`);
+    }
+    return found;
+  }
+  return drawIdentity(config, ports, null);
+}
+
+async function drawIdentity(
+  config: NodeConfig,
+  ports: Ports,
+  formation: Formation | null,
+): Promise<Identity> {
+  const incarnation = randomHex(ports.random, 6);
+  const identity: Identity = { nodeId: config.nodeId, incarnation, formation };
+  await ports.storage.saveIdentity(identity);
+  return identity;
+}
+
+/**
+ * Opens WAL and state of a formed node and rebuilds every replica. When acknowledged records are
+ * gone, the replicas never act under their old identity again: everything is moved aside and the node
+ * returns empty, with a new incarnation, to be caught up by its peers (ARCHITECTURE section 4). The
+ * only copy is never given up: then this rejects with DamagedData.
+ */
+export async function recoverNode(
+  config: NodeConfig,
+  ports: Ports,
+  identity: Identity,
+  formation: Formation,
+): Promise<RecoveredNode> {
+  const events = new Map<GroupId, DurableRaftEvent[]>();
+  const { wal, recovery } = await ports.storage.openWal((stream, payload) => {
+    const list = events.get(stream as GroupId) ?? [];
+    events.set(stream as GroupId, list);
+    list.push(decodeEvent(payload));
+  });
+  if (recovery.tornBytes > 0) {
+    ports.telemetry.log('warn', 'cut a torn tail of the WAL that was never acknowledged', {
+      bytes: recovery.tornBytes,
+    });
+  }
+  if (wal === null) {
+    return returnEmpty(config, ports, formation, describeDamage(recovery.damage));
+  }
+  const state = await ports.storage.openState();
+  try {
+    const self = replicaId(identity.nodeId, identity.incarnation);
+    const replicas = groupsHere(formation, self, events).map((group) =>
+      recoverReplica(ports, formation, self, group, events.get(group) ?? [], state),
+    );
+    return { identity, wal, state, replicas };
+  } catch (error) {
+    await wal.close();
+    await state.close();
+    return returnEmpty(config, ports, formation, `the replicas cannot be rebuilt: ${error}`);
+  }
+}
+
+function groupsHere(
+  formation: Formation,
+  self: ReplicaId,
+  events: ReadonlyMap<GroupId, unknown>,
+): GroupId[] {
+  const groups = new Set<GroupId>(events.keys());
+  for (let group = META_GROUP as number; group <= formation.groupCount; group++) {
+    if (foundingReplicas(formation, group as GroupId).includes(self)) groups.add(group as GroupId);
+  }
+  return [...groups].sort((a, b) => a - b);
+}
+
+function recoverReplica(
+  ports: Ports,
+  formation: Formation,
+  self: ReplicaId,
+  group: GroupId,
+  events: readonly DurableRaftEvent[],
+  store: StateStore,
+): RecoveredReplica {
+  const birth: DurableRaftEvent[] = [];
+  if (events.length === 0) {
+    const voters = foundingReplicas(formation, group);
+    birth.push(birthOf({ ...EMPTY_CONFIG, voters }));
+  }
+  const state = GroupState.open(store, group);
+  const { state: raft, repair } = recoverState(
+    { self, seed: Math.floor(ports.random.next() * 0x1_0000_0000) },
+    birth.length > 0 ? birth : events,
+    {
+      index: state.appliedIndex,
+      term: state.appliedTerm,
+      config: state.config ?? EMPTY_CONFIG,
+      clockBound: state.clockBound,
+    },
+  );
+  return { group, raft, state, records: [...birth, ...repair] };
+}
+
+/** An empty replica of a group that a leader wants to have here. */
+export function emptyReplica(
+  ports: Ports,
+  self: ReplicaId,
+  group: GroupId,
+  store: StateStore,
+): RecoveredReplica {
+  const birth = birthOf(EMPTY_CONFIG);
+  const state = GroupState.open(store, group);
+  const { state: raft, repair } = recoverState(
+    { self, seed: Math.floor(ports.random.next() * 0x1_0000_0000) },
+    [birth],
+    { index: 0, term: 0, config: EMPTY_CONFIG, clockBound: 0 },
+  );
+  return { group, raft, state, records: [birth, ...repair] };
+}
+
+async function returnEmpty(
+  config: NodeConfig,
+  ports: Ports,
+  formation: Formation,
+  reason: string,
+): Promise<RecoveredNode> {
+  if (formation.members.length === 1) throw new DamagedData(reason);
+  ports.telemetry.log('error', 'acknowledged data is damaged; returning with a new incarnation', {
+    reason,
+  });
+  ports.telemetry.count('minikv_quarantines_total');
+  await ports.storage.quarantine(reason);
+  const identity = await drawIdentity(config, ports, formation);
+  const { wal } = await ports.storage.openWal(() => {});
+  if (wal === null) throw new DamagedData('a fresh WAL cannot be opened');
+  return { identity, wal, state: await ports.storage.openState(), replicas: [] };
+}
+
+function describeDamage(damage: WalDamage | null): string {
+  if (damage === null) return 'the WAL cannot be opened';
+  const { segment, offset, position, syncedPosition, reason } = damage;
+  return (
+    `WAL segment ${segment} is damaged at byte ${offset} (position ${position}, ` +
+    `synced up to ${syncedPosition}): ${reason}`
+  );
+}

@@ -1,0 +1,55 @@
+import { LIMITS } from '../protocol/limits.ts';
+import type { NodeId } from '../protocol/types.ts';
+
+const WINDOW_MS = 10_000;
+
+interface Sample {
+  offsetMs: number;
+  atMs: number;
+}
+
+/**
+ * Watches how far the peers' wall clocks are from this node's. A message shows the sender's clock at
+ * sending, so it can only make the sender look slow by the time it travelled (up to seconds over NATS):
+ * the best sample of a window is the highest. Pure: times come in as values.
+ */
+export class ClockWatch {
+  readonly #peers = new Map<NodeId, { best: Sample; previous: Sample }>();
+
+  /** Notes a peer's wall clock (Unix ms) as it arrived. */
+  note(peer: NodeId, theirWallMs: number, myWallMs: number, nowMs: number): void {
+    const sample = { offsetMs: theirWallMs - myWallMs, atMs: nowMs };
+    const known = this.#peers.get(peer);
+    if (known === undefined) {
+      this.#peers.set(peer, { best: sample, previous: sample });
+    } else if (nowMs - known.best.atMs > WINDOW_MS) {
+      known.previous = known.best;
+      known.best = sample;
+    } else if (sample.offsetMs >= known.best.offsetMs) {
+      known.best = sample;
+    }
+  }
+
+  /** The peer's clock minus ours, ms; null without a recent sample. */
+  offsetMs(peer: NodeId, nowMs: number): number | null {
+    const known = this.#peers.get(peer);
+    if (known === undefined || nowMs - known.best.atMs > 2 * WINDOW_MS) return null;
+    return known.best.offsetMs;
+  }
+
+  /**
+   * Whether this node may assign revisions: its clock is within clockOffsetMsMax of a majority of the
+   * nodes it hears (itself counted). A node that hears nobody cannot commit anything anyway.
+   */
+  isTrusted(nowMs: number): boolean {
+    let heard = 1;
+    let near = 1;
+    for (const peer of this.#peers.keys()) {
+      const offset = this.offsetMs(peer, nowMs);
+      if (offset === null) continue;
+      heard++;
+      if (Math.abs(offset) <= LIMITS.clockOffsetMsMax) near++;
+    }
+    return near * 2 > heard || heard === 1;
+  }
+}

@@ -1,0 +1,162 @@
+import type { Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ChangeEvent, Position } from '../../protocol/messages/request.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
+import type { Calls } from '../router/calls.ts';
+import { FeedMerge } from './merge.ts';
+
+/** Long poll: a page waits this long for something new. */
+const WAIT_MS = 2_000;
+const CALL_MS = 5_000;
+const RETRY_MS = 100;
+
+export interface FollowerEvents {
+  /** Events in the one order, then how far the merged stream is complete. */
+  onEvents(events: readonly ChangeEvent[], reached: Position): void;
+  /** The position is older than what the groups keep. The follower has stopped. */
+  onCompacted(oldestRevision: Revision): void;
+}
+
+/**
+ * Follows all groups from a position on and yields one merged stream. Pulls: each group is asked for
+ * the page after what has been received (a long poll at any replica), so a lost, late or repeated
+ * reply changes nothing. A group that lags behind an event is asked to close its revision.
+ */
+export class FeedFollower {
+  readonly #clock: Clock;
+  readonly #calls: Calls;
+  readonly #telemetry: Telemetry;
+  readonly #groups: readonly GroupId[];
+  readonly #merge: FeedMerge;
+  readonly #events: FollowerEvents;
+  readonly #closing = new Map<GroupId, Revision>();
+  readonly #resume: (() => void)[] = [];
+  #paused = false;
+  #stopped = false;
+
+  constructor(
+    clock: Clock,
+    calls: Calls,
+    telemetry: Telemetry,
+    groups: readonly GroupId[],
+    start: Position,
+    events: FollowerEvents,
+  ) {
+    this.#clock = clock;
+    this.#calls = calls;
+    this.#telemetry = telemetry;
+    this.#groups = groups;
+    this.#merge = new FeedMerge(groups, start);
+    this.#events = events;
+  }
+
+  get emitted(): Position {
+    return this.#merge.emitted;
+  }
+
+  start(): void {
+    for (const group of this.#groups) void this.#follow(group);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.resume();
+  }
+
+  /** Asks for nothing more until `resume`; pages already asked for still arrive. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    for (const go of this.#resume.splice(0)) go();
+  }
+
+  /** Asks every group that is behind to close `revision`, so that an idle stream moves on. */
+  closeAt(revision: Revision): void {
+    for (const group of this.#groups) this.#askToClose(group, revision);
+  }
+
+  async #follow(group: GroupId): Promise<void> {
+    while (!this.#stopped) {
+      if (this.#paused || this.#merge.queued() > LIMITS.watcherBufferEventsMax) await this.#wait();
+      if (this.#stopped) return;
+      try {
+        const page = await this.#calls.call(
+          group,
+          {
+            type: 'FeedRead',
+            after: this.#merge.after(group),
+            waitMs: WAIT_MS,
+            limit: LIMITS.feedPageEventsMax,
+            prev: true,
+          },
+          'Feed',
+          { deadlineMs: CALL_MS, traceparent: null, target: 'any', repeatable: true },
+        );
+        if (this.#stopped) return;
+        this.#merge.push(group, page.events, page.closed);
+        this.#drain();
+      } catch (error) {
+        if (this.#stopped) return;
+        if (error instanceof AppError && error.code === 'compacted') {
+          this.stop();
+          this.#events.onCompacted(Number(error.details['oldestRevision'] ?? 0));
+          return;
+        }
+        if (!(error instanceof AppError)) throw error;
+        this.#telemetry.count('minikv_feed_retries_total');
+        await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
+      }
+    }
+  }
+
+  /** Waits for `resume`, or for the queue to move (polled: another group must close first). */
+  #wait(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#paused) this.#resume.push(resolve);
+      else this.#clock.after(RETRY_MS, resolve);
+    });
+  }
+
+  #drain(): void {
+    const events = this.#merge.take();
+    this.#events.onEvents(events, this.#merge.emitted);
+    const waiting = this.#merge.waitingFor();
+    if (waiting !== null) this.closeAt(waiting);
+  }
+
+  #askToClose(group: GroupId, revision: Revision): void {
+    if (this.#stopped || this.#merge.closed(group) >= revision) return;
+    const asked = this.#closing.get(group);
+    if (asked !== undefined) {
+      if (revision > asked) this.#closing.set(group, revision);
+      return;
+    }
+    this.#closing.set(group, revision);
+    const done = (): void => {
+      const latest = this.#closing.get(group) ?? revision;
+      this.#closing.delete(group);
+      if (latest > revision) this.#askToClose(group, latest);
+    };
+    this.#calls
+      .call(group, { type: 'Close', revision }, 'Closed', {
+        deadlineMs: CALL_MS,
+        traceparent: null,
+        target: 'leader',
+        repeatable: true,
+      })
+      .then(done, () => {
+        // The page that is waited for will come with a later close; ask again in a while.
+        this.#telemetry.count('minikv_feed_retries_total');
+        this.#clock.after(RETRY_MS, () => {
+          done();
+          const waiting = this.#merge.waitingFor();
+          if (waiting !== null) this.#askToClose(group, waiting);
+        });
+      });
+  }
+}

@@ -1,0 +1,91 @@
+import { encodeEnvelope, type Routed } from '../../protocol/envelope.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Lane } from '../../protocol/subjects.ts';
+import type { NodeId, ReplicaId } from '../../protocol/types.ts';
+import type { Ports } from './ports.ts';
+
+interface Parcel {
+  messages: Routed[];
+  bytes: number;
+}
+
+/**
+ * Gathers what a node's actors send during a turn and posts one envelope per peer and lane, so that
+ * heartbeats of all groups between two nodes travel together. Oversize gatherings are cut.
+ */
+export class PostOffice {
+  readonly #ports: Ports;
+  readonly #from: ReplicaId;
+  readonly #parcels = new Map<Lane, Map<NodeId, Parcel>>();
+  #clusterId: string;
+
+  constructor(ports: Ports, from: ReplicaId, clusterId: string) {
+    this.#ports = ports;
+    this.#from = from;
+    this.#clusterId = clusterId;
+  }
+
+  set clusterId(id: string) {
+    this.#clusterId = id;
+  }
+
+  /** Queues one message; it leaves with the next flush. `bytes` estimates its encoded size. */
+  post(node: NodeId, lane: Lane, routed: Routed, bytes: number): void {
+    let byNode = this.#parcels.get(lane);
+    if (byNode === undefined) {
+      byNode = new Map();
+      this.#parcels.set(lane, byNode);
+    }
+    const parcel = byNode.get(node);
+    const room = Math.min(this.#ports.bus.payloadBytesMax, LIMITS.busPayloadBytesMax);
+    if (parcel === undefined) {
+      byNode.set(node, { messages: [routed], bytes });
+    } else if (parcel.bytes + bytes > room - 2 * LIMITS.envelopeOverheadBytesMax) {
+      this.#send(node, lane, parcel.messages);
+      parcel.messages = [routed];
+      parcel.bytes = bytes;
+    } else {
+      parcel.messages.push(routed);
+      parcel.bytes += bytes;
+    }
+  }
+
+  flush(): void {
+    for (const [lane, byNode] of this.#parcels) {
+      for (const [node, parcel] of byNode) {
+        if (parcel.messages.length === 0) continue;
+        const messages = parcel.messages;
+        parcel.messages = [];
+        parcel.bytes = 0;
+        this.#send(node, lane, messages);
+      }
+    }
+  }
+
+  #send(node: NodeId, lane: Lane, messages: readonly Routed[]): void {
+    if (messages.length === 0) return;
+    const payload = this.encode(node, messages);
+    const room = Math.min(this.#ports.bus.payloadBytesMax, LIMITS.busPayloadBytesMax);
+    if (payload.length <= room) {
+      if (!this.#ports.bus.send(node, lane, payload)) {
+        this.#ports.telemetry.count('minikv_bus_unsent_total', messages.length);
+      }
+    } else if (messages.length > 1) {
+      const half = messages.length >> 1;
+      this.#send(node, lane, messages.slice(0, half));
+      this.#send(node, lane, messages.slice(half));
+    } else {
+      this.#ports.telemetry.count('minikv_bus_oversize_total');
+      this.#ports.telemetry.log('error', 'a message is larger than the bus allows', {
+        type: messages[0]?.message.type,
+        bytes: payload.length,
+      });
+    }
+  }
+
+  /** One envelope from this node, e.g. for a broadcast. */
+  encode(to: NodeId, messages: readonly Routed[]): Uint8Array {
+    const wallMs = Math.max(0, Math.floor(this.#ports.clock.wallMs()));
+    return encodeEnvelope({ clusterId: this.#clusterId, from: this.#from, to, wallMs, messages });
+  }
+}

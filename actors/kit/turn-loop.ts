@@ -1,0 +1,123 @@
+import type { Clock } from '../../protocol/clock.ts';
+import type { Wal, WalRecord } from '../../storage/ports.ts';
+import type { PostOffice } from './post-office.ts';
+
+/** An actor's part in the node's turn. Steps are the ones of ARCHITECTURE section 5. */
+export interface TurnMember {
+  /** Steps 1 and 2: drain the inbox, decide, collect durable records. */
+  step(nowMs: number): void;
+  /** Step 3: hands over the records of this turn (in order). */
+  takeRecords(into: WalRecord[]): void;
+  /** Step 4: AppendEntries may leave before the sync. */
+  releaseBeforeSync(): void;
+  /** Steps 6 and 7: all records handed over are durable. Send the rest, apply, reply, report. */
+  afterSync(nowMs: number): void;
+  /** Whether another turn is needed at once. */
+  hasWork(): boolean;
+}
+
+/**
+ * The one order of effects, node-wide: one WAL append and one fsync for everything that gathered on
+ * this node. While the fsync is in flight inboxes fill, so load makes batches larger by itself.
+ * A failed fsync is fatal: memory would be ahead of the disk for ever.
+ */
+export class TurnLoop {
+  readonly #clock: Clock;
+  readonly #wal: Wal;
+  readonly #post: PostOffice;
+  readonly #fatal: (reason: string, error: unknown) => void;
+  readonly #members = new Set<TurnMember>();
+  #woken = new Set<TurnMember>();
+  #scheduled = false;
+  #syncing = false;
+  #mailing = false;
+  #stopped = false;
+
+  constructor(
+    clock: Clock,
+    wal: Wal,
+    post: PostOffice,
+    fatal: (reason: string, error: unknown) => void,
+  ) {
+    this.#clock = clock;
+    this.#wal = wal;
+    this.#post = post;
+    this.#fatal = fatal;
+  }
+
+  add(member: TurnMember): void {
+    this.#members.add(member);
+    this.wake(member);
+  }
+
+  remove(member: TurnMember): void {
+    this.#members.delete(member);
+    this.#woken.delete(member);
+  }
+
+  /** The member has work: it takes part in the next turn. */
+  wake(member: TurnMember): void {
+    this.#woken.add(member);
+    this.#schedule();
+  }
+
+  /** Mail was posted outside a turn: it leaves soon. Held-back messages are not in the post office yet. */
+  mail(): void {
+    if (this.#mailing || this.#stopped) return;
+    this.#mailing = true;
+    this.#clock.soon(() => {
+      this.#mailing = false;
+      this.#post.flush();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#syncing || this.#stopped) return;
+    this.#scheduled = true;
+    this.#clock.soon(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#scheduled = false;
+    if (this.#stopped) return;
+    const woken = this.#woken;
+    this.#woken = new Set();
+    const nowMs = this.#clock.monotonicMs();
+    for (const member of woken) member.step(nowMs);
+    const records: WalRecord[] = [];
+    for (const member of woken) member.takeRecords(records);
+    for (const member of woken) member.releaseBeforeSync();
+    if (records.length === 0) {
+      this.#finish(woken);
+      return;
+    }
+    this.#wal.append(records);
+    this.#post.flush();
+    this.#syncing = true;
+    this.#wal.sync((error) => {
+      this.#syncing = false;
+      if (this.#stopped) return;
+      if (error !== null) {
+        this.stop();
+        this.#fatal('the write-ahead log could not be synced', error);
+        return;
+      }
+      this.#finish(woken);
+    });
+  }
+
+  #finish(woken: ReadonlySet<TurnMember>): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const member of woken) {
+      if (!this.#members.has(member)) continue;
+      member.afterSync(nowMs);
+      if (member.hasWork()) this.#woken.add(member);
+    }
+    this.#post.flush();
+    if (this.#woken.size > 0) this.#schedule();
+  }
+}

@@ -1,0 +1,213 @@
+import type { NodeConfig } from '../protocol/config.ts';
+import type { MessageOf } from '../protocol/envelope.ts';
+import type { GroupConfig } from '../protocol/membership.ts';
+import type { Formation } from '../protocol/messages/node.ts';
+import { randomInt } from '../protocol/random.ts';
+import type {
+  GroupStatus,
+  KvService,
+  NodeStatus,
+  RequestContext,
+  Watch,
+  WatchOptions,
+} from '../protocol/service.ts';
+import { type GroupId, META_GROUP, type NodeId, nodeOf } from '../protocol/types.ts';
+import { FeedHub } from './feed/hub.ts';
+import type { Ports } from './kit/ports.ts';
+import type { PostOffice } from './kit/post-office.ts';
+import type { TurnLoop } from './kit/turn-loop.ts';
+import type { Presence } from './presence.ts';
+import { messageBytes } from './replica/message-bytes.ts';
+import { statusOf } from './replica/status.ts';
+import type { ReplicaSet } from './replica-set.ts';
+import { Calls, type OutgoingRequest, type Reach } from './router/calls.ts';
+import { RoutedKvService, type ServiceHost } from './router/kv-service.ts';
+import { PendingRequests } from './router/pending.ts';
+import {
+  foundingNodes,
+  initialShardMap,
+  parseShardMap,
+  type ShardMap,
+  vshardsOf,
+} from './router/shard-map.ts';
+
+/** A hint from a reply is believed before the own replica's view for this long. */
+const HINT_FRESH_MS = 500;
+const MAP_READ_MS = 5_000;
+
+export interface RoutingParts {
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly formation: Formation;
+  readonly replicas: ReplicaSet;
+  readonly post: PostOffice;
+  readonly loop: TurnLoop;
+  readonly presence: Presence;
+}
+
+/** A node's way to every group: where leaders are, what is asked, and the store as edges see it. */
+export class NodeRouting implements Reach, ServiceHost {
+  readonly nodeId: NodeId;
+  readonly service: KvService;
+  readonly clock;
+  readonly #parts: RoutingParts;
+  readonly #pending: PendingRequests;
+  readonly #calls: Calls;
+  readonly #hub: FeedHub;
+  readonly #hints = new Map<GroupId, { node: NodeId; atMs: number }>();
+  readonly #startMs: number;
+  #map: ShardMap;
+
+  constructor(parts: RoutingParts) {
+    const { ports, config, formation } = parts;
+    this.#parts = parts;
+    this.nodeId = config.nodeId;
+    this.clock = ports.clock;
+    this.#startMs = ports.clock.monotonicMs();
+    this.#map = initialShardMap(formation.groupCount);
+    const firstId = randomInt(ports.random, 1, 0x7fff_ffff) * 0x10_0000;
+    this.#pending = new PendingRequests(ports.clock, firstId);
+    this.#calls = new Calls(ports.clock, this, this.#pending, ports.telemetry);
+    this.#hub = new FeedHub(ports.clock, this.#calls, ports.telemetry, () => this.#map);
+    this.service = new RoutedKvService(this.#calls, this);
+  }
+
+  get calls(): Calls {
+    return this.#calls;
+  }
+
+  start(): void {
+    // The map in the meta group may be newer than the founders' one; until it is read that serves.
+    this.refreshMap(0, MAP_READ_MS).catch(() =>
+      this.#parts.ports.telemetry.count('minikv_router_retries_total'),
+    );
+  }
+
+  stop(): void {
+    this.#hub.stop();
+  }
+
+  onReply(reply: MessageOf<'Reply'>): void {
+    if (!this.#pending.reply(reply.requestId, reply.body)) {
+      this.#parts.ports.telemetry.count('minikv_replies_late_total');
+    }
+  }
+
+  /** A request from another node, for a replica here. */
+  onRequest(from: NodeId, group: GroupId, request: MessageOf<'Request'>): void {
+    const { post, loop } = this.#parts;
+    this.#parts.replicas.onRequest(group, request, messageBytes(request), (reply) => {
+      post.post(from, 'request', { group, to: '', message: reply }, messageBytes(reply));
+      loop.mail();
+    });
+  }
+
+  // Reach.
+
+  leaderOf(group: GroupId): NodeId | null {
+    const hint = this.#hints.get(group);
+    if (hint !== undefined && this.clock.monotonicMs() - hint.atMs < HINT_FRESH_MS)
+      return hint.node;
+    return this.#parts.replicas.get(group)?.leaderNode() ?? hint?.node ?? null;
+  }
+
+  noteLeader(group: GroupId, leader: NodeId | null): void {
+    if (leader === null) this.#hints.delete(group);
+    else this.#hints.set(group, { node: leader, atMs: this.clock.monotonicMs() });
+  }
+
+  isLocal(group: GroupId): boolean {
+    return this.#parts.replicas.get(group) !== null;
+  }
+
+  candidates(group: GroupId): readonly NodeId[] {
+    const config = this.members(group);
+    const nodes =
+      config === null || config.voters.length === 0
+        ? foundingNodes(this.#parts.formation)
+        : config.voters.map(nodeOf);
+    return nodes.filter((node) => node !== this.nodeId);
+  }
+
+  send(node: NodeId, group: GroupId, outgoing: OutgoingRequest): boolean {
+    const { requestId, deadlineMs, traceparent, body } = outgoing;
+    const request = { type: 'Request' as const, requestId, deadlineMs, traceparent, body };
+    const bytes = messageBytes(request);
+    const { replicas, post, loop, ports } = this.#parts;
+    if (node === this.nodeId) {
+      replicas.onRequest(group, request, bytes, (reply) => this.onReply(reply));
+      return true;
+    }
+    if (ports.bus.state() !== 'connected') return false;
+    post.post(node, 'request', { group, to: '', message: request }, bytes);
+    loop.mail();
+    return true;
+  }
+
+  // ServiceHost.
+
+  map(): ShardMap {
+    return this.#map;
+  }
+
+  async refreshMap(epoch: number, deadlineMs: number): Promise<void> {
+    const reply = await this.#calls.call(
+      META_GROUP,
+      { type: 'MetaRead', prefix: 'shard-map', stale: false },
+      'MetaRows',
+      { deadlineMs, traceparent: null, target: 'leader', repeatable: true },
+    );
+    const row = reply.rows.find((candidate) => candidate.name === 'shard-map');
+    const map = row === undefined ? null : parseShardMap(row.json);
+    if (map !== null && map.epoch > this.#map.epoch) this.#map = map;
+    if (this.#map.epoch < epoch) {
+      // A group knows of a newer map than the meta group has told us: give it a moment.
+      await new Promise<void>((resolve) => this.clock.after(50, resolve));
+    }
+  }
+
+  watch(ctx: RequestContext, options: WatchOptions): Promise<Watch> {
+    return this.#hub.watch(ctx, options);
+  }
+
+  members(group: GroupId): GroupConfig | null {
+    return this.#parts.replicas.get(group)?.raft.log.config ?? null;
+  }
+
+  status(): NodeStatus {
+    const { config, ports, formation, replicas, presence } = this.#parts;
+    const nowMs = this.clock.monotonicMs();
+    const groups: GroupStatus[] = [];
+    let ready = replicas.broken().length === 0;
+    let clock = 0;
+    for (let id = META_GROUP as number; id <= formation.groupCount; id++) {
+      const group = id as GroupId;
+      const replica = replicas.get(group);
+      const leader = this.leaderOf(group);
+      if (leader === null) ready = false;
+      if (replica?.isLeader() && group !== META_GROUP && replica.state.epoch === 0) ready = false;
+      if (replica !== null) clock = Math.max(clock, replica.clock.clock);
+      const local = replica === null ? null : statusOf(replica, replica.raft);
+      groups.push({ group, leader, local, vshardCount: vshardsOf(this.#map, group).length });
+    }
+    return {
+      nodeId: config.nodeId,
+      clusterId: formation.clusterId,
+      cluster: config.cluster,
+      version: config.version,
+      ready,
+      durability: config.durability,
+      bus: ports.bus.state(),
+      mapEpoch: this.#map.epoch,
+      groups,
+      nodes: presence.list(nowMs).map((seen) => ({
+        nodeId: seen.nodeId,
+        httpUrl: seen.httpUrl,
+        seenMsAgo: nowMs - seen.seenAtMs,
+        roles: seen.roles,
+      })),
+      uptimeMs: nowMs - this.#startMs,
+      clock,
+    };
+  }
+}

@@ -1,0 +1,253 @@
+import { DecodeError } from '../protocol/codec.ts';
+import type { NodeConfig } from '../protocol/config.ts';
+import { decodeEnvelope, type Envelope, type MessageOf } from '../protocol/envelope.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Formation } from '../protocol/messages/node.ts';
+import type { Lane } from '../protocol/subjects.ts';
+import { type GroupId, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
+import { ClockWatch } from './clock-watch.ts';
+import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
+import { Checkpointer } from './kit/checkpointer.ts';
+import type { Identity, Ports } from './kit/ports.ts';
+import { PostOffice } from './kit/post-office.ts';
+import { TurnLoop } from './kit/turn-loop.ts';
+import type { Node, ReplicaInspection } from './node-port.ts';
+import { NodeRouting } from './node-routing.ts';
+import { Presence } from './presence.ts';
+import { inspectReplica } from './replica/inspect.ts';
+import { ReplicaSet } from './replica-set.ts';
+
+const HELLO_EVERY_MS = 1_000;
+const CHECKPOINT_CHECK_MS = 500;
+const HANDOVER_MS = 300;
+/** A stop that takes longer than this goes on without what it waits for. */
+const STOP_MS = 5_000;
+
+/** Starts a node: resolves when it is formed and recovered. Rejects with DamagedData (boot.ts). */
+export async function startNode(config: NodeConfig, ports: Ports): Promise<Node> {
+  const identity = await loadOrDrawIdentity(config, ports);
+  const node = new RunningNode(config, ports, identity);
+  await node.listen();
+  const formation = identity.formation ?? (await node.form());
+  const recovered = await recoverNode(config, ports, { ...identity, formation }, formation);
+  node.run(recovered, formation);
+  return node;
+}
+
+/** The actor tree of one process, and the ticker that drives it. */
+class RunningNode implements Node {
+  readonly #config: NodeConfig;
+  readonly #ports: Ports;
+  readonly #clockWatch = new ClockWatch();
+  readonly #presence = new Presence();
+  #identity: Identity;
+  #post: PostOffice;
+  #forming: Forming | null = null;
+  #routing: NodeRouting | null = null;
+  #replicas: ReplicaSet | null = null;
+  #recovered: RecoveredNode | null = null;
+  #loop: TurnLoop | null = null;
+  #checkpointer: Checkpointer | null = null;
+  readonly #timers = new Set<() => void>();
+  #stopped = false;
+
+  constructor(config: NodeConfig, ports: Ports, identity: Identity) {
+    this.#config = config;
+    this.#ports = ports;
+    this.#identity = identity;
+    this.#post = new PostOffice(ports, selfOf(identity), identity.formation?.clusterId ?? '');
+  }
+
+  get replicaId(): ReplicaId {
+    return selfOf(this.#identity);
+  }
+
+  get service() {
+    if (this.#routing === null) throw new Error('the node has not started');
+    return this.#routing.service;
+  }
+
+  listen(): Promise<void> {
+    return this.#ports.bus.listen(this.#config.nodeId, (lane, payload) =>
+      this.#onPayload(lane, payload),
+    );
+  }
+
+  /** Forms or joins a cluster, and writes down with whom before anything else happens. */
+  async form(): Promise<Formation> {
+    const formation = await new Promise<Formation>((resolve) => {
+      const { ports, config } = { ports: this.#ports, config: this.#config };
+      this.#forming = new Forming(config, ports, this.#identity, this.#post, resolve);
+      this.#forming.start();
+    });
+    this.#identity = { ...this.#identity, formation };
+    await this.#ports.storage.saveIdentity(this.#identity);
+    this.#forming = null;
+    return formation;
+  }
+
+  run(recovered: RecoveredNode, formation: Formation): void {
+    const { wal, state } = recovered;
+    const ports = this.#ports;
+    const fatal = (reason: string, error: unknown) => ports.fatal(reason, error);
+    this.#recovered = recovered;
+    this.#identity = recovered.identity;
+    this.#post = new PostOffice(ports, this.replicaId, formation.clusterId);
+    this.#loop = new TurnLoop(ports.clock, wal, this.#post, fatal);
+    this.#replicas = new ReplicaSet({
+      config: this.#config,
+      ports,
+      formation,
+      self: this.replicaId,
+      store: state,
+      post: this.#post,
+      loop: this.#loop,
+      clockTrusted: () => this.#clockWatch.isTrusted(ports.clock.monotonicMs()),
+    });
+    for (const replica of recovered.replicas) this.#replicas.add(replica);
+    const replicas = this.#replicas;
+    this.#checkpointer = new Checkpointer(this.#loop, wal, state, () => replicas.all(), fatal);
+    this.#loop.add(this.#checkpointer);
+    this.#routing = new NodeRouting({
+      config: this.#config,
+      ports,
+      formation,
+      replicas,
+      post: this.#post,
+      loop: this.#loop,
+      presence: this.#presence,
+    });
+    this.#every(LIMITS.tickMs, () => replicas.tick());
+    this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
+    this.#every(HELLO_EVERY_MS, () => this.#sayHello());
+    this.#sayHello();
+    this.#routing.start();
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    await this.#handOver();
+    this.#stopped = true;
+    for (const cancel of this.#timers) cancel();
+    this.#forming?.stop();
+    this.#routing?.stop();
+    this.#replicas?.stop();
+    this.#loop?.stop();
+    const { clock, bus } = this.#ports;
+    const late = new Promise<void>((resolve) => clock.after(STOP_MS, resolve));
+    await Promise.race([bus.drain(), late]);
+    if (this.#recovered !== null) {
+      const { wal, state } = this.#recovered;
+      await state.flush();
+      await state.close();
+      await wal.close();
+    }
+  }
+
+  inspect(): readonly ReplicaInspection[] {
+    return (this.#replicas?.all() ?? []).map(inspectReplica);
+  }
+
+  /** Leaders with other voters pass on, so that a planned stop costs no election timeout. */
+  async #handOver(): Promise<void> {
+    const leading = (this.#replicas?.all() ?? []).filter(
+      (replica) => replica.isLeader() && replica.raft.log.config.voters.length > 1,
+    );
+    if (leading.length === 0) return;
+    for (const replica of leading) replica.command({ type: 'TransferLeader', to: null });
+    const { clock } = this.#ports;
+    await new Promise<void>((resolve) => {
+      const endMs = clock.monotonicMs() + HANDOVER_MS;
+      const check = () => {
+        const done = leading.every((replica) => !replica.isLeader());
+        if (done || clock.monotonicMs() >= endMs) resolve();
+        else clock.after(LIMITS.tickMs, check);
+      };
+      check();
+    });
+  }
+
+  #onPayload(lane: Lane | 'hello', payload: Uint8Array): void {
+    if (this.#stopped) return;
+    let envelope: Envelope;
+    try {
+      envelope = decodeEnvelope(payload);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.#ports.telemetry.count('minikv_envelopes_refused_total', 1, {
+        lane,
+        why: 'undecodable',
+      });
+      return;
+    }
+    const { from, to } = envelope;
+    if (from === this.replicaId) return;
+    if (lane === 'hello') return this.#onHello(envelope);
+    const clusterId = this.#identity.formation?.clusterId ?? '';
+    if (to !== this.#config.nodeId || (clusterId !== '' && envelope.clusterId !== clusterId)) {
+      this.#ports.telemetry.count('minikv_envelopes_refused_total', 1, {
+        lane,
+        why: 'misaddressed',
+      });
+      return;
+    }
+    const { clock } = this.#ports;
+    this.#clockWatch.note(nodeOf(from), envelope.wallMs, clock.wallMs(), clock.monotonicMs());
+    for (const routed of envelope.messages) {
+      const { message } = routed;
+      if (message.type === 'Form') this.#forming?.onForm(message.formation);
+      else if (message.type === 'Reply') this.#routing?.onReply(message);
+      else if (message.type === 'Request') this.#onRequest(from, routed.group, message);
+      else if (message.type !== 'Hello') this.#replicas?.onMessage(from, routed);
+    }
+  }
+
+  #onHello(envelope: Envelope): void {
+    const hello = envelope.messages[0]?.message;
+    if (hello?.type !== 'Hello') return;
+    const { formation } = this.#identity;
+    if (formation === null) return this.#forming?.onHello(envelope.from, hello);
+    if (hello.clusterId === formation.clusterId) {
+      this.#presence.note(envelope.from, hello, this.#ports.clock.monotonicMs());
+    } else if (hello.clusterId === '') {
+      const form = nodeMessage({ type: 'Form', formation });
+      this.#post.post(nodeOf(envelope.from), 'request', form, 2048);
+      this.#post.flush();
+    }
+  }
+
+  #onRequest(from: ReplicaId, group: GroupId, request: MessageOf<'Request'>): void {
+    this.#routing?.onRequest(nodeOf(from), group, request);
+  }
+
+  #sayHello(): void {
+    const clusterId = this.#identity.formation?.clusterId ?? '';
+    const { clock, bus } = this.#ports;
+    const payload = helloPayload(this.#config, this.#identity, clusterId, this.#post);
+    bus.broadcast(payload);
+    const hello = decodeEnvelope(payload).messages[0]?.message;
+    if (hello?.type === 'Hello') this.#presence.note(this.replicaId, hello, clock.monotonicMs());
+  }
+
+  #checkpointIfLong(): void {
+    const wal = this.#recovered?.wal;
+    if (wal === undefined || wal.sizeBytes() < LIMITS.walCheckpointBytes) return;
+    void this.#checkpointer?.run();
+  }
+
+  #every(periodMs: number, run: () => void): void {
+    let cancel = () => {};
+    const again = () => {
+      this.#timers.delete(cancel);
+      if (this.#stopped) return;
+      run();
+      arm();
+    };
+    const arm = () => {
+      cancel = this.#ports.clock.after(periodMs, again);
+      this.#timers.add(cancel);
+    };
+    arm();
+  }
+}

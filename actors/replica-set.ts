@@ -1,0 +1,156 @@
+import type { NodeConfig } from '../protocol/config.ts';
+import type { Message, MessageOf, Routed } from '../protocol/envelope.ts';
+import type { Formation } from '../protocol/messages/node.ts';
+import { type RaftMessage, raftMessages } from '../protocol/messages/raft.ts';
+import type { Lane } from '../protocol/subjects.ts';
+import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import type { StateStore } from '../storage/ports.ts';
+import { emptyReplica, type RecoveredReplica } from './boot.ts';
+import type { Ports } from './kit/ports.ts';
+import type { PostOffice } from './kit/post-office.ts';
+import type { TurnLoop } from './kit/turn-loop.ts';
+import { messageBytes } from './replica/message-bytes.ts';
+import { Replica, type ReplicaHost } from './replica/replica.ts';
+
+/** What the replicas of one node share. */
+export interface ReplicaSetParts {
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly formation: Formation;
+  readonly self: ReplicaId;
+  readonly store: StateStore;
+  readonly post: PostOffice;
+  readonly loop: TurnLoop;
+  clockTrusted(): boolean;
+}
+
+/**
+ * The replicas on this node: supervises them, and hands each message to its addressee. A replica
+ * whose invariant broke stays silent, alarmed, until the process starts anew; the others go on.
+ */
+export class ReplicaSet implements ReplicaHost {
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly formation: Formation;
+  readonly #parts: ReplicaSetParts;
+  readonly #replicas = new Map<GroupId, Replica>();
+  readonly #broken = new Set<GroupId>();
+  #stopped = false;
+
+  constructor(parts: ReplicaSetParts) {
+    this.#parts = parts;
+    this.config = parts.config;
+    this.ports = parts.ports;
+    this.formation = parts.formation;
+  }
+
+  add(recovered: RecoveredReplica): Replica {
+    const { group, raft, state, records } = recovered;
+    const replica = new Replica(this, group, this.#parts.self, raft, state, records);
+    this.#replicas.set(group, replica);
+    this.#parts.loop.add(replica);
+    replica.start();
+    return replica;
+  }
+
+  get(group: GroupId): Replica | null {
+    return this.#replicas.get(group) ?? null;
+  }
+
+  all(): Replica[] {
+    return [...this.#replicas.values()];
+  }
+
+  /** Groups whose replica here has failed. */
+  broken(): readonly GroupId[] {
+    return [...this.#broken];
+  }
+
+  tick(): void {
+    for (const replica of this.#replicas.values()) replica.tick();
+  }
+
+  /** A message between replicas. One for another life of this node is counted and dropped. */
+  onMessage(from: ReplicaId, routed: Routed): void {
+    const { group, to, message } = routed;
+    if (to !== this.#parts.self) {
+      this.ports.telemetry.count('minikv_messages_misaddressed_total');
+      return;
+    }
+    const replica = this.get(group) ?? this.#join(group, message);
+    if (replica === null) return;
+    if (message.type === 'ClosedRevision') replica.onClosedRevision(message);
+    else if (isRaft(message)) replica.onMessage(from, message);
+  }
+
+  onRequest(
+    group: GroupId,
+    request: MessageOf<'Request'>,
+    bytes: number,
+    reply: (message: MessageOf<'Reply'>) => void,
+  ): void {
+    const replica = this.get(group);
+    const { requestId } = request;
+    if (replica === null) {
+      const message = 'no replica of this group is here';
+      const body = {
+        type: 'Rejected' as const,
+        code: 'not_leader',
+        definite: true,
+        message,
+        leader: null,
+        hint: 0,
+      };
+      return reply({ type: 'Reply', requestId, body });
+    }
+    replica.onRequest(request, bytes, (body) => reply({ type: 'Reply', requestId, body }));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const replica of this.#replicas.values()) replica.stop();
+  }
+
+  /** A leader has put a replica of its group on this node: it begins empty, as a learner. */
+  #join(group: GroupId, message: Message): Replica | null {
+    const wanted = message.type === 'AppendEntries' || message.type === 'InstallSnapshot';
+    const known = group >= META_GROUP && group <= this.formation.groupCount;
+    if (!wanted || !known || this.#stopped || this.#broken.has(group)) return null;
+    this.ports.telemetry.log('info', 'a replica joins', { group });
+    return this.add(emptyReplica(this.ports, this.#parts.self, group, this.#parts.store));
+  }
+
+  // ReplicaHost.
+
+  post(group: GroupId, to: ReplicaId, lane: Lane, message: Message, bytes: number): void {
+    this.#parts.post.post(nodeOf(to), lane, { group, to, message }, bytes);
+    this.#parts.loop.mail();
+  }
+
+  clockTrusted(): boolean {
+    return this.#parts.clockTrusted();
+  }
+
+  wake(replica: Replica): void {
+    this.#parts.loop.wake(replica);
+  }
+
+  onBroken(replica: Replica, error: unknown): void {
+    this.#broken.add(replica.group);
+    this.#parts.loop.remove(replica);
+    this.ports.telemetry.count('minikv_replicas_broken_total');
+    this.ports.telemetry.log('error', 'a replica broke an invariant and has stopped', {
+      group: replica.group,
+      error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
+  }
+}
+
+function isRaft(message: Message): message is RaftMessage {
+  return Object.hasOwn(raftMessages, message.type);
+}
+
+/** Estimates a request as the inbox counts it. */
+export function requestSize(request: MessageOf<'Request'>): number {
+  return messageBytes(request);
+}

@@ -1,0 +1,107 @@
+import { assert } from '../../protocol/assert.ts';
+import { type Command, decodeCommand, revisionCount } from '../../protocol/commands.ts';
+import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { type Applied, applyBatch, type Committed } from '../apply/apply.ts';
+import type { RaftState } from '../raft/state.ts';
+import type { ReplicaContext } from './context.ts';
+import type { ReplicaFeed } from './feed.ts';
+import type { Proposals } from './proposals.ts';
+
+/** Entries and bytes of one apply batch: one write to the state store each. */
+const BATCH_ENTRIES_MAX = 1_024;
+const BATCH_BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * Committed entries to the state machine, in order, in batches; then clock, proposals, feed and
+ * public events learn of them. Pauses while a snapshot is loaded or the state store is behind.
+ */
+export class Applier {
+  readonly #context: ReplicaContext;
+  readonly #raft: RaftState;
+  readonly #proposals: Proposals;
+  readonly #feed: ReplicaFeed;
+  #paused = false;
+
+  constructor(context: ReplicaContext, raft: RaftState, proposals: Proposals, feed: ReplicaFeed) {
+    this.#context = context;
+    this.#raft = raft;
+    this.#proposals = proposals;
+    this.#feed = feed;
+  }
+
+  set paused(paused: boolean) {
+    this.#paused = paused;
+  }
+
+  /** Whether committed entries wait that may be applied now. */
+  hasWork(): boolean {
+    return (
+      !this.#paused &&
+      this.#context.state.appliedIndex < this.#raft.commitIndex &&
+      this.#context.state.store.pendingBytes() < LIMITS.memtableBytesMax
+    );
+  }
+
+  /** Applies one batch; true when anything was applied. */
+  step(): boolean {
+    if (!this.hasWork()) return false;
+    const batch = this.#gather();
+    const { clock, ports } = this.#context;
+    const startMs = ports.clock.monotonicMs();
+    const done = applyBatch(this.#context.state, batch);
+    ports.telemetry.timeMs('minikv_apply_batch_ms', ports.clock.monotonicMs() - startMs);
+    for (let i = 0; i < done.length; i++) {
+      const applied = done[i] as Applied;
+      const { entry, command } = batch[i] as Committed;
+      clock.applied(lastRevision(command), entry.clockBound);
+      if (applied.events.length > 0) {
+        this.#feed.add(applied.events);
+        this.#publish(entry, command, applied.events);
+      }
+      this.#proposals.applied(applied);
+    }
+    ports.telemetry.count('minikv_applied_entries_total', done.length);
+    return true;
+  }
+
+  #gather(): Committed[] {
+    const { state } = this.#context;
+    const batch: Committed[] = [];
+    let bytes = 0;
+    for (let index = state.appliedIndex + 1; index <= this.#raft.commitIndex; index++) {
+      const entry = this.#raft.log.entryAt(index);
+      assert(entry !== undefined, 'a committed entry has left the log before it was applied');
+      bytes += entry.bytes.length;
+      if (batch.length > 0 && (batch.length >= BATCH_ENTRIES_MAX || bytes > BATCH_BYTES_MAX)) break;
+      batch.push({ entry, command: this.#commandOf(entry) });
+    }
+    return batch;
+  }
+
+  #commandOf(entry: LogEntry): Command | null {
+    if (entry.kind !== 'command') return null;
+    const known = this.#proposals.commandAt(entry.index, entry.term);
+    return known ?? decodeCommand(entryPayload(entry));
+  }
+
+  /**
+   * Public events leave at most once: only the leader of the entry's own term publishes it, and it
+   * applies it once in that life. The sequence shows what was lost.
+   */
+  #publish(entry: LogEntry, command: Command | null, events: readonly ChangeEvent[]): void {
+    if (!this.#context.isLeader() || entry.term !== this.#raft.currentTerm) return;
+    const traceparent = command?.type === 'write' ? command.traceparent : null;
+    const { ports, group } = this.#context;
+    for (const event of events) ports.publishChange(event, group, traceparent);
+  }
+}
+
+/** The last revision a command took; 0 when it took none. */
+function lastRevision(command: Command | null): Revision {
+  if (command === null) return 0;
+  const count = revisionCount(command);
+  return count === 0 || !('revision' in command) ? 0 : command.revision + count - 1;
+}

@@ -1,0 +1,131 @@
+import { LIMITS } from '../../protocol/limits.ts';
+import { revisionAtWallMs } from '../../protocol/revision.ts';
+import { META_GROUP } from '../../protocol/types.ts';
+import { nextExpiry } from '../apply/expire.ts';
+import { gcStep } from '../apply/gc.ts';
+import { readMeta } from '../apply/meta-state.ts';
+import { dropOldGenerations } from '../apply/snapshot-rows.ts';
+import { encodeShardMap, initialShardMap, vshardsOf } from '../router/shard-map.ts';
+import type { ReplicaContext } from './context.ts';
+
+const EXPIRY_EVERY_MS = 250;
+const FLOOR_EVERY_MS = 30_000;
+const COLLECT_EVERY_MS = 1_000;
+const COLLECT_ROWS = 512;
+/** An emptied step is followed by a longer pause. */
+const COLLECT_IDLE_MS = 10_000;
+
+/**
+ * What a replica does besides serving: as leader it proposes expiries and raises the floor of the
+ * retention window; every replica removes rows below the floor, a few at a time.
+ */
+export class Chores {
+  readonly #context: ReplicaContext;
+  #expiryDueMs = 0;
+  #floorDueMs = 0;
+  #collectDueMs = 0;
+  #expiring = false;
+  #flooring = false;
+  #seeding = false;
+  #collecting = false;
+  #stopped = false;
+
+  constructor(context: ReplicaContext) {
+    this.#context = context;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Called on every tick, with a monotonic time. Cheap when nothing is due. */
+  tick(nowMs: number): void {
+    if (this.#context.isLeader() && this.#context.clockTrusted()) {
+      this.#seed();
+      if (nowMs >= this.#expiryDueMs) this.#expire(nowMs);
+      if (nowMs >= this.#floorDueMs) this.#raiseFloor(nowMs);
+    }
+    if (nowMs >= this.#collectDueMs) this.#collect(nowMs);
+  }
+
+  /** First leader of a new group: writes down what it owns, or the shard map in the meta group. */
+  #seed(): void {
+    const { group, state, config } = this.#context;
+    if (this.#seeding) return;
+    const map = initialShardMap(this.#context.groupCount());
+    const settle = () => {
+      this.#seeding = false;
+    };
+    if (group !== META_GROUP) {
+      if (state.epoch > 0) return;
+      this.#seeding = true;
+      const vshards = vshardsOf(map, group);
+      this.#context.propose({ type: 'own', epoch: map.epoch, vshards }, settle);
+    } else if (readMeta(state, 'shard-map') === null) {
+      this.#seeding = true;
+      const revision = this.#context.clock.assign(1, this.#context.ports.clock.wallMs());
+      const json = encodeShardMap(map);
+      this.#context.propose(
+        { type: 'metaPut', revision, name: 'shard-map', json, ifRevision: 0 },
+        settle,
+      );
+    }
+    this.#context.ports.telemetry.log('debug', 'seeding a new group', {
+      group,
+      nodeId: config.nodeId,
+    });
+  }
+
+  #expire(nowMs: number): void {
+    this.#expiryDueMs = nowMs + EXPIRY_EVERY_MS;
+    if (this.#expiring) return;
+    this.#expiring = true;
+    const { state, ports } = this.#context;
+    const view = state.view();
+    nextExpiry(view, LIMITS.feedPageEventsMax, ports.clock.wallMs())
+      .then(
+        (keys) => {
+          if (keys.length === 0 || this.#stopped || !this.#context.isLeader()) {
+            this.#expiring = false;
+            return;
+          }
+          const revision = this.#context.clock.assign(keys.length, ports.clock.wallMs());
+          this.#context.propose({ type: 'expire', revision, keys }, () => {
+            this.#expiring = false;
+            this.#expiryDueMs = 0;
+          });
+        },
+        (error: unknown) => ports.fatal('the applied state could not be read', error),
+      )
+      .finally(() => view.close());
+  }
+
+  #raiseFloor(nowMs: number): void {
+    this.#floorDueMs = nowMs + Math.min(FLOOR_EVERY_MS, this.#context.config.retentionMs);
+    const { ports, config, state } = this.#context;
+    const floor = revisionAtWallMs(ports.clock.wallMs() - config.retentionMs);
+    if (this.#flooring || floor <= state.floor || state.sequence === 0) return;
+    this.#flooring = true;
+    this.#context.propose({ type: 'compact', floor }, () => {
+      this.#flooring = false;
+    });
+  }
+
+  #collect(nowMs: number): void {
+    if (this.#collecting) return;
+    this.#collecting = true;
+    const { state, group } = this.#context;
+    this.#collectDueMs = nowMs + COLLECT_EVERY_MS;
+    gcStep(state, COLLECT_ROWS)
+      .then(async (collected) => {
+        const dropped = await dropOldGenerations(state.store, group, COLLECT_ROWS);
+        if (collected + dropped === 0) this.#collectDueMs = nowMs + COLLECT_IDLE_MS;
+      })
+      .catch((error: unknown) => {
+        this.#context.ports.fatal('old rows could not be removed', error);
+      })
+      .finally(() => {
+        this.#collecting = false;
+      });
+  }
+}

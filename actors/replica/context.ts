@@ -1,0 +1,70 @@
+import type { Command } from '../../protocol/commands.ts';
+import type { NodeConfig } from '../../protocol/config.ts';
+import type { ErrorCode } from '../../protocol/errors.ts';
+import { ERRORS } from '../../protocol/errors.ts';
+import type { GroupConfig } from '../../protocol/membership.ts';
+import type { ReplyBody } from '../../protocol/messages/request.ts';
+import type { GroupId, NodeId, ReplicaId } from '../../protocol/types.ts';
+import type { Applied } from '../apply/apply.ts';
+import type { GroupState } from '../apply/group-state.ts';
+import type { Ports } from '../kit/ports.ts';
+import type { RaftCommand } from '../raft/events.ts';
+import type { GroupClock } from './clock.ts';
+
+export type Reply = (body: ReplyBody) => void;
+
+/** How a proposal ended: applied, certainly not applied, or nobody can tell. */
+export type ProposalOutcome =
+  | { readonly type: 'applied'; readonly applied: Applied }
+  | { readonly type: 'refused'; readonly reason: 'not_leader' | 'overloaded' }
+  | { readonly type: 'unknown' };
+
+/** What the parts of one replica share. Its only implementation is replica.ts. */
+export interface ReplicaContext {
+  readonly group: GroupId;
+  readonly self: ReplicaId;
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly clock: GroupClock;
+  /** Replaced as a whole when a snapshot is installed. */
+  readonly state: GroupState;
+  isLeader(): boolean;
+  /** The node this replica believes leads the group. */
+  leaderNode(): NodeId | null;
+  lastLogIndex(): number;
+  /** The configuration at the start of the log. */
+  baseConfig(): GroupConfig;
+  /** Data groups of the cluster, as of its formation. */
+  groupCount(): number;
+  /** Whether this node's wall clock may assign revisions. */
+  clockTrusted(): boolean;
+  /** Queues a proposal for this turn; the outcome is told once. */
+  propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void;
+  /** Queues local work for the Raft core. */
+  command(command: RaftCommand): void;
+  /** Asks for a turn. */
+  wake(): void;
+}
+
+/** A refusal as it travels. `definite` comes from the table of errors. */
+export function rejected(
+  code: ErrorCode,
+  message: string,
+  more: { leader?: NodeId | null; hint?: number } = {},
+): ReplyBody {
+  return {
+    type: 'Rejected',
+    code,
+    definite: ERRORS[code].definite,
+    message,
+    leader: more.leader ?? null,
+    hint: more.hint ?? 0,
+  };
+}
+
+/** The refusal of everything that only a leader can do. */
+export function notLeader(context: ReplicaContext): ReplyBody {
+  return rejected('not_leader', `group ${context.group} is led elsewhere`, {
+    leader: context.leaderNode(),
+  });
+}

@@ -1,0 +1,203 @@
+import type { Clock } from '../../protocol/clock.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ChangeEvent, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { comparePositions, positionOf } from '../apply/position.ts';
+
+const RING_EVENTS_MAX = 8_192;
+const RING_BYTES_MAX = 8 * 1024 * 1024;
+const WAITERS_MAX = 1_024;
+
+type FeedRead = RequestOf<'FeedRead'>;
+
+interface Waiter {
+  readonly request: FeedRead;
+  readonly reply: (body: ReplyBody) => void;
+  cancel: () => void;
+}
+
+/** Reads a page of older events from the applied state. */
+export type ReadOlder = (
+  request: FeedRead,
+  closed: Revision,
+) => Promise<{ events: ChangeEvent[]; truncated: boolean } | 'compacted'>;
+
+/**
+ * A replica's side of the change feed: a ring of recent events, and readers that wait for more
+ * (long polls). A page holds closed events only, in the one order; `closed` in a page never passes
+ * an event that did not fit.
+ */
+export class ReplicaFeed {
+  readonly #clock: Clock;
+  readonly #readOlder: ReadOlder;
+  readonly #waiters = new Set<Waiter>();
+  #ring: ChangeEvent[] = [];
+  #ringBytes = 0;
+  /** Every event above this revision is in the ring. */
+  #ringFloor: Revision;
+
+  constructor(clock: Clock, start: Revision, readOlder: ReadOlder) {
+    this.#clock = clock;
+    this.#ringFloor = start;
+    this.#readOlder = readOlder;
+  }
+
+  /** Events just applied, in order. */
+  add(events: readonly ChangeEvent[]): void {
+    for (const event of events) {
+      this.#ring.push(event);
+      this.#ringBytes += sizeOf(event);
+    }
+    let cut = 0;
+    while (this.#ring.length - cut > RING_EVENTS_MAX || this.#ringBytes > RING_BYTES_MAX) {
+      const oldest = this.#ring[cut] as ChangeEvent;
+      this.#ringFloor = oldest.revision;
+      this.#ringBytes -= sizeOf(oldest);
+      cut++;
+    }
+    if (cut > 0) this.#ring = this.#ring.slice(cut);
+  }
+
+  /** A snapshot replaced the state: nothing before `start` is known here in memory. */
+  reset(start: Revision): void {
+    this.#ring = [];
+    this.#ringBytes = 0;
+    this.#ringFloor = start;
+  }
+
+  /** Answers now when there is something to say, else when there is, or when waitMs have passed. */
+  read(
+    request: FeedRead,
+    closed: Revision,
+    floor: Revision,
+    reply: (body: ReplyBody) => void,
+  ): void {
+    if (request.after.revision < floor) {
+      reply(compacted(floor));
+      return;
+    }
+    if (closed > request.after.revision) {
+      this.#answer(request, closed, floor, reply);
+      return;
+    }
+    if (request.waitMs === 0 || this.#waiters.size >= WAITERS_MAX) {
+      reply({ type: 'Feed', events: [], closed, floor });
+      return;
+    }
+    const waiter: Waiter = { request, reply, cancel: () => {} };
+    waiter.cancel = this.#clock.after(request.waitMs, () => {
+      this.#waiters.delete(waiter);
+      reply({ type: 'Feed', events: [], closed: Math.min(closed, request.after.revision), floor });
+    });
+    this.#waiters.add(waiter);
+  }
+
+  /** The closed revision has moved: waiting readers get what is new. */
+  advanced(closed: Revision, floor: Revision): void {
+    for (const waiter of this.#waiters) {
+      if (closed <= waiter.request.after.revision) continue;
+      this.#waiters.delete(waiter);
+      waiter.cancel();
+      this.#answer(waiter.request, closed, floor, waiter.reply);
+    }
+  }
+
+  stop(): void {
+    for (const waiter of this.#waiters) waiter.cancel();
+    this.#waiters.clear();
+  }
+
+  #answer(
+    request: FeedRead,
+    closed: Revision,
+    floor: Revision,
+    reply: (body: ReplyBody) => void,
+  ): void {
+    if (request.after.revision < this.#ringFloor) {
+      this.#readOlder(request, closed).then(
+        (page) => {
+          if (page === 'compacted') reply(compacted(floor));
+          else reply(pageOf(page.events, page.truncated, closed, floor));
+        },
+        () => reply(unreadable()),
+      );
+      return;
+    }
+    const limit = Math.min(request.limit, LIMITS.feedPageEventsMax);
+    const events: ChangeEvent[] = [];
+    let bytes = 0;
+    let truncated = false;
+    for (let i = this.#firstAfter(request.after.revision); i < this.#ring.length; i++) {
+      const event = this.#ring[i] as ChangeEvent;
+      if (event.revision > closed) break;
+      if (comparePositions(positionOf(event), request.after) <= 0) continue;
+      bytes += sizeOf(event);
+      if (events.length >= limit || (bytes > LIMITS.pageBytesMax && events.length > 0)) {
+        truncated = true;
+        break;
+      }
+      events.push(fitted(event, request.prev));
+    }
+    reply(pageOf(events, truncated, closed, floor));
+  }
+
+  /** Index of the first ring event at or above `revision` (binary search). */
+  #firstAfter(revision: Revision): number {
+    let low = 0;
+    let high = this.#ring.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#ring[middle] as ChangeEvent).revision < revision) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function sizeOf(event: ChangeEvent): number {
+  return (
+    200 +
+    event.ref.key.length * 3 +
+    (event.item?.value.length ?? 0) +
+    (event.prev?.value.length ?? 0)
+  );
+}
+
+/** One event with both versions may be larger than a message: then the previous one is left out. */
+function fitted(event: ChangeEvent, prev: boolean): ChangeEvent {
+  if (event.prev === null || (prev && sizeOf(event) <= LIMITS.entryBytesMax)) return event;
+  return { ...event, prev: null };
+}
+
+function pageOf(
+  events: ChangeEvent[],
+  truncated: boolean,
+  closed: Revision,
+  floor: Revision,
+): ReplyBody {
+  const last = events[events.length - 1];
+  const reached = truncated && last !== undefined ? Math.min(closed, last.revision - 1) : closed;
+  return { type: 'Feed', events, closed: reached, floor };
+}
+
+function compacted(floor: Revision): ReplyBody {
+  return {
+    type: 'Rejected',
+    code: 'compacted',
+    definite: true,
+    message: 'the resume point is older than the retention window',
+    leader: null,
+    hint: floor,
+  };
+}
+
+function unreadable(): ReplyBody {
+  return {
+    type: 'Rejected',
+    code: 'unavailable',
+    definite: true,
+    message: 'the feed cannot be read here now',
+    leader: null,
+    hint: 0,
+  };
+}

@@ -1,0 +1,58 @@
+import type { Message } from '../../protocol/envelope.ts';
+import type { ReplyBody, RequestBody } from '../../protocol/messages/request.ts';
+
+/** About how many bytes a message takes when encoded: bodies exactly, the rest by a constant. */
+export function messageBytes(message: Message): number {
+  switch (message.type) {
+    case 'AppendEntries': {
+      let bytes = 96;
+      for (const entry of message.entries) bytes += entry.bytes.length + 4;
+      return bytes;
+    }
+    case 'InstallSnapshot':
+      return message.data.length + 1024;
+    case 'Request':
+      return requestBytes(message.body) + 128;
+    case 'Reply':
+      return replyBytes(message.body) + 64;
+    case 'Hello':
+    case 'Form':
+      return 2048;
+    default:
+      return 96;
+  }
+}
+
+export function requestBytes(body: RequestBody): number {
+  if (body.type === 'Write') {
+    let bytes = 64;
+    for (const op of body.ops) {
+      bytes += op.ref.key.length + 96 + (op.type === 'put' ? op.value.length : 0);
+    }
+    return bytes;
+  }
+  if (body.type === 'Read') {
+    let bytes = 32;
+    for (const key of body.keys) bytes += key.key.length + 32;
+    return bytes;
+  }
+  if (body.type === 'MetaPut') return body.json.length + 256;
+  return 256;
+}
+
+function replyBytes(body: ReplyBody): number {
+  let bytes = 64;
+  if (body.type === 'Written') return bytes + body.results.length * 32;
+  if (body.type === 'Items' || body.type === 'Page') {
+    for (const item of body.items) {
+      bytes += item === null ? 1 : item.value.length + item.ref.key.length + 128;
+    }
+  } else if (body.type === 'Feed') {
+    for (const { ref, item, prev } of body.events) {
+      bytes += ref.key.length * 3 + 384 + (item?.value.length ?? 0) + (prev?.value.length ?? 0);
+    }
+  } else if (body.type === 'MetaRows') {
+    for (const row of body.rows) bytes += row.json.length + 300;
+  } else if (body.type === 'Status') bytes += 4096;
+  return bytes;
+}

@@ -1,0 +1,228 @@
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Item, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { readAt, readLatest, readRange } from '../apply/read.ts';
+import type { Closer } from './closer.ts';
+import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+
+/** Rounds that may wait for confirmation or for apply at once. */
+const ROUNDS_MAX = 1_024;
+
+/**
+ * Linearizable reads: everything that came in one turn shares one ReadIndex round (thesis 6.4) and is
+ * served when the state machine has applied that far.
+ */
+export class ReadRounds {
+  readonly #context: ReplicaContext;
+  #nextId = 1;
+  #gathering: (() => void)[] = [];
+  #refusing: (() => void)[] = [];
+  readonly #confirming = new Map<number, { serve: (() => void)[]; refuse: (() => void)[] }>();
+  #applying: { readIndex: number; serve: (() => void)[] }[] = [];
+
+  constructor(context: ReplicaContext) {
+    this.#context = context;
+  }
+
+  /** `serve` runs when leadership was confirmed after now; `refuse` when it could not be. */
+  join(serve: () => void, refuse: () => void): void {
+    this.#gathering.push(serve);
+    this.#refusing.push(refuse);
+  }
+
+  /** At the end of a batch: one round for all that gathered. */
+  flush(): void {
+    if (this.#gathering.length === 0) return;
+    const round = { serve: this.#gathering, refuse: this.#refusing };
+    this.#gathering = [];
+    this.#refusing = [];
+    if (!this.#context.isLeader() || this.#confirming.size >= ROUNDS_MAX) {
+      for (const refuse of round.refuse) refuse();
+      return;
+    }
+    const readId = this.#nextId++;
+    this.#confirming.set(readId, round);
+    this.#context.command({ type: 'ReadIndex', readId });
+  }
+
+  confirmed(readId: number, readIndex: number): void {
+    const round = this.#confirming.get(readId);
+    if (round === undefined) return;
+    this.#confirming.delete(readId);
+    this.#applying.push({ readIndex, serve: round.serve });
+  }
+
+  refused(readId: number): void {
+    const round = this.#confirming.get(readId);
+    if (round === undefined) return;
+    this.#confirming.delete(readId);
+    for (const refuse of round.refuse) refuse();
+  }
+
+  /** Serves every confirmed round that the state machine has reached. */
+  applied(appliedIndex: number): void {
+    if (this.#applying.length === 0) return;
+    const ready = this.#applying.filter((round) => round.readIndex <= appliedIndex);
+    if (ready.length === 0) return;
+    this.#applying = this.#applying.filter((round) => round.readIndex > appliedIndex);
+    for (const round of ready) for (const serve of round.serve) serve();
+  }
+}
+
+/** Point reads: the latest, a past revision, or whatever this replica has (`stale`). */
+export function handleRead(
+  context: ReplicaContext,
+  rounds: ReadRounds,
+  closer: Closer,
+  request: RequestOf<'Read'>,
+  reply: Reply,
+): void {
+  if (request.stale) {
+    const at = request.revision ?? context.clock.now(context.ports.clock.wallMs());
+    if (request.revision !== null) readPast(context, request, at, reply);
+    else reply(latest(context, request, at));
+    return;
+  }
+  if (!context.isLeader()) return reply(notLeader(context));
+  const { revision } = request;
+  if (revision !== null) {
+    closer.close(revision, (settled) => {
+      if (settled === 'ok') readPast(context, request, revision, reply);
+      else reply(refusedPromise(context, revision));
+    });
+    return;
+  }
+  rounds.join(
+    () => serveLatest(context, closer, request, reply),
+    () => reply(notLeader(context)),
+  );
+}
+
+/**
+ * A key that can expire is read at a revision of this moment under the reserved bound: what is seen
+ * as expired here cannot be seen again under a later leader whose clock is behind.
+ */
+function serveLatest(
+  context: ReplicaContext,
+  closer: Closer,
+  request: RequestOf<'Read'>,
+  reply: Reply,
+): void {
+  if (!request.keys.some((ref) => canExpire(context, ref))) {
+    reply(latest(context, request, null));
+    return;
+  }
+  const now = context.clock.now(context.ports.clock.wallMs());
+  closer.reserve(now, (settled) => {
+    reply(settled === 'ok' ? latest(context, request, now) : notLeader(context));
+  });
+}
+
+function canExpire(context: ReplicaContext, ref: Item['ref']): boolean {
+  const item = readLatest(context.state, ref, null);
+  return item !== null && item.expiresAtMs !== null;
+}
+
+/** As many items as fit one message, at least one; the asker asks on for the rest. */
+function latest(
+  context: ReplicaContext,
+  request: RequestOf<'Read'>,
+  at: Revision | null,
+): ReplyBody {
+  const items: (Item | null)[] = [];
+  let bytes = 0;
+  for (const ref of request.keys) {
+    const item = readLatest(context.state, ref, at);
+    bytes += item === null ? 8 : item.value.length + ref.key.length + 256;
+    if (bytes > LIMITS.pageBytesMax && items.length > 0) break;
+    items.push(item);
+  }
+  return { type: 'Items', items, clock: context.clock.clock };
+}
+
+function readPast(
+  context: ReplicaContext,
+  request: RequestOf<'Read'>,
+  revision: Revision,
+  reply: Reply,
+): void {
+  const { state } = context;
+  if (revision < state.floor) return reply(compacted(state.floor));
+  const view = state.view();
+  Promise.all(request.keys.map((ref) => readAt(view, ref, revision)))
+    .then(
+      (found) => {
+        const items = found.filter((item) => item !== 'compacted');
+        if (items.length < found.length) reply(compacted(view.floor));
+        else reply({ type: 'Items', items, clock: revision });
+      },
+      (error: unknown) => reply(unreadable(context, error)),
+    )
+    .finally(() => view.close());
+}
+
+/** This group's part of a page at a closed revision. */
+export function handleRange(
+  context: ReplicaContext,
+  closer: Closer,
+  request: RequestOf<'Range'>,
+  reply: Reply,
+): void {
+  if (request.stale) {
+    const closed = context.clock.closed;
+    const at = request.revision === 0 ? closed : request.revision;
+    if (at > closed) reply(rejected('unavailable', 'this replica is not that far'));
+    else rangeAt(context, request, at, reply);
+    return;
+  }
+  closer.close(request.revision, (settled) => {
+    if (settled === 'ok') rangeAt(context, request, request.revision, reply);
+    else reply(refusedPromise(context, request.revision));
+  });
+}
+
+function rangeAt(
+  context: ReplicaContext,
+  request: RequestOf<'Range'>,
+  revision: Revision,
+  reply: Reply,
+): void {
+  const { state } = context;
+  if (revision < state.floor) return reply(compacted(state.floor));
+  const view = state.view();
+  const limit = Math.min(Math.max(1, request.limit), LIMITS.pageItemsMax);
+  const range = { ...request, revision, limit, bytesMax: LIMITS.pageBytesMax };
+  readRange(view, range)
+    .then(
+      (page) => {
+        if (page === 'compacted') reply(compacted(view.floor));
+        else reply({ type: 'Page', items: page.items, more: page.more, clock: revision });
+      },
+      (error: unknown) => reply(unreadable(context, error)),
+    )
+    .finally(() => view.close());
+}
+
+/** Phase 1 of a snapshot read: the clock of a leader that is one. */
+export function handleReadClock(context: ReplicaContext, rounds: ReadRounds, reply: Reply): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  rounds.join(
+    () => reply({ type: 'Clock', clock: context.clock.clock }),
+    () => reply(notLeader(context)),
+  );
+}
+
+export function refusedPromise(context: ReplicaContext, revision: Revision): ReplyBody {
+  if (!context.isLeader()) return notLeader(context);
+  if (!context.clockTrusted()) return rejected('clock_skew', 'this leader has no trusted clock');
+  return rejected('invalid_argument', `revision ${revision} lies in the future`);
+}
+
+export function compacted(floor: Revision): ReplyBody {
+  return rejected('compacted', 'older than the retention window', { hint: floor });
+}
+
+function unreadable(context: ReplicaContext, error: unknown): ReplyBody {
+  context.ports.fatal('the applied state could not be read', error);
+  return rejected('unavailable', 'the applied state could not be read');
+}

@@ -1,0 +1,462 @@
+import { createActor } from 'xstate';
+import { type Command, encodeCommand, revisionCount } from '../../protocol/commands.ts';
+import type { NodeConfig } from '../../protocol/config.ts';
+import type { Message, MessageOf } from '../../protocol/envelope.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { GroupConfig } from '../../protocol/membership.ts';
+import type { Formation } from '../../protocol/messages/node.ts';
+import type { RaftMessage } from '../../protocol/messages/raft.ts';
+import type { Lane } from '../../protocol/subjects.ts';
+import {
+  type GroupId,
+  type NodeId,
+  nodeOf,
+  type ReplicaId,
+  type Revision,
+} from '../../protocol/types.ts';
+import type { WalRecord } from '../../storage/ports.ts';
+import { readFeed } from '../apply/feed.ts';
+import type { GroupState } from '../apply/group-state.ts';
+import type { Checkpointed } from '../kit/checkpointer.ts';
+import { Inbox } from '../kit/inbox.ts';
+import type { Ports } from '../kit/ports.ts';
+import { decide } from '../raft/decide.ts';
+import type { DurableRaftEvent, Proposal, RaftCommand, Role } from '../raft/events.ts';
+import { checkpointEvents } from '../raft/recover.ts';
+import type { RaftState } from '../raft/state.ts';
+import { encodeEvent } from '../raft/wal-codec.ts';
+import { Applier } from './applier.ts';
+import { Chores } from './chores.ts';
+import { GroupClock } from './clock.ts';
+import { Closer } from './closer.ts';
+import type { ProposalOutcome, ReplicaContext, Reply } from './context.ts';
+import { rejected } from './context.ts';
+import { ReplicaFeed } from './feed.ts';
+import { type ReplicaActor, replicaMachine } from './machine.ts';
+import { messageBytes } from './message-bytes.ts';
+import { type Chunk, HostOutbox } from './outbox.ts';
+import { Proposals } from './proposals.ts';
+import { ReadRounds } from './reads.ts';
+import { handleRequest, type Request, type RequestParts } from './requests.ts';
+import { SnapshotWork } from './snapshots.ts';
+
+/** What a replica needs of its node. */
+export interface ReplicaHost {
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly formation: Formation;
+  post(group: GroupId, to: ReplicaId, lane: Lane, message: Message, bytes: number): void;
+  clockTrusted(): boolean;
+  wake(replica: Replica): void;
+  /** An invariant broke: the replica answers nothing any more. */
+  onBroken(replica: Replica, error: unknown): void;
+}
+
+type Work =
+  | { readonly type: 'raft'; readonly command: RaftCommand }
+  | { readonly type: 'request'; readonly request: Request; readonly reply: Reply }
+  | { readonly type: 'closed'; readonly revision: Revision; readonly index: number };
+
+/**
+ * One group's member on this node: hosts the Raft core and the state machine, and takes part in
+ * the node's turn. Work arrives through the inbox only, and is decided in one batch per turn.
+ */
+export class Replica implements Checkpointed, ReplicaContext {
+  readonly group: GroupId;
+  readonly self: ReplicaId;
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly clock: GroupClock;
+  readonly raft: RaftState;
+  state: GroupState;
+  readonly #host: ReplicaHost;
+  readonly #inbox = new Inbox<Work>();
+  readonly #outbox: HostOutbox;
+  readonly #proposals = new Proposals();
+  readonly #rounds: ReadRounds;
+  readonly #closer: Closer;
+  readonly #feed: ReplicaFeed;
+  readonly #snapshots: SnapshotWork;
+  readonly #applier: Applier;
+  readonly #chores: Chores;
+  readonly #parts: RequestParts;
+  readonly #actor: ReplicaActor;
+  #proposing: Proposal[] = [];
+  #commands: RaftCommand[] = [];
+  /** Records of this turn were handed to the WAL, ending with this log position. */
+  #handedOver: { index: number; term: number } | null = null;
+  /** Records that were born after the sync, so their messages wait for the next turn's. */
+  #carried = false;
+  #pendingClosed: { revision: Revision; index: number }[] = [];
+  /** Term in which the clock was last raised above the whole log. */
+  #ledTerm = 0;
+  #leaderSince: ReplicaId | null = null;
+  #flushedIndex = 0;
+  #running = false;
+
+  /** `records` are durable events that must be the first in the WAL (of a new or repaired log). */
+  constructor(
+    host: ReplicaHost,
+    group: GroupId,
+    self: ReplicaId,
+    raft: RaftState,
+    state: GroupState,
+    records: readonly DurableRaftEvent[],
+  ) {
+    this.#host = host;
+    this.config = host.config;
+    this.ports = host.ports;
+    this.group = group;
+    this.self = self;
+    this.raft = raft;
+    this.state = state;
+    this.clock = new GroupClock(state.clock, state.clockBound);
+    this.#outbox = new HostOutbox(raft, {
+      onProposed: (id, index, term) => this.#proposals.appended(id, index, term),
+      onProposalRefused: (id, reason) =>
+        this.#proposals.refused(id, reason === 'overloaded' ? 'overloaded' : 'not_leader'),
+      onReadConfirmed: (id, index) => this.#rounds.confirmed(id, index),
+      onReadRefused: (id) => this.#rounds.refused(id),
+      onRefused: (what, reason) =>
+        this.ports.telemetry.log('info', 'the core refused', { group, what, reason }),
+      onSnapshotRequested: () => this.#snapshots.make(),
+      onChunkReceived: (meta, offset, data) => this.#snapshots.store(meta, offset, data),
+      onInstallSnapshot: (meta) => this.#snapshots.install(meta),
+    });
+    for (const event of records) this.#outbox.records.push(encodeEvent(event));
+    this.#rounds = new ReadRounds(this);
+    this.#closer = new Closer(this, (revision) => this.#announceClosed(revision));
+    this.#feed = new ReplicaFeed(this.ports.clock, state.clock, async (request, closed) => {
+      const { after, limit, prev } = request;
+      const view = this.state.view();
+      try {
+        const max = Math.min(limit, LIMITS.feedPageEventsMax);
+        const events = await readFeed(view, after, closed, max, LIMITS.pageBytesMax, prev);
+        return events === 'compacted' ? events : { events, truncated: events.length > 0 };
+      } finally {
+        await view.close();
+      }
+    });
+    this.#applier = new Applier(this, raft, this.#proposals, this.#feed);
+    this.#snapshots = new SnapshotWork(this, {
+      sendChunk: (chunk, data) => this.#sendChunk(chunk, data),
+      pauseApply: (paused) => {
+        this.#applier.paused = paused;
+      },
+      replaceState: (replaced) => this.#replaceState(replaced),
+    });
+    this.#chores = new Chores(this);
+    this.#parts = {
+      context: this,
+      raft,
+      rounds: this.#rounds,
+      closer: this.#closer,
+      feed: this.#feed,
+    };
+    this.#actor = createActor(replicaMachine, { input: { hosted: this } });
+  }
+
+  /** The log has been replayed: takes part from now on. */
+  start(): void {
+    this.#actor.start();
+    this.#actor.send({ type: 'recovered' });
+    this.#running = true;
+    this.wake();
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.#chores.stop();
+    this.#feed.stop();
+    this.#actor.send({ type: 'stop' });
+  }
+
+  // What the node hands in.
+
+  tick(): void {
+    this.#push({ type: 'raft', command: { type: 'Tick' } }, 0);
+  }
+
+  onMessage(from: ReplicaId, message: RaftMessage): void {
+    const work: Work = { type: 'raft', command: { type: 'Message', from, message } };
+    if (!this.#push(work, messageBytes(message))) {
+      this.ports.telemetry.count('minikv_inbox_dropped_total');
+    }
+  }
+
+  onClosedRevision(message: MessageOf<'ClosedRevision'>): void {
+    this.#push({ type: 'closed', revision: message.revision, index: message.index }, 0);
+  }
+
+  onRequest(request: Request, bytes: number, reply: Reply): void {
+    if (!this.#running) return reply(rejected('unavailable', 'this replica has stopped'));
+    if (!this.#push({ type: 'request', request, reply }, bytes)) {
+      reply(rejected('overloaded', `group ${this.group} has too much waiting on this node`));
+    }
+  }
+
+  /** The engine holds durably what was applied when its flush began. */
+  onFlushed(appliedIndex: number): void {
+    this.#flushedIndex = Math.max(this.#flushedIndex, appliedIndex);
+    this.command({
+      type: 'Applied',
+      appliedIndex: this.state.appliedIndex,
+      flushedIndex: this.#flushedIndex,
+    });
+    this.command({ type: 'Compact' });
+  }
+
+  #push(work: Work, bytes: number): boolean {
+    if (!this.#running) return false;
+    const pushed = this.#inbox.push(work, bytes);
+    this.wake();
+    return pushed;
+  }
+
+  get stream(): number {
+    return this.group;
+  }
+
+  appliedIndex(): number {
+    return this.state.appliedIndex;
+  }
+
+  // ReplicaContext.
+
+  isLeader(): boolean {
+    return this.raft.role === 'leader';
+  }
+
+  leaderNode(): NodeId | null {
+    return this.raft.leaderId === null ? null : nodeOf(this.raft.leaderId);
+  }
+
+  lastLogIndex(): number {
+    return this.raft.log.lastIndex + this.#proposing.length;
+  }
+
+  baseConfig(): GroupConfig {
+    return this.raft.log.pointAt(this.raft.log.baseIndex).config;
+  }
+
+  groupCount(): number {
+    return this.#host.formation.groupCount;
+  }
+
+  clockTrusted(): boolean {
+    return this.#host.clockTrusted();
+  }
+
+  propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void {
+    if (!this.#running) return onOutcome({ type: 'refused', reason: 'not_leader' });
+    const proposalId = this.#proposals.ask(command, onOutcome);
+    const count = revisionCount(command);
+    const last = count > 0 && 'revision' in command ? command.revision + count - 1 : 0;
+    const clockBound = Math.max(last, command.type === 'reserve' ? command.bound : 0);
+    this.#proposing.push({
+      proposalId,
+      kind: 'command',
+      clockBound,
+      payload: encodeCommand(command),
+    });
+    this.wake();
+  }
+
+  command(command: RaftCommand): void {
+    this.#commands.push(command);
+    this.wake();
+  }
+
+  wake(): void {
+    if (this.#running) this.#host.wake(this);
+  }
+
+  // TurnMember: the turn's steps, through the machine that hosts them.
+
+  step(nowMs: number): void {
+    if (this.#running) this.#actor.send({ type: 'batch', nowMs });
+  }
+
+  takeRecords(into: WalRecord[]): void {
+    const { records } = this.#outbox;
+    if (records.length === 0) return;
+    for (const payload of records) into.push({ stream: this.group, payload });
+    this.#outbox.records = [];
+    this.#carried = false;
+    this.#handedOver = { index: this.raft.log.lastIndex, term: this.raft.log.lastTerm };
+  }
+
+  releaseBeforeSync(): void {
+    const { beforeSync } = this.#outbox;
+    if (beforeSync.length === 0) return;
+    this.#outbox.beforeSync = [];
+    for (const { to, message } of beforeSync) this.#post(to, 'raft', message);
+  }
+
+  afterSync(nowMs: number): void {
+    if (!this.#running) return;
+    this.#releaseAfterSync();
+    this.#actor.send({ type: 'synced', nowMs });
+  }
+
+  hasWork(): boolean {
+    return (
+      this.#running &&
+      (this.#inbox.length > 0 ||
+        this.#commands.length > 0 ||
+        this.#proposing.length > 0 ||
+        this.#outbox.records.length > 0 ||
+        this.#applier.hasWork())
+    );
+  }
+
+  // Hosted: called by the machine.
+
+  role(): Role {
+    return this.raft.role;
+  }
+
+  /** Steps 1 and 2 of the turn. Client work gathers into one proposal batch and one read round. */
+  decideBatch(nowMs: number): void {
+    this.#guarded(() => {
+      for (const work of this.#inbox.drain()) {
+        if (work.type === 'raft') {
+          if (work.command.type === 'Tick') this.#chores.tick(nowMs);
+          this.#decide(work.command, nowMs);
+        } else if (work.type === 'request') {
+          handleRequest(this.#parts, work.request, work.reply);
+        } else {
+          this.#pendingClosed.push({ revision: work.revision, index: work.index });
+        }
+      }
+      this.#settleClosed();
+      this.#decideGathered(nowMs);
+    });
+  }
+
+  /** Step 6: the own sync counts as an acknowledgement; apply what is committed; serve reads. */
+  decideSynced(nowMs: number): void {
+    this.#guarded(() => {
+      const handed = this.#handedOver;
+      this.#handedOver = null;
+      if (handed !== null) this.#decide({ type: 'LogSynced', ...handed }, nowMs);
+      if (this.#applier.step()) {
+        const { appliedIndex } = this.state;
+        const flushedIndex = this.#flushedIndex;
+        this.#decide({ type: 'Applied', appliedIndex, flushedIndex }, nowMs);
+        this.#closer.advanced();
+        this.#settleClosed();
+        this.#feed.advanced(this.clock.closed, this.state.floor);
+      }
+      this.#rounds.applied(this.state.appliedIndex);
+      // Messages that depend on records born just now wait for the next turn's sync.
+      this.#carried = this.#outbox.records.length > 0;
+      this.releaseBeforeSync();
+      if (!this.#carried) this.#releaseAfterSync();
+    });
+  }
+
+  /** The whole durable state as fresh records, so that older segments of the WAL can go. */
+  checkpoint(): Uint8Array[] {
+    return checkpointEvents(this.raft).map(encodeEvent);
+  }
+
+  #decideGathered(nowMs: number): void {
+    this.#rounds.flush();
+    const commands = this.#commands;
+    this.#commands = [];
+    for (const command of commands) this.#decide(command, nowMs);
+    if (this.#proposing.length === 0) return;
+    const proposals = this.#proposing;
+    this.#proposing = [];
+    this.#decide({ type: 'Propose', proposals }, nowMs);
+  }
+
+  #decide(command: RaftCommand, nowMs: number): void {
+    decide(this.raft, command, nowMs, this.#outbox);
+    if (command.type === 'SnapshotInstalled') this.#proposals.passedOver(this.state.appliedIndex);
+    if (this.raft.role !== 'leader') {
+      if (this.#ledTerm !== 0) this.#leadershipLost();
+    } else if (this.#ledTerm !== this.raft.currentTerm) {
+      // A new leader starts above every revision and every reserved bound in its log.
+      this.#ledTerm = this.raft.currentTerm;
+      this.clock.raise(this.raft.log.clockBound);
+      this.ports.telemetry.count('minikv_elections_won_total');
+      this.ports.telemetry.log('info', 'leads', { group: this.group, term: this.#ledTerm });
+    }
+    if (this.raft.leaderId !== this.#leaderSince) {
+      this.#leaderSince = this.raft.leaderId;
+      this.ports.telemetry.count('minikv_leader_changes_total');
+    }
+  }
+
+  #leadershipLost(): void {
+    this.#ledTerm = 0;
+    this.#closer.refuseAll();
+    this.ports.telemetry.log('info', 'leads no more', { group: this.group });
+  }
+
+  #releaseAfterSync(): void {
+    if (this.#carried) return;
+    const { afterSync, chunks } = this.#outbox;
+    if (afterSync.length > 0) {
+      this.#outbox.afterSync = [];
+      for (const { to, message } of afterSync) this.#post(to, 'raft', message);
+    }
+    if (chunks.length > 0) {
+      this.#outbox.chunks = [];
+      for (const chunk of chunks) this.#snapshots.send(chunk, LIMITS.snapshotChunkBytes);
+    }
+  }
+
+  #sendChunk(chunk: Chunk, data: Uint8Array): void {
+    const { term, meta, offset, nonce } = chunk;
+    this.#post(chunk.to, 'snapshot', { type: 'InstallSnapshot', term, meta, offset, data, nonce });
+  }
+
+  #post(to: ReplicaId, lane: Lane, message: Message): void {
+    this.#host.post(this.group, to, lane, message, messageBytes(message));
+  }
+
+  #announceClosed(revision: Revision): void {
+    this.#feed.advanced(this.clock.closed, this.state.floor);
+    const index = this.state.appliedIndex;
+    const { voters, learners } = this.raft.log.config;
+    for (const to of [...voters, ...learners]) {
+      if (to !== this.self) this.#post(to, 'raft', { type: 'ClosedRevision', revision, index });
+    }
+  }
+
+  /** A leader's promise holds here once this replica has applied as far as the leader had. */
+  #settleClosed(): void {
+    if (this.#pendingClosed.length === 0) return;
+    const { appliedIndex } = this.state;
+    let moved = false;
+    for (const { revision, index } of this.#pendingClosed) {
+      if (index <= appliedIndex && this.clock.close(revision)) moved = true;
+    }
+    this.#pendingClosed = this.#pendingClosed
+      .filter(({ index }) => index > appliedIndex)
+      .slice(-64);
+    if (moved) this.#feed.advanced(this.clock.closed, this.state.floor);
+  }
+
+  #replaceState(state: GroupState): void {
+    this.state = state;
+    this.#flushedIndex = state.appliedIndex;
+    this.clock.applied(state.clock, state.clockBound);
+    this.#feed.reset(state.clock);
+    this.#feed.advanced(this.clock.closed, state.floor);
+  }
+
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#running = false;
+      this.#chores.stop();
+      this.#feed.stop();
+      this.#host.onBroken(this, error);
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import type { MessageOf } from '../../protocol/envelope.ts';
+import type { ReplyBody, RequestBody, RequestOf } from '../../protocol/messages/request.ts';
+import { META_GROUP, nodeOf } from '../../protocol/types.ts';
+import { readMetaRows } from '../apply/meta-state.ts';
+import type { RaftState } from '../raft/state.ts';
+import type { Closer } from './closer.ts';
+import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import type { ReplicaFeed } from './feed.ts';
+import {
+  handleRange,
+  handleRead,
+  handleReadClock,
+  type ReadRounds,
+  refusedPromise,
+} from './reads.ts';
+import { statusOf } from './status.ts';
+import { handleWrite } from './writes.ts';
+
+const META_ROWS_MAX = 4_096;
+
+/** The parts of a replica that requests are handed to. */
+export interface RequestParts {
+  readonly context: ReplicaContext;
+  readonly raft: RaftState;
+  readonly rounds: ReadRounds;
+  readonly closer: Closer;
+  readonly feed: ReplicaFeed;
+}
+
+export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent'>;
+
+/** Dispatch only: one call per kind of request; each answers exactly once. */
+export function handleRequest(parts: RequestParts, request: Request, reply: Reply): void {
+  const { context, rounds, closer, feed } = parts;
+  const body: RequestBody = request.body;
+  switch (body.type) {
+    case 'Write':
+      return handleWrite(context, body, request.traceparent, reply);
+    case 'Read':
+      return handleRead(context, rounds, closer, body, reply);
+    case 'ReadClock':
+      return handleReadClock(context, rounds, reply);
+    case 'Range':
+      return handleRange(context, closer, body, reply);
+    case 'Close':
+      return handleClose(context, closer, body.revision, reply);
+    case 'FeedRead':
+      return feed.read(body, context.clock.closed, context.state.floor, reply);
+    case 'TransferLeader':
+      return handleTransfer(parts, body, reply);
+    case 'ChangeMembers':
+      return handleChangeMembers(context, body, reply);
+    case 'MetaPut':
+      return handleMetaPut(context, body, reply);
+    case 'MetaRead':
+      return handleMetaRead(context, rounds, body, reply);
+    case 'Status':
+      return reply({ type: 'Status', status: statusOf(context, parts.raft) });
+  }
+}
+
+function handleClose(
+  context: ReplicaContext,
+  closer: Closer,
+  revision: number,
+  reply: Reply,
+): void {
+  closer.close(revision, (settled) => {
+    if (settled === 'ok') reply({ type: 'Closed', closed: context.clock.closed });
+    else reply(refusedPromise(context, revision));
+  });
+}
+
+/** Answers when the transfer has begun; who leads next shows in the status. */
+function handleTransfer(
+  parts: RequestParts,
+  body: RequestOf<'TransferLeader'>,
+  reply: Reply,
+): void {
+  const { context, raft } = parts;
+  if (!context.isLeader()) return reply(notLeader(context));
+  const to = raft.log.config.voters.find((voter) => nodeOf(voter) === body.to);
+  if (body.to !== null && to === undefined) {
+    return reply(rejected('invalid_argument', `node ${body.to} has no vote in this group`));
+  }
+  context.command({ type: 'TransferLeader', to: to ?? null });
+  reply({ type: 'Done', revision: context.clock.clock });
+}
+
+/** Answers when the change was handed to the core; its outcome shows in the status. */
+function handleChangeMembers(
+  context: ReplicaContext,
+  body: RequestOf<'ChangeMembers'>,
+  reply: Reply,
+): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  if (body.voters.length === 0) {
+    return reply(rejected('invalid_argument', 'a group needs a voter'));
+  }
+  context.command({ type: 'ChangeMembers', voters: body.voters, learners: body.learners });
+  reply({ type: 'Done', revision: context.clock.clock });
+}
+
+function handleMetaPut(context: ReplicaContext, body: RequestOf<'MetaPut'>, reply: Reply): void {
+  if (context.group !== META_GROUP) {
+    return reply(rejected('invalid_argument', 'only the meta group has meta rows'));
+  }
+  if (!context.isLeader()) return reply(notLeader(context));
+  const revision = context.clock.assign(1, context.ports.clock.wallMs());
+  const { name, json, ifRevision } = body;
+  context.propose({ type: 'metaPut', revision, name, json, ifRevision }, (outcome) => {
+    if (outcome.type === 'refused') return reply(notLeader(context));
+    if (outcome.type === 'unknown') {
+      return reply(rejected('outcome_unknown', 'the replica lost track of the write'));
+    }
+    const result = outcome.applied.results[0];
+    if (result?.type === 'put') return reply({ type: 'Done', revision: result.revision });
+    return reply(rejected('precondition_failed', `${name} has changed`));
+  });
+}
+
+function handleMetaRead(
+  context: ReplicaContext,
+  rounds: ReadRounds,
+  body: RequestOf<'MetaRead'>,
+  reply: Reply,
+): void {
+  const serve = () => {
+    const view = context.state.view();
+    readMetaRows(view, body.prefix, META_ROWS_MAX)
+      .then(
+        (rows): ReplyBody => ({ type: 'MetaRows', rows, clock: context.clock.clock }),
+        (error: unknown) => {
+          context.ports.fatal('the applied state could not be read', error);
+          return rejected('unavailable', 'the applied state could not be read');
+        },
+      )
+      .then(reply)
+      .finally(() => view.close());
+  };
+  if (body.stale) return serve();
+  if (!context.isLeader()) return reply(notLeader(context));
+  rounds.join(serve, () => reply(notLeader(context)));
+}

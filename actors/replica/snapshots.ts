@@ -1,0 +1,129 @@
+import type { SnapshotMeta } from '../../protocol/messages/raft.ts';
+import { randomHex } from '../../protocol/random.ts';
+import { GroupState } from '../apply/group-state.ts';
+import { loadSnapshot, snapshotRows } from '../apply/snapshot-rows.ts';
+import type { ReplicaContext } from './context.ts';
+import type { Chunk } from './outbox.ts';
+
+/** What the snapshot work needs of its replica beside the shared context. */
+export interface SnapshotHost {
+  sendChunk(chunk: Chunk, data: Uint8Array): void;
+  /** Applying stops while a snapshot is being loaded. */
+  pauseApply(paused: boolean): void;
+  /** The group's rows were replaced. */
+  replaceState(state: GroupState): void;
+}
+
+/**
+ * Snapshots in and out of one replica: the slow work that the core only asks for. Each answer comes
+ * back as a command, so the core sees it in a turn like everything else.
+ */
+export class SnapshotWork {
+  readonly #context: ReplicaContext;
+  readonly #host: SnapshotHost;
+  #making = false;
+  #loading = false;
+  /** Chunks are stored one after another. */
+  #storing: Promise<void> = Promise.resolve();
+
+  constructor(context: ReplicaContext, host: SnapshotHost) {
+    this.#context = context;
+    this.#host = host;
+  }
+
+  /** Seals a file of the state as applied now. */
+  make(): void {
+    if (this.#making) return;
+    this.#making = true;
+    this.#seal()
+      .then(
+        (meta) => this.#context.command({ type: 'SnapshotReady', meta }),
+        (error: unknown) => this.#failed('', error),
+      )
+      .finally(() => {
+        this.#making = false;
+      });
+  }
+
+  async #seal(): Promise<SnapshotMeta> {
+    const { group, ports, state } = this.#context;
+    const config = state.config ?? this.#context.baseConfig();
+    const view = state.view();
+    const rows = snapshotRows(view);
+    try {
+      const snapshotId = randomHex(ports.random, 16);
+      const meta = {
+        snapshotId,
+        lastIncludedIndex: view.appliedIndex,
+        lastIncludedTerm: view.appliedTerm,
+        config,
+        clockBound: view.clockBound,
+      };
+      const sealed = await ports.storage.snapshots.create(group, meta, rows);
+      await ports.storage.snapshots.remove(group, snapshotId);
+      return sealed;
+    } finally {
+      await rows.close();
+      await view.close();
+    }
+  }
+
+  send(chunk: Chunk, length: number): void {
+    const { group, ports } = this.#context;
+    const { meta, offset } = chunk;
+    const bytes = Math.max(0, Math.min(length, meta.totalBytes - offset));
+    ports.storage.snapshots.readChunk(group, meta.snapshotId, offset, bytes).then(
+      (data) => this.#host.sendChunk(chunk, data),
+      (error: unknown) => this.#failed(meta.snapshotId, error),
+    );
+  }
+
+  store(meta: SnapshotMeta, offset: number, data: Uint8Array): void {
+    const { group, ports } = this.#context;
+    this.#storing = this.#storing
+      .then(() => ports.storage.snapshots.writeChunk(group, meta, offset, data))
+      .then(
+        (nextOffset) => {
+          const { snapshotId } = meta;
+          this.#context.command({ type: 'ChunkStored', snapshotId, nextOffset });
+        },
+        (error: unknown) => this.#failed(meta.snapshotId, error),
+      );
+  }
+
+  /** Verifies the complete file and makes it the group's state, durably. */
+  install(meta: SnapshotMeta): void {
+    if (this.#loading) return;
+    this.#loading = true;
+    this.#host.pauseApply(true);
+    this.#load(meta)
+      .then(
+        () => this.#context.command({ type: 'SnapshotInstalled', meta }),
+        (error: unknown) => this.#failed(meta.snapshotId, error),
+      )
+      .finally(() => {
+        this.#loading = false;
+        this.#host.pauseApply(false);
+      });
+  }
+
+  async #load(meta: SnapshotMeta): Promise<void> {
+    const { group, ports, state } = this.#context;
+    const rows = await ports.storage.snapshots.openRows(group, meta.snapshotId);
+    try {
+      await loadSnapshot(state.store, group, rows);
+    } finally {
+      await rows.close();
+    }
+    this.#host.replaceState(GroupState.open(state.store, group));
+    await ports.storage.snapshots.remove(group, null);
+  }
+
+  /** A damaged or vanished file is fetched or made anew; the log tells why. */
+  #failed(snapshotId: string, error: unknown): void {
+    const { group, ports } = this.#context;
+    ports.telemetry.log('warn', 'snapshot work failed', { group, snapshotId, error: `${error}` });
+    ports.telemetry.count('minikv_snapshot_failures_total');
+    this.#context.command({ type: 'SnapshotFailed', snapshotId });
+  }
+}

@@ -1,0 +1,51 @@
+import type { Command, OpResult } from '../../protocol/commands.ts';
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import {
+  notLeader,
+  type ProposalOutcome,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+} from './context.ts';
+
+/** Proposes a write request as one entry; op i gets revision `revision + i`. */
+export function handleWrite(
+  context: ReplicaContext,
+  request: RequestOf<'Write'>,
+  traceparent: string | null,
+  reply: Reply,
+): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  if (!context.clockTrusted()) {
+    return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
+  }
+  if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
+  const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());
+  const command: Command = {
+    type: 'write',
+    revision,
+    epoch: request.epoch,
+    ops: request.ops,
+    idempotency: request.idempotency,
+    traceparent,
+  };
+  context.propose(command, (outcome) => reply(written(context, outcome)));
+}
+
+function written(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {
+  switch (outcome.type) {
+    case 'refused':
+      if (outcome.reason === 'not_leader') return notLeader(context);
+      return rejected('overloaded', `group ${context.group} has too much waiting`);
+    case 'unknown':
+      return rejected('outcome_unknown', 'the replica lost track of the write');
+    default: {
+      const { applied } = outcome;
+      if (applied.rejection !== null) {
+        return rejected(applied.rejection, 'the idempotency key was used for another request');
+      }
+      const results = applied.results as OpResult[];
+      return { type: 'Written', results, clock: applied.clock, repeated: applied.repeated };
+    }
+  }
+}

@@ -1,0 +1,179 @@
+import type { Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError, isErrorCode } from '../../protocol/errors.ts';
+import type { ReplyBody, ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
+import type { GroupId, NodeId } from '../../protocol/types.ts';
+import type { PendingRequests } from './pending.ts';
+
+/** How the router reaches replicas; implemented by the node. */
+export interface Reach {
+  readonly nodeId: NodeId;
+  /** The group's leader as far as this node knows. */
+  leaderOf(group: GroupId): NodeId | null;
+  /** A reply named another leader (or none). */
+  noteLeader(group: GroupId, leader: NodeId | null): void;
+  /** Whether a replica of the group is on this node. */
+  isLocal(group: GroupId): boolean;
+  /** Nodes that may hold a replica of the group, this one excluded. */
+  candidates(group: GroupId): readonly NodeId[];
+  /** Hands the request over. False: it certainly did not leave. */
+  send(node: NodeId, group: GroupId, request: OutgoingRequest): boolean;
+}
+
+export interface OutgoingRequest {
+  readonly requestId: number;
+  readonly deadlineMs: number;
+  readonly traceparent: string | null;
+  readonly body: RequestBody;
+}
+
+export interface CallOptions {
+  readonly deadlineMs: number;
+  readonly traceparent: string | null;
+  /** `leader`: only the leader can answer. `any`: a replica, the local one first. */
+  readonly target: 'leader' | 'any';
+  /** Asking twice is harmless: a read, or a write with an idempotency key. */
+  readonly repeatable: boolean;
+}
+
+/** How long one attempt of a repeatable call waits before another is made. */
+const ATTEMPT_MS = 1_000;
+const RETRY_PAUSE_MS = 25;
+
+/**
+ * One logical call to a group: finds the leader, follows redirects, retries what is definite or
+ * repeatable, and never hides indeterminacy. A write that was handed over and not answered is
+ * `outcome_unknown`.
+ */
+export class Calls {
+  readonly #clock: Clock;
+  readonly #reach: Reach;
+  readonly #pending: PendingRequests;
+  readonly #telemetry: Telemetry;
+
+  constructor(clock: Clock, reach: Reach, pending: PendingRequests, telemetry: Telemetry) {
+    this.#clock = clock;
+    this.#reach = reach;
+    this.#pending = pending;
+    this.#telemetry = telemetry;
+  }
+
+  /** Resolves with the wanted reply, or rejects with an AppError. */
+  async call<T extends ReplyBody['type']>(
+    group: GroupId,
+    body: RequestBody,
+    wanted: T,
+    options: CallOptions,
+  ): Promise<ReplyOf<T>> {
+    const endMs = this.#clock.monotonicMs() + options.deadlineMs;
+    let failure: AppError | null = null;
+    // Once a write was handed over and not answered, no later refusal makes it definite.
+    let unanswered = false;
+    for (let attempt = 0; ; attempt++) {
+      const leftMs = endMs - this.#clock.monotonicMs();
+      if (leftMs <= 0) throw unanswered ? unknownOutcome(group) : (failure ?? noAnswer(group));
+      const node = this.#target(group, options.target, attempt);
+      if (node === null) {
+        failure ??= new AppError('unavailable', `group ${group} has no known leader`);
+        await this.#pause(Math.min(leftMs, RETRY_PAUSE_MS));
+        continue;
+      }
+      const reply = await this.#attempt(node, group, body, leftMs, options);
+      if (reply === 'not sent') {
+        failure = new AppError('unavailable', `node ${node} cannot be reached`);
+      } else if (reply === null) {
+        if (!options.repeatable) throw unknownOutcome(group);
+        unanswered ||= body.type === 'Write';
+        failure = noAnswer(group);
+        this.#reach.noteLeader(group, null);
+      } else if (reply.type === wanted) {
+        return reply as ReplyOf<T>;
+      } else if (reply.type === 'Rejected') {
+        failure = this.#rejection(group, reply, body, unanswered);
+      } else {
+        throw new AppError('internal', `unexpected reply ${reply.type}`);
+      }
+      this.#telemetry.count('minikv_router_retries_total');
+      const pauseMs = attempt === 0 ? 2 : RETRY_PAUSE_MS;
+      await this.#pause(Math.min(Math.max(0, endMs - this.#clock.monotonicMs()), pauseMs));
+    }
+  }
+
+  #target(group: GroupId, target: 'leader' | 'any', attempt: number): NodeId | null {
+    const local = this.#reach.isLocal(group);
+    if (target === 'any' && local && attempt === 0) return this.#reach.nodeId;
+    const leader = this.#reach.leaderOf(group);
+    if (leader !== null) return leader;
+    // Without a leader in sight a replica elsewhere may know it; with one here, that one will.
+    if (local && target === 'leader') return null;
+    const candidates = this.#reach.candidates(group);
+    return candidates[attempt % Math.max(1, candidates.length)] ?? null;
+  }
+
+  #attempt(
+    node: NodeId,
+    group: GroupId,
+    body: RequestBody,
+    leftMs: number,
+    options: CallOptions,
+  ): Promise<ReplyBody | null | 'not sent'> {
+    const waitMs = options.repeatable ? Math.min(leftMs, ATTEMPT_MS + waitOf(body)) : leftMs;
+    return new Promise((resolve, reject) => {
+      let requestId: number;
+      try {
+        requestId = this.#pending.open(waitMs, resolve);
+      } catch (error) {
+        reject(error);
+        return;
+      }
+      const deadlineMs = Math.ceil(waitMs);
+      const request = { requestId, deadlineMs, traceparent: options.traceparent, body };
+      if (!this.#reach.send(node, group, request)) {
+        this.#pending.reply(requestId, NOT_SENT);
+        resolve('not sent');
+      }
+    }).then((reply) => (reply === NOT_SENT ? 'not sent' : (reply as ReplyBody | null)));
+  }
+
+  /** Retryable refusals come back as the failure to remember; the others are thrown. */
+  #rejection(
+    group: GroupId,
+    reply: ReplyOf<'Rejected'>,
+    body: RequestBody,
+    unanswered: boolean,
+  ): AppError {
+    const code = isErrorCode(reply.code) ? reply.code : 'internal';
+    const details: Record<string, unknown> = {};
+    if (code === 'compacted') details['oldestRevision'] = reply.hint;
+    const error = new AppError(code, reply.message, { definite: reply.definite, details });
+    if (code === 'not_leader') {
+      this.#reach.noteLeader(group, reply.leader);
+      return new AppError('unavailable', `group ${group} has no leader that answers`);
+    }
+    if (code === 'overloaded' && body.type !== 'Write') return error;
+    throw unanswered ? unknownOutcome(group) : error;
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.#clock.after(ms, resolve);
+    });
+  }
+}
+
+const NOT_SENT: ReplyBody = { type: 'Done', revision: 0 };
+
+function waitOf(body: RequestBody): number {
+  return body.type === 'FeedRead' ? body.waitMs : 0;
+}
+
+function noAnswer(group: GroupId): AppError {
+  return new AppError('deadline_exceeded', `group ${group} did not answer in time`);
+}
+
+function unknownOutcome(group: GroupId): AppError {
+  return new AppError(
+    'outcome_unknown',
+    `group ${group} took the write but did not answer in time`,
+  );
+}

@@ -1,0 +1,148 @@
+import type { Clock } from '../../protocol/clock.ts';
+import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
+import { AppError, isErrorCode } from '../../protocol/errors.ts';
+import type { GroupConfig } from '../../protocol/membership.ts';
+import type { Item, RequestBody } from '../../protocol/messages/request.ts';
+import type {
+  BatchOp,
+  BatchResult,
+  KvService,
+  NodeStatus,
+  ReadOptions,
+  RequestContext,
+  ScanOptions,
+  ScanPage,
+  Watch,
+  WatchOptions,
+  WriteResult,
+} from '../../protocol/service.ts';
+import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { runBatch } from './batch.ts';
+import type { CallOptions, Calls } from './calls.ts';
+import { scanPage } from './scan.ts';
+import type { ShardMap } from './shard-map.ts';
+
+/** What the service needs of its node beside the calls. */
+export interface ServiceHost {
+  readonly clock: Clock;
+  map(): ShardMap;
+  /** Reads the shard map again from the meta group; resolves when it is at least `epoch`. */
+  refreshMap(epoch: number, deadlineMs: number): Promise<void>;
+  status(): NodeStatus;
+  members(group: GroupId): GroupConfig | null;
+  watch(ctx: RequestContext, options: WatchOptions): Promise<Watch>;
+}
+
+const MAP_RETRIES_MAX = 5;
+
+/** KvService over calls to groups: routes by the shard map and follows it when it changes. */
+export class RoutedKvService implements KvService {
+  readonly #calls: Calls;
+  readonly #host: ServiceHost;
+
+  constructor(calls: Calls, host: ServiceHost) {
+    this.#calls = calls;
+    this.#host = host;
+  }
+
+  put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult> {
+    return this.#write(ctx, op);
+  }
+
+  delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult> {
+    return this.#write(ctx, { type: 'delete', ref, condition });
+  }
+
+  async #write(ctx: RequestContext, op: WriteOp): Promise<WriteResult> {
+    const endMs = this.#host.clock.monotonicMs() + ctx.deadlineMs;
+    for (let attempt = 0; attempt < MAP_RETRIES_MAX; attempt++) {
+      const map = this.#host.map();
+      const group = map.groups[vshardOf(op.ref)] as GroupId;
+      const body: RequestBody = {
+        type: 'Write',
+        epoch: map.epoch,
+        ops: [op],
+        idempotency: ctx.idempotency,
+      };
+      const leftMs = endMs - this.#host.clock.monotonicMs();
+      const reply = await this.#calls.call(group, body, 'Written', writeOptions(ctx, leftMs));
+      const result = reply.results[0] as OpResult;
+      if (result.type !== 'wrong_shard') {
+        return { result, clock: reply.clock, repeated: reply.repeated };
+      }
+      await this.#host.refreshMap(result.epoch, endMs - this.#host.clock.monotonicMs());
+    }
+    throw new AppError('wrong_shard', 'the shard map keeps changing');
+  }
+
+  async get(
+    ctx: RequestContext,
+    ref: KeyRef,
+    options: ReadOptions,
+  ): Promise<{ item: Item | null; clock: Revision }> {
+    const map = this.#host.map();
+    const group = map.groups[vshardOf(ref)] as GroupId;
+    const stale = options.consistency === 'stale';
+    const reply = await this.#calls.call(
+      group,
+      { type: 'Read', epoch: map.epoch, keys: [ref], revision: options.revision, stale },
+      'Items',
+      readOptions(ctx, stale ? 'any' : 'leader'),
+    );
+    return { item: reply.items[0] ?? null, clock: reply.clock };
+  }
+
+  async batch(
+    ctx: RequestContext,
+    ops: readonly BatchOp[],
+  ): Promise<{ results: BatchResult[]; clock: Revision }> {
+    return runBatch(this.#calls, this.#host.map(), ctx, ops);
+  }
+
+  scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {
+    return scanPage(this.#calls, this.#host.map(), ctx, options);
+  }
+
+  watch(ctx: RequestContext, options: WatchOptions): Promise<Watch> {
+    return this.#host.watch(ctx, options);
+  }
+
+  status(): NodeStatus {
+    return this.#host.status();
+  }
+
+  async transferLeader(ctx: RequestContext, group: number, to: NodeId | null): Promise<void> {
+    await this.#calls.call(group as GroupId, { type: 'TransferLeader', to }, 'Done', {
+      deadlineMs: ctx.deadlineMs,
+      traceparent: ctx.traceparent,
+      target: 'leader',
+      repeatable: true,
+    });
+  }
+
+  members(group: number): GroupConfig | null {
+    return this.#host.members(group as GroupId);
+  }
+}
+
+export function writeOptions(ctx: RequestContext, deadlineMs: number): CallOptions {
+  return {
+    deadlineMs,
+    traceparent: ctx.traceparent,
+    target: 'leader',
+    repeatable: ctx.idempotency !== null,
+  };
+}
+
+export function readOptions(ctx: RequestContext, target: 'leader' | 'any'): CallOptions {
+  return { deadlineMs: ctx.deadlineMs, traceparent: ctx.traceparent, target, repeatable: true };
+}
+
+/** A failure as one batch item's result. */
+export function errorResult(error: unknown): BatchResult {
+  if (error instanceof AppError && isErrorCode(error.code)) {
+    return { kind: 'error', code: error.code, definite: error.definite, message: error.message };
+  }
+  throw error;
+}

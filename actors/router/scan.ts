@@ -1,0 +1,102 @@
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Item, ReplyOf } from '../../protocol/messages/request.ts';
+import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
+import type { Calls } from './calls.ts';
+import { readOptions } from './kv-service.ts';
+import type { ShardMap } from './shard-map.ts';
+
+/** The data groups of a map, ascending. */
+export function dataGroups(map: ShardMap): GroupId[] {
+  return [...new Set(map.groups)].sort((a, b) => a - b);
+}
+
+/**
+ * The snapshot revision of a read over many groups (ARCHITECTURE section 2): each group confirms its
+ * leadership after the request arrived and answers its clock; R is the maximum.
+ */
+export async function snapshotRevision(
+  calls: Calls,
+  map: ShardMap,
+  ctx: RequestContext,
+): Promise<Revision> {
+  const clocks = await Promise.all(
+    dataGroups(map).map((group) =>
+      calls.call(group, { type: 'ReadClock' }, 'Clock', readOptions(ctx, 'leader')),
+    ),
+  );
+  return clocks.reduce((max, reply) => Math.max(max, reply.clock), 0);
+}
+
+/** One page over all groups, merged in key order, all of it at one revision. */
+export async function scanPage(
+  calls: Calls,
+  map: ShardMap,
+  ctx: RequestContext,
+  options: ScanOptions,
+): Promise<ScanPage> {
+  const stale = options.consistency === 'stale';
+  const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
+  const revision = options.revision ?? (stale ? 0 : await snapshotRevision(calls, map, ctx));
+  const parts = await Promise.all(
+    dataGroups(map).map((group) =>
+      calls.call(
+        group,
+        {
+          type: 'Range',
+          epoch: map.epoch,
+          tenant: options.tenant,
+          space: options.space,
+          revision,
+          start: options.start,
+          end: options.end,
+          reverse: options.reverse,
+          limit,
+          values: options.values,
+          stale,
+        },
+        'Page',
+        readOptions(ctx, stale ? 'any' : 'leader'),
+      ),
+    ),
+  );
+  const at = stale && options.revision === null ? Math.min(...parts.map((p) => p.clock)) : revision;
+  return mergePage(parts, options.reverse, limit, at);
+}
+
+/**
+ * Merges the groups' parts. A part that has `more` says nothing about keys beyond its last one, so
+ * the merged page ends at the nearest such key.
+ */
+export function mergePage(
+  parts: readonly ReplyOf<'Page'>[],
+  reverse: boolean,
+  limit: number,
+  revision: Revision,
+): ScanPage {
+  const ahead = reverse ? (a: string, b: string) => a > b : (a: string, b: string) => a < b;
+  let bound: string | null = null;
+  let more = false;
+  for (const part of parts) {
+    if (!part.more) continue;
+    more = true;
+    const last = part.items[part.items.length - 1];
+    if (last === undefined) throw new AppError('internal', 'an empty page claims to have more');
+    if (bound === null || ahead(last.ref.key, bound)) bound = last.ref.key;
+  }
+  const items: Item[] = [];
+  for (const part of parts) {
+    for (const item of part.items) {
+      if (bound === null || !ahead(bound, item.ref.key)) items.push(item);
+    }
+  }
+  items.sort((a, b) => (ahead(a.ref.key, b.ref.key) ? -1 : 1));
+  if (items.length > limit) {
+    items.length = limit;
+    more = true;
+  }
+  const last = items[items.length - 1];
+  const next = more && last !== undefined ? (reverse ? last.ref.key : `${last.ref.key}\0`) : null;
+  return { items, revision, next };
+}
