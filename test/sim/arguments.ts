@@ -1,0 +1,68 @@
+import { FAULT_KINDS, type FaultKind } from './swarm.ts';
+
+/** What `npm run sim` was asked for. */
+export interface SimArguments {
+  readonly first: number;
+  readonly last: number;
+  readonly seconds: number | null;
+  readonly nodes: number | null;
+  readonly faults: readonly FaultKind[] | null;
+  readonly mutant: string | null;
+  readonly trace: boolean;
+  readonly workers: number;
+  /** Of a worker: it runs the seeds of a range that leave this remainder. */
+  readonly remainder: number;
+  readonly isWorker: boolean;
+}
+
+export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [options]
+  --seed N         one seed
+  --seeds A..B     a range, in two processes
+  --seconds N      virtual seconds under faults (200)
+  --nodes N        1, 3 or 5 instead of what the seed draws
+  --faults a,b     only these faults: ${FAULT_KINDS.join(', ')}
+  --mutant name    with a seeded bug (test/sim/mutants)
+  --workers N      processes for a range (2)
+  --trace          every message, role change and fault as it happens`;
+
+/** Throws with a message for people. */
+export function parseArguments(argv: readonly string[]): SimArguments {
+  const given = new Map<string, string>();
+  for (let i = 0; i < argv.length; i++) {
+    const name = argv[i] as string;
+    if (!name.startsWith('--')) throw new Error(`unexpected argument ${name}`);
+    const isFlag = name === '--trace' || name === '--worker' || name === '--help';
+    given.set(name.slice(2), isFlag ? 'yes' : (argv[++i] ?? ''));
+  }
+  const [first, last] = parseSeeds(given.get('seeds') ?? given.get('seed') ?? '1');
+  const faults = given.get('faults')?.split(',') ?? null;
+  for (const kind of faults ?? []) {
+    if (!(FAULT_KINDS as readonly string[]).includes(kind)) throw new Error(`no fault ${kind}`);
+  }
+  return {
+    first,
+    last,
+    seconds: numberOf(given.get('seconds')),
+    nodes: numberOf(given.get('nodes')),
+    faults: faults as readonly FaultKind[] | null,
+    mutant: given.get('mutant') ?? null,
+    trace: given.has('trace'),
+    workers: numberOf(given.get('workers')) ?? 2,
+    remainder: numberOf(given.get('remainder')) ?? 0,
+    isWorker: given.has('worker'),
+  };
+}
+
+function parseSeeds(text: string): [number, number] {
+  const match = /^(\d+)(?:\.\.(\d+))?$/.exec(text);
+  if (match === null) throw new Error(`not a seed or a range of seeds: ${text}`);
+  const first = Number(match[1]);
+  return [first, match[2] === undefined ? first : Number(match[2])];
+}
+
+function numberOf(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const value = Number(text);
+  if (!Number.isFinite(value) || text === '') throw new Error(`not a number: ${text}`);
+  return value;
+}

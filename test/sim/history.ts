@@ -1,0 +1,89 @@
+import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { GroupId, NodeId } from '../../protocol/types.ts';
+import type { Input, Operation, Output } from '../check/history.ts';
+import type { AckedWrite, ScanSeen } from '../check/snapshot-read.ts';
+import type { WatcherSeen } from '../check/watch.ts';
+import type { Trace } from './trace.ts';
+
+/** A put that its client was told certainly did not happen, or whose answer names a revision. */
+export interface PutOutcome {
+  readonly value: string;
+  readonly key: string;
+  readonly outcome: 'refused' | 'acknowledged';
+  /** Of an acknowledged put. */
+  readonly revision: number;
+  readonly why: string;
+}
+
+/** A change as a node published it. */
+export interface PublishedChange {
+  readonly node: NodeId;
+  readonly group: GroupId;
+  readonly event: ChangeEvent;
+}
+
+/** Everything the clients of one run saw; the input of the checkers. */
+export class History {
+  readonly operations: Operation[] = [];
+  readonly scans: ScanSeen[] = [];
+  readonly acked: AckedWrite[] = [];
+  readonly puts: PutOutcome[] = [];
+  readonly watchers: WatcherSeen[] = [];
+  /** What nodes handed out on the public events subject. */
+  readonly published: PublishedChange[] = [];
+  /** Answers by kind: ok, refused (definite), unknown. */
+  readonly counts = { ok: 0, refused: 0, unknown: 0 };
+  /** Refusals by error code, for the summary. */
+  readonly codes = new Map<string, number>();
+  /** Highest revision that any client has seen in an answer. */
+  publicRevision = 0;
+  readonly #trace: Trace;
+
+  constructor(trace: Trace) {
+    this.#trace = trace;
+  }
+
+  /** One finished single-key operation; `output` null when its outcome is not known. */
+  note(
+    process: number,
+    key: string,
+    input: Input,
+    output: Output | null,
+    call: number,
+    at: number,
+  ) {
+    if (output === null) {
+      this.operations.push({ process, key, input, output, call, ret: Number.POSITIVE_INFINITY });
+      return;
+    }
+    this.operations.push({ process, key, input, output, call, ret: at });
+    this.see(output.revision);
+    if (output.type === 'put' || (output.type === 'deleted' && output.deleted)) {
+      this.acked.push({ revision: output.revision, ret: at });
+    }
+    if (output.type === 'put' && input.type === 'put') {
+      const { revision } = output;
+      this.puts.push({ value: input.value, key, outcome: 'acknowledged', revision, why: '' });
+    }
+    if (output.type === 'precondition_failed' && input.type === 'put') {
+      const why = `precondition failed @${output.revision}`;
+      this.puts.push({ value: input.value, key, outcome: 'refused', revision: 0, why });
+    }
+  }
+
+  /** A put that certainly did not happen, because of an error. */
+  refuse(key: string, value: string, why: string): void {
+    this.puts.push({ value, key, outcome: 'refused', revision: 0, why });
+  }
+
+  see(revision: number): void {
+    if (revision > this.publicRevision) this.publicRevision = revision;
+  }
+
+  /** Counts an answer and mixes it into the run's hash. */
+  answer(process: number, outcome: 'ok' | 'refused' | 'unknown', code: string, what: number): void {
+    this.counts[outcome]++;
+    if (outcome !== 'ok') this.codes.set(code, (this.codes.get(code) ?? 0) + 1);
+    this.#trace.mix(3, process, what % 0x7fffffff, Buffer.from(code));
+  }
+}

@@ -1,0 +1,142 @@
+import type { Command, Condition, WriteCommand, WriteOp } from '../../protocol/commands.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { type Change, nameOf } from '../check/truth.ts';
+import type { CommittedEntry } from './committed-log.ts';
+
+/** A key's current version in the model. */
+interface Current {
+  readonly value: string;
+  readonly revision: number;
+  readonly expiresAtMs: number | null;
+}
+
+interface StoredAnswer {
+  readonly requestHash: string;
+  readonly atMs: number;
+}
+
+/** A write that took effect, found again by the unique value it wrote. */
+export interface Effect {
+  readonly group: GroupId;
+  readonly index: number;
+  readonly change: Change;
+}
+
+/**
+ * The state machine as the documentation describes it, written a second time and as plainly as
+ * possible, and fed with the committed log. What replicas answered is compared with it.
+ */
+export class StoreModel {
+  readonly changes: Change[] = [];
+  /** By value for puts; the values of a run are unique. */
+  readonly effects = new Map<string, Effect[]>();
+  readonly #current = new Map<string, Current>();
+  readonly #answers = new Map<string, StoredAnswer>();
+  readonly #owned = new Map<GroupId, ReadonlySet<number>>();
+
+  apply(group: GroupId, { entry, command }: CommittedEntry): void {
+    if (command === null) return;
+    switch (command.type) {
+      case 'write':
+        return this.#write(group, entry.index, command);
+      case 'expire':
+        return this.#expire(group, entry.index, command);
+      case 'own':
+        this.#owned.set(group, new Set(command.vshards));
+        return;
+      case 'reserve':
+      case 'compact':
+      case 'metaPut':
+        return;
+    }
+  }
+
+  #write(group: GroupId, index: number, command: WriteCommand): void {
+    const owned = this.#owned.get(group);
+    if (!command.ops.every((op) => owned?.has(vshardOf(op.ref)) === true)) return;
+    if (!this.#isFirst(group, command)) return;
+    for (const [i, op] of command.ops.entries()) {
+      this.#writeOne(group, index, command.revision + i, op);
+    }
+  }
+
+  /** Writes down the idempotency key; false when the request was answered before. */
+  #isFirst(group: GroupId, command: WriteCommand): boolean {
+    if (command.idempotency === null) return true;
+    const first = command.ops[0]?.ref;
+    const scope = first === undefined ? '' : `${first.tenant}\0`;
+    const name = `${group}\0${scope}${command.idempotency.key}`;
+    const atMs = wallMsOfRevision(command.revision);
+    const stored = this.#answers.get(name);
+    if (stored !== undefined && atMs - stored.atMs < LIMITS.idempotencyWindowMs) return false;
+    const requestHash = Buffer.from(command.idempotency.requestHash).toString('hex');
+    this.#answers.set(name, { requestHash, atMs });
+    return true;
+  }
+
+  #writeOne(group: GroupId, index: number, revision: number, op: WriteOp): void {
+    const current = this.#alive(op.ref, revision);
+    if (!holds(op.condition, current)) return;
+    if (op.type === 'delete') {
+      if (current === null) return;
+      this.#current.delete(nameOf(op.ref));
+      this.#note(group, index, change('delete', op.ref, revision, current.revision, null, null));
+      return;
+    }
+    const value = Buffer.from(op.value).toString('latin1');
+    const expiresAtMs = op.ttlMs === null ? null : wallMsOfRevision(revision) + op.ttlMs;
+    const before = this.#current.get(nameOf(op.ref));
+    this.#current.set(nameOf(op.ref), { value, revision, expiresAtMs });
+    // A put over a version that has expired names it; there was no event for its end.
+    const prev = before?.revision ?? 0;
+    this.#note(group, index, change('put', op.ref, revision, prev, value, expiresAtMs));
+  }
+
+  #expire(group: GroupId, index: number, command: Extract<Command, { type: 'expire' }>): void {
+    for (const [i, { ref, revision }] of command.keys.entries()) {
+      const own = command.revision + i;
+      const current = this.#current.get(nameOf(ref));
+      if (current?.revision !== revision || current.expiresAtMs === null) continue;
+      if (current.expiresAtMs > wallMsOfRevision(own)) continue;
+      this.#current.delete(nameOf(ref));
+      this.#note(group, index, change('expire', ref, own, revision, null, null));
+    }
+  }
+
+  /** The version a write at `revision` sees: an expired key is absent. */
+  #alive(ref: KeyRef, revision: number): Current | null {
+    const current = this.#current.get(nameOf(ref)) ?? null;
+    if (current === null || current.expiresAtMs === null) return current;
+    return current.expiresAtMs <= wallMsOfRevision(revision) ? null : current;
+  }
+
+  #note(group: GroupId, index: number, made: Change): void {
+    this.changes.push(made);
+    if (made.value === null) return;
+    const known = this.effects.get(made.value);
+    const effect = { group, index, change: made };
+    if (known === undefined) this.effects.set(made.value, [effect]);
+    else known.push(effect);
+  }
+}
+
+function holds(condition: Condition | null, current: Current | null): boolean {
+  if (condition === null) return true;
+  if (condition.type === 'exists') return current !== null;
+  if (condition.type === 'absent') return current === null;
+  return (current?.revision ?? 0) === condition.revision;
+}
+
+function change(
+  kind: Change['kind'],
+  ref: KeyRef,
+  revision: number,
+  prevRevision: number,
+  value: string | null,
+  expiresAtMs: number | null,
+): Change {
+  return { kind, ref, vshard: vshardOf(ref), revision, prevRevision, value, expiresAtMs };
+}

@@ -1,0 +1,370 @@
+import type { Clock } from '../../protocol/clock.ts';
+import { type Random, randomInt } from '../../protocol/random.ts';
+import { renameIn } from '../../storage/disk/memory-disk.ts';
+import { checkPath, namesIn } from '../../storage/disk/path.ts';
+import { type Disk, DiskError, type DiskFile } from '../../storage/disk/port.ts';
+import { SimFile } from './sim-file.ts';
+
+/** How the disk behaves; every field may be changed at any time. */
+export interface SimDiskFaults {
+  /** Shortest and longest time of a sync, ms. */
+  syncMs: readonly [min: number, max: number];
+  /** Shortest and longest time of everything else, ms. */
+  accessMs: readonly [min: number, max: number];
+  /** Extra time of every sync, ms (F18). */
+  slowMs: number;
+  /** Syncs neither end nor fail while this is set. */
+  hung: boolean;
+  /** The next sync fails with EIO (F14). */
+  failNextSync: boolean;
+  /** Probability that a sync fails with EIO. */
+  syncErrorRate: number;
+  /** Bytes all files may have together; a write beyond is short and fails with ENOSPC (F15). */
+  capacityBytes: number;
+  /** Every write fails with this code, e.g. EROFS (F16); null for none. */
+  writeErrorCode: string | null;
+}
+
+export const HEALTHY_DISK: Readonly<SimDiskFaults> = {
+  syncMs: [0.2, 2],
+  accessMs: [0.02, 0.2],
+  slowMs: 0,
+  hung: false,
+  failNextSync: false,
+  syncErrorRate: 0,
+  capacityBytes: Number.POSITIVE_INFINITY,
+  writeErrorCode: null,
+};
+
+/** A moment at which a fault can be aimed. */
+export type SimDiskMoment =
+  | { readonly type: 'syncBegins'; readonly path: string; readonly bytes: number }
+  | { readonly type: 'syncEnded'; readonly path: string; readonly bytes: number }
+  | { readonly type: 'fileChanges'; readonly path: string };
+
+/** How often a hung sync looks whether it may end. */
+const HUNG_POLL_MS = 10;
+
+/** A create, remove, rename or atomic write under way. */
+interface NameChange {
+  readonly apply: () => void;
+}
+
+/**
+ * A machine's disk over virtual time, for one seed always the same. It outlives processes: give each
+ * of them a session on its own clock. Unsynced writes survive the death of a process and, as the
+ * seed says, in parts a power cut. What was under way at either never calls back.
+ */
+export class SimDisk implements Disk {
+  readonly faults: SimDiskFaults;
+  /** Sees moments as they come; called in the middle of an event. */
+  onMoment: (moment: SimDiskMoment) => void = () => {};
+  readonly #random: Random;
+  readonly #clock: Clock;
+  readonly #files = new Map<string, SimFile>();
+  readonly #changes = new Set<NameChange>();
+  #epoch = 0;
+
+  constructor(clock: Clock, random: Random, faults: Partial<SimDiskFaults>) {
+    this.#clock = clock;
+    this.#random = random;
+    this.faults = { ...HEALTHY_DISK, ...faults };
+  }
+
+  /** The disk as one process has it; dead after crash() or processDied(). */
+  session(clock: Clock): Disk {
+    return new SimSession(this, clock, this.#epoch);
+  }
+
+  open(path: string): Promise<DiskFile> {
+    return this.session(this.#clock).open(path);
+  }
+
+  list(folder: string): Promise<string[]> {
+    return this.session(this.#clock).list(folder);
+  }
+
+  readFile(path: string): Promise<Uint8Array | null> {
+    return this.session(this.#clock).readFile(path);
+  }
+
+  writeFileAtomic(path: string, content: Uint8Array): Promise<void> {
+    return this.session(this.#clock).writeFileAtomic(path, content);
+  }
+
+  remove(path: string): Promise<void> {
+    return this.session(this.#clock).remove(path);
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.session(this.#clock).rename(from, to);
+  }
+
+  /** Power cut: unsynced writes are kept, lost or torn; changes of names happened in order up to some point. */
+  crash(): void {
+    this.#endChanges();
+    for (const [path, file] of this.#files) this.#files.set(path, file.powerCut(this.#random));
+  }
+
+  /** The process died; the page cache stays. */
+  processDied(): void {
+    this.#endChanges();
+  }
+
+  /** A new, empty disk. */
+  wipe(): void {
+    this.#epoch++;
+    this.#changes.clear();
+    this.#files.clear();
+  }
+
+  paths(): string[] {
+    return [...this.#files.keys()].sort();
+  }
+
+  /** What a power cut that keeps nothing unsynced would leave of a file. */
+  durableContent(path: string): Uint8Array {
+    return this.#files.get(path)?.durableContent() ?? new Uint8Array(0);
+  }
+
+  /** Flips bits of one byte at rest. */
+  flip(path: string, offset: number, mask: number): void {
+    this.#files.get(path)?.flip(offset, mask);
+  }
+
+  /** Flips one bit of what is durable in one of the matching files; null when they hold nothing. */
+  flipSomewhere(matches: (path: string) => boolean): { path: string; offset: number } | null {
+    const paths = this.paths().filter((path) => matches(path) && this.#usedEnd(path) > 0);
+    if (paths.length === 0) return null;
+    const path = paths[randomInt(this.#random, 0, paths.length - 1)]!;
+    const offset = randomInt(this.#random, 0, this.#usedEnd(path) - 1);
+    this.flip(path, offset, 1 << randomInt(this.#random, 0, 7));
+    return { path, offset };
+  }
+
+  /** For sessions. */
+  get parts() {
+    const isCurrent = (epoch: number): boolean => epoch === this.#epoch;
+    return { files: this.#files, changes: this.#changes, random: this.#random, isCurrent };
+  }
+
+  #usedEnd(path: string): number {
+    const content = this.durableContent(path);
+    let end = content.length;
+    while (end > 0 && content[end - 1] === 0) end--;
+    return end;
+  }
+
+  #endChanges(): void {
+    this.#epoch++;
+    for (const change of this.#changes) {
+      if (this.#random.next() < 0.5) break;
+      change.apply();
+    }
+    this.#changes.clear();
+  }
+}
+
+/** One process's use of the disk. */
+class SimSession implements Disk {
+  readonly disk: SimDisk;
+  readonly #clock: Clock;
+  readonly #epoch: number;
+
+  constructor(disk: SimDisk, clock: Clock, epoch: number) {
+    this.disk = disk;
+    this.#clock = clock;
+    this.#epoch = epoch;
+  }
+
+  async open(path: string): Promise<DiskFile> {
+    const { files } = this.disk.parts;
+    checkPath(path);
+    await this.#access(() => {});
+    if (!files.has(path)) {
+      await this.#change(path, () => {
+        if (!files.has(path)) files.set(path, new SimFile(new Uint8Array(0)));
+      });
+    }
+    return new SimDiskFile(this, path, files.get(path)!);
+  }
+
+  list(folder: string): Promise<string[]> {
+    return this.#access(() => namesIn(folder, this.disk.parts.files.keys()));
+  }
+
+  readFile(path: string): Promise<Uint8Array | null> {
+    checkPath(path);
+    return this.#access(() => {
+      const file = this.disk.parts.files.get(path);
+      return file === undefined ? null : file.seen.read(0, file.seen.length);
+    });
+  }
+
+  writeFileAtomic(path: string, content: Uint8Array): Promise<void> {
+    const copy = content.slice();
+    return this.#change(
+      path,
+      () => {
+        this.disk.parts.files.set(path, new SimFile(copy));
+      },
+      copy.length,
+    );
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#change(path, () => {
+      this.disk.parts.files.delete(path);
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    checkPath(to);
+    return this.#change(from, () => renameIn(this.disk.parts.files, from, to));
+  }
+
+  isAlive(): boolean {
+    return this.disk.parts.isCurrent(this.#epoch);
+  }
+
+  /** Bytes that may still be added to the files. */
+  room(): number {
+    let used = 0;
+    for (const file of this.disk.parts.files.values()) used += file.seen.length;
+    return Math.max(0, this.disk.faults.capacityBytes - used);
+  }
+
+  /** Runs `run` after a drawn time, if this process still lives then. */
+  later(range: readonly [number, number], extraMs: number, run: () => void): void {
+    const { random, isCurrent } = this.disk.parts;
+    const delayMs = range[0] + random.next() * (range[1] - range[0]) + extraMs;
+    this.#clock.after(delayMs, () => {
+      if (isCurrent(this.#epoch)) run();
+    });
+  }
+
+  /** Ends a sync, in its own time: EIO when a fault says so. */
+  endSync(file: SimFile, writeCount: number, done: (error: Error | null) => void): void {
+    const { faults, parts } = this.disk;
+    if (faults.hung) {
+      this.later([HUNG_POLL_MS, HUNG_POLL_MS], 0, () => this.endSync(file, writeCount, done));
+      return;
+    }
+    if (faults.failNextSync || parts.random.next() < faults.syncErrorRate) {
+      faults.failNextSync = false;
+      file.syncFailed(writeCount, parts.random);
+      done(new DiskError('EIO', 'the simulated disk failed a sync'));
+      return;
+    }
+    file.synced(writeCount);
+    done(null);
+  }
+
+  #access<T>(work: () => T): Promise<T> {
+    return new Promise((resolved) => {
+      if (!this.disk.parts.isCurrent(this.#epoch)) return;
+      this.later(this.disk.faults.accessMs, 0, () => resolved(work()));
+    });
+  }
+
+  /** A change that is durable when it resolves, and may or may not happen when the process dies before. */
+  async #change(path: string, apply: () => void, bytes = 0): Promise<void> {
+    const { changes, isCurrent } = this.disk.parts;
+    checkPath(path);
+    if (!isCurrent(this.#epoch)) return new Promise(() => {});
+    const { writeErrorCode } = this.disk.faults;
+    const code = writeErrorCode ?? (bytes > this.room() ? 'ENOSPC' : null);
+    if (code !== null) {
+      await this.#access(() => {});
+      throw new DiskError(code, `${path}: the simulated disk says ${code}`);
+    }
+    this.disk.onMoment({ type: 'fileChanges', path });
+    const change = { apply };
+    changes.add(change);
+    await this.#access(() => {});
+    changes.delete(change);
+    apply();
+  }
+}
+
+class SimDiskFile implements DiskFile {
+  readonly #session: SimSession;
+  readonly #path: string;
+  readonly #file: SimFile;
+
+  constructor(session: SimSession, path: string, file: SimFile) {
+    this.#session = session;
+    this.#path = path;
+    this.#file = file;
+  }
+
+  size(): Promise<number> {
+    return this.#access(() => this.#file.seen.length);
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    return this.#access(() => this.#file.seen.read(offset, length));
+  }
+
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const error = this.#write(offset, bytes);
+    await this.#access(() => {});
+    if (error !== null) throw error;
+  }
+
+  writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void {
+    const error = this.#write(offset, bytes);
+    if (error !== null)
+      this.#session.later(this.#session.disk.faults.accessMs, 0, () => done(error));
+    else this.#sync(bytes.length, done);
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolved, rejected) => {
+      this.#sync(0, (error) => (error === null ? resolved() : rejected(error)));
+    });
+  }
+
+  async truncate(length: number): Promise<void> {
+    if (this.#session.isAlive()) this.#file.truncate(length);
+    await this.#access(() => {});
+  }
+
+  close(): Promise<void> {
+    return this.#access(() => {});
+  }
+
+  #access<T>(work: () => T): Promise<T> {
+    const { disk } = this.#session;
+    return new Promise((resolved) => {
+      this.#session.later(disk.faults.accessMs, 0, () => resolved(work()));
+    });
+  }
+
+  /** In the page cache at once; short where there is no room. */
+  #write(offset: number, bytes: Uint8Array): DiskError | null {
+    if (!this.#session.isAlive()) return null;
+    const { writeErrorCode } = this.#session.disk.faults;
+    if (writeErrorCode !== null) {
+      return new DiskError(writeErrorCode, `${this.#path}: the simulated disk is ill`);
+    }
+    const end = this.#file.seen.length + this.#session.room();
+    const fitting = bytes.subarray(0, Math.max(0, Math.min(bytes.length, end - offset)));
+    if (fitting.length > 0) this.#file.write(offset, fitting);
+    if (fitting.length === bytes.length) return null;
+    return new DiskError('ENOSPC', `${this.#path}: the simulated disk is full`);
+  }
+
+  #sync(bytes: number, done: (error: Error | null) => void): void {
+    const { disk } = this.#session;
+    const path = this.#path;
+    disk.onMoment({ type: 'syncBegins', path, bytes });
+    const { writeCount } = this.#file;
+    this.#session.later(disk.faults.syncMs, disk.faults.slowMs, () => {
+      this.#session.endSync(this.#file, writeCount, (error) => {
+        disk.onMoment({ type: 'syncEnded', path, bytes });
+        done(error);
+      });
+    });
+  }
+}

@@ -1,0 +1,205 @@
+import { seededRandom } from '../../protocol/random.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
+import { Truth } from '../check/truth.ts';
+import { Client, gotOf, type ProcessNumbers } from './client.ts';
+import { awaitConvergence, awaitLeaders } from './convergence.ts';
+import { FINAL_CHECKS } from './invariants/all.ts';
+import { StateHashes } from './invariants/state-hashes.ts';
+import { KeyPool } from './keys.ts';
+import { Nemesis } from './nemesis.ts';
+import { FAIR_WEATHER } from './network.ts';
+import type { SwarmConfig } from './swarm.ts';
+import { SimViolation } from './violation.ts';
+import { Watcher } from './watcher.ts';
+import { World, type WorldParts } from './world.ts';
+
+/** What came out of one seed. */
+export interface SimResult {
+  readonly seed: number;
+  /** Null when every property held. */
+  readonly failure: string | null;
+  readonly property: string | null;
+  readonly traceHash: string;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly realMs: number;
+  readonly operations: { ok: number; refused: number; unknown: number };
+  readonly codes: ReadonlyMap<string, number>;
+  readonly faults: ReadonlyMap<string, number>;
+  readonly lines: readonly string[];
+}
+
+const FORM_MS = 30_000;
+const CONVERGE_MS = 10_000;
+const HASH_EVERY_MS = 10_000;
+/** A run in which nothing succeeded has shown nothing. */
+const OK_OPERATIONS_MIN = 20;
+
+/** Runs one seed: form, work under faults, heal, converge, read everything, check. */
+export async function simulate(config: SwarmConfig, parts: WorldParts): Promise<SimResult> {
+  const startedAt = process.hrtime.bigint();
+  const world = new World(config, parts);
+  const trap = (error: unknown): void => world.fail(error);
+  process.on('uncaughtException', trap);
+  process.on('unhandledRejection', trap);
+  const nemesis = new Nemesis(world, config, seededRandom(config.seed, 'nemesis'));
+  try {
+    await runPhases(world, config, nemesis);
+  } catch (error) {
+    world.fail(error);
+  } finally {
+    process.off('uncaughtException', trap);
+    process.off('unhandledRejection', trap);
+  }
+  const { failure } = world;
+  return {
+    seed: config.seed,
+    failure: failure === null ? null : describe(failure),
+    property: failure instanceof SimViolation ? failure.property : null,
+    traceHash: world.trace.hash(),
+    events: world.scheduler.eventCount,
+    virtualMs: world.nowMs(),
+    realMs: Number(process.hrtime.bigint() - startedAt) / 1e6,
+    operations: world.history.counts,
+    codes: world.history.codes,
+    faults: nemesis.counts,
+    lines: world.trace.lines(),
+  };
+}
+
+async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): Promise<void> {
+  world.start();
+  await world.drive(awaitLeaders(world), FORM_MS, 'the cluster forms');
+  world.trace.note('world', 'formed');
+  const hashes = new StateHashes(world);
+  const work = startWork(world, config);
+  world.spawn(nemesis.run());
+  world.spawn(sampleHashes(world, hashes));
+  await world.runUntil(world.nowMs() + config.workMs);
+
+  world.trace.note('world', 'faults end');
+  nemesis.stop();
+  heal(world);
+  for (const client of work.clients) client.stop();
+  await world.drive(awaitConvergence(world), CONVERGE_MS + 20_000, 'the cluster converges');
+  world.trace.note('world', 'converged');
+  await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
+  await world.drive(readEverything(world, work.pools), 60_000, 'everything can be read');
+  await world.drive(work.clientsDone, 30_000, 'clients end');
+  await world.drive(finishWatchers(world, work.watchers), 30_000, 'watchers catch up');
+  await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
+  check(world);
+}
+
+function startWork(world: World, config: SwarmConfig) {
+  const random = (name: string) => seededRandom(config.seed, name);
+  const pools = {
+    keys: new KeyPool(random('keys'), 'k', config.keyCount),
+    ttlKeys: new KeyPool(random('ttl-keys'), 't', 3),
+  };
+  const numbers: ProcessNumbers = { next: 1 };
+  const clients: Client[] = [];
+  for (let i = 0; i < config.clientCount; i++) {
+    const stream = random(`client-${i}`);
+    const { history } = world;
+    clients.push(new Client(`c${i}`, world, history, stream, pools, config.client, numbers));
+  }
+  const watchers: Watcher[] = [];
+  for (let i = 0; i < config.watcherCount; i++) {
+    const prefix = ['', 'k/', 't/'][i % 3] as string;
+    watchers.push(new Watcher(`w${i}`, prefix, world, world.history, random(`watcher-${i}`)));
+  }
+  const clientsDone = Promise.all(clients.map((client) => client.run()));
+  world.spawn(clientsDone);
+  for (const watcher of watchers) world.spawn(watcher.run());
+  return { pools, clients, clientsDone, watchers };
+}
+
+async function sampleHashes(world: World, hashes: StateHashes): Promise<void> {
+  for (;;) {
+    await world.sleep(HASH_EVERY_MS);
+    await hashes.sample();
+  }
+}
+
+/** Everything that was wrong is right again, and every process runs. */
+function heal(world: World): void {
+  world.network.heal(FAIR_WEATHER);
+  for (const node of world.nodes) {
+    node.machine.trouble.slowMs = 0;
+    node.machine.trouble.hung = false;
+    node.machine.trouble.full = false;
+    node.machine.trouble.failNextSync = false;
+    node.wall.correct(0);
+    node.resume();
+    node.start();
+  }
+}
+
+/** Writes once through every node, then reads every key that was ever used, through all nodes. */
+async function readEverything(
+  world: World,
+  pools: { keys: KeyPool; ttlKeys: KeyPool },
+): Promise<void> {
+  const context = { deadlineMs: 5000, traceparent: null, idempotency: null };
+  const { history } = world;
+  for (const node of world.nodes) {
+    const ref = { tenant: DEFAULT_TENANT, space: KV_SPACE, key: `final/${node.id}` };
+    const rest = { ref, contentType: null, ttlMs: null, condition: null };
+    let attempt = 0;
+    await retry(world, () => {
+      const value = Buffer.from(`final-${node.id}-${attempt++}`);
+      return node.connect().call(6000, (s) => s.put(context, { type: 'put', value, ...rest }));
+    });
+  }
+  for (const [i, key] of [...pools.keys.all(), ...pools.ttlKeys.all()].entries()) {
+    const node = world.nodes[i % world.nodes.length]!;
+    const ref = { tenant: DEFAULT_TENANT, space: KV_SPACE, key };
+    const call = world.nowMs();
+    const options = { consistency: 'linearizable', revision: null } as const;
+    const { item } = await retry(world, () =>
+      node.connect().call(6000, (s) => s.get(context, ref, options)),
+    );
+    history.note(0, key, { type: 'get' }, gotOf(item), call, world.nowMs());
+  }
+}
+
+/** After the heal a request may still meet an election; it must succeed soon. */
+async function retry<T>(world: World, ask: () => Promise<T>): Promise<T> {
+  const end = world.nowMs() + 10_000;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (world.nowMs() > end) throw error;
+      await world.sleep(100);
+    }
+  }
+}
+
+/** Waits until every watcher has been told of everything, then stops them. */
+async function finishWatchers(world: World, watchers: readonly Watcher[]): Promise<void> {
+  let last = 0;
+  for (const change of world.model.changes) last = Math.max(last, change.revision);
+  while (watchers.some((watcher) => watcher.reached < last)) await world.sleep(100);
+  for (const watcher of watchers) {
+    watcher.finish(true);
+    watcher.stop();
+  }
+}
+
+function check(world: World): void {
+  const { history, model } = world;
+  const facts = { history, model, truth: new Truth(model.changes) };
+  const flaw = facts.truth.flaw();
+  if (flaw !== null) throw new SimViolation('the committed history is sound', flaw);
+  for (const final of FINAL_CHECKS) final.run(facts);
+  if (history.counts.ok < OK_OPERATIONS_MIN) {
+    throw new SimViolation('the run shows something', `only ${history.counts.ok} operations`);
+  }
+}
+
+function describe(failure: unknown): string {
+  if (failure instanceof SimViolation) return failure.message;
+  return failure instanceof Error ? (failure.stack ?? failure.message) : String(failure);
+}

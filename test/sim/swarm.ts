@@ -1,0 +1,165 @@
+import { type Random, randomInt, seededRandom } from '../../protocol/random.ts';
+import type { ClientConfig } from './client.ts';
+import { FAIR_WEATHER, type LinkWeather } from './network.ts';
+import { CLIENT_OPERATIONS, type ClientOperation } from './operations.ts';
+
+/** Everything the nemesis can do; see faults.ts for what each means. */
+export const FAULT_KINDS = [
+  'killLeader',
+  'killAny',
+  'killAll',
+  'powerCutOne',
+  'powerCutAll',
+  'pause',
+  'pauseLeader',
+  'partition',
+  'partialPartition',
+  'oneWayCut',
+  'isolateLeader',
+  'clog',
+  'clockJump',
+  'clockDrift',
+  'syncError',
+  'slowSync',
+  'hungSync',
+  'diskFull',
+  'bitFlip',
+  'emptyDisk',
+  'busDown',
+  'transferLeader',
+  'crashBeforeSyncEnds',
+  'crashAfterVote',
+  'crashNewLeader',
+  'crashAfterCommit',
+  'cutLeaderAfterAppend',
+  'crashDuringSnapshot',
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** What one seed runs: drawn, so that rare mixtures come up (swarm testing). */
+export interface SwarmConfig {
+  readonly seed: number;
+  readonly nodeCount: number;
+  readonly groupCount: number;
+  /** Virtual time under faults; convergence and final reads come on top. */
+  readonly workMs: number;
+  readonly weather: LinkWeather;
+  /** Weights; a kind that is off is not in here. */
+  readonly faults: ReadonlyMap<FaultKind, number>;
+  readonly faultGapMsMean: number;
+  readonly clockOffsetMsMax: number;
+  readonly syncMsMean: number;
+  readonly clientCount: number;
+  readonly watcherCount: number;
+  readonly keyCount: number;
+  readonly client: ClientConfig;
+  readonly retentionMs: number;
+  /** Small segments make the log rotate and drop often. */
+  readonly walSegmentBytes: number;
+}
+
+/** Parts of a configuration that the command line may fix. */
+export interface SwarmOverrides {
+  readonly nodeCount?: number;
+  readonly seconds?: number;
+  readonly faults?: readonly FaultKind[];
+}
+
+/** Kinds that make no sense with one node: there is nobody to go on, or nothing to cut. */
+const NEEDS_PEERS: ReadonlySet<FaultKind> = new Set([
+  'partition',
+  'partialPartition',
+  'oneWayCut',
+  'isolateLeader',
+  'clog',
+  'bitFlip',
+  'emptyDisk',
+  'transferLeader',
+  'cutLeaderAfterAppend',
+]);
+
+/** The configuration of a seed: a pure function of its arguments. */
+export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig {
+  const random = seededRandom(seed, 'swarm');
+  const draw = random.next();
+  const drawnCount = draw < 0.1 ? 1 : draw < 0.8 ? 3 : 5;
+  const nodeCount = overrides.nodeCount ?? drawnCount;
+  const calm = random.next() < 0.06;
+  return {
+    seed,
+    nodeCount,
+    groupCount: random.next() < 0.6 ? 1 : 2,
+    workMs: (overrides.seconds ?? 200) * 1000,
+    weather: drawWeather(random),
+    faults: drawFaults(random, nodeCount, calm, overrides.faults),
+    faultGapMsMean: 1500 + random.next() * 8000,
+    clockOffsetMsMax: random.next() < 0.5 ? 20 : 1500,
+    syncMsMean: 0.3 + random.next() * random.next() * 15,
+    clientCount: randomInt(random, 2, 6),
+    watcherCount: randomInt(random, 0, 3),
+    keyCount: randomInt(random, 2, 10),
+    client: {
+      thinkMsMean: 60 + random.next() * 400,
+      deadlineMs: random.next() < 0.5 ? 5000 : 1500,
+      mix: drawMix(random),
+      valueBytesMax: random.next() < 0.8 ? 300 : 20_000,
+    },
+    retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
+    walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
+  };
+}
+
+function drawWeather(random: Random): LinkWeather {
+  const isOn = (): boolean => random.next() < 0.35;
+  return {
+    ...FAIR_WEATHER,
+    latencyMsMin: random.next() < 0.7 ? 0.2 : random.next() * 30,
+    jitterMsMean: random.next() < 0.7 ? 0.3 : random.next() * 20,
+    loss: isOn() ? random.next() * 0.15 : 0,
+    duplicate: isOn() ? random.next() * 0.2 : 0,
+    reorder: isOn() ? random.next() * 0.3 : 0,
+    reorderMsMax: 5 + random.next() * 200,
+    bytesPerMs: random.next() < 0.8 ? 100_000 : 2_000,
+  };
+}
+
+function drawFaults(
+  random: Random,
+  nodeCount: number,
+  calm: boolean,
+  only: readonly FaultKind[] | undefined,
+): Map<FaultKind, number> {
+  const faults = new Map<FaultKind, number>();
+  const share = 0.15 + random.next() * 0.5;
+  for (const kind of FAULT_KINDS) {
+    // Draw for every kind, so that fixing some does not shift the others.
+    const isOn = random.next() < share;
+    const weight = 0.2 + random.next();
+    if (nodeCount === 1 && NEEDS_PEERS.has(kind)) continue;
+    if (only === undefined ? isOn && !calm : only.includes(kind)) faults.set(kind, weight);
+  }
+  return faults;
+}
+
+function drawMix(random: Random): Record<ClientOperation, number> {
+  const mix = {} as Record<ClientOperation, number>;
+  for (const name of Object.keys(CLIENT_OPERATIONS) as ClientOperation[]) {
+    mix[name] = random.next() < 0.7 ? random.next() : 0;
+  }
+  mix.get += 0.5;
+  mix.put += 0.5;
+  return mix;
+}
+
+/** One line for people. */
+export function describeSwarm(config: SwarmConfig): string {
+  const { weather: w } = config;
+  const faults = [...config.faults.keys()].join(',') || 'none';
+  return (
+    `${config.nodeCount} nodes, ${config.groupCount} groups, ${config.clientCount} clients, ` +
+    `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
+    `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
+    `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +
+    `sync ${config.syncMsMean.toFixed(1)} ms, faults every ${Math.round(config.faultGapMsMean)} ms: ${faults}`
+  );
+}
