@@ -18,7 +18,7 @@ export function randomHex(random: Random, byteCount: number): string {
 
 /** A seeded generator (sfc32 over a splitmix-style seed); equal seeds give equal streams. */
 export function seededRandom(seed: number, stream = ''): Random {
-  let h = 0x9e3779b9 ^ (seed | 0);
+  let h = 0x9e3779b9 ^ Math.imul(seed | 0, 0x9e3779b1);
   for (const char of `${seed}/${stream}`)
     h = Math.imul(h ^ char.charCodeAt(0), 0x85ebca6b) + 0x27d4eb2f;
   let a = h | 0;
