@@ -82,7 +82,7 @@ export async function readRange(
 ): Promise<RangePage | 'compacted'> {
   if (query.revision < view.floor) return 'compacted';
   const page: PageBuilder = { items: [], bytes: 0, more: false };
-  if (query.end !== null && query.end <= query.start) return page;
+  if (query.end !== null && query.end <= query.start) return { items: [], more: false };
   const [start, end] = spaceRange(view.prefix, 'c', query, query.start, query.end);
   const current = new RowReader(view, { start, end, reverse: query.reverse });
   const past = query.revision >= view.clock ? null : historyOf(view, query);

@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest';
+import { earliestExpiryMs, nextExpiry } from '../../../../actors/apply/expire.ts';
+import type { KeyRef } from '../../../../protocol/vshard.ts';
+import { vshardOf } from '../../../../protocol/vshard.ts';
+import { AppliedGroup, del, put, ref } from '../../../kit/applied-group.ts';
+import { ALL_VSHARDS } from '../../../kit/kv-history.ts';
+
+async function due(group: AppliedGroup, limit = 100): Promise<{ ref: KeyRef; revision: number }[]> {
+  const view = group.state.view();
+  const keys = await nextExpiry(view, limit, group.wallMs);
+  await view.close();
+  return keys;
+}
+
+async function earliest(group: AppliedGroup): Promise<number | null> {
+  const view = group.state.view();
+  const ms = await earliestExpiryMs(view);
+  await view.close();
+  return ms;
+}
+
+describe('the leader’s removals', () => {
+  test('a due key goes with an expire event that carries what it was', async () => {
+    const group = new AppliedGroup();
+    group.write([put('a', '1', { ttlMs: 50 }), put('b', '1')]);
+    const putMs = group.wallMs;
+    expect(await due(group)).toEqual([]);
+    expect(await earliest(group)).toBe(putMs + 50);
+    group.wallMs += 50;
+    const keys = await due(group);
+    const applied = group.apply({ type: 'expire', revision: group.nextRevision(), keys });
+    expect(applied.results).toEqual([]);
+    expect(applied.events).toEqual([
+      expect.objectContaining({
+        kind: 'expire',
+        ref: ref('a'),
+        prevRevision: keys[0]?.revision,
+        item: null,
+      }),
+    ]);
+    expect(applied.events[0]?.prev?.version).toBe(1);
+    expect(group.state.keyCount).toBe(1);
+    expect(await due(group)).toEqual([]);
+    expect(await earliest(group)).toBeNull();
+  });
+
+  test('a key that was written again, is not due at that revision, or is gone, is left alone', async () => {
+    const group = new AppliedGroup();
+    group.write([put('a', '1', { ttlMs: 50 }), put('b', '1', { ttlMs: 50 })]);
+    group.write([put('c', '1', { ttlMs: 500 }), put('d', '1')]);
+    const d = group.state.clock;
+    group.wallMs += 50;
+    const keys = await due(group);
+    expect(keys).toHaveLength(2);
+    group.wallMs -= 1;
+    group.write([put('a', '2'), del('b')]);
+    group.wallMs += 1;
+    const early = [
+      { ref: ref('c'), revision: d - 1 },
+      { ref: ref('d'), revision: d },
+    ];
+    const revision = group.nextRevision();
+    const applied = group.apply({ type: 'expire', revision, keys: [...keys, ...early] });
+    expect(applied.events).toEqual([]);
+    expect(applied.clock).toBe(revision + 3);
+    expect(group.state.keyCount).toBe(3);
+  });
+
+  test('a vshard that is not owned any more is not touched', async () => {
+    const group = new AppliedGroup();
+    group.write([put('a', '1', { ttlMs: 0 })]);
+    const keys = await due(group);
+    const vshards = ALL_VSHARDS.filter((vshard) => vshard !== vshardOf(ref('a')));
+    group.apply({ type: 'own', epoch: 2, vshards });
+    const applied = group.apply({ type: 'expire', revision: group.nextRevision(), keys });
+    expect(applied.events).toEqual([]);
+    expect(group.state.keyCount).toBe(1);
+  });
+
+  test('due keys come soonest first and at most as many as asked for', async () => {
+    const group = new AppliedGroup();
+    group.write(['c', 'b', 'a'].map((key, i) => put(key, '1', { ttlMs: i })));
+    group.wallMs += 10;
+    expect((await due(group, 2)).map((entry) => entry.ref.key)).toEqual(['c', 'b']);
+    group.write([put('c', '2', { ttlMs: 1 })]);
+    expect((await due(group)).map((entry) => entry.ref.key)).toEqual(['b', 'a']);
+  });
+});
