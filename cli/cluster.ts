@@ -1,0 +1,247 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import type { NodeStatus } from '../protocol/service.ts';
+import { Client } from './client.ts';
+import { countOf } from './commands/context.ts';
+import { fetchStatus, groupName } from './commands/status.ts';
+import { CommandFailed } from './failures.ts';
+import { type Io, sleep } from './io.ts';
+import { type NatsServer, startNatsServer } from './nats-server.ts';
+
+/**
+ * `minikv cluster`: one nats-server and N nodes as processes of their own, to try a cluster out. Ports:
+ * node i (from 0) listens on base + 10 i, its S3 endpoint one above; NATS on base + 9. Nothing that ends is
+ * started again: kill a node and see. With `--json` each line is an event, for tests.
+ */
+export interface ClusterFlags {
+  readonly nodes: string;
+  readonly basePort: string;
+  readonly data: string;
+  readonly nats?: string;
+  readonly natsPort?: string;
+  readonly groups?: string;
+  readonly ephemeral?: boolean;
+  readonly json?: boolean;
+}
+
+interface Plan {
+  readonly nodeIds: readonly string[];
+  readonly basePort: number;
+  readonly data: string;
+  readonly natsPort: number;
+  readonly flags: ClusterFlags;
+}
+
+interface RunningNode {
+  readonly nodeId: string;
+  readonly httpUrl: string;
+  readonly child: ChildProcess;
+}
+
+const NODE_PORT_STEP = 10;
+const NATS_PORT_OFFSET = 9;
+const STATUS_EVERY_MS = 500;
+/** Above what `serve` allows itself for a clean stop. */
+const STOP_MS_MAX = 20_000;
+
+/** Returns the exit code: 0 when everything stopped on request, 1 when nothing was left to run. */
+export async function cluster(io: Io, flags: ClusterFlags): Promise<number> {
+  const plan = planOf(flags);
+  const say = speaker(io, flags.json === true);
+  const nats = flags.nats === undefined ? await startBus(plan, say) : null;
+  const nodes = plan.nodeIds.map((nodeId, i) =>
+    startNode(plan, nodeId, i, nats?.url ?? flags.nats!, say),
+  );
+  try {
+    const allGone = Promise.all(nodes.map(({ child }) => exitOf(child))).then(
+      () => 'gone' as const,
+    );
+    const natsGone = nats?.exited.then(() =>
+      say.event('nats-exit', { pid: nats.pid }, 'nats-server ended'),
+    );
+    await say.event('started', {}, intro(plan, nodes));
+    const ended = await Promise.race([
+      allGone,
+      showLeaders(io, nodes, say).then(() => 'stopped' as const),
+    ]);
+    void natsGone;
+    return ended === 'gone' ? 1 : 0;
+  } finally {
+    await Promise.all(nodes.map((node) => stopNode(io, node)));
+    await nats?.stop();
+    await say.event('stopped', {}, 'all stopped');
+  }
+}
+
+function planOf(flags: ClusterFlags): Plan {
+  const count = countOf(flags.nodes, '--nodes', 1, 32);
+  const lastOffset = (count - 1) * NODE_PORT_STEP + NATS_PORT_OFFSET;
+  const basePort = countOf(flags.basePort, '--base-port', 1, 65_535 - lastOffset);
+  const natsPort = countOf(
+    flags.natsPort ?? String(basePort + NATS_PORT_OFFSET),
+    '--nats-port',
+    1,
+    65_535,
+  );
+  return {
+    nodeIds: Array.from({ length: count }, (_, i) => `n${i + 1}`),
+    basePort,
+    data: resolve(flags.data),
+    natsPort,
+    flags,
+  };
+}
+
+interface Speaker {
+  /** An event for programs, or its text for people. */
+  event(event: string, fields: Record<string, unknown>, text: string): Promise<void>;
+  /** A line that a node wrote. */
+  line(nodeId: string, line: string): void;
+}
+
+function speaker(io: Io, json: boolean): Speaker {
+  return {
+    event: (event, fields, text) =>
+      io.out(json ? `${JSON.stringify({ event, ...fields })}\n` : `${text}\n`),
+    line: (nodeId, line) => {
+      if (json) io.err(`${nodeId} | ${line}\n`);
+      else void io.out(`${nodeId} | ${line}\n`);
+    },
+  };
+}
+
+async function startBus(plan: Plan, say: Speaker): Promise<NatsServer> {
+  try {
+    const nats = await startNatsServer({ port: plan.natsPort, folder: `${plan.data}/nats` });
+    const { url, pid } = nats;
+    await say.event('nats', { url, pid }, `nats-server at ${url}, pid ${pid}`);
+    return nats;
+  } catch (error) {
+    throw new CommandFailed((error as Error).message, {}, error);
+  }
+}
+
+/**
+ * A node is `minikv serve` in a process group of its own, so that Ctrl-C reaches it through us, and
+ * nats-server stays until the nodes have stopped. The IPC channel tells it when we are gone.
+ */
+function startNode(plan: Plan, nodeId: string, i: number, nats: string, say: Speaker): RunningNode {
+  const port = plan.basePort + i * NODE_PORT_STEP;
+  const script = fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url),
+  );
+  const { groups, ephemeral } = plan.flags;
+  const args = [
+    ...['serve', '--json', '--node-id', nodeId, '--initial-members', plan.nodeIds.join(',')],
+    ...['--port', String(port), '--s3-port', String(port + 1), '--nats', nats],
+    ...['--data', `${plan.data}/${nodeId}`],
+    ...(groups === undefined ? [] : ['--groups', groups]),
+    ...(ephemeral === true ? ['--ephemeral'] : []),
+  ];
+  const child = spawn(process.execPath, [...process.execArgv, script, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    detached: true,
+  });
+  const httpUrl = `http://127.0.0.1:${port}`;
+  onLines(child.stdout!, (line) => void nodeSaid(say, nodeId, line));
+  onLines(child.stderr!, (line) => say.line(nodeId, line));
+  child.once('error', (error) => say.line(nodeId, `could not be started: ${error.message}`));
+  child.once('exit', (code, signal) => {
+    const how = signal === null ? `with code ${code}` : `by ${signal}`;
+    void say.event('exit', { nodeId, pid: child.pid, code, signal }, `${nodeId} ended ${how}`);
+  });
+  void say.event(
+    'node',
+    { nodeId, pid: child.pid, httpUrl },
+    `${nodeId} at ${httpUrl}, pid ${child.pid}`,
+  );
+  return { nodeId, httpUrl, child };
+}
+
+function onLines(stream: Readable, take: (line: string) => void): void {
+  createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }).on('line', take);
+}
+
+/** `serve --json` writes events; `ready` is passed on, the rest is for those who want to see it. */
+async function nodeSaid(say: Speaker, nodeId: string, line: string): Promise<void> {
+  let event: { event?: string; httpUrl?: string; pid?: number } = {};
+  try {
+    event = JSON.parse(line) as typeof event;
+  } catch {
+    // Not one of our events: shown as it is.
+  }
+  if (event.event === 'ready') {
+    const { httpUrl, pid } = event;
+    await say.event('ready', { nodeId, httpUrl, pid }, `${nodeId} | ready at ${httpUrl}`);
+  } else if (event.event === undefined) say.line(nodeId, line);
+}
+
+function intro(plan: Plan, nodes: readonly RunningNode[]): string {
+  const endpoints = nodes.map((node) => node.httpUrl).join(',');
+  const victim = nodes.at(-1)!;
+  return `
+  ${nodes.length} nodes, data in ${plan.data}. Ctrl-C stops all.
+
+  export MINIKV_ENDPOINT=${endpoints}
+  curl -X PUT ${nodes[0]!.httpUrl}/v1/kv/hello -d 'world'
+  kill -9 ${victim.child.pid}   # ${victim.nodeId}: the others go on
+`;
+}
+
+/** Asks the nodes in turn who leads what, and shows it whenever it changed. Ends with `io.signal`. */
+async function showLeaders(io: Io, nodes: readonly RunningNode[], say: Speaker): Promise<void> {
+  let shown = '';
+  for (let turn = 0; !io.signal.aborted; turn++) {
+    await sleep(io, STATUS_EVERY_MS);
+    const alive = nodes.filter(({ child }) => isRunning(child));
+    const node = alive[turn % Math.max(1, alive.length)];
+    if (node === undefined || io.signal.aborted) continue;
+    const client = new Client(io, { endpoints: [node.httpUrl], timeoutMs: 2_000 });
+    const status = await fetchStatus({ client }).catch(() => null);
+    if (status === null) continue;
+    const leaders = leadersOf(status);
+    const text = JSON.stringify(leaders);
+    if (text === shown) continue;
+    shown = text;
+    await say.event('leaders', { groups: leaders }, leadersTable(status, nodes));
+  }
+}
+
+function leadersOf(status: NodeStatus): Record<string, string | null> {
+  return Object.fromEntries(status.groups.map(({ group, leader }) => [groupName(group), leader]));
+}
+
+/** One line per node: `n1  pid 4242  leads meta 1 4 7`. */
+function leadersTable(status: NodeStatus, nodes: readonly RunningNode[]): string {
+  const lines = nodes.map(({ nodeId, child }) => {
+    const leads = status.groups.filter((group) => group.leader === nodeId);
+    const names = leads.map((group) => groupName(group.group)).join(' ');
+    const state = isRunning(child) ? `pid ${child.pid}` : 'ended';
+    return `  ${nodeId.padEnd(5)} ${state.padEnd(12)} leads ${names === '' ? 'nothing' : names}`;
+  });
+  const without = status.groups.filter((group) => group.leader === null);
+  if (without.length > 0) {
+    lines.push(`  groups without a leader: ${without.map((g) => groupName(g.group)).join(' ')}`);
+  }
+  return lines.join('\n');
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+}
+
+async function exitOf(child: ChildProcess): Promise<void> {
+  if (isRunning(child)) await once(child, 'exit');
+}
+
+async function stopNode(io: Io, { child }: RunningNode): Promise<void> {
+  if (!isRunning(child)) return;
+  child.kill('SIGTERM');
+  const cancel = io.clock.after(STOP_MS_MAX, () => child.kill('SIGKILL'));
+  await exitOf(child);
+  cancel();
+}

@@ -1,0 +1,103 @@
+import Table from 'cli-table3';
+import type { NodeStatus } from '../../protocol/service.ts';
+import { CommandFailed } from '../failures.ts';
+import { type Context, printJson } from './context.ts';
+
+/** The door to cli-table3. */
+
+/** What one node says of itself and of the cluster as it sees it. */
+export async function fetchStatus({ client }: Pick<Context, 'client'>): Promise<NodeStatus> {
+  const path = '/admin/status';
+  const status = await client.json<NodeStatus>({ method: 'GET', path, repeatable: true });
+  if (!Array.isArray(status.groups) || !Array.isArray(status.nodes)) {
+    throw new CommandFailed(`${client.endpoint} does not answer as a minikv node`);
+  }
+  return status;
+}
+
+/** `minikv status`: nodes, groups and leaders. */
+export async function status(context: Context): Promise<void> {
+  const found = await fetchStatus(context);
+  if (context.json) await printJson(context.io, found);
+  else await context.io.out(statusText(found, context.io.outIsTerminal));
+}
+
+/** `minikv members`: who votes in which group. */
+export async function members(context: Context): Promise<void> {
+  const { io, json } = context;
+  const found = await fetchStatus(context);
+  const rows = found.groups.map(({ group, leader, local }) => ({
+    group,
+    leader,
+    voters: local?.config.voters ?? [],
+    learners: local?.config.learners ?? [],
+  }));
+  if (json) {
+    await printJson(io, { members: rows });
+    return;
+  }
+  const table = makeTable(['group', 'leader', 'voters', 'learners'], io.outIsTerminal);
+  for (const row of rows) {
+    table.push([
+      groupName(row.group),
+      row.leader ?? 'none',
+      row.voters.join(' '),
+      row.learners.join(' '),
+    ]);
+  }
+  await io.out(`${table.toString()}\n`);
+}
+
+export function statusText(found: NodeStatus, color: boolean): string {
+  const head = `cluster ${found.cluster} (${found.clusterId || 'not formed yet'}), seen from ${found.nodeId}, minikv ${found.version}
+durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptimeMs)}, ${found.ready ? 'ready' : 'NOT READY'}
+`;
+  const nodes = makeTable(['node', 'URL', 'roles', 'leads', 'last seen'], color);
+  for (const { nodeId, httpUrl, roles, seenMsAgo } of found.nodes) {
+    const leads = found.groups
+      .filter((group) => group.leader === nodeId)
+      .map((g) => groupName(g.group));
+    const seen =
+      nodeId === found.nodeId
+        ? 'here'
+        : seenMsAgo === null
+          ? 'never'
+          : `${duration(seenMsAgo)} ago`;
+    nodes.push([nodeId, httpUrl, roles.join(' '), leads.join(' '), seen]);
+  }
+  return `${head}${nodes.toString()}\n${groupsText(found, color)}`;
+}
+
+function groupsText(found: NodeStatus, color: boolean): string {
+  const groups = makeTable(
+    ['group', 'leader', 'here', 'term', 'committed', 'applied', 'keys', 'shards'],
+    color,
+  );
+  for (const { group, leader, local, vshardCount } of found.groups) {
+    const here =
+      local === null
+        ? ['-', '-', '-', '-', '-']
+        : [local.role, local.term, local.commitIndex, local.appliedIndex, local.keys];
+    groups.push([groupName(group), leader ?? 'none', ...here, vshardCount]);
+  }
+  return `${groups.toString()}\n`;
+}
+
+function makeTable(head: string[], color: boolean): Table.Table {
+  return new Table({ head, style: color ? { head: ['cyan'] } : { head: [], border: [] } });
+}
+
+export function groupName(group: number): string {
+  return group === 0 ? 'meta' : String(group);
+}
+
+/** `850 ms`, `12 s`, `3 min`, `5 h`, `2 d`. */
+function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800
+    ? `${Math.round(seconds / 3600)} h`
+    : `${Math.round(seconds / 86_400)} d`;
+}

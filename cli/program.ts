@@ -1,0 +1,276 @@
+import { Command, CommanderError, Option } from 'commander';
+import {
+  type ClientFlags,
+  type Context,
+  ENDPOINT_DEFAULT,
+  openContext,
+} from './commands/context.ts';
+import { CONFIG_KEYS, variableOf } from './config-keys.ts';
+import { CommandFailed, UsageError } from './failures.ts';
+import type { Io } from './io.ts';
+import type { Compose } from './serve.ts';
+
+/**
+ * The command line; the door to commander. Commands are loaded when they are called, so that each
+ * starts with little more than its own code.
+ */
+
+/** What the tests of a command line replace. */
+export interface ProgramParts {
+  readonly version: string;
+  compose(): Promise<Compose>;
+}
+
+/** Runs one command line (without node and script). Never throws; returns the exit code. */
+export async function runProgram(
+  args: readonly string[],
+  io: Io,
+  parts: ProgramParts,
+): Promise<number> {
+  const outcome = { code: 0 };
+  const program = buildProgram(io, parts, outcome);
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return outcome.code;
+  } catch (error) {
+    // Commander has written its message; help and version end with code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return reportFailure(error, io, args.includes('--json'));
+  }
+}
+
+function reportFailure(error: unknown, io: Io, json: boolean): number {
+  const usage = error instanceof UsageError;
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) {
+    const details = error instanceof CommandFailed ? error.details : {};
+    const code = usage ? 'usage' : 'failed';
+    io.err(`${JSON.stringify({ error: { code, ...details, message } })}\n`);
+  } else {
+    io.err(`error: ${message}\n`);
+    const expected = usage || error instanceof CommandFailed;
+    if (!expected && error instanceof Error && error.stack !== undefined)
+      io.err(`${error.stack}\n`);
+  }
+  return usage ? 2 : 1;
+}
+
+function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): Command {
+  const program = new Command('minikv')
+    .description('One store for keys and objects.')
+    .version(parts.version)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.out(text),
+      writeErr: (text) => io.err(text),
+      getOutHasColors: () => io.outIsTerminal,
+      getErrHasColors: () => io.errIsTerminal,
+    })
+    .addHelpText('after', '\nExit codes: 0 done, 1 refused or failed, 2 usage.');
+  addNodeCommands(program, io, parts, outcome);
+  addKeyCommands(program, io);
+  addBulkCommands(program, io);
+  addStatusCommands(program, io);
+  return program;
+}
+
+/** Adds a setting's flag for each row of the table that has one. */
+function withConfigFlags(command: Command): Command {
+  for (const row of CONFIG_KEYS.filter((candidate) => candidate.flag)) {
+    const flag = row.argument === undefined ? `--${row.key}` : `--${row.key} ${row.argument}`;
+    const fallback =
+      row.fallback === null || row.kind === 'boolean' ? '' : `, default ${row.fallback}`;
+    command.option(flag, `${row.help} (${variableOf(row.key)}${fallback})`);
+  }
+  return command
+    .option('--config <file>', 'Settings as TOML, with the same names (MINIKV_CONFIG)')
+    .option('--json', 'Print JSON, one document per line');
+}
+
+type FlagValues = Record<string, string | boolean | undefined>;
+
+/** Commander's camel-case names back to the names of the table. */
+function configFlags(values: FlagValues): FlagValues {
+  const flags: FlagValues = { config: values['config'] };
+  for (const { key } of CONFIG_KEYS) {
+    flags[key] = values[key.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())];
+  }
+  return flags;
+}
+
+function addNodeCommands(
+  program: Command,
+  io: Io,
+  parts: ProgramParts,
+  outcome: { code: number },
+): void {
+  withConfigFlags(program.command('serve').description('Run one node')).action(
+    async (values: FlagValues) => {
+      const [{ loadConfig }, { serve }] = await Promise.all([
+        import('./config.ts'),
+        import('./serve.ts'),
+      ]);
+      const sources = { flags: configFlags(values), env: io.env, readFile: io.readFile };
+      const { config } = loadConfig(sources);
+      outcome.code = await serve(io, config, await parts.compose(), values['json'] === true);
+    },
+  );
+  program
+    .command('cluster')
+    .description('Run a cluster of nodes on this machine, with a nats-server between them')
+    .option('--nodes <count>', 'Number of nodes', '3')
+    .option('--base-port <port>', 'HTTP port of the first node; the next have 10 more each', '8080')
+    .option('--data <folder>', 'Data folder; each node has a folder in it', './cluster-data')
+    .option('--nats <url,...>', 'Use these NATS servers instead of starting one')
+    .option('--nats-port <port>', 'Port of the nats-server; default: the base port plus 9')
+    .option('--groups <count>', 'Raft groups a new cluster is cut into')
+    .option('--ephemeral', 'Keep everything in memory')
+    .option('--json', 'Print JSON, one document per line')
+    .action(async (flags) => {
+      const { cluster } = await import('./cluster.ts');
+      outcome.code = await cluster(io, flags);
+    });
+  program
+    .command('sim')
+    .description('Run the simulator: seeded faults against a whole cluster in one process')
+    .argument('[args...]', 'Passed on, e.g. --seeds 1..100')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: string[]) => {
+      const { sim } = await import('./commands/sim.ts');
+      outcome.code = await sim(io, args);
+    });
+  const config = program.command('config').description('Settings');
+  withConfigFlags(
+    config.command('print').description('Print every setting and where it came from'),
+  ).action(async (values: FlagValues) => {
+    const { configPrint } = await import('./commands/config-print.ts');
+    await configPrint(io, configFlags(values), values['json'] === true);
+  });
+}
+
+/** A command that talks to a node: the common options, and its work with an open client. */
+function clientCommand(program: Command, io: Io, name: string, description: string) {
+  const command = program
+    .command(name)
+    .description(description)
+    .addOption(
+      new Option(
+        '--endpoint <url,...>',
+        `Nodes to talk to, tried in turn (MINIKV_ENDPOINT, default ${ENDPOINT_DEFAULT})`,
+      ),
+    )
+    .option('--timeout <seconds>', 'How long one request is tried, over all nodes', '15')
+    .option('--json', 'Print JSON, one document per line');
+  return {
+    command,
+    /** `work` gets the context, the arguments and the options. */
+    action(
+      work: (context: Context, args: string[], flags: Record<string, never>) => Promise<void>,
+    ) {
+      command.action(async (...all: unknown[]) => {
+        const flags = all.at(-2) as ClientFlags & Record<string, never>;
+        await work(openContext(io, flags), all.slice(0, -2) as string[], flags);
+      });
+    },
+  };
+}
+
+function addKeyCommands(program: Command, io: Io): void {
+  const put = clientCommand(program, io, 'put', 'Store a value under a key');
+  put.command
+    .argument('<key>')
+    .argument('[value]', 'The value; - or nothing reads standard input')
+    .option('--file <path>', 'Take the value from a file')
+    .option('--ttl <seconds>', 'Remove the key after that time')
+    .option('--if-match <revision>', 'Only if the key is at this revision')
+    .option('--if-absent', 'Only if there is no such key')
+    .option('--content-type <type>', 'Kept with the value');
+  put.action(async (context, [key, value], flags) =>
+    (await import('./commands/keys.ts')).put(context, key!, value, flags),
+  );
+  const get = clientCommand(program, io, 'get', "Print a key's value");
+  get.command
+    .argument('<key>')
+    .option('--revision <revision>', 'As it was at this revision')
+    .option('--stale', 'From the nearest replica, which may be behind');
+  get.action(async (context, [key], flags) =>
+    (await import('./commands/keys.ts')).get(context, key!, flags),
+  );
+  const del = clientCommand(program, io, 'del', 'Delete a key');
+  del.command
+    .argument('<key>')
+    .option('--prefix', 'Delete every key that begins with it')
+    .option('--if-match <revision>', 'Only if the key is at this revision');
+  del.action(async (context, [key], flags) =>
+    (await import('./commands/keys.ts')).del(context, key!, flags),
+  );
+  for (const values of [false, true]) {
+    const name = values ? 'scan' : 'ls';
+    const list = clientCommand(program, io, name, values ? 'Print keys and values' : 'Print keys');
+    list.command
+      .argument('[prefix]', 'Only keys that begin with it', '')
+      .option('--start <key>', 'From this key on')
+      .option('--end <key>', 'Up to, but without, this key')
+      .option('--limit <count>', 'At most so many')
+      .option('--reverse', 'In descending order')
+      .option('--revision <revision>', 'As it was at this revision')
+      .option('--stale', 'From the nearest replicas, which may be behind');
+    list.action(async (context, [prefix], flags) =>
+      (await import('./commands/list.ts')).list(context, prefix ?? '', values, flags),
+    );
+  }
+}
+
+function addBulkCommands(program: Command, io: Io): void {
+  const watch = clientCommand(program, io, 'watch', 'Print changes as they happen');
+  watch.command
+    .argument('[prefix]', 'Only keys that begin with it', '')
+    .option('--from <revision>', 'Everything after this revision (or resume token)')
+    .option('--initial', 'First every current key')
+    .option('--prev', 'With the value before (in --json)')
+    .option('--count <count>', 'Stop after so many');
+  watch.action(async (context, [prefix], flags) =>
+    (await import('./commands/watch.ts')).watch(context, prefix ?? '', flags),
+  );
+  const imports = clientCommand(
+    program,
+    io,
+    'import',
+    'Put many records from a file or standard input',
+  );
+  imports.command
+    .argument('[file]', 'NDJSON or deb822, .gz too; - or nothing reads standard input')
+    .option('--format <format>', 'ndjson ({key, value | base64} per line) or deb822 (Debian index)')
+    .option('--key <template>', "deb822: the key, e.g. 'debian/{Section}/{Package}'")
+    .option('--batch <count>', 'Records per request', '500')
+    .option('--parallel <count>', 'Requests under way at once', '4')
+    .option('--checkpoint <file>', 'Remember progress here; the same command then goes on')
+    .option('--progress', 'Show progress although standard error is no terminal')
+    .option('--no-progress', 'Show none');
+  // Commander would make --no-progress a default of true.
+  imports.command.setOptionValue('progress', undefined);
+  imports.action(async (context, [file], flags) =>
+    (await import('./commands/import.ts')).importRecords(context, file, flags),
+  );
+  const exports = clientCommand(program, io, 'export', 'Print a consistent snapshot as NDJSON');
+  exports.command
+    .argument('[prefix]', 'Only keys that begin with it', '')
+    .option('--out <file>', 'Write to a file')
+    .option('--revision <revision>', 'As it was at this revision')
+    .option('--progress', 'Show progress although standard error is no terminal')
+    .option('--no-progress', 'Show none');
+  exports.command.setOptionValue('progress', undefined);
+  exports.action(async (context, [prefix], flags) =>
+    (await import('./commands/export.ts')).exportItems(context, prefix ?? '', flags),
+  );
+}
+
+function addStatusCommands(program: Command, io: Io): void {
+  clientCommand(program, io, 'status', 'Show nodes, groups and leaders').action(async (context) =>
+    (await import('./commands/status.ts')).status(context),
+  );
+  clientCommand(program, io, 'members', 'Show who votes in which group').action(async (context) =>
+    (await import('./commands/status.ts')).members(context),
+  );
+}
