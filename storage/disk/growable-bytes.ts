@@ -6,7 +6,7 @@ export class GrowableBytes {
   #length: number;
 
   constructor(content: Uint8Array) {
-    this.#bytes = content.slice();
+    this.#bytes = new Uint8Array(content); // a copy: Buffer.slice() would be a view
     this.#length = content.length;
   }
 

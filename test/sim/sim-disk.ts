@@ -202,7 +202,7 @@ class SimSession implements Disk {
   }
 
   writeFileAtomic(path: string, content: Uint8Array): Promise<void> {
-    const copy = content.slice();
+    const copy = new Uint8Array(content);
     return this.#change(
       path,
       () => {

@@ -30,7 +30,7 @@ export class SimFile {
 
   write(offset: number, bytes: Uint8Array): void {
     this.seen.write(offset, bytes);
-    this.#unsynced.push({ type: 'write', offset, bytes: bytes.slice() });
+    this.#unsynced.push({ type: 'write', offset, bytes: new Uint8Array(bytes) });
   }
 
   truncate(length: number): void {
