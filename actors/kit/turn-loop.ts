@@ -83,7 +83,8 @@ export class TurnLoop {
 
   #turn(): void {
     this.#scheduled = false;
-    if (this.#stopped) return;
+    // A step may have woken a member before the sync began: its turn follows that sync.
+    if (this.#stopped || this.#syncing) return;
     const woken = this.#woken;
     this.#woken = new Set();
     const nowMs = this.#clock.monotonicMs();
