@@ -33,6 +33,7 @@ export interface RangeOp {
 /** What a client may put into a batch: the service's own operations, and ranges. */
 export type EdgeOp = BatchOp | RangeOp;
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the class is all of ASCII.
 const ASCII = /^[\x00-\x7f]*$/;
 /** These never belong in a key (FAULTS I16): they break logs, headers and listings. */
 const KEY_REFUSED = /[\0\r\n\x7f]/;
@@ -272,7 +273,8 @@ export function rangeOf(
   const high = prefix === null || prefix === '' ? null : prefixEnd(prefix);
   const from = start !== null && start > low ? start : low;
   const to = high === null || (end !== null && end < high) ? end : high;
-  return { start: from, end: to };
+  // A range that ends before it begins is an empty one.
+  return { start: from, end: to !== null && to < from ? from : to };
 }
 
 /** `name` as text (or binary), or `nameBase64`, as latin1 bytes; null when neither is there. */

@@ -1,34 +1,12 @@
 import type { Clock } from '../../protocol/clock.ts';
 
-/** The machine's time, for tests that talk to real processes. */
-export function realClock(): Clock {
-  return {
-    monotonicMs: () => performance.now(),
-    wallMs: () => Date.now(),
-    after: (delayMs, run) => {
-      const timer = setTimeout(run, delayMs);
-      return () => clearTimeout(timer);
-    },
-    soon: (run) => {
-      setImmediate(run);
-    },
-  };
-}
-
-/** Resolves when `check` holds; rejects with `what` after `timeoutMs`. */
-export async function until(
-  check: () => boolean,
-  what: string,
-  timeoutMs = 10_000,
-  pollMs = 5,
-): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!check()) {
-    if (performance.now() > deadline) throw new Error(`not in ${timeoutMs} ms: ${what}`);
-    await sleep(pollMs);
-  }
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
+/** The machine's clock, for tests that run real sockets. */
+export const REAL_CLOCK: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  after: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs);
+    return () => clearTimeout(timer);
+  },
+  soon: (run) => void setImmediate(run),
+};

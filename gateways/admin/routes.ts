@@ -1,0 +1,47 @@
+import type { NodeStatus } from '../../protocol/service.ts';
+import type { App, Edge } from '../http/app.ts';
+import { answer } from '../http/respond.ts';
+import * as schemas from '../http/schemas.ts';
+
+/** `/admin/status`: the seed's fields, in its spelling, and more. */
+export function registerAdminRoutes(app: App, edge: Edge): void {
+  app.get('/admin/status', {
+    schema: {
+      ...{ tags: ['admin'], summary: 'This node and what it knows of its cluster' },
+      querystring: schemas.NoQuery,
+      response: schemas.answers({ 200: schemas.Status }),
+    },
+    handler: async (request, reply) => {
+      const status = edge.service.status();
+      return answer(request, reply, 200, status.clock, () => statusToJson(status));
+    },
+  });
+}
+
+/** A volume is a virtual shard that this node holds a copy of. */
+function statusToJson(status: NodeStatus) {
+  const held = status.groups.filter((group) => group.local !== null);
+  const leads = held.filter((group) => group.leader === status.nodeId).map(({ group }) => group);
+  const isLeader = leads.length > 0;
+  return {
+    role: isLeader ? 'leader' : held.length > 0 ? 'follower' : 'gateway',
+    is_leader: isLeader,
+    nb_peers: status.nodes.filter((node) => node.nodeId !== status.nodeId).length,
+    nb_volumes: held.reduce((sum, group) => sum + group.vshardCount, 0),
+    volume_ids: held.flatMap((group) => group.vshards ?? []),
+    nb_s3_objects: 0,
+    node_id: status.nodeId,
+    cluster: status.cluster,
+    cluster_id: status.clusterId,
+    version: status.version,
+    ready: status.ready,
+    durability: status.durability,
+    bus: status.bus,
+    map_epoch: status.mapEpoch,
+    uptime_ms: status.uptimeMs,
+    clock: status.clock,
+    leads,
+    groups: status.groups,
+    nodes: status.nodes,
+  };
+}

@@ -1,0 +1,79 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { Span, Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import type { Random } from '../../protocol/random.ts';
+import type { KvService } from '../../protocol/service.ts';
+import type { BodyBudget } from './body.ts';
+import type { HttpBounds } from './bounds.ts';
+
+export interface HttpConfig {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Whether requests without credentials are served (loopback, or --insecure). */
+  readonly allowUnsigned: boolean;
+  /** Origins (`https://host`) besides our own that may write and watch from a browser. */
+  readonly allowedOrigins?: readonly string[];
+  readonly bounds?: Partial<HttpBounds>;
+}
+
+/** What every route of this listener works with. */
+export interface Edge {
+  readonly service: KvService;
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly config: HttpConfig;
+  readonly bounds: HttpBounds;
+  readonly version: string;
+  readonly metricsText: (() => Promise<string>) | null;
+  readonly durability: string;
+  readonly bodies: BodyBudget;
+  /** Ends of the open watches; called once, when the listener drains. */
+  readonly streams: Set<() => void>;
+  /** A request id of our own. */
+  nextRequestId(): string;
+  isDraining(): boolean;
+}
+
+/** What one request carries from hook to hook. */
+export interface RequestState {
+  readonly startedMs: number;
+  readonly span: Span | null;
+  /** To hand on: our span, else the caller's, else null. */
+  readonly traceparent: string | null;
+  /** The clock of the answer; null shows the node's. */
+  revision: number | null;
+  /** Gives back what its body holds of the budget. */
+  release: (() => void) | null;
+}
+
+/** How a route takes its body. */
+export type BodyMode = 'raw' | 'document';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    edge: RequestState;
+  }
+  interface FastifyContextConfig {
+    body?: BodyMode;
+    bodyBytesMax?: number;
+    /** Answered also when connections run out, and without credentials. */
+    isHealth?: boolean;
+  }
+}
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression<RawServerDefault>,
+  RawReplyDefaultExpression<RawServerDefault>,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;

@@ -1,0 +1,49 @@
+import type { FastifyRequest } from 'fastify';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import { sha256 } from './digest.ts';
+
+type HashParts = readonly (string | Uint8Array)[];
+
+const WHOLE = /^[1-9][0-9]{0,15}$/;
+
+/** A header that is a whole number above 0; null when it is not there. */
+export function wholeHeader(request: FastifyRequest, name: string, max: number): number | null {
+  const text = request.headers[name];
+  if (text === undefined) return null;
+  const value = typeof text === 'string' && WHOLE.test(text) ? Number(text) : Number.NaN;
+  if (!(value <= max)) {
+    throw new AppError('invalid_argument', `${name} must be a whole number from 1 to ${max}`);
+  }
+  return value;
+}
+
+/** What the service needs to know of a request. `hashed`: what makes it the same request again. */
+export function contextOf(
+  request: FastifyRequest,
+  hashed: (() => HashParts) | null = null,
+): RequestContext {
+  const timeoutMs = wholeHeader(request, 'x-minikv-timeout-ms', LIMITS.requestDeadlineMsMax);
+  return {
+    deadlineMs: timeoutMs ?? LIMITS.requestDeadlineMsDefault,
+    traceparent: request.edge.traceparent,
+    idempotency: hashed === null ? null : idempotencyOf(request, hashed),
+  };
+}
+
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/;
+
+function idempotencyOf(
+  request: FastifyRequest,
+  hashed: () => HashParts,
+): RequestContext['idempotency'] {
+  const key = request.headers['idempotency-key'];
+  if (key === undefined) return null;
+  const max = LIMITS.idempotencyKeyBytesMax;
+  if (typeof key !== 'string' || key.length > max || !IDEMPOTENCY_KEY.test(key)) {
+    const message = `Idempotency-Key must be 1 to ${max} printable ASCII characters`;
+    throw new AppError('invalid_argument', message);
+  }
+  return { key, requestHash: sha256(hashed()) };
+}

@@ -1,0 +1,78 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AppError } from '../../protocol/errors.ts';
+import type { App, Edge, RequestState } from './app.ts';
+import { commonHeaders } from './raw-answer.ts';
+import { isForeignOrigin } from './screen.ts';
+import { traceparentOf } from './trace.ts';
+import { queryOf } from './url.ts';
+
+/** What happens to every request and answer: identity, trace, gates, query, headers, metrics. */
+export function registerHooks(app: App, edge: Edge): void {
+  let open = 0;
+  app.decorateRequest('edge');
+  app.addHook('onRequest', (request, reply, done) => {
+    request.edge = stateOf(edge, request);
+    edge.telemetry.gauge('http_requests_in_flight', ++open);
+    reply.raw.once('close', () => {
+      edge.telemetry.gauge('http_requests_in_flight', --open);
+      onDone(edge, request, reply);
+    });
+    try {
+      gate(edge, request);
+      request.query = queryOf(request.originalUrl);
+    } catch (error) {
+      done(error as Error);
+      return;
+    }
+    done();
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    reply.headers(commonHeaders(edge, request.id, request.edge.revision));
+    if (edge.isDraining()) reply.header('connection', 'close');
+    done(null, payload);
+  });
+}
+
+function stateOf(edge: Edge, request: FastifyRequest): RequestState {
+  const { telemetry, clock } = edge;
+  const parent = traceparentOf(request.headers['traceparent']);
+  const span = telemetry.tracing ? telemetry.span(`HTTP ${routeOf(request)}`, parent) : null;
+  return {
+    startedMs: clock.monotonicMs(),
+    span,
+    traceparent: span?.traceparent ?? parent,
+    revision: null,
+    release: null,
+  };
+}
+
+function routeOf(request: FastifyRequest): string {
+  return `${request.method} ${request.routeOptions.url ?? 'none'}`;
+}
+
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Who may not come in: without credentials where they are needed, and other sites' pages. */
+function gate(edge: Edge, request: FastifyRequest): void {
+  const { allowUnsigned, allowedOrigins } = edge.config;
+  if (!allowUnsigned && request.routeOptions.config.isHealth !== true) {
+    throw new AppError('unauthenticated', 'requests without credentials are not served here');
+  }
+  const isWrite = !SAFE_METHODS.has(request.method);
+  if (isWrite && isForeignOrigin(request.raw, allowedOrigins ?? [])) {
+    throw new AppError('forbidden', 'pages of other origins may not write here');
+  }
+}
+
+function onDone(edge: Edge, request: FastifyRequest, reply: FastifyReply): void {
+  const { edge: state, method } = request;
+  state.release?.();
+  const route = request.routeOptions.url ?? 'none';
+  const status = reply.raw.statusCode;
+  edge.telemetry.count('http_requests', 1, { method, route, status });
+  const tookMs = edge.clock.monotonicMs() - state.startedMs;
+  edge.telemetry.timeMs('http_request_seconds', tookMs, { method, route });
+  if (state.span === null) return;
+  state.span.set('http.response.status_code', status);
+  state.span.end();
+}

@@ -1,0 +1,223 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Edge } from './app.ts';
+import { failBody } from './body.ts';
+import { endWithProblem, rawProblem, requestIdOf } from './raw-answer.ts';
+import { screen } from './screen.ts';
+
+/**
+ * node:http with what its defaults lack: requests are screened, connections and pipelining are
+ * bounded, and whatever cannot be parsed gets exactly one answer, in its place in the order of answers.
+ */
+interface Connection {
+  /** Requests whose answers are not finished yet. */
+  open: number;
+  /** The request read last. */
+  last: IncomingMessage | null;
+  /** No further request of this connection is answered. */
+  isDoomed: boolean;
+  /** One of the few that are kept for health checks. */
+  isReserve: boolean;
+  /** To be written when the answers before it are out. */
+  farewell: Buffer | null;
+}
+
+export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+export interface ListenerParts {
+  readonly handle: RequestListener;
+  isWebSocketPath(path: string): boolean;
+  readonly upgrade: UpgradeHandler;
+}
+
+export class Listener {
+  readonly server: Server;
+  readonly #edge: Edge;
+  readonly #parts: ListenerParts;
+  readonly #connections = new Map<Duplex, Connection>();
+
+  constructor(edge: Edge, parts: ListenerParts) {
+    this.#edge = edge;
+    this.#parts = parts;
+    this.server = createServer({
+      // Node counts URL and headers together; screen() tells them apart below this.
+      maxHeaderSize: LIMITS.headerBytesMax + LIMITS.urlBytesMax,
+      headersTimeout: edge.bounds.headersMs,
+      // Bodies have a progress rule of their own (body.ts); large ones may take long.
+      requestTimeout: 0,
+      keepAliveTimeout: edge.bounds.keepAliveMs,
+      connectionsCheckingInterval: edge.bounds.headersCheckMs,
+      requireHostHeader: false,
+      noDelay: true,
+    });
+    // 0: all headers are kept, so that screen() counts what was really sent.
+    this.server.maxHeadersCount = 0;
+    this.server.on('connection', (socket: Socket) => this.#onConnection(socket));
+    this.server.on('request', (req, res) => this.#onRequest(req, res));
+    this.server.on('checkExpectation', (req, res) => this.#onRequest(req, res, EXPECTATION));
+    this.server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      this.#onClientError(error, socket),
+    );
+    this.server.on('connect', (req, socket) => this.#refuse(req, socket, CONNECT));
+    this.server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head));
+  }
+
+  /** Ends every connection, also upgraded ones. */
+  destroyAll(): void {
+    for (const socket of this.#connections.keys()) socket.destroy();
+  }
+
+  #onConnection(socket: Socket): void {
+    if (this.#connections.has(socket)) return;
+    const { connectionsMax, connectionsReserve } = this.#edge.bounds;
+    const count = this.#connections.size;
+    if (count >= connectionsMax + connectionsReserve) {
+      socket.destroy();
+      return;
+    }
+    this.#connections.set(socket, {
+      open: 0,
+      last: null,
+      isDoomed: false,
+      isReserve: count >= connectionsMax,
+      farewell: null,
+    });
+    this.#edge.telemetry.gauge('http_connections', count + 1);
+    socket.once('close', () => {
+      this.#connections.delete(socket);
+      this.#edge.telemetry.gauge('http_connections', this.#connections.size);
+    });
+  }
+
+  #onRequest(req: IncomingMessage, res: ServerResponse, refusal: AppError | null = null): void {
+    const connection = this.#connections.get(req.socket);
+    if (connection === undefined || connection.isDoomed) return;
+    connection.open++;
+    connection.last = req;
+    res.once('close', () => this.#onAnswered(req.socket, connection));
+    const error = refusal ?? screen(req) ?? this.#crowded(req, connection);
+    if (error === null) {
+      this.#parts.handle(req, res);
+      return;
+    }
+    connection.isDoomed = true;
+    endWithProblem(this.#edge, res, error);
+  }
+
+  #crowded(req: IncomingMessage, connection: Connection): AppError | null {
+    if (connection.open > this.#edge.bounds.pipelinedMax) {
+      return new AppError('overloaded', 'too many requests at once on one connection');
+    }
+    if (connection.isReserve && !req.url?.startsWith('/health')) {
+      return new AppError('overloaded', 'too many connections');
+    }
+    return null;
+  }
+
+  #onAnswered(socket: Socket, connection: Connection): void {
+    connection.open--;
+    if (connection.open > 0 || !connection.isDoomed) return;
+    if (connection.farewell !== null && socket.writable) socket.end(connection.farewell);
+    else socket.destroySoon();
+  }
+
+  /** Bytes that are no request. Whose answer it is depends on what was read before. */
+  #onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined || error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    if (connection.isDoomed) return;
+    connection.isDoomed = true;
+    const refusal = refusalOf(error);
+    this.#edge.telemetry.count('http_requests', 1, {
+      method: 'none',
+      route: 'none',
+      status: refusal.code,
+    });
+    if (connection.open === 0) {
+      socket.end(rawProblem(this.#edge, refusal, this.#edge.nextRequestId()));
+    } else if (connection.last?.complete === false) {
+      // The body of a request in progress broke: its own answer says so.
+      failBody(connection.last, refusal);
+    } else {
+      connection.farewell = rawProblem(this.#edge, refusal, this.#edge.nextRequestId());
+    }
+  }
+
+  #onUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined || connection.isDoomed || connection.open > 0) {
+      socket.destroy();
+      return;
+    }
+    const error = screen(req);
+    if (error !== null) {
+      this.#refuse(req, socket, error);
+    } else if (isWebSocket(req) && this.#parts.isWebSocketPath(req.url ?? '')) {
+      if (connection.isReserve) this.#refuse(req, socket, TOO_MANY);
+      else this.#parts.upgrade(req, socket, head);
+    } else {
+      this.#ignoreUpgrade(req, socket as Socket, head);
+    }
+  }
+
+  /**
+   * An upgrade we do not offer (h2c, as Java's client asks for by default) is to be ignored. Node has
+   * given the connection up by now, so the request goes in again without the header.
+   */
+  #ignoreUpgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
+    const lines = [`${req.method} ${req.url} HTTP/1.1`];
+    for (let i = 0; i < req.rawHeaders.length; i += 2) {
+      const name = req.rawHeaders[i] ?? '';
+      const lower = name.toLowerCase();
+      if (lower === 'upgrade' || lower === 'connection' || lower === 'http2-settings') continue;
+      lines.push(`${name}: ${req.rawHeaders[i + 1]}`);
+    }
+    const again = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+    socket.unshift(Buffer.concat([again, head]));
+    this.server.emit('connection', socket);
+    socket.resume();
+  }
+
+  #refuse(req: IncomingMessage, socket: Duplex, error: AppError): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined || connection.open > 0 || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    connection.isDoomed = true;
+    socket.on('error', () => socket.destroy());
+    socket.resume();
+    socket.end(rawProblem(this.#edge, error, requestIdOf(this.#edge, req)), () => socket.destroy());
+  }
+}
+
+const EXPECTATION = new AppError('malformed', '100-continue is the only expectation taken');
+const CONNECT = new AppError('method_not_allowed', 'this is no proxy');
+const TOO_MANY = new AppError('overloaded', 'too many connections');
+
+function isWebSocket(req: IncomingMessage): boolean {
+  return req.headers.upgrade?.toLowerCase() === 'websocket';
+}
+
+const REFUSALS: Readonly<Record<string, AppError>> = {
+  HPE_HEADER_OVERFLOW: new AppError('headers_too_large', 'the headers are too large'),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: new AppError('too_large', 'the chunk extensions are too large'),
+  ERR_HTTP_REQUEST_TIMEOUT: new AppError('request_timeout', 'the headers came too slowly'),
+};
+const UNREADABLE = new AppError('malformed', 'this is no HTTP/1.1 request');
+
+function refusalOf(error: NodeJS.ErrnoException): AppError {
+  return REFUSALS[error.code ?? ''] ?? UNREADABLE;
+}

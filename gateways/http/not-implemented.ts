@@ -1,0 +1,53 @@
+import { AppError } from '../../protocol/errors.ts';
+import type { App } from './app.ts';
+import * as schemas from './schemas.ts';
+
+/** Paths that API.md promises and this version does not serve yet: 501, never 404. */
+const ROUTES: Readonly<Record<string, readonly Method[]>> = {
+  '/v1/kv': ['DELETE'],
+  '/v1/txn': ['POST'],
+  '/v1/indexes': ['GET', 'POST', 'DELETE'],
+  '/v1/indexes/:name': ['GET', 'POST', 'DELETE'],
+  '/v1/indexes/:name/query': ['GET'],
+  '/v1/search': ['GET'],
+  '/v1/leases': ['GET', 'POST', 'PUT', 'DELETE'],
+  '/v1/leases/*': ['GET', 'POST', 'PUT', 'DELETE'],
+  '/v1/locks': ['GET', 'POST', 'PUT', 'DELETE'],
+  '/v1/locks/*': ['GET', 'POST', 'PUT', 'DELETE'],
+  '/transaction': ['POST'],
+  '/search': ['GET'],
+  '/s3': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+  '/s3/*': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+  '/admin/keys': ['GET', 'POST'],
+  '/admin/keys/:id': ['GET', 'DELETE'],
+  '/admin/keys/:id/revoke': ['POST'],
+  '/admin/repair': ['POST'],
+  '/admin/verify': ['POST'],
+  '/admin/scale': ['POST'],
+  '/admin/compact': ['POST'],
+  '/admin/audit': ['GET'],
+};
+type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
+
+export function registerNotImplemented(app: App): void {
+  for (const [url, methods] of Object.entries(ROUTES)) {
+    for (const method of methods) {
+      app.route({
+        ...{ method, url, exposeHeadRoute: false },
+        // Refused before a byte of the body is read.
+        onRequest: (_request, _reply, done) => done(refusal()),
+        schema: {
+          ...{ tags: ['later'], summary: 'Not implemented in this version' },
+          response: schemas.answers({ 501: schemas.Problem }),
+        },
+        handler: () => {
+          throw refusal();
+        },
+      });
+    }
+  }
+}
+
+function refusal(): AppError {
+  return new AppError('not_implemented', 'this version does not serve this path yet');
+}

@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { STATUS_CODES } from 'node:http';
+import type { AppError } from '../../protocol/errors.ts';
+import { problemOf } from '../kv/shapes.ts';
+import type { Edge } from './app.ts';
+
+/** The headers that every answer of this listener carries. */
+export function commonHeaders(edge: Edge, requestId: string, revision: number | null) {
+  return {
+    'x-request-id': requestId,
+    'x-minikv-revision': String(revision ?? edge.service.status().clock),
+    'x-minikv-durability': edge.durability,
+    'x-content-type-options': 'nosniff',
+  };
+}
+
+const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
+
+/** The caller's X-Request-Id where it is one we would repeat, else one of ours. */
+export function requestIdOf(edge: Edge, req: IncomingMessage): string {
+  const given = req.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : edge.nextRequestId();
+}
+
+interface Rendered {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+}
+
+/** A problem that ends its connection, for requests that never reach a route. */
+function render(edge: Edge, error: AppError, requestId: string): Rendered {
+  const problem = problemOf(error, requestId);
+  const body = JSON.stringify(problem.body);
+  const headers: Record<string, string> = {
+    ...commonHeaders(edge, requestId, null),
+    'content-type': 'application/problem+json',
+    'content-length': String(Buffer.byteLength(body)),
+    connection: 'close',
+  };
+  if (problem.retryAfterMs !== null) {
+    headers['retry-after'] = String(Math.ceil(problem.retryAfterMs / 1000));
+  }
+  return { status: problem.status, headers, body };
+}
+
+/** As bytes, for a socket that has no response object. */
+export function rawProblem(edge: Edge, error: AppError, requestId: string): Buffer {
+  const { status, headers, body } = render(edge, error, requestId);
+  const lines = [`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}`];
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n${body}`, 'utf8');
+}
+
+/** Through the response object, so that it keeps its place behind earlier answers. */
+export function endWithProblem(edge: Edge, res: ServerResponse, error: AppError): void {
+  const rendered = render(edge, error, requestIdOf(edge, res.req));
+  res.writeHead(rendered.status, rendered.headers);
+  res.end(rendered.body);
+}

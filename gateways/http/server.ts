@@ -1,0 +1,134 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { type Random, randomHex } from '../../protocol/random.ts';
+import type { KvService } from '../../protocol/service.ts';
+import { registerHealthRoutes } from '../admin/health.ts';
+import { registerAdminRoutes } from '../admin/routes.ts';
+import { registerTransferRoutes } from '../admin/transfer.ts';
+import { registerCollectionRoutes } from '../kv/collection-routes.ts';
+import { registerKeyRoutes } from '../kv/key-routes.ts';
+import { registerSeedRoutes } from '../kv/seed-routes.ts';
+import { registerSse } from '../watch/sse.ts';
+import { WatchSockets } from '../watch/websocket.ts';
+import type { App, Edge, HttpConfig } from './app.ts';
+import { BodyBudget } from './body.ts';
+import { HTTP_BOUNDS } from './bounds.ts';
+import { registerBodies } from './content.ts';
+import { registerHooks } from './hooks.ts';
+import { Listener } from './listener.ts';
+import { registerNotImplemented } from './not-implemented.ts';
+import { registerDocs } from './openapi.ts';
+import { endWithProblem, requestIdOf } from './raw-answer.ts';
+import { sendProblem } from './respond.ts';
+import { RouteTable } from './route-table.ts';
+import { validatorCompiler } from './schemas.ts';
+import { routedUrl } from './url.ts';
+
+export interface HttpServerOptions {
+  readonly service: KvService;
+  readonly telemetry: Telemetry;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly config: HttpConfig;
+  /** The exposition of /metrics; without it that path answers 501. */
+  readonly metricsText?: () => Promise<string>;
+  readonly version: string;
+}
+
+export interface HttpServer {
+  /** Binds. `url` has the real port. */
+  listen(): Promise<{ url: string }>;
+  /** Refuses new work, ends watches with a hint where to resume, finishes requests, then closes. */
+  close(): Promise<void>;
+  /** Every route, as `METHOD /path`. */
+  routes(): string[];
+}
+
+/** The one HTTP port: REST, watches, the seed's paths, health, docs. Built, not yet bound. */
+export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  let isDraining = false;
+  const edge = edgeOf(options, () => isDraining);
+  const sockets = new WatchSockets(edge);
+  const listeners: Listener[] = [];
+  const app = buildApp(edge, sockets, listeners);
+  const table = new RouteTable();
+  app.addHook('onRoute', (route) => table.add(route));
+  registerHooks(app, edge);
+  registerBodies(app, edge);
+  await registerDocs(app, edge);
+  registerKeyRoutes(app, edge);
+  registerCollectionRoutes(app, edge);
+  registerSse(app, edge);
+  registerHealthRoutes(app, edge);
+  registerAdminRoutes(app, edge);
+  registerTransferRoutes(app, edge);
+  registerNotImplemented(app);
+  registerSeedRoutes(app, edge, table);
+  app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
+    sendProblem(edge, table.missing(request.method, request.originalUrl), request, reply);
+  });
+  await app.ready();
+  const { host, port } = edge.config;
+  return {
+    listen: async () => ({ url: await app.listen({ host, port }) }),
+    close: async () => {
+      isDraining = true;
+      for (const end of edge.streams) end();
+      const cancel = edge.clock.after(edge.bounds.drainMs, () => {
+        for (const listener of listeners) listener.destroyAll();
+      });
+      await app.close();
+      cancel();
+    },
+    routes: () => table.list(),
+  };
+}
+
+function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
+  const { service, telemetry, clock, random, config, version } = options;
+  const bounds = { ...HTTP_BOUNDS, ...config.bounds };
+  const prefix = randomHex(random, 6);
+  let count = 0;
+  return {
+    ...{ service, telemetry, clock, random, config, bounds, version, isDraining },
+    metricsText: options.metricsText ?? null,
+    durability: service.status().durability,
+    bodies: new BodyBudget(bounds.bodyBytesHeldMax),
+    streams: new Set(),
+    nextRequestId: () => `${prefix}-${(++count).toString(36)}`,
+  };
+}
+
+function buildApp(edge: Edge, sockets: WatchSockets, listeners: Listener[]): App {
+  const app: App = fastify({
+    serverFactory: (handle) => {
+      const listener = new Listener(edge, {
+        handle,
+        isWebSocketPath: (url) => sockets.isPath(url),
+        upgrade: (req, socket, head) => void sockets.open(req, socket, head),
+      });
+      listeners.push(listener);
+      return listener.server;
+    },
+    // Listener answers these; the framework would answer a second time.
+    clientErrorHandler: () => {},
+    // A URL the router cannot read: no hook has run yet.
+    frameworkErrors: (_error, _request, reply) => {
+      reply.hijack();
+      endWithProblem(edge, reply.raw, new AppError('malformed', 'the URL is not valid'));
+    },
+    genReqId: (req) => requestIdOf(edge, req as Parameters<typeof requestIdOf>[1]),
+    rewriteUrl: (req) => routedUrl(req.url ?? '/'),
+    routerOptions: { maxParamLength: 65_536, querystringParser: () => ({}) },
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  app.setValidatorCompiler(validatorCompiler);
+  // Response schemas document; tests hold the answers to them.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.setErrorHandler((error, request, reply) => sendProblem(edge, error, request, reply));
+  return app;
+}

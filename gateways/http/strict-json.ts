@@ -1,0 +1,105 @@
+import { textOrNull } from '../../protocol/bytes.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+
+/**
+ * The door for JSON from outside. JSON.parse alone changes data in silence: it keeps the last of two
+ * equal names, rounds integers above 2^53, and text decoding replaces bytes that are no UTF-8. All of
+ * these are refused here (FAULTS I19 to I21), and depth is checked before the parser recurses.
+ * Objects have plain own properties only: `__proto__` is data, as JSON.parse defines it.
+ */
+export function parseJson(bytes: Uint8Array): unknown {
+  const text = textOrNull(bytes);
+  if (text === null) throw malformed('the body is not valid UTF-8');
+  if (text.charCodeAt(0) === 0xfeff) throw malformed('the body begins with a byte order mark');
+  scan(text);
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw malformed('the body is not valid JSON');
+  }
+}
+
+const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** One pass over the tokens, linear and without recursion. Grammar is left to JSON.parse. */
+function scan(text: string): void {
+  /** Names seen in each open object; null for an array. */
+  const open: (Set<string> | null)[] = [];
+  let at = 0;
+  while (at < text.length) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) {
+      at = scanString(text, at, open[open.length - 1] ?? null);
+    } else if (code === 0x7b || code === 0x5b) {
+      if (open.length >= LIMITS.jsonDepthMax) throw malformed('nested too deep');
+      open.push(code === 0x7b ? new Set() : null);
+      at++;
+    } else if (code === 0x7d || code === 0x5d) {
+      open.pop();
+      at++;
+    } else if (code === 0x2d || (code >= 0x30 && code <= 0x39)) {
+      at = scanNumber(text, at);
+    } else {
+      at++;
+    }
+  }
+}
+
+/** Returns where the string that begins at `start` ends; a name is entered into `names`. */
+function scanString(text: string, start: number, names: Set<string> | null): number {
+  let end = start + 1;
+  let isEscaped = false;
+  for (; ; end++) {
+    const code = text.charCodeAt(end);
+    if (Number.isNaN(code)) throw malformed('the body is not valid JSON');
+    if (code === 0x22) break;
+    if (code === 0x5c) {
+      isEscaped = true;
+      end++;
+    }
+  }
+  const next = end + 1;
+  const isName = names !== null && isBeforeColon(text, next);
+  if (isEscaped || isName) {
+    const raw = text.slice(start, next);
+    const value = isEscaped ? decoded(raw) : raw.slice(1, -1);
+    if (isEscaped && LONE_SURROGATE.test(value)) throw malformed('a lone surrogate is no text');
+    if (isName) {
+      if (names.has(value)) throw malformed('an object has the same name twice');
+      names.add(value);
+    }
+  }
+  return next;
+}
+
+function decoded(raw: string): string {
+  try {
+    return JSON.parse(raw) as string;
+  } catch {
+    throw malformed('the body is not valid JSON');
+  }
+}
+
+function isBeforeColon(text: string, from: number): boolean {
+  for (let at = from; ; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x3a) return true;
+    if (code !== 0x20 && code !== 0x09 && code !== 0x0a && code !== 0x0d) return false;
+  }
+}
+
+function scanNumber(text: string, start: number): number {
+  NUMBER.lastIndex = start;
+  const match = NUMBER.exec(text);
+  if (match === null) throw malformed('the body is not valid JSON');
+  if (!(Math.abs(Number(match[0])) <= Number.MAX_SAFE_INTEGER)) {
+    throw malformed('a number is beyond 2^53 - 1 and would not be kept exactly');
+  }
+  return start + match[0].length;
+}
+
+function malformed(message: string): AppError {
+  return new AppError('malformed', message);
+}

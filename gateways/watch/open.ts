@@ -1,0 +1,75 @@
+import type { Static } from 'typebox';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { RequestContext, Watch, WatchMessage, WatchOptions } from '../../protocol/service.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
+import type { Edge } from '../http/app.ts';
+import type * as schemas from '../http/schemas.ts';
+import { tooLarge } from '../kv/shapes.ts';
+
+export type WatchQueryFields = Static<typeof schemas.WatchQuery>;
+
+/** A watch whose resume point was found good. `first` is its first `next`, already asked for. */
+export interface OpenWatch {
+  readonly watch: Watch;
+  readonly first: Promise<readonly WatchMessage[] | null>;
+}
+
+/** What a client asked to watch. Last-Event-ID goes before `from`: a browser repeats the URL when it resumes. */
+export function watchOptions(query: WatchQueryFields, lastEventId: unknown): WatchOptions {
+  const prefix = query.prefix ?? '';
+  if (prefix.length > LIMITS.keyBytesMax) throw tooLarge('keyBytesMax', LIMITS.keyBytesMax);
+  const isResumed = typeof lastEventId === 'string' && lastEventId !== '';
+  const from = isResumed ? lastEventId : query.from;
+  return {
+    ...{ tenant: DEFAULT_TENANT, space: KV_SPACE, prefix },
+    from: from === undefined ? null : resumePoint(from),
+    // Ids are only given after the initial items (sse.ts), so whoever has one is past them.
+    initial: query.initial === true && !isResumed,
+    prev: query.prev ?? false,
+  };
+}
+
+const REVISION = /^[0-9]{1,16}$/;
+const TOKEN = /^[A-Za-z0-9_.~=-]{1,8192}$/;
+
+function resumePoint(text: string): { revision: number } | { token: string } {
+  if (REVISION.test(text) && Number.isSafeInteger(Number(text))) return { revision: Number(text) };
+  if (!TOKEN.test(text) || /^-?[0-9]+$/.test(text)) {
+    throw new AppError('invalid_argument', 'the resume point is neither a revision nor a token');
+  }
+  return { token: text };
+}
+
+/**
+ * Opens a watch. Where it resumes, its first messages are awaited for a moment: a point that is no
+ * longer kept is then a 410, not a stream that ends at once. Throws AppError.
+ */
+export async function openWatch(
+  edge: Edge,
+  ctx: RequestContext,
+  options: WatchOptions,
+): Promise<OpenWatch> {
+  if (edge.isDraining()) throw new AppError('unavailable', 'this node is going away');
+  if (edge.streams.size >= LIMITS.watchersPerNodeMax) {
+    throw new AppError('overloaded', 'too many watches are open on this node');
+  }
+  const watch = await edge.service.watch(ctx, options);
+  const first = watch.next();
+  // Whoever awaits it later sees its failure; until then it is not unhandled.
+  first.catch(() => {});
+  if (options.from === null) return { watch, first };
+  let cancel = (): void => {};
+  const moment = new Promise<null>((resolve) => {
+    cancel = edge.clock.after(edge.bounds.resumeCheckMs, () => resolve(null));
+  });
+  const early = await Promise.race([first, moment]).finally(cancel);
+  const [message] = early ?? [];
+  if (message?.type === 'compacted') {
+    watch.close();
+    throw new AppError('compacted', 'the resume point is older than the retention window', {
+      details: { oldestRevision: message.oldestRevision },
+    });
+  }
+  return { watch, first };
+}

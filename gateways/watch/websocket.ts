@@ -1,0 +1,220 @@
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import type { TObject } from 'typebox';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { AppError, ERRORS } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
+import type { WatchMessage } from '../../protocol/service.ts';
+import type { Edge } from '../http/app.ts';
+import { commonHeaders, rawProblem, requestIdOf } from '../http/raw-answer.ts';
+import * as schemas from '../http/schemas.ts';
+import { isForeignOrigin } from '../http/screen.ts';
+import { traceparentOf } from '../http/trace.ts';
+import { pathOf, queryOf } from '../http/url.ts';
+import { appErrorOf, type Shape } from '../kv/shapes.ts';
+import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
+import { pump, type Stream } from './pump.ts';
+import { messageShape, seedShape } from './shapes.ts';
+
+type MessageForm = (message: WatchMessage) => Shape | null;
+
+/** A watch message as one frame: its shape and the token to resume from. */
+const frameForm: MessageForm = (message) => {
+  const shape = messageShape(message);
+  if (message.type === 'compacted' || (message.type === 'event' && message.initial)) return shape;
+  return { ...shape, token: message.token };
+};
+const seedForm: MessageForm = (message) => seedShape(message, wallMsOfRevision);
+
+const PATHS: Readonly<Record<string, { form: MessageForm; query: TObject }>> = {
+  '/v1/watch': { form: frameForm, query: schemas.WatchQuery },
+  '/watch/ws': { form: seedForm, query: schemas.NoQuery },
+};
+
+/** Close codes beside the protocol's own: 44xx are ours. */
+const CLOSE = { normal: 1000, goingAway: 1001, refused: 1008, failed: 1011, lagged: 1013 } as const;
+const CLOSE_COMPACTED = 4410;
+
+/**
+ * Watches over WebSocket (FAULTS I36). Whatever is wrong with the request is an HTTP answer before the
+ * upgrade. Afterwards only the server speaks; a client sends nothing but pings and pongs.
+ */
+export class WatchSockets {
+  readonly #edge: Edge;
+  readonly #server: WebSocketServer;
+
+  constructor(edge: Edge) {
+    this.#edge = edge;
+    this.#server = new WebSocketServer({
+      ...{ noServer: true, clientTracking: false, perMessageDeflate: false, autoPong: false },
+      maxPayload: edge.bounds.clientFrameBytesMax,
+    });
+  }
+
+  isPath(url: string): boolean {
+    return Object.hasOwn(PATHS, pathOf(url));
+  }
+
+  /** Never rejects. */
+  async open(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const requestId = requestIdOf(this.#edge, req);
+    const onError = (): void => void socket.destroy();
+    socket.on('error', onError);
+    try {
+      const path = PATHS[pathOf(req.url ?? '')];
+      if (path === undefined) throw new AppError('not_found', 'there is no such path');
+      const opened = await this.#watch(req, path.query);
+      if (socket.destroyed) {
+        opened.watch.close();
+        return;
+      }
+      socket.off('error', onError);
+      const headers = commonHeaders(this.#edge, requestId, null);
+      this.#server.once('headers', (lines: string[]) => {
+        for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
+      });
+      this.#server.handleUpgrade(req, socket, head, (ws) => {
+        const stream = new SocketStream(this.#edge, ws, path.form);
+        ws.once('close', () => opened.watch.close());
+        void pump(this.#edge, stream, opened);
+      });
+      // The handshake answers at once, or not at all.
+      this.#server.removeAllListeners('headers');
+      if (socket.destroyed || socket.writableEnded) opened.watch.close();
+    } catch (error) {
+      const refusal = appErrorOf(error);
+      this.#count(refusal);
+      socket.end(rawProblem(this.#edge, refusal, requestId), () => socket.destroy());
+    }
+  }
+
+  async #watch(req: IncomingMessage, querySchema: TObject) {
+    const { config } = this.#edge;
+    if (!config.allowUnsigned) {
+      throw new AppError('unauthenticated', 'requests without credentials are not served here');
+    }
+    if (isForeignOrigin(req, config.allowedOrigins ?? [])) {
+      throw new AppError('forbidden', 'pages of other origins may not watch here');
+    }
+    assertHandshake(req);
+    const query = schemas.checkedQuery(querySchema, queryOf(req.url ?? '')) as WatchQueryFields;
+    const options = watchOptions(query, req.headers['last-event-id']);
+    const ctx = {
+      deadlineMs: LIMITS.requestDeadlineMsDefault,
+      traceparent: traceparentOf(req.headers['traceparent']),
+      idempotency: null,
+    };
+    return openWatch(this.#edge, ctx, options);
+  }
+
+  #count(refusal: AppError): void {
+    const labels = { method: 'GET', route: 'websocket', status: ERRORS[refusal.code].http };
+    this.#edge.telemetry.count('http_requests', 1, labels);
+  }
+}
+
+/** What ws would refuse with an answer that is not ours. */
+function assertHandshake(req: IncomingMessage): void {
+  const key = req.headers['sec-websocket-key'];
+  const version = req.headers['sec-websocket-version'];
+  const isGood =
+    req.method === 'GET' && version === '13' && /^[+/0-9A-Za-z]{22}==$/.test(key ?? '');
+  if (!isGood) throw new AppError('malformed', 'this is no WebSocket version 13 handshake');
+}
+
+class SocketStream implements Stream {
+  readonly transport = 'websocket';
+  readonly #edge: Edge;
+  readonly #ws: WebSocket;
+  readonly #form: MessageForm;
+  #isAlive = true;
+  #frames = 0;
+  #frameSecond = 0;
+  #last: WatchMessage['type'] | null = null;
+  /** Resolved each time everything sent has left. */
+  #waiting: (() => void)[] = [];
+
+  constructor(edge: Edge, ws: WebSocket, form: MessageForm) {
+    this.#edge = edge;
+    this.#ws = ws;
+    this.#form = form;
+    ws.on('error', () => ws.terminate());
+    ws.on('close', () => this.#wake());
+    ws.on('pong', () => {
+      this.#isAlive = true;
+      this.#onFrame();
+    });
+    ws.on('ping', (data) => {
+      if (this.#onFrame() && ws.bufferedAmount < edge.bounds.streamChunkChars) ws.pong(data);
+    });
+    ws.on('message', () => this.#onFrame());
+  }
+
+  get isOpen(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN;
+  }
+
+  send(message: WatchMessage): boolean {
+    this.#last = message.type;
+    const shown = this.#form(message);
+    if (shown === null || !this.isOpen) return true;
+    this.#ws.send(JSON.stringify(shown), () => {
+      if (this.#ws.bufferedAmount === 0) this.#wake();
+    });
+    return this.#ws.bufferedAmount < this.#edge.bounds.streamChunkChars;
+  }
+
+  flush(): boolean {
+    return this.#ws.bufferedAmount < this.#edge.bounds.streamChunkChars;
+  }
+
+  drained(): Promise<void> {
+    if (!this.isOpen || this.#ws.bufferedAmount === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  heartbeat(): void {
+    if (!this.isOpen) return;
+    if (!this.#isAlive) {
+      this.#ws.terminate();
+      return;
+    }
+    // A reader that is behind has not seen the ping before; the stall bound watches that one.
+    if (this.#ws.bufferedAmount > 0) return;
+    this.#isAlive = false;
+    this.#ws.ping();
+  }
+
+  cut(): void {
+    this.#ws.terminate();
+  }
+
+  end(why: 'draining' | 'failed' | null): void {
+    if (!this.isOpen) return;
+    if (why === 'draining') this.#ws.close(CLOSE.goingAway, 'resume from the last token');
+    else if (why === 'failed') this.#ws.close(CLOSE.failed, 'resume from the last token');
+    else if (this.#last === 'lagged') this.#ws.close(CLOSE.lagged, 'resume from the last token');
+    else if (this.#last === 'compacted') this.#ws.close(CLOSE_COMPACTED, 'compacted');
+    else this.#ws.close(CLOSE.normal);
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  /** False when this client sends more than any reader has to. */
+  #onFrame(): boolean {
+    const second = Math.floor(this.#edge.clock.monotonicMs() / 1000);
+    if (second !== this.#frameSecond) {
+      this.#frameSecond = second;
+      this.#frames = 0;
+    }
+    this.#frames++;
+    if (this.#frames <= this.#edge.bounds.clientFramesPerSecondMax) return true;
+    this.#ws.close(CLOSE.refused, 'too many frames');
+    return false;
+  }
+}
