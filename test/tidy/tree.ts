@@ -15,6 +15,8 @@ const SKIPPED = new Set([
   '.node',
   'coverage',
 ]);
+/** Other dot files are an editor's or a tool's. */
+const DOT_FOLDERS = new Set(['.ci', '.github']);
 export const SOURCE_FOLDERS = ['protocol', 'storage', 'actors', 'gateways', 'observability', 'cli'];
 
 export interface SourceFile {
@@ -33,7 +35,7 @@ export function walk(folder: string): string[] {
   if (!existsSync(absolute)) return [];
   const found: string[] = [];
   for (const entry of readdirSync(absolute, { withFileTypes: true })) {
-    if (SKIPPED.has(entry.name)) continue;
+    if (SKIPPED.has(entry.name) || (entry.name.startsWith('.') && !DOT_FOLDERS.has(entry.name))) continue;
     const path = posix.join(folder, entry.name);
     if (entry.isDirectory()) found.push(...walk(path));
     else if (entry.isFile()) found.push(path);
