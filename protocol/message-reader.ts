@@ -14,7 +14,7 @@ const { latin1Slice } = Buffer.prototype as unknown as {
  * Reads one MessagePack message, in one pass, stricter than the format. R1: a declared length is compared
  * with the bounds and with what is left before anything is allocated (`dd 00 ff ff ff` alone would reserve
  * 16 M slots). R2: nothing is changed silently: text that is not UTF-8, integers beyond 2^53, keys that are
- * not text and bytes after the message are refused. R3: no extension types. R4: recursion ends at depthMax.
+ * not text or come twice, and bytes after the message are refused. R3: no extension types. R4: recursion ends at depthMax.
  */
 export class MessageReader {
   readonly #bytes: Uint8Array;
@@ -159,6 +159,7 @@ export class MessageReader {
       const name = this.#value();
       if (typeof name !== 'string') throw new DecodeError('a key must be text');
       if (name === '__proto__') throw new DecodeError('the key __proto__ is not allowed');
+      if (Object.hasOwn(fields, name)) throw new DecodeError('an object has the same key twice');
       fields[name] = this.#value();
     }
     this.#depthLeft++;

@@ -146,11 +146,11 @@ const IDENTIFIER = /^[A-Za-z][A-Za-z0-9_]*$/;
  * literal. A loop over field names is several times slower, and gives every record the same shapeless
  * objects. Names come from this program's own schemas and are checked to be identifiers.
  */
-function generatePack(entries: readonly [string, Codec<unknown>][]): (value: any) => unknown {
+function generatePack(entries: readonly [string, Codec<unknown>][]): (value: never) => unknown {
   const parts = entries.map(([name, codec], i) =>
     codec.packsItself === true ? `v.${checked(name)}` : `c${i}.pack(v.${checked(name)})`,
   );
-  return generate(entries, `return (v) => [${parts.join(', ')}];`) as (value: any) => unknown;
+  return generate(entries, `return (v) => [${parts.join(', ')}];`) as (value: never) => unknown;
 }
 
 function generateUnpack<T>(

@@ -8,7 +8,7 @@ import type {
   RequestContext,
 } from '../../protocol/service.ts';
 import type { Revision } from '../../protocol/types.ts';
-import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
+import { readPage } from '../kv/listing.ts';
 import {
   type EdgeOp,
   itemToJson,
@@ -19,7 +19,6 @@ import {
   type Shape,
   writeResultToJson,
 } from '../kv/shapes.ts';
-import { cursorOf, readCursor } from './cursor.ts';
 
 /** The operations offered as `minikv.api.<op>`, in the shapes of the HTTP API. */
 
@@ -97,23 +96,16 @@ async function batch({ service, context, body, binary }: Call): Promise<Answer> 
 }
 
 async function scan({ service, context, body, binary }: Call): Promise<Answer> {
-  const { consistency, revision, cursor, ...rest } = body;
+  const { consistency, revision, cursor: raw, ...rest } = body;
   const op = opFromJson({ op: 'range', ...rest });
   if (op.kind !== 'range') throw new AppError('invalid_argument', 'not a range');
-  const { kind: _, ...range } = op;
-  const resumed = cursor === undefined ? null : readCursor(cursor, range.reverse);
-  const page = await service.scan(context, {
-    tenant: DEFAULT_TENANT,
-    space: KV_SPACE,
-    ...range,
-    ...readOptions(consistency, resumed?.revision ?? revision),
-    ...(resumed === null ? {} : range.reverse ? { end: resumed.next } : { start: resumed.next }),
-  });
-  const next = page.next === null ? null : cursorOf(page.revision, range.reverse, page.next);
-  return {
-    body: pageToJson(page, next, { values: range.values, binary }),
-    revision: page.revision,
-  };
+  const cursor = raw ?? null;
+  if (cursor !== null && typeof cursor !== 'string') {
+    throw new AppError('invalid_argument', 'cursor must be text');
+  }
+  const listing = { ...op, cursor, ...readOptions(consistency, revision) };
+  const { page, cursor: next } = await readPage({ service }, context, listing);
+  return { body: pageToJson(page, next, { values: op.values, binary }), revision: page.revision };
 }
 
 async function status({ service }: Call): Promise<Answer> {

@@ -4,10 +4,11 @@ import { openNatsBus } from '../../gateways/peer/nats-bus.ts';
 import { SealedBus } from '../../gateways/peer/sealed-bus.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
 import { testNats } from '../kit/nats-server.ts';
-import { realClock, sleep, until } from '../kit/real-clock.ts';
+import { REAL_CLOCK } from '../kit/real-clock.ts';
+import { sleep, until } from '../kit/wait.ts';
 import { type BusWorld, busConformance } from './bus.ts';
 
-const ports = { clock: realClock(), telemetry: NO_TELEMETRY };
+const ports = { clock: REAL_CLOCK, telemetry: NO_TELEMETRY };
 
 async function inProcess(): Promise<BusWorld> {
   const hub = new InProcessHub(ports);

@@ -6,14 +6,15 @@ import { packBytes, unpackBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { MapStore } from '../kit/map-store.ts';
 import { type TestNats, testNats } from '../kit/nats-server.ts';
-import { realClock, until } from '../kit/real-clock.ts';
+import { REAL_CLOCK } from '../kit/real-clock.ts';
 import { type RecordingTelemetry, recordingTelemetry } from '../kit/recording-telemetry.ts';
+import { until } from '../kit/wait.ts';
 
 /** Whatever an answer holds; the assertions say what. */
 // biome-ignore lint/suspicious/noExplicitAny: answers are checked by their assertions.
 type Json = any;
 
-const clock = realClock();
+const clock = REAL_CLOCK;
 const BOUNDS = { bytesMax: 1 << 20, itemsMax: 1000, depthMax: 16 };
 
 describe('the store over NATS requests', () => {

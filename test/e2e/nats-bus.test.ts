@@ -5,13 +5,14 @@ import type { NatsBusOptions } from '../../gateways/peer/nats-options.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { type NodeId, parseNodeId } from '../../protocol/types.ts';
 import { freePort, testNats } from '../kit/nats-server.ts';
-import { realClock, sleep, until } from '../kit/real-clock.ts';
+import { REAL_CLOCK } from '../kit/real-clock.ts';
 import { type RecordingTelemetry, recordingTelemetry } from '../kit/recording-telemetry.ts';
 import { tcpProxy } from '../kit/tcp-proxy.ts';
+import { sleep, until } from '../kit/wait.ts';
 
 const n1 = parseNodeId('n1') as NodeId;
 const n2 = parseNodeId('n2') as NodeId;
-const clock = realClock();
+const clock = REAL_CLOCK;
 
 const cleanups: (() => Promise<void>)[] = [];
 const later = (cleanup: () => Promise<void>): void => void cleanups.push(cleanup);

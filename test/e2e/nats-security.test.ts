@@ -10,11 +10,12 @@ import type { NatsCredentials, NatsTls } from '../../gateways/peer/nats-options.
 import { SealedBus } from '../../gateways/peer/sealed-bus.ts';
 import { type NodeId, parseNodeId } from '../../protocol/types.ts';
 import { freePort, testNats } from '../kit/nats-server.ts';
-import { realClock, sleep, until } from '../kit/real-clock.ts';
+import { REAL_CLOCK } from '../kit/real-clock.ts';
 import { type RecordingTelemetry, recordingTelemetry } from '../kit/recording-telemetry.ts';
+import { sleep, until } from '../kit/wait.ts';
 
 const n1 = parseNodeId('n1') as NodeId;
-const clock = realClock();
+const clock = REAL_CLOCK;
 const cleanups: (() => Promise<void>)[] = [];
 const later = (cleanup: () => Promise<void>): void => void cleanups.push(cleanup);
 afterEach(async () => {

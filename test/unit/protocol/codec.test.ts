@@ -171,6 +171,7 @@ describe('unpackBytes', () => {
       'd3 ffdfffffffffffff', // below -2^53
       '81 01 02', // a map key that is a number
       '81 c0 02',
+      '82 a161 01 a161 02', // the same key twice
     ];
     for (const bytes of bad) expect(() => unpackBytes(hex(bytes), BOUNDS)).toThrow(DecodeError);
     expect(unpackBytes(hex('cf 001fffffffffffff'), BOUNDS)).toBe(Number.MAX_SAFE_INTEGER);

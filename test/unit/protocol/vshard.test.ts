@@ -1,0 +1,40 @@
+import { describe, expect, it } from 'vitest';
+import { xxHash64 } from '../../../protocol/hash.ts';
+import { VSHARD_COUNT, vshardOf } from '../../../protocol/vshard.ts';
+
+describe('virtual shards', () => {
+  it('xxHash64 is the published one', () => {
+    const hash = (text: string): string => xxHash64(Buffer.from(text)).toString(16);
+    expect(hash('')).toBe('ef46db3751d8e999');
+    expect(hash('a')).toBe('d24ec4f1a98c6e5b');
+    expect(hash('abc')).toBe('44bc2cf5ad770999');
+  });
+
+  it('golden vectors: a key never changes its shard, or it would be lost', () => {
+    const golden: [string, string, string, number][] = [
+      ['default', 'kv', '', 36],
+      ['default', 'kv', 'a', 131],
+      ['default', 'kv', 'hello', 8],
+      ['default', 'kv', 'users/42/name', 33],
+      ['t1', 'objects', '\x00\xff\x80', 110],
+      ['a', 'bc', 'd', 221],
+      ['ab', 'c', 'd', 150],
+      ['default', 'kv', 'k'.repeat(4096), 202],
+    ];
+    for (const [tenant, space, key, vshard] of golden) {
+      expect(vshardOf({ tenant, space, key }), `${tenant} ${space} ${key.slice(0, 20)}`).toBe(
+        vshard,
+      );
+    }
+  });
+
+  it('keys spread evenly', () => {
+    const counts = new Array<number>(VSHARD_COUNT).fill(0);
+    for (let i = 0; i < 51_200; i++) {
+      const vshard = vshardOf({ tenant: 'default', space: 'kv', key: `user/${i}` });
+      counts[vshard] = (counts[vshard] ?? 0) + 1;
+    }
+    expect(Math.min(...counts)).toBeGreaterThan(140);
+    expect(Math.max(...counts)).toBeLessThan(260);
+  });
+});
