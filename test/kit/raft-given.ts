@@ -243,7 +243,11 @@ export class Given {
   get sent(): Sent[] {
     const { beforeSync, afterSync } = this.out;
     return [
-      ...beforeSync.map(({ to, message }) => ({ to: nameOf(to), when: 'before' as const, message })),
+      ...beforeSync.map(({ to, message }) => ({
+        to: nameOf(to),
+        when: 'before' as const,
+        message,
+      })),
       ...afterSync.map(({ to, message }) => ({ to: nameOf(to), when: 'after' as const, message })),
     ];
   }
