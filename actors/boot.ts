@@ -161,9 +161,10 @@ async function returnEmpty(
   ports.telemetry.log('error', 'acknowledged data is damaged; returning with a new incarnation', {
     reason,
   });
-  ports.telemetry.count('minikv_quarantines_total');
-  await ports.storage.quarantine(reason);
+  ports.telemetry.count('storage_errors', 1, { part: 'quarantine' });
+  // The new identity comes first: after a crash in between the old one must not meet an empty log.
   const identity = await drawIdentity(config, ports, formation);
+  await ports.storage.quarantine(reason);
   const { wal } = await ports.storage.openWal(() => {});
   if (wal === null) throw new DamagedData('a fresh WAL cannot be opened');
   return { identity, wal, state: await ports.storage.openState(), replicas: [] };

@@ -79,7 +79,7 @@ export class NodeRouting implements Reach, ServiceHost {
   start(): void {
     // The map in the meta group may be newer than the founders' one; until it is read that serves.
     this.refreshMap(0, MAP_READ_MS).catch(() =>
-      this.#parts.ports.telemetry.count('minikv_router_retries_total'),
+      this.#parts.ports.telemetry.count('request_retries'),
     );
   }
 
@@ -89,7 +89,7 @@ export class NodeRouting implements Reach, ServiceHost {
 
   onReply(reply: MessageOf<'Reply'>): void {
     if (!this.#pending.reply(reply.requestId, reply.body)) {
-      this.#parts.ports.telemetry.count('minikv_replies_late_total');
+      this.#parts.ports.telemetry.count('replies_late');
     }
   }
 
@@ -178,7 +178,7 @@ export class NodeRouting implements Reach, ServiceHost {
     const { config, ports, formation, replicas, presence } = this.#parts;
     const nowMs = this.clock.monotonicMs();
     const groups: GroupStatus[] = [];
-    let ready = replicas.broken().length === 0;
+    let ready = true;
     let clock = 0;
     for (let id = META_GROUP as number; id <= formation.groupCount; id++) {
       const group = id as GroupId;

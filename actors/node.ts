@@ -14,6 +14,7 @@ import { PostOffice } from './kit/post-office.ts';
 import { TurnLoop } from './kit/turn-loop.ts';
 import type { Node, ReplicaInspection } from './node-port.ts';
 import { NodeRouting } from './node-routing.ts';
+import { reportGauges } from './node-metrics.ts';
 import { Presence } from './presence.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { ReplicaSet } from './replica-set.ts';
@@ -94,7 +95,7 @@ class RunningNode implements Node {
     this.#recovered = recovered;
     this.#identity = recovered.identity;
     this.#post = new PostOffice(ports, this.replicaId, formation.clusterId);
-    this.#loop = new TurnLoop(ports.clock, wal, this.#post, fatal);
+    this.#loop = new TurnLoop(ports.clock, wal, this.#post, ports.telemetry, fatal);
     this.#replicas = new ReplicaSet({
       config: this.#config,
       ports,
@@ -120,7 +121,10 @@ class RunningNode implements Node {
     });
     this.#every(LIMITS.tickMs, () => replicas.tick());
     this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
-    this.#every(HELLO_EVERY_MS, () => this.#sayHello());
+    this.#every(HELLO_EVERY_MS, () => {
+      this.#sayHello();
+      reportGauges(ports, replicas.all(), wal, state, this.#clockWatch, this.#presence);
+    });
     this.#sayHello();
     this.#routing.start();
   }
@@ -175,10 +179,7 @@ class RunningNode implements Node {
       envelope = decodeEnvelope(payload);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      this.#ports.telemetry.count('minikv_envelopes_refused_total', 1, {
-        lane,
-        why: 'undecodable',
-      });
+      this.#ports.telemetry.count('envelopes_refused', 1, { reason: 'undecodable' });
       return;
     }
     const { from, to } = envelope;
@@ -186,10 +187,7 @@ class RunningNode implements Node {
     if (lane === 'hello') return this.#onHello(envelope);
     const clusterId = this.#identity.formation?.clusterId ?? '';
     if (to !== this.#config.nodeId || (clusterId !== '' && envelope.clusterId !== clusterId)) {
-      this.#ports.telemetry.count('minikv_envelopes_refused_total', 1, {
-        lane,
-        why: 'misaddressed',
-      });
+      this.#ports.telemetry.count('envelopes_refused', 1, { reason: 'misaddressed' });
       return;
     }
     const { clock } = this.#ports;

@@ -25,8 +25,8 @@ export interface ReplicaSetParts {
 }
 
 /**
- * The replicas on this node: supervises them, and hands each message to its addressee. A replica
- * whose invariant broke stays silent, alarmed, until the process starts anew; the others go on.
+ * The replicas on this node: supervises them, and hands each message to its addressee. A broken
+ * invariant ends the process (ADR 0018): all replicas share one WAL and one state store.
  */
 export class ReplicaSet implements ReplicaHost {
   readonly config: NodeConfig;
@@ -34,7 +34,6 @@ export class ReplicaSet implements ReplicaHost {
   readonly formation: Formation;
   readonly #parts: ReplicaSetParts;
   readonly #replicas = new Map<GroupId, Replica>();
-  readonly #broken = new Set<GroupId>();
   #stopped = false;
 
   constructor(parts: ReplicaSetParts) {
@@ -61,11 +60,6 @@ export class ReplicaSet implements ReplicaHost {
     return [...this.#replicas.values()];
   }
 
-  /** Groups whose replica here has failed. */
-  broken(): readonly GroupId[] {
-    return [...this.#broken];
-  }
-
   tick(): void {
     for (const replica of this.#replicas.values()) replica.tick();
   }
@@ -74,7 +68,7 @@ export class ReplicaSet implements ReplicaHost {
   onMessage(from: ReplicaId, routed: Routed): void {
     const { group, to, message } = routed;
     if (to !== this.#parts.self) {
-      this.ports.telemetry.count('minikv_messages_misaddressed_total');
+      this.ports.telemetry.count('envelopes_refused', 1, { reason: 'another life' });
       return;
     }
     const replica = this.get(group) ?? this.#join(group, message);
@@ -115,7 +109,7 @@ export class ReplicaSet implements ReplicaHost {
   #join(group: GroupId, message: Message): Replica | null {
     const wanted = message.type === 'AppendEntries' || message.type === 'InstallSnapshot';
     const known = group >= META_GROUP && group <= this.formation.groupCount;
-    if (!wanted || !known || this.#stopped || this.#broken.has(group)) return null;
+    if (!wanted || !known || this.#stopped) return null;
     this.ports.telemetry.log('info', 'a replica joins', { group });
     return this.add(emptyReplica(this.ports, this.#parts.self, group, this.#parts.store));
   }
@@ -135,22 +129,17 @@ export class ReplicaSet implements ReplicaHost {
     this.#parts.loop.wake(replica);
   }
 
+  /** Memory cannot be trusted any more: the process ends, and a restart replays the WAL. */
   onBroken(replica: Replica, error: unknown): void {
-    this.#broken.add(replica.group);
     this.#parts.loop.remove(replica);
-    this.ports.telemetry.count('minikv_replicas_broken_total');
-    this.ports.telemetry.log('error', 'a replica broke an invariant and has stopped', {
+    this.ports.telemetry.log('error', 'a replica broke an invariant', {
       group: replica.group,
       error: error instanceof Error ? (error.stack ?? error.message) : String(error),
     });
+    this.ports.fatal(`the replica of group ${replica.group} broke an invariant`, error);
   }
 }
 
 function isRaft(message: Message): message is RaftMessage {
   return Object.hasOwn(raftMessages, message.type);
-}
-
-/** Estimates a request as the inbox counts it. */
-export function requestSize(request: MessageOf<'Request'>): number {
-  return messageBytes(request);
 }

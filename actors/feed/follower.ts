@@ -108,7 +108,7 @@ export class FeedFollower {
           return;
         }
         if (!(error instanceof AppError)) throw error;
-        this.#telemetry.count('minikv_feed_retries_total');
+        this.#telemetry.count('feed_retries');
         await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
       }
     }
@@ -151,7 +151,7 @@ export class FeedFollower {
       })
       .then(done, () => {
         // The page that is waited for will come with a later close; ask again in a while.
-        this.#telemetry.count('minikv_feed_retries_total');
+        this.#telemetry.count('feed_retries');
         this.#clock.after(RETRY_MS, () => {
           done();
           const waiting = this.#merge.waitingFor();

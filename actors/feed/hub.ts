@@ -70,10 +70,8 @@ export class FeedHub implements FeedAccess {
       this.#live.delete(closed);
       this.#all.delete(closed);
       this.#idleSinceMs = this.clock.monotonicMs();
-      this.telemetry.gauge('minikv_watchers', this.#all.size);
     });
     this.#all.add(watcher);
-    this.telemetry.gauge('minikv_watchers', this.#all.size);
     if (options.initial) watcher.source = new InitialSource(this, watcher, now);
     else this.join(watcher);
     return watcher;
@@ -165,7 +163,7 @@ export class FeedHub implements FeedAccess {
     for (const watcher of this.#live) watcher.progress();
     snapshotRevision(this.calls, this.#map(), BACKGROUND).then(
       (revision) => follower.closeAt(revision),
-      () => this.telemetry.count('minikv_feed_retries_total'),
+      () => this.telemetry.count('feed_retries'),
     );
   }
 

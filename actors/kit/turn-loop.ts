@@ -1,5 +1,6 @@
 import type { Clock } from '../../protocol/clock.ts';
 import type { Wal, WalRecord } from '../../storage/ports.ts';
+import type { Telemetry } from '../../observability/port.ts';
 import type { PostOffice } from './post-office.ts';
 
 /** An actor's part in the node's turn. Steps are the ones of ARCHITECTURE section 5. */
@@ -25,6 +26,7 @@ export class TurnLoop {
   readonly #clock: Clock;
   readonly #wal: Wal;
   readonly #post: PostOffice;
+  readonly #telemetry: Telemetry;
   readonly #fatal: (reason: string, error: unknown) => void;
   readonly #members = new Set<TurnMember>();
   #woken = new Set<TurnMember>();
@@ -37,11 +39,13 @@ export class TurnLoop {
     clock: Clock,
     wal: Wal,
     post: PostOffice,
+    telemetry: Telemetry,
     fatal: (reason: string, error: unknown) => void,
   ) {
     this.#clock = clock;
     this.#wal = wal;
     this.#post = post;
+    this.#telemetry = telemetry;
     this.#fatal = fatal;
   }
 
@@ -99,8 +103,12 @@ export class TurnLoop {
     this.#wal.append(records);
     this.#post.flush();
     this.#syncing = true;
+    const syncStartMs = this.#clock.monotonicMs();
     this.#wal.sync((error) => {
       this.#syncing = false;
+      this.#telemetry.timeMs('wal_sync_seconds', this.#clock.monotonicMs() - syncStartMs);
+      this.#telemetry.count('wal_syncs');
+      this.#telemetry.count('wal_records', records.length);
       if (this.#stopped) return;
       if (error !== null) {
         this.stop();

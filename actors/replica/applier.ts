@@ -52,7 +52,7 @@ export class Applier {
     const { clock, ports } = this.#context;
     const startMs = ports.clock.monotonicMs();
     const done = applyBatch(this.#context.state, batch);
-    ports.telemetry.timeMs('minikv_apply_batch_ms', ports.clock.monotonicMs() - startMs);
+    ports.telemetry.timeMs('apply_batch_seconds', ports.clock.monotonicMs() - startMs);
     for (let i = 0; i < done.length; i++) {
       const applied = done[i] as Applied;
       const { entry, command } = batch[i] as Committed;
@@ -60,10 +60,14 @@ export class Applier {
       if (applied.events.length > 0) {
         this.#feed.add(applied.events);
         this.#publish(entry, command, applied.events);
+        if (command?.type === 'expire' && this.#context.isLeader()) {
+          const { group } = this.#context;
+          ports.telemetry.count('expired_keys', applied.events.length, { group });
+        }
       }
       this.#proposals.applied(applied);
     }
-    ports.telemetry.count('minikv_applied_entries_total', done.length);
+    ports.telemetry.count('applied_entries', done.length);
     return true;
   }
 
@@ -96,6 +100,7 @@ export class Applier {
     const traceparent = command?.type === 'write' ? command.traceparent : null;
     const { ports, group } = this.#context;
     for (const event of events) ports.publishChange(event, group, traceparent);
+    ports.telemetry.count('events_published', events.length);
   }
 }
 

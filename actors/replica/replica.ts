@@ -180,7 +180,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   onMessage(from: ReplicaId, message: RaftMessage): void {
     const work: Work = { type: 'raft', command: { type: 'Message', from, message } };
     if (!this.#push(work, messageBytes(message))) {
-      this.ports.telemetry.count('minikv_inbox_dropped_total');
+      this.ports.telemetry.count('actor_inbox_refused', 1, { actor: 'replica' });
     }
   }
 
@@ -381,12 +381,12 @@ export class Replica implements Checkpointed, ReplicaContext {
       // A new leader starts above every revision and every reserved bound in its log.
       this.#ledTerm = this.raft.currentTerm;
       this.clock.raise(this.raft.log.clockBound);
-      this.ports.telemetry.count('minikv_elections_won_total');
+      this.ports.telemetry.count('raft_elections_won', 1, { group: this.group });
       this.ports.telemetry.log('info', 'leads', { group: this.group, term: this.#ledTerm });
     }
     if (this.raft.leaderId !== this.#leaderSince) {
       this.#leaderSince = this.raft.leaderId;
-      this.ports.telemetry.count('minikv_leader_changes_total');
+      this.ports.telemetry.count('raft_leader_changes', 1, { group: this.group });
     }
   }
 

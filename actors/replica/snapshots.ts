@@ -123,7 +123,7 @@ export class SnapshotWork {
   #failed(snapshotId: string, error: unknown): void {
     const { group, ports } = this.#context;
     ports.telemetry.log('warn', 'snapshot work failed', { group, snapshotId, error: `${error}` });
-    ports.telemetry.count('minikv_snapshot_failures_total');
+    ports.telemetry.count('raft_snapshots', 1, { group, action: 'failed' });
     this.#context.command({ type: 'SnapshotFailed', snapshotId });
   }
 }

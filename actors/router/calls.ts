@@ -93,7 +93,7 @@ export class Calls {
       } else {
         throw new AppError('internal', `unexpected reply ${reply.type}`);
       }
-      this.#telemetry.count('minikv_router_retries_total');
+      this.#telemetry.count('request_retries');
       const pauseMs = attempt === 0 ? 2 : RETRY_PAUSE_MS;
       await this.#pause(Math.min(Math.max(0, endMs - this.#clock.monotonicMs()), pauseMs));
     }

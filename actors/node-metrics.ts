@@ -1,0 +1,35 @@
+import type { StateStore, Wal } from '../storage/ports.ts';
+import type { ClockWatch } from './clock-watch.ts';
+import type { Ports } from './kit/ports.ts';
+import type { Presence } from './presence.ts';
+import type { Replica } from './replica/replica.ts';
+
+/** Gauges that are read now and then, not pushed at each change. */
+export function reportGauges(
+  ports: Ports,
+  replicas: readonly Replica[],
+  wal: Wal,
+  state: StateStore,
+  clocks: ClockWatch,
+  presence: Presence,
+): void {
+  const { telemetry } = ports;
+  for (const replica of replicas) {
+    const { group, raft } = replica;
+    telemetry.gauge('raft_term', raft.currentTerm, { group });
+    telemetry.gauge('raft_leader', replica.isLeader() ? 1 : 0, { group });
+    telemetry.gauge('raft_commit_index', raft.commitIndex, { group });
+    telemetry.gauge('raft_applied_index', replica.state.appliedIndex, { group });
+    telemetry.gauge('raft_log_entries', raft.log.lastIndex - raft.log.baseIndex, { group });
+    telemetry.gauge('keys', replica.state.keyCount, { group });
+  }
+  telemetry.gauge('wal_bytes', wal.sizeBytes());
+  telemetry.gauge('state_memtable_bytes', state.pendingBytes());
+  const nowMs = ports.clock.monotonicMs();
+  for (const { nodeId } of presence.list(nowMs)) {
+    const offsetMs = clocks.offsetMs(nodeId, nowMs);
+    if (offsetMs !== null) {
+      telemetry.gauge('peer_clock_offset_seconds', offsetMs / 1000, { peer: nodeId });
+    }
+  }
+}

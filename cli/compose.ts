@@ -1,0 +1,204 @@
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Bus, Ports } from '../actors/kit/ports.ts';
+import { startNode } from '../actors/node.ts';
+import type { Node } from '../actors/node-port.ts';
+import { createHttpServer } from '../gateways/http/server.ts';
+import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
+import { publishChange } from '../gateways/peer/events.ts';
+import { inProcessBus } from '../gateways/peer/in-process-bus.ts';
+import { type NatsBus, openNatsBus } from '../gateways/peer/nats-bus.ts';
+import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
+import { sealBus } from '../gateways/peer/sealed-bus.ts';
+import type { NodeTelemetry } from '../observability/telemetry.ts';
+import type { Clock } from '../protocol/clock.ts';
+import { AppError } from '../protocol/errors.ts';
+import { type Random, randomHex } from '../protocol/random.ts';
+import type { KvService } from '../protocol/service.ts';
+import { lockFolder } from '../storage/disk/folder-lock.ts';
+import { MemoryDisk } from '../storage/disk/memory-disk.ts';
+import { NodeDisk } from '../storage/disk/node-disk.ts';
+import { openClassicEngine } from '../storage/kv/level-engine.ts';
+import { MemoryEngine } from '../storage/kv/memory-engine.ts';
+import { type OpenedStorage, openStorage } from '../storage/open.ts';
+import { type Config, isLoopback, nodeConfig } from './config.ts';
+import { nodeTelemetry } from './node-telemetry.ts';
+import type { Composition } from './serve.ts';
+import { serviceGate } from './service-gate.ts';
+import { systemClock } from './system-clock.ts';
+import { systemRandom } from './system-random.ts';
+import { ownVersion } from './version.ts';
+
+const NATS_CONNECT_WAIT_MS = 2_000;
+const READY_POLL_MS = 20;
+const STATE_FOLDER = 'state';
+
+/** Puts one real node together: the only place besides the simulator that builds adapters. */
+export async function compose(config: Config): Promise<Composition> {
+  const clock = systemClock();
+  const random = systemRandom();
+  const version = ownVersion();
+  const telemetry = nodeTelemetry(config, clock, version);
+  const lock = config.ephemeral ? null : await lockFolder(resolve(config.data));
+  const opened: (() => Promise<unknown>)[] = [];
+  if (lock !== null) opened.push(() => lock.release());
+  try {
+    return await composeLocked(config, { clock, random, version, telemetry }, opened);
+  } catch (error) {
+    for (const close of opened.reverse()) await close();
+    throw error;
+  }
+}
+
+interface Basics {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly version: string;
+  readonly telemetry: NodeTelemetry;
+}
+
+async function composeLocked(
+  config: Config,
+  basics: Basics,
+  opened: (() => Promise<unknown>)[],
+): Promise<Composition> {
+  const { clock, random, version, telemetry } = basics;
+  opened.push(() => telemetry.stop());
+  const fatal = (reason: string, error: unknown): void => {
+    telemetry.log('error', reason, { error });
+    process.exit(1);
+  };
+  const { bus, nats } = await openBus(config, basics);
+  opened.push(() => bus.drain());
+  const gate = serviceGate(config, version);
+  const http = await createHttpServer({
+    service: gate.service,
+    telemetry,
+    clock,
+    random,
+    config: { host: config.host, port: config.port, allowUnsigned: true },
+    metricsText: () => telemetry.metricsText(),
+    version,
+  });
+  const { url } = await http.listen();
+  opened.push(() => http.close());
+  const httpUrl = config.httpUrl ?? url;
+  const ports: Ports = {
+    clock,
+    random,
+    bus,
+    telemetry,
+    fatal,
+    storage: storageOf(config, basics, fatal),
+    publishChange: (event, group, traceparent) => publishChange(bus, event, group, traceparent),
+  };
+  let node: Node | null = null;
+  const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((started) => {
+    node = started;
+    gate.open(started.service);
+    if (nats !== null) serveNats(config, basics, nats, started.service);
+    return untilReady(clock, started.service);
+  });
+  starting.catch((error: unknown) => telemetry.log('error', 'the node did not start', { error }));
+  return {
+    ready: starting,
+    service: gate.service,
+    httpUrl: url,
+    async stop() {
+      await http.close();
+      if (node !== null) await (node as Node).stop();
+      else await bus.drain();
+      await telemetry.stop();
+      await opened[0]?.();
+    },
+  };
+}
+
+async function openBus(
+  config: Config,
+  basics: Basics,
+): Promise<{ bus: Bus; nats: NatsBus | null }> {
+  const { clock, telemetry } = basics;
+  if (config.nats.length === 0) {
+    return { bus: inProcessBus({ clock, telemetry }), nats: null };
+  }
+  const parsed = parseNatsUrls(config.nats.join(','));
+  if (parsed === null) throw new AppError('invalid_argument', 'the NATS URLs are not valid');
+  const nats = await openNatsBus(
+    {
+      cluster: config.cluster,
+      name: `minikv-${config.cluster}-${config.nodeId}`,
+      connectWaitMs: NATS_CONNECT_WAIT_MS,
+      ...parsed,
+    },
+    { clock, telemetry },
+  );
+  return { bus: sealBus(nats, config.clusterSecrets, telemetry), nats };
+}
+
+function storageOf(
+  config: Config,
+  basics: Basics,
+  fatal: (reason: string, error: unknown) => void,
+): OpenedStorage {
+  const { clock, random } = basics;
+  if (config.ephemeral) {
+    return openStorage({
+      disk: new MemoryDisk(clock),
+      clock,
+      random,
+      prepareAhead: false,
+      openEngine: async () => new MemoryEngine(clock),
+      setEngineAside: async () => {},
+      onFatal: fatal,
+    });
+  }
+  const root = resolve(config.data);
+  const disk = new NodeDisk(root);
+  return openStorage({
+    disk,
+    clock,
+    random,
+    prepareAhead: true,
+    openEngine: () => openClassicEngine(join(root, STATE_FOLDER), { bootId: bootId(), clock }),
+    setEngineAside: async (folder) => {
+      if ((await disk.list(STATE_FOLDER)).length > 0) await disk.rename(STATE_FOLDER, folder);
+    },
+    onFatal: fatal,
+  });
+}
+
+/** Changes with every start of the machine; '' where the system does not tell. */
+function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Clients may only use NATS for operations where they could use HTTP without credentials. */
+function serveNats(config: Config, basics: Basics, nats: NatsBus, service: KvService): void {
+  serveNatsApi({
+    server: nats,
+    service,
+    telemetry: basics.telemetry,
+    durability: config.ephemeral ? 'memory' : 'quorum-fsync',
+    requestId: () => randomHex(basics.random, 8),
+    admit: async () => {
+      if (!isLoopback(config.host) && !config.insecure) {
+        throw new AppError('unauthenticated', 'credentials are needed here');
+      }
+    },
+  });
+}
+
+function untilReady(clock: Clock, service: KvService): Promise<void> {
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (service.status().ready) resolve();
+      else clock.after(READY_POLL_MS, look);
+    };
+    look();
+  });
+}

@@ -1,0 +1,75 @@
+import type { Clock } from '../protocol/clock.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Random } from '../protocol/random.ts';
+import { type Disk, DiskError } from './disk/port.ts';
+import { type Identity, loadIdentity, saveIdentity } from './identity.ts';
+import { MemtableStore } from './kv/state-store.ts';
+import type { KvEngine, SnapshotStore, StateStore, Wal, WalRecovery } from './ports.ts';
+import { SnapshotFiles } from './snapshot-file.ts';
+import { openWal, quarantineWal } from './wal/recovery.ts';
+
+const QUARANTINE = 'quarantine';
+/** A memtable of this size goes to the engine; a smaller one after this long. */
+const MEMTABLE_BYTES = LIMITS.memtableBytesMax / 4;
+const MEMTABLE_AGE_MS = 2_000;
+const MARKER_DELAY_MS = 100;
+
+export interface StorageParts {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly prepareAhead: boolean;
+  openEngine(): Promise<KvEngine>;
+  /** Moves the closed engine's files to this folder, or forgets a memory engine. */
+  setEngineAside(folder: string): Promise<void>;
+  onFatal(reason: string, error: unknown): void;
+}
+
+/** The durable parts of one data folder, as actors/kit/ports.ts asks for them. */
+export interface OpenedStorage {
+  loadIdentity(): Promise<Identity | null>;
+  saveIdentity(identity: Identity): Promise<void>;
+  openWal(
+    visit: (stream: number, payload: Uint8Array, position: number) => void,
+  ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
+  openState(): Promise<StateStore>;
+  readonly snapshots: SnapshotStore;
+  quarantine(reason: string): Promise<void>;
+}
+
+/** Puts WAL, state and snapshots of one data folder together. */
+export function openStorage(parts: StorageParts): OpenedStorage {
+  const { disk, clock, random } = parts;
+  const walOptions = {
+    segmentBytes: LIMITS.walSegmentBytes,
+    markerDelayMs: MARKER_DELAY_MS,
+    prepareAhead: parts.prepareAhead,
+    random,
+  };
+  return {
+    loadIdentity: () => readIdentity(disk),
+    saveIdentity: (identity) => saveIdentity(disk, identity),
+    openWal: (visit) => openWal(disk, clock, walOptions, visit),
+    openState: async () =>
+      new MemtableStore(await parts.openEngine(), clock, {
+        memtableBytes: MEMTABLE_BYTES,
+        memtableAgeMs: MEMTABLE_AGE_MS,
+        onFatal: (error) => parts.onFatal('the state engine failed', error),
+      }),
+    snapshots: new SnapshotFiles(disk),
+    quarantine: async (reason) => {
+      const number = (await disk.list(QUARANTINE)).length + 1;
+      const note = `${new Date(clock.wallMs()).toISOString()} ${reason}\n`;
+      await disk.writeFileAtomic(`${QUARANTINE}/reason-${number}`, Buffer.from(note));
+      await parts.setEngineAside(`${QUARANTINE}/state-${number}`);
+      await quarantineWal(disk);
+    },
+  };
+}
+
+async function readIdentity(disk: Disk): Promise<Identity | null> {
+  const loaded = await loadIdentity(disk);
+  if (loaded.state === 'absent') return null;
+  if (loaded.state === 'valid') return loaded.identity;
+  throw new DiskError('EBADMSG', `the data folder's identity file is damaged: ${loaded.reason}`);
+}
