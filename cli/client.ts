@@ -14,6 +14,8 @@ export interface ClientRequest {
   readonly body?: string | Uint8Array;
   /** Doing it twice is doing it once: a read, or a write with an Idempotency-Key. */
   readonly repeatable: boolean;
+  /** Ends it, also while its answer is being read. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a node said no with: the members of its problem document. */
@@ -95,12 +97,8 @@ export class Client {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<Response> {
-    const request: ClientRequest = { method: 'GET', path, headers, repeatable: true };
-    return this.send(request, async () => {
-      const response = await fetch(this.endpoint + path, { headers, signal });
-      if (!response.ok) throw await failureOf(response);
-      return response;
-    });
+    const request: ClientRequest = { method: 'GET', path, headers, repeatable: true, signal };
+    return this.send(request, async (response) => response);
   }
 
   /** At once on the first round over the nodes, then ever slower; never before a node said. */
@@ -120,7 +118,8 @@ export class Client {
     const { method, path, headers = {}, body } = request;
     const timeout = new AbortController();
     const cancel = this.#io.clock.after(attemptMs, () => timeout.abort());
-    const signal = AbortSignal.any([timeout.signal, this.#io.signal]);
+    const given = request.signal === undefined ? [] : [request.signal];
+    const signal = AbortSignal.any([timeout.signal, this.#io.signal, ...given]);
     try {
       const init: RequestInit = {
         method,

@@ -4,10 +4,9 @@ import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import type { NodeStatus } from '../protocol/service.ts';
 import { Client } from './client.ts';
 import { countOf } from './commands/context.ts';
-import { fetchStatus, groupName } from './commands/status.ts';
+import { type ClusterStatus, fetchStatus, groupName } from './commands/status.ts';
 import { CommandFailed } from './failures.ts';
 import { type Io, sleep } from './io.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
@@ -211,12 +210,12 @@ async function showLeaders(io: Io, nodes: readonly RunningNode[], say: Speaker):
   }
 }
 
-function leadersOf(status: NodeStatus): Record<string, string | null> {
+function leadersOf(status: ClusterStatus): Record<string, string | null> {
   return Object.fromEntries(status.groups.map(({ group, leader }) => [groupName(group), leader]));
 }
 
 /** One line per node: `n1  pid 4242  leads meta 1 4 7`. */
-function leadersTable(status: NodeStatus, nodes: readonly RunningNode[]): string {
+function leadersTable(status: ClusterStatus, nodes: readonly RunningNode[]): string {
   const lines = nodes.map(({ nodeId, child }) => {
     const leads = status.groups.filter((group) => group.leader === nodeId);
     const names = leads.map((group) => groupName(group.group)).join(' ');

@@ -1,4 +1,4 @@
-import { createReadStream, type Stats, statSync } from 'node:fs';
+import { createReadStream, type ReadStream, type Stats, statSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 import { LIMITS } from '../../protocol/limits.ts';
 import { randomHex } from '../../protocol/random.ts';
@@ -137,17 +137,20 @@ function openSource(io: Io, file: string | undefined): Source {
   } catch (error) {
     throw new CommandFailed(`cannot read ${file}: ${(error as Error).message}`, {}, error);
   }
-  const stream = createReadStream(file, { highWaterMark: 256 * 1024 });
-  const unpacked = createGunzip();
-  if (file.endsWith('.gz')) {
+  let stream: ReadStream | null = null;
+  const open = async function* (): AsyncGenerator<Uint8Array> {
+    stream = createReadStream(file, { highWaterMark: 256 * 1024 });
+    if (!file.endsWith('.gz')) return yield* stream;
+    const unpacked = createGunzip();
     stream.on('error', (error) => unpacked.destroy(error));
-    stream.pipe(unpacked);
-  }
+    yield* stream.pipe(unpacked);
+  };
   return {
     name: `${file} ${stats.size} ${stats.mtimeMs}`,
-    chunks: file.endsWith('.gz') ? unpacked : stream,
+    // Opened when it is read: what comes before may still refuse.
+    chunks: { [Symbol.asyncIterator]: open },
     total: stats.isFile() ? stats.size : null,
-    taken: () => stream.bytesRead,
+    taken: () => stream?.bytesRead ?? 0,
   };
 }
 
@@ -209,6 +212,7 @@ class ImportRun {
   /** Waits for a free place, then sends without waiting for the answer. */
   async #launch(batch: readonly ImportRecord[], first: number): Promise<void> {
     while (this.#inFlight.size >= this.#plan.parallel) await Promise.race(this.#inFlight);
+    if (this.#failure !== null) return;
     const sending = this.#send(batch, first).catch((error: unknown) => {
       this.#failure ??= error;
     });

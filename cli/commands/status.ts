@@ -1,14 +1,28 @@
 import Table from 'cli-table3';
-import type { NodeStatus } from '../../protocol/service.ts';
+import type { GroupStatus, NodeStatus } from '../../protocol/service.ts';
 import { CommandFailed } from '../failures.ts';
 import { type Context, printJson } from './context.ts';
 
 /** The door to cli-table3. */
 
+/** What the commands read of GET /admin/status. */
+export interface ClusterStatus {
+  readonly node_id: string;
+  readonly cluster: string;
+  readonly cluster_id: string;
+  readonly version: string;
+  readonly ready: boolean;
+  readonly durability: string;
+  readonly bus: string;
+  readonly uptime_ms: number;
+  readonly groups: readonly GroupStatus[];
+  readonly nodes: NodeStatus['nodes'];
+}
+
 /** What one node says of itself and of the cluster as it sees it. */
-export async function fetchStatus({ client }: Pick<Context, 'client'>): Promise<NodeStatus> {
+export async function fetchStatus({ client }: Pick<Context, 'client'>): Promise<ClusterStatus> {
   const path = '/admin/status';
-  const status = await client.json<NodeStatus>({ method: 'GET', path, repeatable: true });
+  const status = await client.json<ClusterStatus>({ method: 'GET', path, repeatable: true });
   if (!Array.isArray(status.groups) || !Array.isArray(status.nodes)) {
     throw new CommandFailed(`${client.endpoint} does not answer as a minikv node`);
   }
@@ -48,9 +62,9 @@ export async function members(context: Context): Promise<void> {
   await io.out(`${table.toString()}\n`);
 }
 
-export function statusText(found: NodeStatus, color: boolean): string {
-  const head = `cluster ${found.cluster} (${found.clusterId || 'not formed yet'}), seen from ${found.nodeId}, minikv ${found.version}
-durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptimeMs)}, ${found.ready ? 'ready' : 'NOT READY'}
+export function statusText(found: ClusterStatus, color: boolean): string {
+  const head = `cluster ${found.cluster} (${found.cluster_id || 'not formed yet'}), seen from ${found.node_id}, minikv ${found.version}
+durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptime_ms)}, ${found.ready ? 'ready' : 'NOT READY'}
 `;
   const nodes = makeTable(['node', 'URL', 'roles', 'leads', 'last seen'], color);
   for (const { nodeId, httpUrl, roles, seenMsAgo } of found.nodes) {
@@ -58,7 +72,7 @@ durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptimeMs)}
       .filter((group) => group.leader === nodeId)
       .map((g) => groupName(g.group));
     const seen =
-      nodeId === found.nodeId
+      nodeId === found.node_id
         ? 'here'
         : seenMsAgo === null
           ? 'never'
@@ -68,7 +82,7 @@ durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptimeMs)}
   return `${head}${nodes.toString()}\n${groupsText(found, color)}`;
 }
 
-function groupsText(found: NodeStatus, color: boolean): string {
+function groupsText(found: ClusterStatus, color: boolean): string {
   const groups = makeTable(
     ['group', 'leader', 'here', 'term', 'committed', 'applied', 'keys', 'shards'],
     color,
