@@ -4,8 +4,9 @@ import type { NodeId } from '../protocol/types.ts';
 const WINDOW_MS = 10_000;
 
 interface Sample {
-  offsetMs: number;
-  atMs: number;
+  /** The peer's wall clock minus our monotonic clock: a jump of our own wall clock cannot hide in it. */
+  readonly anchorMs: number;
+  readonly atMs: number;
 }
 
 /**
@@ -16,36 +17,36 @@ interface Sample {
 export class ClockWatch {
   readonly #peers = new Map<NodeId, { best: Sample; previous: Sample }>();
 
-  /** Notes a peer's wall clock (Unix ms) as it arrived. */
-  note(peer: NodeId, theirWallMs: number, myWallMs: number, nowMs: number): void {
-    const sample = { offsetMs: theirWallMs - myWallMs, atMs: nowMs };
+  /** Notes a peer's wall clock (Unix ms) as it arrived, at monotonic `nowMs`. */
+  note(peer: NodeId, theirWallMs: number, nowMs: number): void {
+    const sample = { anchorMs: theirWallMs - nowMs, atMs: nowMs };
     const known = this.#peers.get(peer);
     if (known === undefined) {
       this.#peers.set(peer, { best: sample, previous: sample });
     } else if (nowMs - known.best.atMs > WINDOW_MS) {
       known.previous = known.best;
       known.best = sample;
-    } else if (sample.offsetMs >= known.best.offsetMs) {
+    } else if (sample.anchorMs >= known.best.anchorMs) {
       known.best = sample;
     }
   }
 
   /** The peer's clock minus ours, ms; null without a recent sample. */
-  offsetMs(peer: NodeId, nowMs: number): number | null {
+  offsetMs(peer: NodeId, myWallMs: number, nowMs: number): number | null {
     const known = this.#peers.get(peer);
     if (known === undefined || nowMs - known.best.atMs > 2 * WINDOW_MS) return null;
-    return known.best.offsetMs;
+    return known.best.anchorMs - (myWallMs - nowMs);
   }
 
   /**
    * Whether this node may assign revisions: its clock is within clockOffsetMsMax of a majority of the
    * nodes it hears (itself counted). A node that hears nobody cannot commit anything anyway.
    */
-  isTrusted(nowMs: number): boolean {
+  isTrusted(myWallMs: number, nowMs: number): boolean {
     let heard = 1;
     let near = 1;
     for (const peer of this.#peers.keys()) {
-      const offset = this.offsetMs(peer, nowMs);
+      const offset = this.offsetMs(peer, myWallMs, nowMs);
       if (offset === null) continue;
       heard++;
       if (Math.abs(offset) <= LIMITS.clockOffsetMsMax) near++;

@@ -27,7 +27,7 @@ export function reportGauges(
   telemetry.gauge('state_memtable_bytes', state.pendingBytes());
   const nowMs = ports.clock.monotonicMs();
   for (const { nodeId } of presence.list(nowMs)) {
-    const offsetMs = clocks.offsetMs(nodeId, nowMs);
+    const offsetMs = clocks.offsetMs(nodeId, ports.clock.wallMs(), nowMs);
     if (offsetMs !== null) {
       telemetry.gauge('peer_clock_offset_seconds', offsetMs / 1000, { peer: nodeId });
     }

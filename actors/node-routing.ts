@@ -23,6 +23,7 @@ import type { ReplicaSet } from './replica-set.ts';
 import { Calls, type OutgoingRequest, type Reach } from './router/calls.ts';
 import { RoutedKvService, type ServiceHost } from './router/kv-service.ts';
 import { PendingRequests } from './router/pending.ts';
+import { RecentRequests } from './router/recent-requests.ts';
 import {
   foundingNodes,
   initialShardMap,
@@ -34,6 +35,8 @@ import {
 /** A hint from a reply is believed before the own replica's view for this long. */
 const HINT_FRESH_MS = 500;
 const MAP_READ_MS = 5_000;
+/** Looks at a new leader before requests to the old one are given up. */
+const LEADER_SETTLED = 2;
 
 export interface RoutingParts {
   readonly config: NodeConfig;
@@ -55,6 +58,8 @@ export class NodeRouting implements Reach, ServiceHost {
   readonly #calls: Calls;
   readonly #hub: FeedHub;
   readonly #hints = new Map<GroupId, { node: NodeId; atMs: number }>();
+  readonly #recent = new RecentRequests();
+  readonly #leaders = new Map<GroupId, { leader: NodeId; seen: number }>();
   readonly #startMs: number;
   #map: ShardMap;
 
@@ -87,6 +92,19 @@ export class NodeRouting implements Reach, ServiceHost {
     this.#hub.stop();
   }
 
+  /** Called now and then: requests to a leader that has been replaced for a while are given up. */
+  watchLeaders(): void {
+    for (const replica of this.#parts.replicas.all()) {
+      const leader = replica.leaderNode();
+      if (leader === null) continue;
+      const known = this.#leaders.get(replica.group);
+      if (known?.leader !== leader) this.#leaders.set(replica.group, { leader, seen: 0 });
+      else if (known.seen < LEADER_SETTLED && ++known.seen === LEADER_SETTLED) {
+        this.#pending.leaderChanged(replica.group, leader);
+      }
+    }
+  }
+
   onReply(reply: MessageOf<'Reply'>): void {
     if (!this.#pending.reply(reply.requestId, reply.body)) {
       this.#parts.ports.telemetry.count('replies_late');
@@ -95,7 +113,13 @@ export class NodeRouting implements Reach, ServiceHost {
 
   /** A request from another node, for a replica here. */
   onRequest(from: NodeId, group: GroupId, request: MessageOf<'Request'>): void {
-    const { post, loop } = this.#parts;
+    const { post, loop, ports } = this.#parts;
+    const { type } = request.body;
+    const isWrite = type === 'Write' || type === 'MetaPut';
+    if (isWrite && this.#recent.isRepeat(from, request.requestId, this.clock.monotonicMs())) {
+      ports.telemetry.count('requests_repeated');
+      return;
+    }
     this.#parts.replicas.onRequest(group, request, messageBytes(request), (reply) => {
       post.post(from, 'request', { group, to: '', message: reply }, messageBytes(reply));
       loop.mail();

@@ -12,15 +12,16 @@ import { Checkpointer } from './kit/checkpointer.ts';
 import type { Identity, Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
 import { TurnLoop } from './kit/turn-loop.ts';
+import { reportGauges } from './node-metrics.ts';
 import type { Node, ReplicaInspection } from './node-port.ts';
 import { NodeRouting } from './node-routing.ts';
-import { reportGauges } from './node-metrics.ts';
 import { Presence } from './presence.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { ReplicaSet } from './replica-set.ts';
 
 const HELLO_EVERY_MS = 1_000;
 const CHECKPOINT_CHECK_MS = 500;
+const LEADER_CHECK_MS = 100;
 const HANDOVER_MS = 300;
 /** A stop that takes longer than this goes on without what it waits for. */
 const STOP_MS = 5_000;
@@ -104,7 +105,8 @@ class RunningNode implements Node {
       store: state,
       post: this.#post,
       loop: this.#loop,
-      clockTrusted: () => this.#clockWatch.isTrusted(ports.clock.monotonicMs()),
+      clockTrusted: () =>
+        this.#clockWatch.isTrusted(ports.clock.wallMs(), ports.clock.monotonicMs()),
     });
     for (const replica of recovered.replicas) this.#replicas.add(replica);
     const replicas = this.#replicas;
@@ -120,6 +122,7 @@ class RunningNode implements Node {
       presence: this.#presence,
     });
     this.#every(LIMITS.tickMs, () => replicas.tick());
+    this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
     this.#every(HELLO_EVERY_MS, () => {
       this.#sayHello();
@@ -191,7 +194,7 @@ class RunningNode implements Node {
       return;
     }
     const { clock } = this.#ports;
-    this.#clockWatch.note(nodeOf(from), envelope.wallMs, clock.wallMs(), clock.monotonicMs());
+    this.#clockWatch.note(nodeOf(from), envelope.wallMs, clock.monotonicMs());
     for (const routed of envelope.messages) {
       const { message } = routed;
       if (message.type === 'Form') this.#forming?.onForm(message.formation);

@@ -121,7 +121,8 @@ export class Calls {
     return new Promise((resolve, reject) => {
       let requestId: number;
       try {
-        requestId = this.#pending.open(waitMs, resolve);
+        const leader = options.target === 'leader' ? node : null;
+        requestId = this.#pending.open(waitMs, { group, leader }, resolve);
       } catch (error) {
         reject(error);
         return;
