@@ -4,7 +4,7 @@ import { serveNatsApi } from '../../gateways/nats-api/gateway.ts';
 import { type NatsBus, openNatsBus } from '../../gateways/peer/nats-bus.ts';
 import { packBytes, unpackBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
-import { MapStore } from '../kit/map-store.ts';
+import { ModelService } from '../kit/model-service.ts';
 import { type TestNats, testNats } from '../kit/nats-server.ts';
 import { REAL_CLOCK } from '../kit/real-clock.ts';
 import { type RecordingTelemetry, recordingTelemetry } from '../kit/recording-telemetry.ts';
@@ -20,16 +20,15 @@ const BOUNDS = { bytesMax: 1 << 20, itemsMax: 1000, depthMax: 16 };
 describe('the store over NATS requests', () => {
   let nats: TestNats;
   let buses: NatsBus[];
-  let stores: MapStore[];
+  let store: ModelService;
   let telemetry: RecordingTelemetry;
   let client: NatsConnection;
 
   beforeAll(async () => {
     nats = await testNats();
     telemetry = recordingTelemetry();
-    stores = [];
     buses = [];
-    const store = new MapStore();
+    store = new ModelService();
     for (const name of ['n1', 'n2']) {
       const options = { cluster: 'e2e', name, servers: [nats.url], tls: null };
       const bus = await openNatsBus(
@@ -38,14 +37,13 @@ describe('the store over NATS requests', () => {
       );
       let id = 0;
       serveNatsApi({
-        ...{ server: bus, service: store.service(), telemetry, durability: 'memory' },
+        ...{ server: bus, service: store, telemetry, durability: 'memory' },
         requestId: () => `${name}-${++id}`,
         admit: async (_op, request) => {
           if (request.header('X-Test') === 'deny') throw new AppError('forbidden', 'not allowed');
         },
       });
       buses.push(bus);
-      stores.push(store);
     }
     client = await connect({ servers: `127.0.0.1:${nats.port}` });
     await until(() => buses.every((bus) => bus.state() === 'connected'), 'both nodes');
@@ -140,7 +138,7 @@ describe('the store over NATS requests', () => {
     const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
     const more = { 'Minikv-Deadline-Ms': '1234', traceparent, 'Idempotency-Key': 'once' };
     await call('put', { key: 'ctx', value: '' }, more);
-    const context = stores[0]?.contexts.at(-1);
+    const context = store.contexts.at(-1);
     expect(context).toMatchObject({ deadlineMs: 1234, traceparent, idempotency: { key: 'once' } });
     expect(context?.idempotency?.requestHash.length).toBe(32);
   });

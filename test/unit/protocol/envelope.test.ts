@@ -1,0 +1,210 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { DecodeError, packBytes } from '../../../protocol/codec.ts';
+import { makeEntry } from '../../../protocol/entry.ts';
+import {
+  decodeEnvelope,
+  type Envelope,
+  encodeEnvelope,
+  type Message,
+  type MessageOf,
+} from '../../../protocol/envelope.ts';
+import type {
+  Item,
+  ReplicaStatus,
+  ReplyBody,
+  RequestBody,
+} from '../../../protocol/messages/request.ts';
+import type { GroupId, NodeId, ReplicaId } from '../../../protocol/types.ts';
+import { PROTOCOL_VERSION } from '../../../protocol/version.ts';
+
+const n1 = 'n1' as NodeId;
+const r1 = 'n1:aaaaaaaa' as ReplicaId;
+const config = { voters: [r1], votersOld: null, learners: [] };
+const ref = { tenant: 'default', space: 'kv', key: 'k\xff\0' };
+const item: Item = {
+  ...{ ref, value: Buffer.from([0, 255]), revision: 9, createRevision: 3, version: 2 },
+  ...{ contentType: 'text/plain', expiresAtMs: null },
+};
+const put = {
+  ...{ type: 'put' as const, ref, value: Buffer.from('v'), contentType: null, ttlMs: 5 },
+  condition: { type: 'revision' as const, revision: 3 },
+};
+const meta = {
+  ...{ snapshotId: 'ab', lastIncludedIndex: 1, lastIncludedTerm: 2, config, clockBound: 3 },
+  totalBytes: 4,
+};
+const status: ReplicaStatus = {
+  ...{ replica: r1, role: 'leader', leader: null, term: 1, commitIndex: 2, appliedIndex: 3 },
+  ...{ lastLogIndex: 4, firstLogIndex: 1, clock: 5, closed: 6, floor: 0, keys: 7, config },
+  matches: [{ replica: r1, matchIndex: 8, active: true }],
+};
+const position = { revision: 1, vshard: 2, triple: 'a\0b\0c' };
+const event = {
+  ...{ kind: 'put' as const, ref, vshard: 1, revision: 2, prevRevision: 1, sequence: 1 },
+  ...{ item, prev: null },
+};
+
+/** One of every type: a missing row does not compile. */
+const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
+  PreVote: { proposedTerm: 1, lastLogIndex: 2, lastLogTerm: 3, nonce: 4 },
+  PreVoteReply: { term: 1, proposedTerm: 2, voteGranted: true, nonce: 3 },
+  RequestVote: { term: 1, lastLogIndex: 2, lastLogTerm: 3, transfer: false, nonce: 4 },
+  RequestVoteReply: { term: 1, voteGranted: false, nonce: 2 },
+  AppendEntries: {
+    ...{ term: 1, prevLogIndex: 2, prevLogTerm: 1, leaderCommit: 2, nonce: 7 },
+    entries: [3, 4].map((index) =>
+      makeEntry({ index, term: 1, clockBound: index, kind: 'command' }, Buffer.from('x')),
+    ),
+  },
+  AppendEntriesReply: {
+    ...{ term: 1, success: false, matchIndex: 2, conflictTerm: 3, conflictIndex: 4, nonce: 5 },
+  },
+  InstallSnapshot: { term: 1, meta, offset: 2, data: Buffer.from('chunk'), nonce: 3 },
+  InstallSnapshotReply: { term: 1, snapshotId: 'ab', nextOffset: 2, installed: true, nonce: 3 },
+  TimeoutNow: { term: 1, nonce: 2 },
+  Request: { requestId: 1, deadlineMs: 2, traceparent: null, body: { type: 'Status' } },
+  Reply: { requestId: 1, body: { type: 'Clock', clock: 2 } },
+  ClosedRevision: { revision: 1, index: 2 },
+  Hello: {
+    ...{ incarnation: 'aaaaaaaa', clusterId: '', initialMembers: [n1], groupCount: 8 },
+    ...{ roles: ['replica', 'gateway'], httpUrl: 'http://n1', version: '0.1.0' },
+  },
+  Form: {
+    formation: {
+      ...{ clusterId: 'c'.repeat(32), groupCount: 8 },
+      members: [{ nodeId: n1, incarnation: 'aaaaaaaa' }],
+    },
+  },
+};
+
+const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: T }>, 'type'> } = {
+  Write: {
+    ...{ epoch: 1, ops: [put, { type: 'delete', ref, condition: { type: 'absent' } }] },
+    idempotency: { key: 'id', requestHash: Buffer.alloc(32) },
+  },
+  Read: { epoch: 1, keys: [ref], revision: null, stale: true },
+  ReadClock: {},
+  Range: {
+    ...{ epoch: 1, tenant: 't', space: 's', revision: 2, start: '', end: '\xff', reverse: true },
+    ...{ limit: 3, values: false, stale: false },
+  },
+  Close: { revision: 1 },
+  FeedRead: { after: position, waitMs: 1, limit: 2, prev: true },
+  TransferLeader: { to: null },
+  ChangeMembers: { voters: [r1], learners: [] },
+  MetaPut: { name: 'a', json: '{}', ifRevision: 1 },
+  MetaRead: { prefix: 'a', stale: false },
+  Status: {},
+};
+
+const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>, 'type'> } = {
+  Rejected: { code: 'not_leader', definite: true, message: 'no', leader: n1, hint: 0 },
+  Written: {
+    ...{ clock: 1, repeated: false },
+    results: [
+      { type: 'put', revision: 1, createRevision: 1, version: 1 },
+      { type: 'deleted', deleted: true, revision: 2 },
+      { type: 'precondition_failed', revision: 3 },
+      { type: 'wrong_shard', epoch: 4 },
+    ],
+  },
+  Items: { items: [item, null], clock: 1 },
+  Clock: { clock: 1 },
+  Page: { items: [item], more: true, clock: 1 },
+  Closed: { closed: 1 },
+  Feed: { events: [event], closed: 2, floor: 1 },
+  Done: { revision: 1 },
+  MetaRows: { rows: [{ name: 'a', json: '{}', revision: 1 }], clock: 2 },
+  Status: { status },
+};
+
+const all: Message[] = [
+  ...typed<Message>(MESSAGES),
+  ...typed<RequestBody>(REQUESTS).map(
+    (body): Message => ({ type: 'Request', requestId: 1, deadlineMs: 2, traceparent: 't', body }),
+  ),
+  ...typed<ReplyBody>(REPLIES).map((body): Message => ({ type: 'Reply', requestId: 1, body })),
+];
+
+function typed<T extends { type: string }>(rows: Record<string, object>): T[] {
+  return Object.entries(rows).map(([type, fields]) => ({ type, ...fields }) as unknown as T);
+}
+
+const envelopeOf = (messages: readonly Message[]): Envelope => ({
+  ...{ clusterId: 'c', from: r1, to: n1, wallMs: 1_800_000_000_000 },
+  messages: messages.map((message) => ({ group: 3 as GroupId, to: r1, message })),
+});
+
+/** Equal up to Buffer or Uint8Array. */
+const plain = (value: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(value, (_key, inner) =>
+      inner instanceof Uint8Array || inner?.type === 'Buffer'
+        ? Buffer.from(inner.data ?? inner).toString('hex')
+        : inner,
+    ),
+  );
+
+describe('envelopes', () => {
+  it.each(all.map((message) => [label(message), message] as const))(
+    '%s comes back as it was',
+    (_name, message) => {
+      const envelope = envelopeOf([message]);
+      expect(plain(decodeEnvelope(encodeEnvelope(envelope)))).toEqual(plain(envelope));
+    },
+  );
+
+  it('carry many messages in order', () => {
+    const envelope = envelopeOf(all);
+    expect(plain(decodeEnvelope(encodeEnvelope(envelope)))).toEqual(plain(envelope));
+  });
+
+  it('I40 any damage gives an envelope or DecodeError, never another error', () => {
+    const good = encodeEnvelope(envelopeOf(all));
+    const tolerant = (bytes: Uint8Array): void => {
+      try {
+        decodeEnvelope(bytes);
+      } catch (error) {
+        expect(error).toBeInstanceOf(DecodeError);
+      }
+    };
+    for (let cut = 0; cut < good.length; cut += 7) tolerant(good.subarray(0, cut));
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1 }), (edits) => {
+        const bytes = Uint8Array.from(good);
+        for (const [at, byte] of edits) bytes[at % bytes.length] = byte;
+        tolerant(bytes);
+      }),
+      { numRuns: 3_000 },
+    );
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), tolerant), { numRuns: 2_000 });
+    fc.assert(
+      fc.property(fc.anything(), (body) => {
+        let bytes: Uint8Array;
+        try {
+          bytes = packBytes([PROTOCOL_VERSION, body]);
+        } catch {
+          return; // Not everything can be packed; only what can be sent is of interest.
+        }
+        tolerant(bytes);
+      }),
+    );
+  });
+
+  it('of another protocol version are refused', () => {
+    for (const version of [0, PROTOCOL_VERSION + 1, -1, 1.5, null, '1']) {
+      expect(() => decodeEnvelope(packBytes([version, []]))).toThrow(DecodeError);
+    }
+  });
+
+  it('with an unknown message type are refused', () => {
+    const message = [3, r1, [999, []]];
+    const body = ['c', r1, n1, 1, [message]];
+    expect(() => decodeEnvelope(packBytes([PROTOCOL_VERSION, body]))).toThrow(/unknown message/);
+  });
+});
+
+function label(message: Message): string {
+  return 'body' in message ? `${message.type} ${message.body.type}` : message.type;
+}
