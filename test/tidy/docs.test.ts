@@ -1,10 +1,11 @@
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { problemOf } from '../../gateways/kv/shapes.ts';
+import { METRICS } from '../../observability/metrics.ts';
 import { AppError, ERRORS, type ErrorCode, type ErrorRow } from '../../protocol/errors.ts';
 import { PROTOCOL_VERSION } from '../../protocol/version.ts';
 import { GENERATED, wireHash } from './generated.ts';
-import { exists, ROOT, read, walk } from './tree.ts';
+import { exists, ROOT, read, sources, walk } from './tree.ts';
 
 const FOLDERS = [
   'docs',
@@ -167,6 +168,18 @@ function linksOf(text: string): { target: string; line: number }[] {
       line: prose.slice(0, match.index).split('\n').length,
     }));
 }
+
+describe('metrics', () => {
+  it('every name that is reported is in the catalogue: others are dropped', () => {
+    const call = /\b[tT]elemetry\??\.(?:count|gauge|timeMs)\(\s*'([^']+)'/g;
+    const unknown = sources().flatMap((file) =>
+      [...file.masked.uncommented.matchAll(call)]
+        .filter((match) => !Object.hasOwn(METRICS, match[1] as string))
+        .map((match) => `${file.path}: ${match[1]} is not in observability/metrics.ts`),
+    );
+    expectNone(unknown);
+  });
+});
 
 describe('the repository stands alone', () => {
   const TEXT =

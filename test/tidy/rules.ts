@@ -218,6 +218,8 @@ export const BANNED_NOUNS = /(?:^|[-.])(?:managers?|helpers?|utils?|services?|da
 export const NOUN_EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ['protocol/service.ts', 'the port KvService: what every gateway calls'],
   ['actors/router/kv-service.ts', 'implements the port KvService'],
+  ['cli/service-gate.ts', 'stands before the port KvService while a node starts or stops'],
+  ['test/kit/model-service.ts', 'a model of the port KvService'],
 ]);
 
 export const FILE_LINES_MAX = 400;

@@ -35,7 +35,8 @@ export function walk(folder: string): string[] {
   if (!existsSync(absolute)) return [];
   const found: string[] = [];
   for (const entry of readdirSync(absolute, { withFileTypes: true })) {
-    if (SKIPPED.has(entry.name) || (entry.name.startsWith('.') && !DOT_FOLDERS.has(entry.name))) continue;
+    if (SKIPPED.has(entry.name) || (entry.name.startsWith('.') && !DOT_FOLDERS.has(entry.name)))
+      continue;
     const path = posix.join(folder, entry.name);
     if (entry.isDirectory()) found.push(...walk(path));
     else if (entry.isFile()) found.push(path);
