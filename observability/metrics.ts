@@ -44,6 +44,7 @@ export const METRICS = {
   // Operations
   request_retries: counter('Requests sent again inside the cluster.'),
   replies_late: counter('Replies that nobody waited for any more.'),
+  requests_repeated: counter('Writes that the bus delivered again, dropped.'),
   feed_retries: counter('Pages of the change feed asked for again.'),
   requests_pending: gauge('Requests waiting for a replica.'),
   expired_keys: counter('Keys removed because their time was over.', 'group'),
