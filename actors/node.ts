@@ -4,7 +4,7 @@ import { decodeEnvelope, type Envelope, type MessageOf } from '../protocol/envel
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import type { Lane } from '../protocol/subjects.ts';
-import { type GroupId, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
@@ -18,10 +18,12 @@ import { NodeRouting } from './node-routing.ts';
 import { Presence } from './presence.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { ReplicaSet } from './replica-set.ts';
+import { ShardManager } from './shard/manager.ts';
 
 const HELLO_EVERY_MS = 1_000;
 const CHECKPOINT_CHECK_MS = 500;
 const LEADER_CHECK_MS = 100;
+const MANAGER_EVERY_MS = 500;
 const HANDOVER_MS = 300;
 /** A stop that takes longer than this goes on without what it waits for. */
 const STOP_MS = 5_000;
@@ -51,6 +53,7 @@ class RunningNode implements Node {
   #recovered: RecoveredNode | null = null;
   #loop: TurnLoop | null = null;
   #checkpointer: Checkpointer | null = null;
+  #manager: ShardManager | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
 
@@ -121,7 +124,20 @@ class RunningNode implements Node {
       loop: this.#loop,
       presence: this.#presence,
     });
+    const routing = this.#routing;
+    this.#manager = new ShardManager({
+      calls: routing.calls,
+      telemetry: ports.telemetry,
+      groupCount: formation.groupCount,
+      leadsMeta: () => replicas.get(META_GROUP)?.isLeader() ?? false,
+      nodes: () => {
+        const nowMs = ports.clock.monotonicMs();
+        const nodes = this.#presence.list(nowMs);
+        return nodes.map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
+      },
+    });
     this.#every(LIMITS.tickMs, () => replicas.tick());
+    this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
     this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
     this.#every(HELLO_EVERY_MS, () => {
@@ -138,6 +154,7 @@ class RunningNode implements Node {
     this.#stopped = true;
     for (const cancel of this.#timers) cancel();
     this.#forming?.stop();
+    this.#manager?.stop();
     this.#routing?.stop();
     this.#replicas?.stop();
     this.#loop?.stop();
