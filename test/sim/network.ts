@@ -46,6 +46,8 @@ interface Packet {
   readonly to: NodeId;
   readonly lane: Lane | 'hello';
   readonly payload: Uint8Array;
+  /** Only for this process; undefined for whoever listens. */
+  readonly life?: Life | null;
 }
 
 interface Listener {
@@ -181,7 +183,10 @@ export class SimNetwork {
     if (link.cut || this.#random.next() < weather.loss) return;
     this.#deliverAfter(this.#latencyMs(link, packet.payload.length), packet);
     if (weather.duplicate > 0 && this.#random.next() < weather.duplicate) {
-      this.#deliverAfter(this.#latencyMs(link, 0) + this.#random.next() * 50, packet);
+      // A repeat comes over the connection of its original: a new process never sees it.
+      const life = this.#listeners.get(packet.to)?.life ?? null;
+      const delayMs = this.#latencyMs(link, 0) + this.#random.next() * 50;
+      this.#deliverAfter(delayMs, { ...packet, life });
     }
   }
 
@@ -209,6 +214,7 @@ export class SimNetwork {
       }
       const listener = this.#listeners.get(packet.to);
       if (listener === undefined || !listener.life.alive || this.#busDown.has(packet.to)) return;
+      if (packet.life !== undefined && packet.life !== listener.life) return;
       this.#scheduler.after(0, listener.life, () => this.#handOver(listener, packet));
     });
   }
