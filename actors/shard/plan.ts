@@ -1,0 +1,160 @@
+import type { GroupConfig } from '../../protocol/membership.ts';
+import type { ReplicaStatus } from '../../protocol/messages/request.ts';
+import { type GroupId, type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
+
+/** A node as its hellos show it. */
+export interface ObservedNode {
+  readonly nodeId: NodeId;
+  /** Its replica id now: another incarnation than in a configuration means that its log was lost. */
+  readonly replica: ReplicaId;
+  readonly isReplica: boolean;
+}
+
+/** A group as its leader describes it. */
+export interface ObservedGroup {
+  readonly group: GroupId;
+  readonly leader: ReplicaStatus;
+}
+
+export interface Observed {
+  /** Nodes heard lately, by node id. */
+  readonly nodes: readonly ObservedNode[];
+  readonly groups: readonly ObservedGroup[];
+}
+
+/** One step towards the wanted placement; the next follows from what is observed after it. */
+export type Step =
+  | {
+      readonly type: 'ChangeMembers';
+      readonly group: GroupId;
+      readonly voters: readonly ReplicaId[];
+      readonly learners: readonly ReplicaId[];
+      readonly why: string;
+    }
+  | {
+      readonly type: 'TransferLeader';
+      readonly group: GroupId;
+      readonly to: NodeId;
+      readonly why: string;
+    };
+
+/** How far behind the commit index a learner may be and still count as caught up. */
+const CAUGHT_UP_ENTRIES = 256;
+
+/**
+ * The steps to take now: at most one membership step per group, then at most one move of leadership.
+ * A pure function of what is observed, so a new meta leader goes on where the last one stopped; the
+ * groups' own configurations are the durable record of every step.
+ *
+ * P1 A configuration that is still joint is left alone.
+ * P2 A voter that lost its log stays a voter (its vote is void) until its new incarnation has caught
+ *    up as a learner; then both change places in one joint step. Quorums never shrink for a repair.
+ * P3 A group has min(replicasWanted, replica nodes) voters.
+ */
+export function planSteps(observed: Observed, replicasWanted: number): Step[] {
+  const steps: Step[] = [];
+  for (const group of observed.groups) {
+    const step = planMembers(group, observed, replicasWanted);
+    if (step !== null) steps.push(step);
+  }
+  if (steps.length === 0) {
+    const move = planLeaders(observed);
+    if (move !== null) steps.push(move);
+  }
+  return steps;
+}
+
+function planMembers(
+  { group, leader }: ObservedGroup,
+  observed: Observed,
+  replicasWanted: number,
+): Step | null {
+  const { config } = leader;
+  if (config.votersOld !== null) return null;
+  const change = (
+    voters: readonly ReplicaId[],
+    learners: readonly ReplicaId[],
+    why: string,
+  ): Step => ({
+    type: 'ChangeMembers',
+    group,
+    voters,
+    learners,
+    why,
+  });
+  const { voters, learners } = config;
+  const stale = learners.find((learner) => isStale(learner, observed));
+  if (stale !== undefined) {
+    return change(voters, without(learners, stale), `${stale} is no more`);
+  }
+  const ready = learners.find((learner) => isCaughtUp(learner, leader));
+  if (ready !== undefined) {
+    const kept = voters.filter((voter) => nodeOf(voter) !== nodeOf(ready));
+    return change([...kept, ready].sort(), without(learners, ready), `${ready} has caught up`);
+  }
+  if (learners.length > 0) return null;
+  const wanted = missing(config, observed, replicasWanted);
+  return wanted === null ? null : change(voters, [wanted], `${wanted} is to join`);
+}
+
+/** The replica to add: a voter's new life first, then a node without one while there are too few. */
+function missing(
+  config: GroupConfig,
+  observed: Observed,
+  replicasWanted: number,
+): ReplicaId | null {
+  for (const voter of config.voters) {
+    if (!isStale(voter, observed)) continue;
+    const node = observed.nodes.find((candidate) => candidate.nodeId === nodeOf(voter));
+    if (node?.isReplica) return node.replica;
+  }
+  if (config.voters.length >= replicasWanted) return null;
+  const taken = new Set(config.voters.map(nodeOf));
+  const free = observed.nodes.filter((node) => node.isReplica && !taken.has(node.nodeId));
+  const load = (node: ObservedNode): number =>
+    observed.groups.filter(({ leader }) => leader.config.voters.includes(node.replica)).length;
+  free.sort((a, b) => load(a) - load(b) || (a.nodeId < b.nodeId ? -1 : 1));
+  return free[0]?.replica ?? null;
+}
+
+/** Its node is there, in another incarnation. */
+function isStale(replica: ReplicaId, observed: Observed): boolean {
+  const node = observed.nodes.find((candidate) => candidate.nodeId === nodeOf(replica));
+  return node !== undefined && node.replica !== replica;
+}
+
+function isCaughtUp(learner: ReplicaId, leader: ReplicaStatus): boolean {
+  const match = leader.matches.find((candidate) => candidate.replica === learner);
+  return (
+    match?.active === true &&
+    match.matchIndex + CAUGHT_UP_ENTRIES >= leader.commitIndex &&
+    match.matchIndex > 0
+  );
+}
+
+/** Moves one leadership from the node that leads most to one that leads at least two fewer. */
+function planLeaders(observed: Observed): Step | null {
+  const leads = new Map<NodeId, number>();
+  for (const node of observed.nodes) if (node.isReplica) leads.set(node.nodeId, 0);
+  for (const { leader } of observed.groups) {
+    const node = nodeOf(leader.replica);
+    leads.set(node, (leads.get(node) ?? 0) + 1);
+  }
+  for (const { group, leader } of observed.groups) {
+    const here = leads.get(nodeOf(leader.replica)) ?? 0;
+    const better = leader.matches.find((match) => {
+      const count = leads.get(nodeOf(match.replica));
+      const isVoter = leader.config.voters.includes(match.replica);
+      return isVoter && match.active && count !== undefined && count + 2 <= here;
+    });
+    if (better !== undefined) {
+      const to = nodeOf(better.replica);
+      return { type: 'TransferLeader', group, to, why: `leaders are spread` };
+    }
+  }
+  return null;
+}
+
+function without(list: readonly ReplicaId[], one: ReplicaId): ReplicaId[] {
+  return list.filter((item) => item !== one);
+}
