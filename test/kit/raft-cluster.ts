@@ -177,7 +177,7 @@ export class Replica {
       case 'sendChunk': {
         const { to, chunk } = request;
         const { meta, offset, term, nonce } = chunk;
-        if (this.sealed?.meta.snapshotId !== meta.snapshotId) {
+        if (this.sealed === null || this.sealed.meta.snapshotId !== meta.snapshotId) {
           this.inbox.push({ type: 'SnapshotFailed', snapshotId: meta.snapshotId });
           return;
         }
@@ -217,12 +217,14 @@ export class Replica {
   }
 
   #store({ snapshotId }: SnapshotMeta, offset: number, data: Uint8Array): void {
-    if (this.partial?.id !== snapshotId) this.partial = { id: snapshotId, bytes: [], size: 0 };
-    if (offset === this.partial.size) {
-      this.partial.bytes.push(Buffer.from(data));
-      this.partial.size += data.length;
+    const held = this.partial?.id === snapshotId ? this.partial : null;
+    const partial = held ?? { id: snapshotId, bytes: [], size: 0 };
+    this.partial = partial;
+    if (offset === partial.size) {
+      partial.bytes.push(Buffer.from(data));
+      partial.size += data.length;
     }
-    this.inbox.push({ type: 'ChunkStored', snapshotId, nextOffset: this.partial.size });
+    this.inbox.push({ type: 'ChunkStored', snapshotId, nextOffset: partial.size });
   }
 
   #install(meta: SnapshotMeta): void {
