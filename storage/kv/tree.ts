@@ -1,5 +1,9 @@
-import sortedBtree from 'sorted-btree';
+import { createRequire } from 'node:module';
+import type sortedBtree from 'sorted-btree';
 import type { EngineRange } from '../ports.ts';
+
+// CommonJS with a `default` member: import unwraps it under some loaders only, require never does.
+const { default: BTree } = createRequire(import.meta.url)('sorted-btree') as typeof sortedBtree;
 
 /** Ordered map of latin1 keys; clone() is O(1) and shares nodes. The only door to sorted-btree. */
 export type Tree<V> = sortedBtree.default<string, V>;
@@ -9,7 +13,7 @@ function compare(a: string, b: string): number {
 }
 
 export function newTree<V>(): Tree<V> {
-  return new sortedBtree.default<string, V>(undefined, compare);
+  return new BTree<string, V>(undefined, compare);
 }
 
 /** A place in ordered rows: `peek` gives the row there (null at the end), `skip` moves on. */

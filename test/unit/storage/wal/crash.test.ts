@@ -6,7 +6,7 @@ import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimDisk } from '../../../sim/sim-disk.ts';
 
 /** Lives of one machine per seed; each ends with a crash at a random instant. */
-const SEEDS = 400;
+const SEEDS = 150;
 const LIVES = 8;
 
 /** What must be true of the WAL so far. */

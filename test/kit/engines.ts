@@ -1,0 +1,25 @@
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../../cli/system-clock.ts';
+import { seededRandom } from '../../protocol/random.ts';
+import { openClassicEngine, openMemoryLevelEngine } from '../../storage/kv/level-engine.ts';
+import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
+import type { KvEngine } from '../../storage/ports.ts';
+import { SimEngineStore } from '../sim/sim-engine.ts';
+
+/** A folder in the machine's temporary folder; the test that made it leaves it to the system. */
+export function temporaryFolder(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'minikv-test-'));
+}
+
+const clock = systemClock({ holdOpen: true });
+
+/** Every KvEngine there is, each opened empty, on real time. */
+export const ENGINES: Readonly<Record<string, () => Promise<KvEngine>>> = {
+  'classic-level': async () =>
+    openClassicEngine(await temporaryFolder(), { bootId: 'boot-1', clock }),
+  'memory-level': () => openMemoryLevelEngine(clock),
+  'memory-engine': async () => new MemoryEngine(clock),
+  'sim-engine': async () => new SimEngineStore(seededRandom(1, 'engine')).open(clock),
+};

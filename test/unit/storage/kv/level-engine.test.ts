@@ -1,0 +1,86 @@
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../../cli/system-clock.ts';
+import { openClassicEngine } from '../../../../storage/kv/level-engine.ts';
+import { put, textOf } from '../../../conformance/kv-engine.ts';
+import { temporaryFolder } from '../../../kit/engines.ts';
+
+const clock = systemClock({ holdOpen: true });
+
+async function writtenEngine() {
+  const path = join(await temporaryFolder(), 'engine');
+  const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+  await engine.write([put('flushed', '1')]);
+  await engine.flush();
+  await engine.write([put('in the log', '1')]);
+  await engine.close();
+  return path;
+}
+
+describe('classic-level engine', () => {
+  it('F8: in the same boot everything written comes back, flushed or not', async () => {
+    const path = await writtenEngine();
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+    expect(textOf(engine.get('flushed'))).toBe('1');
+    expect(textOf(engine.get('in the log'))).toBe('1');
+    await engine.close();
+  });
+
+  it('F9 B17: after another boot LevelDB logs are set aside: exactly what was flushed is left', async () => {
+    const path = await writtenEngine();
+    for (const bootId of ['boot-2', '']) {
+      const engine = await openClassicEngine(path, { bootId, clock });
+      expect(textOf(engine.get('flushed'))).toBe('1');
+      expect(engine.get('in the log')).toBeNull();
+      await engine.write([put('in the log', '1')]);
+      await engine.close();
+    }
+    const kept = await readdir(join(path, 'set-aside'));
+    expect(kept.length).toBe(2);
+  });
+
+  it('F9: a log with a hole in its middle is never read after a power cut', async () => {
+    const path = await writtenEngine();
+    const log = (await readdir(path)).find((name) => name.endsWith('.log'));
+    await rm(join(path, log!));
+    const engine = await openClassicEngine(path, { bootId: 'boot-2', clock });
+    expect(textOf(engine.get('flushed'))).toBe('1');
+    await engine.close();
+  });
+
+  it('one folder has one engine at a time', async () => {
+    const path = join(await temporaryFolder(), 'engine');
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+    await expect(openClassicEngine(path, { bootId: 'boot-1', clock })).rejects.toThrow();
+    await engine.close();
+  });
+
+  it('a flush rewrites no table: the second of two writes only its own rows', async () => {
+    const path = join(await temporaryFolder(), 'engine');
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+    const rows = (prefix: string) =>
+      Array.from({ length: 2000 }, (_, i) => put(`${prefix}${i}`, 'x'.repeat(200)));
+    await engine.write(rows('a'));
+    await engine.flush();
+    const tables = async () => (await readdir(path)).filter((name) => name.endsWith('.ldb'));
+    const before = await tables();
+    const content = await Promise.all(before.map((name) => readFile(join(path, name))));
+    await engine.write([put('b', 'small')]);
+    await engine.flush();
+    const after = await tables();
+    expect(after).toEqual(expect.arrayContaining(before));
+    const added = after.filter((name) => !before.includes(name));
+    expect(added.length).toBe(1);
+    expect((await stat(join(path, added[0]!))).size).toBeLessThan(4096);
+    expect(content.length).toBeGreaterThan(0);
+    await engine.close();
+  });
+
+  it('F12: a damaged table is an error at open or at read, never a wrong value', async () => {
+    const path = await writtenEngine();
+    const current = (await readdir(path)).find((name) => name.startsWith('MANIFEST'));
+    await rm(join(path, current!));
+    await expect(openClassicEngine(path, { bootId: 'boot-1', clock })).rejects.toThrow();
+  });
+});
