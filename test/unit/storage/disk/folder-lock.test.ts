@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { lockFolder } from '../../../../storage/disk/folder-lock.ts';
+import { temporaryFolder } from '../../../kit/engines.ts';
+
+describe('folder lock', () => {
+  it('one owner at a time; free again after its release', async () => {
+    const root = join(await temporaryFolder(), 'data');
+    const lock = await lockFolder(root);
+    await expect(lockFolder(root)).rejects.toMatchObject({ code: 'EBUSY' });
+    await lock.release();
+    expect(await readdir(root)).toEqual([]);
+    await (await lockFolder(root)).release();
+  });
+
+  it('a live process keeps it, a killed one loses it', async () => {
+    const root = await temporaryFolder();
+    const child = spawn('sleep', ['60']);
+    const stat = await readFile(`/proc/${child.pid}/stat`, 'utf8');
+    const startTime = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+    await writeFile(join(root, 'lock'), `${child.pid} ${startTime} ${boot}\n`);
+    await expect(lockFolder(root)).rejects.toMatchObject({ code: 'EBUSY' });
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await (await lockFolder(root)).release();
+  });
+
+  it('a pid used again, another boot, or rubbish is no owner', async () => {
+    const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+    for (const stale of [`${process.pid} 1 ${boot}`, `${process.pid} 1 other-boot`, '', 'rubbish']) {
+      const root = await temporaryFolder();
+      await writeFile(join(root, 'lock'), stale);
+      const lock = await lockFolder(root);
+      expect(await readdir(root)).toEqual(['lock']);
+      await lock.release();
+    }
+  });
+});
