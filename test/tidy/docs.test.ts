@@ -197,6 +197,20 @@ describe('the repository stands alone', () => {
     expectNone(found);
   });
 
+  it('npm ci works on every platform: the lock file has all optional packages', () => {
+    type Lock = { packages: Record<string, { optionalDependencies?: Record<string, string> }> };
+    const { packages } = JSON.parse(read('package-lock.json')) as Lock;
+    const known = new Set(Object.keys(packages).map((path) => path.split('node_modules/').pop()));
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies)
+        .filter((name) => !known.has(name))
+        .map(
+          (name) => `${path} wants ${name}: take a version of it that is there for all platforms`,
+        ),
+    );
+    expectNone(missing);
+  });
+
   it('package-lock.json names no registry but the public one', () => {
     const hosts = [...read('package-lock.json').matchAll(/"resolved": "[a-z+]+:\/\/([^/"]+)/g)];
     const other = new Set(hosts.map((match) => match[1]).filter((h) => h !== 'registry.npmjs.org'));
