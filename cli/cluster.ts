@@ -115,7 +115,13 @@ function speaker(io: Io, json: boolean): Speaker {
 
 async function startBus(plan: Plan, say: Speaker): Promise<NatsServer> {
   try {
-    const nats = await startNatsServer({ port: plan.natsPort, folder: `${plan.data}/nats` });
+    const nats = await startNatsServer({
+      port: plan.natsPort,
+      folder: `${plan.data}/nats`,
+      detached: true,
+    });
+    // However we end: the nodes notice by themselves, nats-server does not.
+    process.once('exit', () => nats.kill('SIGKILL'));
     const { url, pid } = nats;
     await say.event('nats', { url, pid }, `nats-server at ${url}, pid ${pid}`);
     return nats;

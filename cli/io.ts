@@ -36,6 +36,7 @@ export function processIo(): Io {
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+  process.on('SIGHUP', onSignal);
   // The parent of a cluster's node is gone, however it went.
   process.on('disconnect', () => stopping.abort());
   process.stdout.on('error', endQuietly);

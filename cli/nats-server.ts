@@ -37,6 +37,8 @@ export interface NatsServerOptions {
   readonly maxPayloadBytes?: number;
   readonly maxPendingBytes?: number;
   readonly writeDeadline?: string;
+  /** Keeps a terminal's Ctrl-C away from it: it is stopped by `stop`, after those who use it. */
+  readonly detached?: boolean;
 }
 
 export interface NatsServer {
@@ -128,7 +130,10 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   mkdirSync(options.folder, { recursive: true });
   const configFile = join(options.folder, `nats-${options.port}.conf`);
   writeFileSync(configFile, natsServerConfig(options), { mode: 0o600 });
-  const child = spawn(binary, ['-c', configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(binary, ['-c', configFile], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: options.detached ?? false,
+  });
   const server = serverOf(child, options);
   const host = options.host ?? '127.0.0.1';
   const deadline = performance.now() + 10_000;

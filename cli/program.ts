@@ -200,7 +200,6 @@ function addKeyCommands(program: Command, io: Io): void {
   const del = clientCommand(program, io, 'del', 'Delete a key');
   del.command
     .argument('<key>')
-    .option('--prefix', 'Delete every key that begins with it')
     .option('--if-match <revision>', 'Only if the key is at this revision');
   del.action(async (context, [key], flags) =>
     (await import('./commands/keys.ts')).del(context, key!, flags),

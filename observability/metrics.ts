@@ -1,6 +1,6 @@
 /**
  * The catalogue: every metric this program may report, and nothing else. Exported names are
- * `minikv_` and the name here (counters gain `_total`); docs/metrics.md is compared with it.
+ * `minikv_` and the name here (counters gain `_total`); docs/metrics.md is made from it.
  * Labels are listed so that a series can never carry a key, a URL or any other unbounded text.
  */
 export interface MetricRow {
@@ -46,7 +46,6 @@ export const METRICS = {
   replies_late: counter('Replies that nobody waited for any more.'),
   requests_repeated: counter('Writes that the bus delivered again, dropped.'),
   feed_retries: counter('Pages of the change feed asked for again.'),
-  requests_pending: gauge('Requests waiting for a replica.'),
   expired_keys: counter('Keys removed because their time was over.', 'group'),
   applied_entries: counter('Log entries applied.'),
   apply_batch_seconds: seconds('Time one batch of entries took to apply.'),
@@ -65,7 +64,6 @@ export const METRICS = {
   wal_syncs: counter('Syncs of the write-ahead log.'),
   wal_records: counter('Records appended to the write-ahead log.'),
   wal_bytes: gauge('Bytes of the write-ahead log kept.'),
-  checkpoints: counter('Checkpoints of the write-ahead log.'),
   wal_sync_seconds: seconds('Time one sync of the write-ahead log took.'),
   state_memtable_bytes: gauge('Applied state not yet in the engine.'),
   keys: gauge('Live keys.', 'group'),

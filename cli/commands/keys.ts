@@ -111,22 +111,21 @@ export async function get(
 
 export interface DelFlags {
   readonly ifMatch?: string;
-  readonly prefix?: boolean;
 }
 
-/** `minikv del <key>`, or with `--prefix` everything that begins with it. */
+/** `minikv del <key>`; a key that was not there is no failure. */
 export async function del(
   { io, client, json }: Context,
   key: string,
   flags: DelFlags,
 ): Promise<void> {
-  if (flags.prefix === true && flags.ifMatch !== undefined) {
-    throw new UsageError('--if-match is about one key; it does not go with --prefix');
-  }
-  const path = flags.prefix === true ? `/v1/kv${query({ prefix: key })}` : keyPath(key);
   const headers = writeHeaders(io, flags.ifMatch === undefined ? {} : { ifMatch: flags.ifMatch });
-  const answer = await client.json<Written>({ method: 'DELETE', path, headers, repeatable: true });
+  const answer = await client.json<Written>({
+    method: 'DELETE',
+    path: keyPath(key),
+    headers,
+    repeatable: true,
+  });
   if (json) await printJson(io, answer);
-  else if (flags.prefix === true) await io.out(`deleted ${Number(answer.deleted ?? 0)} keys\n`);
   else await io.out(answer.deleted === true ? `deleted ${key}\n` : `${key} was not there\n`);
 }

@@ -39,12 +39,12 @@ describe('metrics', () => {
   it('keeps at most the stated number of series per metric, the rest in one of overflow', async () => {
     const telemetry = start();
     for (let i = 0; i < SERIES_PER_METRIC_MAX + 50; i++) {
-      telemetry.count('operations', 1, { op: `op${i}`, outcome: 'ok' });
+      telemetry.count('envelopes_refused', 1, { reason: `r${i}` });
     }
     const lines = (await telemetry.metricsText()).split('\n');
-    const series = lines.filter((line) => line.startsWith('minikv_operations_total{'));
+    const series = lines.filter((line) => line.startsWith('minikv_envelopes_refused_total{'));
     expect(series).toHaveLength(SERIES_PER_METRIC_MAX + 1);
-    expect(series).toContain('minikv_operations_total{overflow="true"} 50');
+    expect(series).toContain('minikv_envelopes_refused_total{overflow="true"} 50');
   });
 
   it('drops labels that the catalogue does not list', async () => {
