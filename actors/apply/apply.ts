@@ -133,13 +133,10 @@ function raiseClock(state: GroupState, revision: Revision, count: number): void 
 /** A map older than the one in force changes nothing: it was overtaken on its way into the log. */
 function applyOwn(state: GroupState, epoch: number, vshards: readonly number[]): void {
   if (epoch < state.epoch) return;
-  const before = state.ownedSince.slice();
-  state.ownedSince.fill(0);
+  const since = new Float64Array(VSHARD_COUNT);
   for (let i = 0; i < vshards.length; i++) {
     const vshard = vshards[i] as number;
-    if (vshard >= VSHARD_COUNT) continue;
-    state.ownedSince[vshard] = before[vshard] !== 0 ? (before[vshard] as number) : epoch + 1;
+    if (vshard < VSHARD_COUNT) since[vshard] = state.ownedSince[vshard] || epoch + 1;
   }
-  state.epoch = epoch;
-  state.stageOwned();
+  state.stageOwned(epoch, since);
 }

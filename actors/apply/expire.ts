@@ -39,8 +39,8 @@ export function applyExpire(state: GroupState, command: ExpireCommand): Outcome 
 }
 
 /**
- * Keys whose expiry is at or before `wallMs` (Unix ms), soonest first, at most `limit` and never
- * more than one expire command takes: what the leader proposes to remove.
+ * Owned keys whose expiry is at or before `wallMs` (Unix ms), soonest first, at most `limit` and
+ * never more than one expire command takes: what the leader proposes to remove.
  */
 export async function nextExpiry(
   view: GroupView,
@@ -60,6 +60,7 @@ export async function nextExpiry(
       if (rows.length === 0) break;
       for (const [key, value] of rows) {
         const ref = refOfStoredTriple(parseExpiryKey(key).triple);
+        if (view.ownedSince[vshardOf(ref)] === 0) continue;
         due.push({ ref, revision: decodeCount(value) });
       }
     }

@@ -52,8 +52,11 @@ export class GroupState {
   epoch = 0;
   /** The last configuration entry that was applied. */
   config: GroupConfig | null = null;
-  /** Per vshard the epoch since which this group owns it without a break, plus 1; 0 is not owned. */
-  readonly ownedSince = new Float64Array(VSHARD_COUNT);
+  /**
+   * Per vshard the epoch since which this group owns it without a break, plus 1; 0 is not owned.
+   * Replaced, never written in place: views share it.
+   */
+  ownedSince: Readonly<Float64Array> = new Float64Array(VSHARD_COUNT);
   /** Local, not replicated: feed rows below this revision are already gone (see gc.ts). */
   collectedTo: Revision = 0;
 
@@ -74,7 +77,7 @@ export class GroupState {
     const applied = store.get(metaKey(state.prefix, 'applied'));
     if (applied !== null) loadApplied(state, applied);
     const owned = store.get(metaKey(state.prefix, 'owned'));
-    if (owned !== null) state.ownedSince.set(decodeCounts(owned, VSHARD_COUNT));
+    if (owned !== null) state.ownedSince = Float64Array.from(decodeCounts(owned, VSHARD_COUNT));
     const config = store.get(metaKey(state.prefix, 'config'));
     if (config !== null) state.config = decodeConfig(config);
     return state;
@@ -110,8 +113,10 @@ export class GroupState {
     this.#writes.push({ key, value });
   }
 
-  stageOwned(): void {
-    this.stage(metaKey(this.prefix, 'owned'), encodeCounts(this.ownedSince));
+  stageOwned(epoch: number, ownedSince: Float64Array): void {
+    this.epoch = epoch;
+    this.ownedSince = ownedSince;
+    this.stage(metaKey(this.prefix, 'owned'), encodeCounts(ownedSince));
   }
 
   stageConfig(config: GroupConfig): void {
@@ -146,6 +151,7 @@ export class GroupView {
   readonly floor: Revision;
   readonly epoch: number;
   readonly config: GroupConfig | null;
+  readonly ownedSince: Readonly<Float64Array>;
   readonly #rows: StateView;
 
   constructor(state: GroupState, rows: StateView) {
@@ -158,6 +164,7 @@ export class GroupView {
     this.floor = state.floor;
     this.epoch = state.epoch;
     this.config = state.config;
+    this.ownedSince = state.ownedSince;
     this.#rows = rows;
   }
 

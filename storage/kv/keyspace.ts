@@ -1,4 +1,4 @@
-import { assert } from '../../protocol/assert.ts';
+import { assert, assertCount } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
@@ -45,14 +45,19 @@ export function u16(value: number): string {
 
 /** Eight bytes of a safe integer >= 0. */
 export function u64(value: number): string {
-  assert(Number.isSafeInteger(value) && value >= 0, `not a count: ${value}`);
+  checkCount(value);
   return eightBytes(Math.floor(value / 0x1_0000_0000), value >>> 0);
 }
 
 /** Eight bytes, every bit flipped, so that the highest revision sorts first. */
 function invertedU64(value: number): string {
-  assert(Number.isSafeInteger(value) && value >= 0, `not a count: ${value}`);
+  checkCount(value);
   return eightBytes(~Math.floor(value / 0x1_0000_0000), ~(value >>> 0));
+}
+
+/** Builds its message only when it fails: this runs several times per row. */
+function checkCount(value: number): void {
+  if (!Number.isSafeInteger(value) || value < 0) assertCount(value, 'a row key field');
 }
 
 function eightBytes(high: number, low: number): string {

@@ -289,7 +289,7 @@ function bufferOf(bytes: Uint8Array): Buffer {
 }
 
 function writeU64(out: Buffer, at: number, value: number): void {
-  assertCount(value, 'a row field');
+  if (!Number.isSafeInteger(value) || value < 0) assertCount(value, 'a row field');
   out.writeUInt32BE(Math.floor(value / 0x1_0000_0000), at);
   out.writeUInt32BE(value % 0x1_0000_0000, at + 4);
 }

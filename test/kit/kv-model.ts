@@ -165,11 +165,12 @@ export class KvModel {
     return [...this.#keys.values()].map((key) => key.ref);
   }
 
-  /** Keys whose newest version has expired at `wallMs`, soonest first. */
+  /** Owned keys whose newest version has expired at `wallMs`, soonest first. */
   due(wallMs: number): Item[] {
     const items = this.refs.map((ref) => this.#newest(ref));
     return items
       .filter((item): item is Item => item?.expiresAtMs != null && item.expiresAtMs <= wallMs)
+      .filter((item) => this.#ownedSince.has(vshardOf(item.ref)))
       .sort(
         (a, b) =>
           (a.expiresAtMs as number) - (b.expiresAtMs as number) ||

@@ -75,6 +75,7 @@ describe('the leader’s removals', () => {
     const applied = group.apply({ type: 'expire', revision: group.nextRevision(), keys });
     expect(applied.events).toEqual([]);
     expect(group.state.keyCount).toBe(1);
+    expect(await due(group)).toEqual([]);
   });
 
   test('due keys come soonest first and at most as many as asked for', async () => {

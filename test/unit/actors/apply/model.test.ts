@@ -11,8 +11,11 @@ import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-ro
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
 import type { Item } from '../../../../protocol/messages/request.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
+import { MemoryEngine } from '../../../../storage/kv/memory-engine.ts';
+import { MemtableStore } from '../../../../storage/kv/state-store.ts';
 import { type History, histories, REFS } from '../../../kit/kv-history.ts';
 import { cursorOf, drain, MemoryState } from '../../../kit/memory-state.ts';
+import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 
 const GROUP = 5 as GroupId;
 const RUNS = { numRuns: 150 };
@@ -55,7 +58,7 @@ async function withView<T>(state: GroupState, use: (view: GroupView) => Promise<
     return await use(view);
   } finally {
     await view.close();
-    expect((state.store as MemoryState).viewsOpen).toBe(0);
+    if (state.store instanceof MemoryState) expect(state.store.viewsOpen).toBe(0);
   }
 }
 
@@ -226,6 +229,35 @@ describe('apply against a model that forgets nothing', () => {
         await checkReads(eager, history);
       }),
       RUNS,
+    );
+  });
+
+  test('over memtables and an engine, written to it while the log goes on, everything is the same', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        histories(30),
+        bounds,
+        fc.nat(4_000),
+        async (history, range, memtableBytes) => {
+          const onFatal = (error: unknown): never => {
+            throw error;
+          };
+          const options = { memtableBytes, memtableAgeMs: 60_000, onFatal };
+          const store = new MemtableStore(new MemoryEngine(REAL_CLOCK), REAL_CLOCK, options);
+          const state = GroupState.open(store, GROUP);
+          for (const [i, entry] of history.entries.entries()) {
+            applyBatch(state, [entry]);
+            await gcStep(state, 3);
+            if (i % 9 === 8) await store.flush();
+          }
+          expect(await stateHash(state)).toBe(await stateHash(replay(history, 4)[0]));
+          await checkReads(state, history);
+          await checkRanges(state, history, range);
+          await checkFeed(state, history, 3);
+          await store.close();
+        },
+      ),
+      { numRuns: 60 },
     );
   });
 

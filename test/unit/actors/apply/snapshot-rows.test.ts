@@ -11,9 +11,33 @@ import { DecodeError } from '../../../../protocol/codec.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
 import { GENERATION_MAX, generationOf, pointerKey, u16 } from '../../../../storage/kv/keyspace.ts';
 import { encodeCounts } from '../../../../storage/kv/rows.ts';
-import type { EngineRow } from '../../../../storage/ports.ts';
+import type { EngineCursor, EngineRange, EngineRow, StateView } from '../../../../storage/ports.ts';
 import { AppliedGroup, GROUP, put, ref } from '../../../kit/applied-group.ts';
 import { cursorOf, drain, MemoryState } from '../../../kit/memory-state.ts';
+
+/** The next cursor to be opened gives its first rows only when `release` is called. */
+class GatedState extends MemoryState {
+  release: () => void = () => {};
+  #gate: Promise<void> | null = null;
+
+  closeGate(): void {
+    this.#gate = new Promise((resolve) => {
+      this.release = resolve;
+    });
+  }
+
+  override view(): StateView {
+    const view = super.view();
+    const gate = this.#gate;
+    this.#gate = null;
+    if (gate === null) return view;
+    const cursor = (range: EngineRange): EngineCursor => {
+      const inner = view.cursor(range);
+      return { next: (max) => gate.then(() => inner.next(max)), close: () => inner.close() };
+    };
+    return { get: (key) => view.get(key), cursor, close: () => view.close() };
+  }
+}
 
 /** `count` keys, each written twice. */
 function filled(count: number, value: string): AppliedGroup {
@@ -129,6 +153,43 @@ describe('old generations', () => {
       false,
     );
     expect(GroupState.open(group.store, 6 as GroupId).config).not.toBeNull();
+  });
+
+  test('a removal that looked before a load began deletes none of its rows', async () => {
+    const source = filled(5, 'new');
+    const rows = await rowsOf(source.state);
+    const interrupted = new MemoryState();
+    await loadSnapshot(interrupted, GROUP, cursorOf(rows));
+    const store = new GatedState();
+    for (const batch of interrupted.batches.slice(1, -1)) store.write(batch);
+    store.closeGate();
+    const removal = dropOldGenerations(store, GROUP, 8);
+    await loadSnapshot(store, GROUP, cursorOf(rows));
+    store.release();
+    expect(await removal).toBe(0);
+    expect(await stateHash(GroupState.open(store, GROUP))).toBe(await stateHash(source.state));
+  });
+
+  test('a removal that is overtaken inside a load deletes none of its rows', async () => {
+    const source = filled(5, 'new');
+    const rows = await rowsOf(source.state);
+    const interrupted = new MemoryState();
+    await loadSnapshot(interrupted, GROUP, cursorOf(rows));
+    const store = new GatedState();
+    for (const batch of interrupted.batches.slice(1, -1)) store.write(batch);
+    store.closeGate();
+    const removal = dropOldGenerations(store, GROUP, 8);
+    const slow = cursorOf(rows);
+    const next = async (max: number): Promise<EngineRow[]> => {
+      const chunk = await slow.next(max);
+      if (chunk.length === 0) {
+        store.release();
+        expect(await removal).toBe(0);
+      }
+      return chunk;
+    };
+    await loadSnapshot(store, GROUP, { next, close: () => slow.close() });
+    expect(await stateHash(GroupState.open(store, GROUP))).toBe(await stateHash(source.state));
   });
 
   test('removal beside a load spares what is being loaded', async () => {

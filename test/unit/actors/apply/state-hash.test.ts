@@ -32,7 +32,7 @@ describe('the state hash', () => {
         g.store.write([{ key: idempotencyKey(g.state.prefix, name), value: null }]);
       },
       (g) => {
-        g.state.ownedSince[3] = 0;
+        g.state.ownedSince = g.state.ownedSince.map((since, v) => (v === 3 ? 0 : since));
       },
       (g) => {
         g.state.sequence++;
