@@ -1,5 +1,5 @@
-import { Encoder } from '@msgpack/msgpack';
 import { MessageReader } from './message-reader.ts';
+import { MessageWriter } from './message-writer.ts';
 
 export { DecodeError } from './message-reader.ts';
 
@@ -10,11 +10,11 @@ export interface DecodeBounds {
   readonly depthMax: number;
 }
 
-const encoder = new Encoder({ ignoreUndefined: false, initialBufferSize: 4096 });
+const writer = new MessageWriter();
 
-/** MessagePack bytes (a fresh array). The only door to @msgpack/msgpack. */
+/** MessagePack bytes (a fresh array). */
 export function packBytes(value: unknown): Uint8Array {
-  return encoder.encode(value);
+  return writer.write(value);
 }
 
 /**
