@@ -65,8 +65,9 @@ export class Applier {
           ports.telemetry.count('expired_keys', applied.events.length, { group });
         }
       }
-      this.#proposals.applied(applied);
     }
+    // Only now: an outcome may close a revision, and no page may pass an event not yet in the feed.
+    for (const applied of done) this.#proposals.applied(applied);
     ports.telemetry.count('applied_entries', done.length);
     return true;
   }
