@@ -9,7 +9,7 @@ import * as schemas from '../http/schemas.ts';
 import { batchToJson, runBatch } from '../kv/batch.ts';
 import { operationsOf } from '../kv/collection-routes.ts';
 import { NDJSON, streamListing } from '../kv/listing.ts';
-import type { EdgeOp, Shape } from '../kv/shapes.ts';
+import { bytesField, failureToJson, type Shape } from '../kv/shapes.ts';
 
 /** `/admin/import` and `/admin/export`: what one writes the other reads. */
 export function registerTransferRoutes(app: App, edge: Edge): void {
@@ -23,8 +23,7 @@ export function registerTransferRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const entries = listBody(request, 'entries', LIMITS.batchOpsMax);
-      const ops = operationsOf(entries.map(entryToOp));
-      const outcome = await importAll(edge, contextOf(request), ops);
+      const outcome = await importAll(edge, contextOf(request), entries);
       return answer(request, reply, 200, outcome.revision, () => outcome);
     },
   });
@@ -49,26 +48,38 @@ export function registerTransferRoutes(app: App, edge: Edge): void {
   });
 }
 
-/** An entry is what an export line is: an item. What only the store decides of it is left out. */
-function entryToOp(entry: unknown): unknown {
+/**
+ * An entry is what an export line is: an item. What only the store decides of it is left out; an expiry
+ * becomes the time that is left. Null where nothing is left.
+ */
+function entryToOp(entry: unknown, nowMs: number): Shape | null {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     throw new AppError('invalid_argument', 'an entry must be an object');
   }
   const { revision, createRevision, version, expiresAt, ...put } = entry as Shape;
-  if (expiresAt !== undefined) {
-    throw new AppError('invalid_argument', 'an entry that expires is written with ttl, in seconds');
+  if (expiresAt === undefined) return { ...put, op: 'put' };
+  const untilMs = typeof expiresAt === 'string' ? Date.parse(expiresAt) : Number.NaN;
+  if (Number.isNaN(untilMs) || put['ttl'] !== undefined) {
+    throw new AppError('invalid_argument', 'expiresAt must be a date, and without ttl');
   }
-  return { ...put, op: 'put' };
+  const ttl = Math.ceil((untilMs - nowMs) / 1000);
+  return ttl < 1 ? null : { ...put, op: 'put', ttl };
 }
 
-async function importAll(edge: Edge, ctx: RequestContext, ops: readonly EdgeOp[]) {
+async function importAll(edge: Edge, ctx: RequestContext, entries: readonly unknown[]) {
+  const nowMs = edge.clock.wallMs();
+  const read = entries.map((entry) => entryToOp(entry, nowMs));
+  const ops = operationsOf(read.filter((op) => op !== null));
+  const errors: Shape[] = [];
+  for (const [i, op] of read.entries()) {
+    if (op !== null) continue;
+    const key = bytesField(entries[i] as Shape, 'key');
+    errors.push(failureToJson(key, new AppError('invalid_argument', 'it has expired already')));
+  }
   const outcome = await runBatch(edge, ctx, ops, false);
-  const shapes = batchToJson(ops, outcome, false);
-  const errors = shapes.filter((shape) => shape['code'] !== undefined);
-  return {
-    imported: shapes.length - errors.length,
-    failed: errors.length,
-    errors,
-    revision: outcome.clock,
-  };
+  for (const shape of batchToJson(ops, outcome, false)) {
+    if (shape['code'] !== undefined) errors.push(shape);
+  }
+  const failed = errors.length;
+  return { imported: entries.length - failed, failed, errors, revision: outcome.clock };
 }

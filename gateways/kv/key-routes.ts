@@ -121,7 +121,7 @@ export async function getKey(
   reply: FastifyReply,
   ref: KeyRef,
   query: ReadQuery,
-): Promise<Buffer | null> {
+): Promise<Buffer | FastifyReply> {
   const { item, clock } = await edge.service.get(contextOf(request), ref, {
     consistency: query.consistency ?? 'linearizable',
     revision: query.revision ?? null,
@@ -137,7 +137,7 @@ export async function getKey(
   return showItem(request, reply, item);
 }
 
-function showItem(request: FastifyRequest, reply: FastifyReply, item: Item): Buffer | null {
+function showItem(request: FastifyRequest, reply: FastifyReply, item: Item): Buffer | FastifyReply {
   const outcome = readOutcome(request.headers, item.revision);
   if (outcome === 'failed') {
     const details = { currentRevision: item.revision };
@@ -150,8 +150,7 @@ function showItem(request: FastifyRequest, reply: FastifyReply, item: Item): Buf
     reply.header('x-minikv-expires-at', new Date(item.expiresAtMs).toISOString());
   }
   if (outcome === 'not_modified') {
-    reply.code(304);
-    return null;
+    return reply.code(304).send();
   }
   reply.header('content-type', item.contentType ?? 'application/octet-stream');
   // A stored page must not run as a page of this server.

@@ -1,0 +1,170 @@
+import { request } from 'undici';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { packBytes, unpackBytes } from '../../protocol/codec.ts';
+import { batchTests, listTests, seedTests } from './http-collection-suite.ts';
+import { expectProblem, type Send } from './http-expect.ts';
+import { httpInputSuite } from './http-input-suite.ts';
+import { conditionTests, keyTests } from './http-key-suite.ts';
+import { httpWatchSuite } from './http-watch-suite.ts';
+import { call } from './raw-http.ts';
+
+export interface HttpTarget {
+  readonly url: string;
+  readonly stop: () => Promise<void>;
+}
+
+/** What the HTTP surface promises, against any node: the model service or a real one. */
+export function httpSuite(start: () => Promise<HttpTarget>): void {
+  let target: HttpTarget;
+  beforeAll(async () => {
+    target = await start();
+  });
+  afterAll(() => target.stop());
+  const send = (method: string, path: string, options: Parameters<typeof call>[3] = {}) =>
+    call(target.url, method, path, options);
+  describe('keys', () => keyTests(send));
+  describe('preconditions', () => conditionTests(send));
+  describe('listing', () => listTests(send));
+  describe('batch', () => batchTests(send));
+  describe('the seed paths', () => seedTests(send));
+  describe('every answer', () => commonTests(send));
+  describe('MessagePack', () => msgpackTests(() => target.url, send));
+  describe('health and description', () => healthTests(send));
+  describe('bad inputs', () => httpInputSuite(() => target.url));
+  describe('watch', () => httpWatchSuite(() => target.url));
+}
+
+function commonTests(send: Send): void {
+  it('carries a request id, the revision and the durability', async () => {
+    for (const path of ['/v1/kv/x', '/v1/limits', '/health', '/nope/nope', '/metrics', '/v1/txn']) {
+      const { headers } = await send('GET', path);
+      expect(headers['x-request-id'], path).toMatch(/^[A-Za-z0-9._:-]{1,128}$/);
+      expect(headers['x-minikv-revision'], path).toMatch(/^\d+$/);
+      expect(headers['x-minikv-durability'], path).toMatch(/^(quorum-fsync|memory)$/);
+    }
+  });
+  it('repeats a valid X-Request-Id and replaces any other', async () => {
+    const good = await send('GET', '/health', { headers: { 'x-request-id': 'abc:1.2-3' } });
+    expect(good.headers['x-request-id']).toBe('abc:1.2-3');
+    for (const bad of ['a b', '<x>', 'x'.repeat(129)]) {
+      const answer = await send('GET', '/health', { headers: { 'x-request-id': bad } });
+      expect(answer.headers['x-request-id']).not.toBe(bad);
+    }
+  });
+  it('revisions of one client never go back', async () => {
+    let last = 0;
+    for (let i = 0; i < 5; i++) {
+      const put = await send('PUT', '/v1/kv/common', { body: String(i) });
+      expect(put.json.revision).toBeGreaterThan(last);
+      last = Number(put.headers['x-minikv-revision']);
+    }
+  });
+  it('404 for what is no path, 405 with Allow for another method', async () => {
+    expectProblem(await send('GET', '/no/such'), 404, 'not_found');
+    const patch = await send('PATCH', '/v1/kv/a/b', { body: 'x' });
+    expectProblem(patch, 405, 'method_not_allowed');
+    expect(patch.headers['allow']).toBe('DELETE, GET, HEAD, PUT');
+    expectProblem(await send('GET', '/v1/batch'), 405, 'method_not_allowed');
+    expectProblem(await send('DELETE', '/v1/limits'), 405, 'method_not_allowed');
+  });
+  it('pages of other origins may not write', async () => {
+    const headers = { origin: 'https://evil.example' };
+    expectProblem(await send('PUT', '/v1/kv/x', { body: 'x', headers }), 403, 'forbidden');
+    expectProblem(await send('POST', '/csrf', { body: 'x', headers }), 403, 'forbidden');
+    const nullish = { origin: 'null' };
+    expectProblem(await send('DELETE', '/v1/kv/x', { headers: nullish }), 403, 'forbidden');
+  });
+}
+
+function msgpackTests(urlOf: () => string, send: Send): void {
+  const BOUNDS = { bytesMax: 1 << 20, itemsMax: 1000, depthMax: 16 };
+  const pack = 'application/msgpack';
+  const ask = async (path: string, body?: unknown) => {
+    const answer = await request(`${urlOf()}${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { accept: pack, ...(body === undefined ? {} : { 'content-type': pack }) },
+      body: body === undefined ? null : Buffer.from(packBytes(body)),
+    });
+    const bytes = new Uint8Array(await answer.body.arrayBuffer());
+    expect(answer.headers['content-type']).toBe(pack);
+    // biome-ignore lint/suspicious/noExplicitAny: tests look into documents of any shape.
+    return { status: answer.statusCode, value: unpackBytes(bytes, BOUNDS) as any };
+  };
+  it('is taken and given, with binary values', async () => {
+    const value = Uint8Array.from([0, 1, 255]);
+    const ops = [
+      { op: 'put', key: 'm/1', value },
+      { op: 'get', key: 'm/1' },
+    ];
+    const { status, value: answer } = await ask('/v1/batch', { ops });
+    expect(status).toBe(200);
+    expect(answer.results[1].key).toBe('m/1');
+    expect(new Uint8Array(answer.results[1].value)).toEqual(value);
+    const page = await ask('/v1/kv?prefix=m/');
+    expect(new Uint8Array(page.value.items[0].value)).toEqual(value);
+  });
+  it('problems come in it too', async () => {
+    const { status, value } = await ask('/v1/kv/m/none');
+    expect([status, value.code, value.definite]).toEqual([404, 'key_not_found', true]);
+  });
+  it('JSON is preferred where both are as welcome', async () => {
+    const headers = { accept: 'application/json, application/msgpack;q=0.5' };
+    expect((await send('GET', '/v1/limits', { headers })).headers['content-type']).toContain(
+      'json',
+    );
+  });
+}
+
+function healthTests(send: Send): void {
+  it('live, ready, health and limits', async () => {
+    expect((await send('GET', '/health/live')).json).toEqual({ status: 'live' });
+    expect((await send('GET', '/health/ready')).json).toEqual({ status: 'ready' });
+    expect((await send('GET', '/health')).json.status).toBe('ready');
+    const { json } = await send('GET', '/v1/limits');
+    expect(json).toMatchObject({ keyBytesMax: 4096, valueBytesMax: 786_432, batchOpsMax: 10_000 });
+  });
+  it('/metrics is text', async () => {
+    const metrics = await send('GET', '/metrics');
+    expect(metrics.headers['content-type']).toBe('text/plain; version=0.0.4; charset=utf-8');
+    expect(metrics.text).toContain('minikv_');
+  });
+  it('/docs is served from here', async () => {
+    const page = await send('GET', '/docs/');
+    expect(page.status).toBe(200);
+    expect(page.text).not.toMatch(/(?:src|href)="(?:https?:)?\/\//);
+  });
+  it('each promised path that is not served yet is 501', async () => {
+    for (const [method, path] of [
+      ['DELETE', '/v1/kv?prefix=a'],
+      ['POST', '/v1/txn'],
+      ['GET', '/v1/indexes'],
+      ['POST', '/v1/indexes'],
+      ['GET', '/v1/indexes/x/query?q=1'],
+      ['GET', '/v1/search?q=a'],
+      ['POST', '/v1/leases'],
+      ['PUT', '/v1/leases/1/keepalive'],
+      ['POST', '/v1/locks'],
+      ['DELETE', '/v1/locks/a'],
+      ['POST', '/transaction'],
+      ['GET', '/search?value=a'],
+      ['PUT', '/s3/demo/bucket/%ff'],
+      ['GET', '/s3/demo'],
+      ['POST', '/admin/keys'],
+      ['GET', '/admin/keys/1'],
+      ['POST', '/admin/keys/1/revoke'],
+      ['POST', '/admin/repair'],
+      ['POST', '/admin/verify'],
+      ['POST', '/admin/scale'],
+      ['POST', '/admin/compact'],
+      ['GET', '/admin/audit'],
+    ] as const) {
+      const answer = await send(
+        method,
+        path,
+        method === 'GET' || method === 'DELETE' ? {} : { body: 'x' },
+      );
+      expect([path, answer.status, answer.json.code]).toEqual([path, 501, 'not_implemented']);
+      expectProblem(answer, 501, 'not_implemented');
+    }
+  });
+}
