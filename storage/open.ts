@@ -5,7 +5,7 @@ import { type Disk, DiskError } from './disk/port.ts';
 import { type Identity, loadIdentity, saveIdentity } from './identity.ts';
 import { MemtableStore } from './kv/state-store.ts';
 import type { KvEngine, SnapshotStore, StateStore, Wal, WalRecovery } from './ports.ts';
-import { SnapshotFiles } from './snapshot-file.ts';
+import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
 import { openWal, quarantineWal } from './wal/recovery.ts';
 
 const QUARANTINE = 'quarantine';
@@ -62,6 +62,9 @@ export function openStorage(parts: StorageParts): OpenedStorage {
       const note = `${new Date(clock.wallMs()).toISOString()} ${reason}\n`;
       await disk.writeFileAtomic(`${QUARANTINE}/reason-${number}`, Buffer.from(note));
       await parts.setEngineAside(`${QUARANTINE}/state-${number}`);
+      if ((await disk.list(SNAPSHOT_FOLDER)).length > 0) {
+        await disk.rename(SNAPSHOT_FOLDER, `${QUARANTINE}/snapshots-${number}`);
+      }
       await quarantineWal(disk);
     },
   };

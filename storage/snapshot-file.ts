@@ -10,6 +10,8 @@ import {
   SnapshotRows,
 } from './snapshot-format.ts';
 
+/** Where all snapshot files of a data folder are. */
+export const SNAPSHOT_FOLDER = 'snapshots';
 const ROWS_PER_READ = 256;
 const SNAPSHOT_ID = /^[0-9A-Za-z_-]{1,64}$/;
 
@@ -185,7 +187,7 @@ export class SnapshotFiles implements SnapshotStore {
 }
 
 function folderOfGroup(group: GroupId): string {
-  return `snapshots/${group}`;
+  return `${SNAPSHOT_FOLDER}/${group}`;
 }
 
 function pathOf(group: GroupId, snapshotId: string, stage: Stage): string {

@@ -5,7 +5,11 @@ import { type Identity, loadIdentity, saveIdentity } from '../../../storage/iden
 import { VirtualTime } from '../../kit/virtual-time.ts';
 import { SimDisk } from '../../sim/sim-disk.ts';
 
-const EMPTY: Identity = { nodeId: 'n1' as NodeId, incarnation: '0123456789abcdef', formation: null };
+const EMPTY: Identity = {
+  nodeId: 'n1' as NodeId,
+  incarnation: '0123456789abcdef',
+  formation: null,
+};
 const FORMED: Identity = {
   ...EMPTY,
   formation: {

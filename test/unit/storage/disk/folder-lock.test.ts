@@ -31,7 +31,12 @@ describe('folder lock', () => {
 
   it('a pid used again, another boot, or rubbish is no owner', async () => {
     const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-    for (const stale of [`${process.pid} 1 ${boot}`, `${process.pid} 1 other-boot`, '', 'rubbish']) {
+    for (const stale of [
+      `${process.pid} 1 ${boot}`,
+      `${process.pid} 1 other-boot`,
+      '',
+      'rubbish',
+    ]) {
       const root = await temporaryFolder();
       await writeFile(join(root, 'lock'), stale);
       const lock = await lockFolder(root);
