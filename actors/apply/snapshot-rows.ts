@@ -52,7 +52,8 @@ const LOAD_PENDING_BYTES_MAX = LIMITS.memtableBytesMax / 2;
 /**
  * Replaces the group's state by the rows of a snapshot; afterwards GroupState.open reads it. The
  * caller applies nothing to this group meanwhile, loads one snapshot at a time, and closes `rows`.
- * Rejects with DecodeError when the rows are no group's state; then the old state stays.
+ * Rejects with DecodeError when the rows are no group's state, or as `rows` does; then the old
+ * state stays and what was loaded becomes garbage.
  */
 export async function loadSnapshot(
   store: StateStore,
@@ -62,8 +63,19 @@ export async function loadSnapshot(
   const { current } = readPointer(store, group);
   const loading = current === GENERATION_MAX ? GENERATION_MIN : current + 1;
   writePointer(store, group, { current, loading });
-  while ((await removeGeneration(store, group, loading, STEP_ROWS)) > 0);
-  const prefix = generationPrefix(group, loading);
+  try {
+    while ((await removeGeneration(store, group, loading, STEP_ROWS)) > 0);
+    await loadRows(store, generationPrefix(group, loading), rows);
+    await store.flush();
+  } catch (error) {
+    writePointer(store, group, { current, loading: 0 });
+    throw error;
+  }
+  writePointer(store, group, { current: loading, loading: 0 });
+  await store.flush();
+}
+
+async function loadRows(store: StateStore, prefix: string, rows: EngineCursor): Promise<void> {
   for (;;) {
     const chunk = await rows.next(STEP_ROWS);
     if (chunk.length === 0) break;
@@ -73,9 +85,6 @@ export async function loadSnapshot(
   if (store.get(metaKey(prefix, 'applied')) === null) {
     throw new DecodeError('the snapshot holds no applied index');
   }
-  await store.flush();
-  writePointer(store, group, { current: loading, loading: 0 });
-  await store.flush();
 }
 
 function prefixed(prefix: string, chunk: readonly EngineRow[]): EngineWrite[] {

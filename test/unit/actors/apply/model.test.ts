@@ -18,7 +18,7 @@ import { cursorOf, drain, MemoryState } from '../../../kit/memory-state.ts';
 import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 
 const GROUP = 5 as GroupId;
-const RUNS = { numRuns: 150 };
+const RUNS = { numRuns: 100 };
 
 /** Values as plain arrays: rows give views on their buffers, the model gives its own. */
 function plain<T>(value: T): unknown {

@@ -112,6 +112,8 @@ describe('loading a snapshot', () => {
     for (const rows of bad) {
       await expect(loadSnapshot(group.store, GROUP, cursorOf(rows))).rejects.toThrow(DecodeError);
       expect(await stateHash(GroupState.open(group.store, GROUP))).toBe(hash);
+      while ((await dropOldGenerations(group.store, GROUP, 8)) > 0);
+      expect(generationsIn(group.store)).toEqual([1]);
     }
   });
 
