@@ -38,6 +38,8 @@ export interface ClusterHooks {
   onApplied(replica: Replica, entry: LogEntry): void;
   onEvents(replica: Replica): void;
   onRequest(replica: Replica, request: RaftRequest): void;
+  /** Faults aimed at this very turn, whose events are in the replica's outbox. */
+  crashIn(replica: Replica): CrashPoint;
 }
 
 const BOUNDS = { bytesMax: 2 ** 20, itemsMax: 10_000, depthMax: 16 };
@@ -85,11 +87,12 @@ export class Replica {
     out.clear();
     for (const command of batch) decide(this.state, command, this.cluster.nowMs, out);
     this.cluster.hooks.onEvents(this);
+    const cut = crash === 'none' ? this.cluster.hooks.crashIn(this) : crash;
     for (const event of out.durable) this.unsynced.push(encodeEvent(event));
     for (const { to, message } of out.beforeSync) this.cluster.send(this.self, to, message);
-    if (crash === 'beforeSync') return this.crash();
+    if (cut === 'beforeSync') return this.crash();
     this.#sync();
-    if (crash === 'afterSync') return this.crash();
+    if (cut === 'afterSync') return this.crash();
     for (const { to, message } of out.afterSync) this.cluster.send(this.self, to, message);
     for (const request of out.requests) this.#serve(request);
     this.#apply();
@@ -228,7 +231,8 @@ export class Replica {
   }
 
   #install(meta: SnapshotMeta): void {
-    const text = Buffer.concat(this.partial?.bytes ?? []).toString();
+    const pieces: Uint8Array[] = this.partial === null ? [] : this.partial.bytes;
+    const text = Buffer.concat(pieces).toString();
     this.partial = null;
     const { lastIncludedIndex: index, lastIncludedTerm: term, config, clockBound } = meta;
     this.engine = { point: { index, term, config, clockBound }, applied: JSON.parse(text) };
@@ -241,7 +245,12 @@ export class Cluster {
   nowMs = 1000;
   readonly replicas = new Map<ReplicaId, Replica>();
   network: Packet[] = [];
-  hooks: ClusterHooks = { onApplied() {}, onEvents() {}, onRequest() {} };
+  hooks: ClusterHooks = {
+    onApplied() {},
+    onEvents() {},
+    onRequest() {},
+    crashIn: () => 'none',
+  };
   readonly drawSeed: () => number;
 
   constructor(drawSeed: () => number) {
