@@ -69,16 +69,3 @@ export async function nextExpiry(
   }
   return due;
 }
-
-/** Unix ms of the soonest expiry, due or not; null when no key expires. */
-export async function earliestExpiryMs(view: GroupView): Promise<number | null> {
-  const start = expiryStart(view.prefix, 0);
-  const end = expiryStart(view.prefix, Number.MAX_SAFE_INTEGER);
-  const cursor = view.cursor({ start, end, reverse: false });
-  try {
-    const [first] = await cursor.next(1);
-    return first === undefined ? null : parseExpiryKey(first[0]).expiresAtMs;
-  } finally {
-    await cursor.close();
-  }
-}

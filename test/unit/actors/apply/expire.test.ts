@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { earliestExpiryMs, nextExpiry } from '../../../../actors/apply/expire.ts';
+import { nextExpiry } from '../../../../actors/apply/expire.ts';
 import type { KeyRef } from '../../../../protocol/vshard.ts';
 import { vshardOf } from '../../../../protocol/vshard.ts';
 import { AppliedGroup, del, put, ref } from '../../../kit/applied-group.ts';
@@ -12,20 +12,11 @@ async function due(group: AppliedGroup, limit = 100): Promise<{ ref: KeyRef; rev
   return keys;
 }
 
-async function earliest(group: AppliedGroup): Promise<number | null> {
-  const view = group.state.view();
-  const ms = await earliestExpiryMs(view);
-  await view.close();
-  return ms;
-}
-
 describe('the leader’s removals', () => {
   test('a due key goes with an expire event that carries what it was', async () => {
     const group = new AppliedGroup();
     group.write([put('a', '1', { ttlMs: 50 }), put('b', '1')]);
-    const putMs = group.wallMs;
     expect(await due(group)).toEqual([]);
-    expect(await earliest(group)).toBe(putMs + 50);
     group.wallMs += 50;
     const keys = await due(group);
     const applied = group.apply({ type: 'expire', revision: group.nextRevision(), keys });
@@ -41,7 +32,6 @@ describe('the leader’s removals', () => {
     expect(applied.events[0]?.prev?.version).toBe(1);
     expect(group.state.keyCount).toBe(1);
     expect(await due(group)).toEqual([]);
-    expect(await earliest(group)).toBeNull();
   });
 
   test('a key that was written again, is not due at that revision, or is gone, is left alone', async () => {
