@@ -1,7 +1,5 @@
-import { createHash } from 'node:crypto';
 import { CONFIG_KEYS, variableOf } from '../../cli/config-keys.ts';
 import { METRICS, type MetricRow } from '../../observability/metrics.ts';
-import { WIRE_SHAPE } from '../../protocol/envelope.ts';
 import { ERRORS, type ErrorRow } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { read } from './tree.ts';
@@ -122,9 +120,4 @@ function show(name: string, value: number): string {
   if (/Ms(?:Min|Max|Default)?$/.test(name))
     return value % 1000 === 0 ? `${value / 1000} s` : `${value} ms`;
   return String(value);
-}
-
-/** Short name of the wire format: changes with any message's shape. */
-export function wireHash(): string {
-  return createHash('sha256').update(WIRE_SHAPE).digest('hex').slice(0, 16);
 }

@@ -217,6 +217,7 @@ export const HOT_BANS: readonly { readonly name: string; readonly instead: strin
 export const BANNED_NOUNS = /(?:^|[-.])(?:managers?|helpers?|utils?|services?|data)(?=[-.])/;
 export const NOUN_EXCEPTIONS: ReadonlyMap<string, string> = new Map([
   ['protocol/service.ts', 'the port KvService: what every gateway calls'],
+  ['actors/shard/manager.ts', '"shard manager" is the one fixed term with that word'],
   ['actors/router/kv-service.ts', 'implements the port KvService'],
   ['cli/service-gate.ts', 'stands before the port KvService while a node starts or stops'],
   ['test/kit/model-service.ts', 'a model of the port KvService'],
