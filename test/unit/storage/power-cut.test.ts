@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../protocol/random.ts';
@@ -65,5 +65,6 @@ describe.skipIf(!isAsked)('power cuts of a real file system', () => {
       }
     }
     expect(acked).toBeGreaterThan(100);
+    await rm(folder, { recursive: true });
   }, 600_000);
 });
