@@ -34,6 +34,13 @@ interface Engine {
   readonly applied: string[];
 }
 
+/** A snapshot on its way in. */
+interface Partial {
+  readonly id: string;
+  readonly bytes: Uint8Array[];
+  size: number;
+}
+
 export interface ClusterHooks {
   onApplied(replica: Replica, entry: LogEntry): void;
   onEvents(replica: Replica): void;
@@ -63,7 +70,7 @@ export class Replica {
   flushed: Engine = { point: NOTHING_APPLIED, applied: [] };
   inbox: RaftCommand[] = [];
   sealed: { meta: SnapshotMeta; bytes: Buffer } | null = null;
-  partial: { id: string; bytes: Buffer[]; size: number } | null = null;
+  partial: Partial | null = null;
   chunkBytes = 256;
   lives = 0;
 
@@ -221,7 +228,7 @@ export class Replica {
 
   #store({ snapshotId }: SnapshotMeta, offset: number, data: Uint8Array): void {
     const held = this.partial?.id === snapshotId ? this.partial : null;
-    const partial = held ?? { id: snapshotId, bytes: [], size: 0 };
+    const partial: Partial = held ?? { id: snapshotId, bytes: [], size: 0 };
     this.partial = partial;
     if (offset === partial.size) {
       partial.bytes.push(Buffer.from(data));
