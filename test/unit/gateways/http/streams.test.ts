@@ -166,6 +166,7 @@ describe('a watch', () => {
     await waitFor(() => reader.isClosed && socket.code > 0);
     slow.write('lo');
     await stopped;
+    await waitFor(() => answer.includes('"version":1'));
     expect(answer).toMatch(/^HTTP\/1\.1 201/);
     expect(answer.toLowerCase()).toContain('connection: close');
     expect(reader.text).toContain('retry: 500');
