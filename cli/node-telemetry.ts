@@ -32,8 +32,11 @@ export function logOptions(
   };
 }
 
+/** Node counts the wait between two samples as delay; it is taken off again. */
+const SAMPLE_EVERY_MS = 10;
+
 function measureProcess(telemetry: NodeTelemetry): void {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
+  const delay = monitorEventLoopDelay({ resolution: SAMPLE_EVERY_MS });
   delay.enable();
   let countedCpuSeconds = 0;
   telemetry.onScrape(() => {
@@ -46,13 +49,11 @@ function measureProcess(telemetry: NodeTelemetry): void {
     const cpuSeconds = (user + system) / 1e6;
     telemetry.count('process_cpu_seconds', cpuSeconds - countedCpuSeconds);
     countedCpuSeconds = cpuSeconds;
-    for (const percentile of [50, 99]) {
-      const seconds = delay.count === 0 ? 0 : delay.percentile(percentile) / 1e9;
-      telemetry.gauge('event_loop_delay_seconds', seconds, { quantile: percentile / 100 });
+    for (const percentile of [50, 99, 100]) {
+      const ms = delay.count === 0 ? 0 : delay.percentile(percentile) / 1e6 - SAMPLE_EVERY_MS;
+      const labels = { quantile: percentile / 100 };
+      telemetry.gauge('event_loop_delay_seconds', Math.max(0, ms) / 1000, labels);
     }
-    telemetry.gauge('event_loop_delay_seconds', delay.count === 0 ? 0 : delay.max / 1e9, {
-      quantile: 1,
-    });
     delay.reset();
   });
 }
