@@ -131,3 +131,10 @@ export function revisionCount(command: Command): number {
       return 0;
   }
 }
+
+/** The last revision a command takes; 0 when it takes none. */
+export function lastRevision(command: Command | null): number {
+  if (command === null || !('revision' in command)) return 0;
+  const count = revisionCount(command);
+  return count === 0 ? 0 : command.revision + count - 1;
+}

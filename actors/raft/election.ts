@@ -99,8 +99,7 @@ export function decideTimeoutNow(
   nowMs: number,
   out: RaftOutbox,
 ): void {
-  if (m.term !== s.currentTerm || s.role === 'leader' || !mayCampaign(s)) return;
-  if (s.leaderId !== null && s.leaderId !== from) return;
+  if (m.term !== s.currentTerm || s.leaderId !== from || !mayCampaign(s)) return;
   startElection(s, true, nowMs, out);
 }
 
@@ -111,6 +110,8 @@ function stand(
   nowMs: number,
   out: RaftOutbox,
 ): void {
+  // A winner has nobody to receive from; a loser is sent the rest, from where its host left off.
+  if (s.receiving !== null) out.emit({ type: 'SnapshotAbandoned' });
   out.emit({ type: 'RoleChanged', role, leaderId: null });
   out.emit({ type: 'ElectionStarted', nonce: s.nonce + 1 });
   out.emit({ type: 'VoteReceived', from: s.self });

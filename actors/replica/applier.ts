@@ -1,14 +1,14 @@
 import { assert } from '../../protocol/assert.ts';
-import { type Command, decodeCommand, revisionCount } from '../../protocol/commands.ts';
+import { type Command, decodeCommand, lastRevision } from '../../protocol/commands.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
-import type { Revision } from '../../protocol/types.ts';
 import { type Applied, applyBatch, type Committed } from '../apply/apply.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { ReplicaContext } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import type { Proposals } from './proposals.ts';
+import type { WriteSpans } from './write-spans.ts';
 
 /** Entries and bytes of one apply batch: one write to the state store each. */
 const BATCH_ENTRIES_MAX = 1_024;
@@ -23,16 +23,24 @@ export class Applier {
   readonly #raft: RaftState;
   readonly #proposals: Proposals;
   readonly #feed: ReplicaFeed;
+  readonly #spans: WriteSpans;
   #paused = false;
 
-  constructor(context: ReplicaContext, raft: RaftState, proposals: Proposals, feed: ReplicaFeed) {
+  constructor(
+    context: ReplicaContext,
+    raft: RaftState,
+    proposals: Proposals,
+    feed: ReplicaFeed,
+    spans: WriteSpans,
+  ) {
     this.#context = context;
     this.#raft = raft;
     this.#proposals = proposals;
     this.#feed = feed;
+    this.#spans = spans;
   }
 
-  set paused(paused: boolean) {
+  pause(paused: boolean): void {
     this.#paused = paused;
   }
 
@@ -51,7 +59,9 @@ export class Applier {
     const batch = this.#gather();
     const { clock, ports } = this.#context;
     const startMs = ports.clock.monotonicMs();
+    const traced = batch.map(({ command }) => this.#spans.apply(command));
     const done = applyBatch(this.#context.state, batch);
+    for (const span of traced) span?.end();
     ports.telemetry.timeMs('apply_batch_seconds', ports.clock.monotonicMs() - startMs);
     for (let i = 0; i < done.length; i++) {
       const applied = done[i] as Applied;
@@ -103,11 +113,4 @@ export class Applier {
     for (const event of events) ports.publishChange(event, group, traceparent);
     ports.telemetry.count('events_published', events.length);
   }
-}
-
-/** The last revision a command took; 0 when it took none. */
-function lastRevision(command: Command | null): Revision {
-  if (command === null) return 0;
-  const count = revisionCount(command);
-  return count === 0 || !('revision' in command) ? 0 : command.revision + count - 1;
 }

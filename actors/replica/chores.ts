@@ -10,6 +10,7 @@ import type { ReplicaContext } from './context.ts';
 
 const EXPIRY_EVERY_MS = 250;
 const FLOOR_EVERY_MS = 30_000;
+const HAND_OVER_EVERY_MS = 1_000;
 const COLLECT_EVERY_MS = 1_000;
 const COLLECT_ROWS = 512;
 /** An emptied step is followed by a longer pause. */
@@ -24,6 +25,7 @@ export class Chores {
   #expiryDueMs = 0;
   #floorDueMs = 0;
   #collectDueMs = 0;
+  #handOverDueMs = 0;
   #expiring = false;
   #flooring = false;
   #seeding = false;
@@ -40,12 +42,26 @@ export class Chores {
 
   /** Called on every tick, with a monotonic time. Cheap when nothing is due. */
   tick(nowMs: number): void {
-    if (this.#context.isLeader() && this.#context.clockTrusted()) {
-      this.#seed();
-      if (nowMs >= this.#expiryDueMs) this.#expire(nowMs);
-      if (nowMs >= this.#floorDueMs) this.#raiseFloor(nowMs);
+    if (this.#context.isLeader()) {
+      if (this.#context.clockTrusted()) this.#lead(nowMs);
+      else this.#handOver(nowMs);
     }
     if (nowMs >= this.#collectDueMs) this.#collect(nowMs);
+  }
+
+  #lead(nowMs: number): void {
+    this.#seed();
+    if (nowMs >= this.#expiryDueMs) this.#expire(nowMs);
+    if (nowMs >= this.#floorDueMs) this.#raiseFloor(nowMs);
+  }
+
+  /** A leader whose clock is too far from the others' proposes nothing and passes on. */
+  #handOver(nowMs: number): void {
+    if (nowMs < this.#handOverDueMs) return;
+    this.#handOverDueMs = nowMs + HAND_OVER_EVERY_MS;
+    const { ports, group } = this.#context;
+    ports.telemetry.log('warn', 'the clock of this leader is too far off; handing over', { group });
+    this.#context.command({ type: 'TransferLeader', to: null });
   }
 
   /** First leader of a new group: writes down what it owns, or the shard map in the meta group. */

@@ -2,7 +2,9 @@ import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';
+import { readFeed } from '../apply/feed.ts';
 import { comparePositions, positionOf } from '../apply/position.ts';
+import type { ReplicaContext } from './context.ts';
 
 const RING_EVENTS_MAX = 8_192;
 const RING_BYTES_MAX = 8 * 1024 * 1024;
@@ -152,6 +154,22 @@ export class ReplicaFeed {
     }
     return low;
   }
+}
+
+/** Reads older pages from the applied state of a replica. */
+export function olderEvents(context: ReplicaContext): ReadOlder {
+  return async ({ after, limit, prev }, closed) => {
+    const view = context.state.view();
+    try {
+      const max = Math.min(limit, LIMITS.feedPageEventsMax);
+      const events = await readFeed(view, after, closed, max, LIMITS.pageBytesMax, prev);
+      if (events === 'compacted') return events;
+      // Whether more would have fitted is not told, so the asker asks on behind the last one.
+      return { events: events.map((event) => fitted(event, prev)), truncated: events.length > 0 };
+    } finally {
+      await view.close();
+    }
+  };
 }
 
 function sizeOf(event: ChangeEvent): number {

@@ -1,5 +1,6 @@
-import type { Command } from '../../protocol/commands.ts';
+import { type Command, encodeCommand, lastRevision } from '../../protocol/commands.ts';
 import type { Applied } from '../apply/apply.ts';
+import type { Proposal } from '../raft/events.ts';
 import type { ProposalOutcome } from './context.ts';
 
 type OnOutcome = (outcome: ProposalOutcome) => void;
@@ -24,11 +25,13 @@ export class Proposals {
     return this.#asked.size + this.#byIndex.size;
   }
 
-  /** Registers a proposal that goes to the core in this turn; gives its id. */
-  ask(command: Command, onOutcome: OnOutcome): number {
-    const id = this.#nextId++;
-    this.#asked.set(id, { command, onOutcome });
-    return id;
+  /** Registers a command that goes to the core in this turn. */
+  ask(command: Command, onOutcome: OnOutcome): Proposal {
+    const proposalId = this.#nextId++;
+    this.#asked.set(proposalId, { command, onOutcome });
+    const bound = command.type === 'reserve' ? command.bound : 0;
+    const clockBound = Math.max(lastRevision(command), bound);
+    return { proposalId, kind: 'command', clockBound, payload: encodeCommand(command) };
   }
 
   appended(proposalId: number, index: number, term: number): void {
@@ -40,11 +43,12 @@ export class Proposals {
     this.#byIndex.set(index, { term, ...asked });
   }
 
-  refused(proposalId: number, reason: 'not_leader' | 'overloaded'): void {
+  refused(proposalId: number, reason: 'not_leader' | 'transferring' | 'overloaded'): void {
     const asked = this.#asked.get(proposalId);
     if (asked === undefined) return;
     this.#asked.delete(proposalId);
-    asked.onOutcome({ type: 'refused', reason });
+    const told = reason === 'overloaded' ? reason : 'not_leader';
+    asked.onOutcome({ type: 'refused', reason: told });
   }
 
   /** The decoded command of an entry that was proposed here, so that apply need not decode it. */

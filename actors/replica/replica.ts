@@ -1,8 +1,7 @@
 import { createActor } from 'xstate';
-import { type Command, encodeCommand, revisionCount } from '../../protocol/commands.ts';
+import type { Command } from '../../protocol/commands.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import type { Message, MessageOf } from '../../protocol/envelope.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { Formation } from '../../protocol/messages/node.ts';
 import type { RaftMessage } from '../../protocol/messages/raft.ts';
@@ -15,7 +14,6 @@ import {
   type Revision,
 } from '../../protocol/types.ts';
 import type { WalRecord } from '../../storage/ports.ts';
-import { readFeed } from '../apply/feed.ts';
 import type { GroupState } from '../apply/group-state.ts';
 import type { Checkpointed } from '../kit/checkpointer.ts';
 import { Inbox } from '../kit/inbox.ts';
@@ -28,17 +26,21 @@ import { encodeEvent } from '../raft/wal-codec.ts';
 import { Applier } from './applier.ts';
 import { Chores } from './chores.ts';
 import { GroupClock } from './clock.ts';
+import { ClosedPromises } from './closed-promises.ts';
 import { Closer } from './closer.ts';
 import type { ProposalOutcome, ReplicaContext, Reply } from './context.ts';
 import { rejected } from './context.ts';
-import { ReplicaFeed } from './feed.ts';
+import { Courier } from './courier.ts';
+import { olderEvents, ReplicaFeed } from './feed.ts';
+import { Leadership } from './leadership.ts';
 import { type ReplicaActor, replicaMachine } from './machine.ts';
 import { messageBytes } from './message-bytes.ts';
-import { type Chunk, HostOutbox } from './outbox.ts';
+import { HostOutbox } from './outbox.ts';
 import { Proposals } from './proposals.ts';
 import { ReadRounds } from './reads.ts';
 import { handleRequest, type Request, type RequestParts } from './requests.ts';
 import { SnapshotWork } from './snapshots.ts';
+import { WriteSpans } from './write-spans.ts';
 
 /** What a replica needs of its node. */
 export interface ReplicaHost {
@@ -79,6 +81,10 @@ export class Replica implements Checkpointed, ReplicaContext {
   readonly #snapshots: SnapshotWork;
   readonly #applier: Applier;
   readonly #chores: Chores;
+  readonly #spans: WriteSpans;
+  readonly #leadership: Leadership;
+  readonly #courier: Courier;
+  readonly #promises = new ClosedPromises();
   readonly #parts: RequestParts;
   readonly #actor: ReplicaActor;
   #proposing: Proposal[] = [];
@@ -87,10 +93,6 @@ export class Replica implements Checkpointed, ReplicaContext {
   #handedOver: { index: number; term: number } | null = null;
   /** Records that were born after the sync, so their messages wait for the next turn's. */
   #carried = false;
-  #pendingClosed: { revision: Revision; index: number }[] = [];
-  /** Term in which the clock was last raised above the whole log. */
-  #ledTerm = 0;
-  #leaderSince: ReplicaId | null = null;
   #flushedIndex = 0;
   #running = false;
 
@@ -113,8 +115,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.clock = new GroupClock(state.clock, state.clockBound);
     this.#outbox = new HostOutbox(raft, {
       onProposed: (id, index, term) => this.#proposals.appended(id, index, term),
-      onProposalRefused: (id, reason) =>
-        this.#proposals.refused(id, reason === 'overloaded' ? 'overloaded' : 'not_leader'),
+      onProposalRefused: (id, reason) => this.#proposals.refused(id, reason),
       onReadConfirmed: (id, index) => this.#rounds.confirmed(id, index),
       onReadRefused: (id) => this.#rounds.refused(id),
       onRefused: (what, reason) =>
@@ -124,34 +125,26 @@ export class Replica implements Checkpointed, ReplicaContext {
       onInstallSnapshot: (meta) => this.#snapshots.install(meta),
     });
     for (const event of records) this.#outbox.records.push(encodeEvent(event));
+    this.#courier = new Courier(this.#outbox, host.post.bind(host, group));
+    this.#spans = new WriteSpans(this);
     this.#rounds = new ReadRounds(this);
     this.#closer = new Closer(this, (revision) => this.#announceClosed(revision));
-    this.#feed = new ReplicaFeed(this.ports.clock, state.clock, async (request, closed) => {
-      const { after, limit, prev } = request;
-      const view = this.state.view();
-      try {
-        const max = Math.min(limit, LIMITS.feedPageEventsMax);
-        const events = await readFeed(view, after, closed, max, LIMITS.pageBytesMax, prev);
-        return events === 'compacted' ? events : { events, truncated: events.length > 0 };
-      } finally {
-        await view.close();
-      }
-    });
-    this.#applier = new Applier(this, raft, this.#proposals, this.#feed);
+    this.#feed = new ReplicaFeed(this.ports.clock, state.clock, olderEvents(this));
+    this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
     this.#snapshots = new SnapshotWork(this, {
-      sendChunk: (chunk, data) => this.#sendChunk(chunk, data),
-      pauseApply: (paused) => {
-        this.#applier.paused = paused;
-      },
+      sendChunk: (chunk, data) => this.#courier.sendChunk(chunk, data),
+      pauseApply: (paused) => this.#applier.pause(paused),
       replaceState: (replaced) => this.#replaceState(replaced),
     });
     this.#chores = new Chores(this);
+    this.#leadership = new Leadership(this, raft, () => this.#closer.refuseAll());
     this.#parts = {
       context: this,
       raft,
       rounds: this.#rounds,
       closer: this.#closer,
       feed: this.#feed,
+      spans: this.#spans,
     };
     this.#actor = createActor(replicaMachine, { input: { hosted: this } });
   }
@@ -249,16 +242,7 @@ export class Replica implements Checkpointed, ReplicaContext {
 
   propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void {
     if (!this.#running) return onOutcome({ type: 'refused', reason: 'not_leader' });
-    const proposalId = this.#proposals.ask(command, onOutcome);
-    const count = revisionCount(command);
-    const last = count > 0 && 'revision' in command ? command.revision + count - 1 : 0;
-    const clockBound = Math.max(last, command.type === 'reserve' ? command.bound : 0);
-    this.#proposing.push({
-      proposalId,
-      kind: 'command',
-      clockBound,
-      payload: encodeCommand(command),
-    });
+    this.#proposing.push(this.#proposals.ask(command, onOutcome));
     this.wake();
   }
 
@@ -280,6 +264,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   takeRecords(into: WalRecord[]): void {
     const { records } = this.#outbox;
     if (records.length === 0) return;
+    this.#spans.syncBegins();
     for (const payload of records) into.push({ stream: this.group, payload });
     this.#outbox.records = [];
     this.#carried = false;
@@ -287,15 +272,13 @@ export class Replica implements Checkpointed, ReplicaContext {
   }
 
   releaseBeforeSync(): void {
-    const { beforeSync } = this.#outbox;
-    if (beforeSync.length === 0) return;
-    this.#outbox.beforeSync = [];
-    for (const { to, message } of beforeSync) this.#post(to, 'raft', message);
+    this.#courier.releaseBeforeSync();
   }
 
   afterSync(nowMs: number): void {
     if (!this.#running) return;
-    this.#releaseAfterSync();
+    this.#spans.synced();
+    if (!this.#carried) this.#courier.releaseAfterSync(this.#snapshots);
     this.#actor.send({ type: 'synced', nowMs });
   }
 
@@ -326,7 +309,7 @@ export class Replica implements Checkpointed, ReplicaContext {
         } else if (work.type === 'request') {
           handleRequest(this.#parts, work.request, work.reply);
         } else {
-          this.#pendingClosed.push({ revision: work.revision, index: work.index });
+          this.#promises.hold(work.revision, work.index);
         }
       }
       this.#settleClosed();
@@ -352,7 +335,7 @@ export class Replica implements Checkpointed, ReplicaContext {
       // Messages that depend on records born just now wait for the next turn's sync.
       this.#carried = this.#outbox.records.length > 0;
       this.releaseBeforeSync();
-      if (!this.#carried) this.#releaseAfterSync();
+      if (!this.#carried) this.#courier.releaseAfterSync(this.#snapshots);
     });
   }
 
@@ -375,47 +358,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   #decide(command: RaftCommand, nowMs: number): void {
     decide(this.raft, command, nowMs, this.#outbox);
     if (command.type === 'SnapshotInstalled') this.#proposals.passedOver(this.state.appliedIndex);
-    if (this.raft.role !== 'leader') {
-      if (this.#ledTerm !== 0) this.#leadershipLost();
-    } else if (this.#ledTerm !== this.raft.currentTerm) {
-      // A new leader starts above every revision and every reserved bound in its log.
-      this.#ledTerm = this.raft.currentTerm;
-      this.clock.raise(this.raft.log.clockBound);
-      this.ports.telemetry.count('raft_elections_won', 1, { group: this.group });
-      this.ports.telemetry.log('info', 'leads', { group: this.group, term: this.#ledTerm });
-    }
-    if (this.raft.leaderId !== this.#leaderSince) {
-      this.#leaderSince = this.raft.leaderId;
-      this.ports.telemetry.count('raft_leader_changes', 1, { group: this.group });
-    }
-  }
-
-  #leadershipLost(): void {
-    this.#ledTerm = 0;
-    this.#closer.refuseAll();
-    this.ports.telemetry.log('info', 'leads no more', { group: this.group });
-  }
-
-  #releaseAfterSync(): void {
-    if (this.#carried) return;
-    const { afterSync, chunks } = this.#outbox;
-    if (afterSync.length > 0) {
-      this.#outbox.afterSync = [];
-      for (const { to, message } of afterSync) this.#post(to, 'raft', message);
-    }
-    if (chunks.length > 0) {
-      this.#outbox.chunks = [];
-      for (const chunk of chunks) this.#snapshots.send(chunk, LIMITS.snapshotChunkBytes);
-    }
-  }
-
-  #sendChunk(chunk: Chunk, data: Uint8Array): void {
-    const { term, meta, offset, nonce } = chunk;
-    this.#post(chunk.to, 'snapshot', { type: 'InstallSnapshot', term, meta, offset, data, nonce });
-  }
-
-  #post(to: ReplicaId, lane: Lane, message: Message): void {
-    this.#host.post(this.group, to, lane, message, messageBytes(message));
+    this.#leadership.look();
   }
 
   #announceClosed(revision: Revision): void {
@@ -423,22 +366,16 @@ export class Replica implements Checkpointed, ReplicaContext {
     const index = this.state.appliedIndex;
     const { voters, learners } = this.raft.log.config;
     for (const to of [...voters, ...learners]) {
-      if (to !== this.self) this.#post(to, 'raft', { type: 'ClosedRevision', revision, index });
+      if (to !== this.self) {
+        this.#courier.send(to, 'raft', { type: 'ClosedRevision', revision, index });
+      }
     }
   }
 
-  /** A leader's promise holds here once this replica has applied as far as the leader had. */
   #settleClosed(): void {
-    if (this.#pendingClosed.length === 0) return;
-    const { appliedIndex } = this.state;
-    let moved = false;
-    for (const { revision, index } of this.#pendingClosed) {
-      if (index <= appliedIndex && this.clock.close(revision)) moved = true;
+    if (this.#promises.settle(this.clock, this.state.appliedIndex)) {
+      this.#feed.advanced(this.clock.closed, this.state.floor);
     }
-    this.#pendingClosed = this.#pendingClosed
-      .filter(({ index }) => index > appliedIndex)
-      .slice(-64);
-    if (moved) this.#feed.advanced(this.clock.closed, this.state.floor);
   }
 
   #replaceState(state: GroupState): void {

@@ -14,6 +14,7 @@ import {
   refusedPromise,
 } from './reads.ts';
 import { statusOf } from './status.ts';
+import type { WriteSpans } from './write-spans.ts';
 import { handleWrite } from './writes.ts';
 
 const META_ROWS_MAX = 4_096;
@@ -25,6 +26,7 @@ export interface RequestParts {
   readonly rounds: ReadRounds;
   readonly closer: Closer;
   readonly feed: ReplicaFeed;
+  readonly spans: WriteSpans;
 }
 
 export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent'>;
@@ -35,7 +37,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
   const body: RequestBody = request.body;
   switch (body.type) {
     case 'Write':
-      return handleWrite(context, body, request.traceparent, reply);
+      return handleWrite(context, parts.spans, body, request.traceparent, reply);
     case 'Read':
       return handleRead(context, rounds, closer, body, reply);
     case 'ReadClock':

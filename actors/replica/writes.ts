@@ -7,29 +7,35 @@ import {
   type Reply,
   rejected,
 } from './context.ts';
+import type { WriteSpans } from './write-spans.ts';
 
 /** Proposes a write request as one entry; op i gets revision `revision + i`. */
 export function handleWrite(
   context: ReplicaContext,
+  spans: WriteSpans,
   request: RequestOf<'Write'>,
   traceparent: string | null,
   reply: Reply,
 ): void {
-  if (!context.isLeader()) return reply(notLeader(context));
+  if (!context.isLeader() || context.state.epoch === 0) return reply(notLeader(context));
   if (!context.clockTrusted()) {
     return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
   }
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());
+  const span = spans.propose(traceparent);
   const command: Command = {
     type: 'write',
     revision,
     epoch: request.epoch,
     ops: request.ops,
     idempotency: request.idempotency,
-    traceparent,
+    traceparent: span?.traceparent ?? traceparent,
   };
-  context.propose(command, (outcome) => reply(written(context, outcome)));
+  context.propose(command, (outcome) => {
+    span?.end(outcome.type === 'applied' ? undefined : outcome.type);
+    reply(written(context, outcome));
+  });
 }
 
 function written(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {

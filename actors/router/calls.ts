@@ -59,7 +59,27 @@ export class Calls {
   }
 
   /** Resolves with the wanted reply, or rejects with an AppError. */
-  async call<T extends ReplyBody['type']>(
+  call<T extends ReplyBody['type']>(
+    group: GroupId,
+    body: RequestBody,
+    wanted: T,
+    options: CallOptions,
+  ): Promise<ReplyOf<T>> {
+    if (!this.#telemetry.tracing || options.traceparent === null) {
+      return this.#call(group, body, wanted, options);
+    }
+    const span = this.#telemetry.span(`group.${body.type}`, options.traceparent);
+    span.set('minikv.group', group);
+    const traceparent = span.traceparent ?? options.traceparent;
+    const reply = this.#call(group, body, wanted, { ...options, traceparent });
+    reply.then(
+      () => span.end(),
+      (error: unknown) => span.end(error),
+    );
+    return reply;
+  }
+
+  async #call<T extends ReplyBody['type']>(
     group: GroupId,
     body: RequestBody,
     wanted: T,
