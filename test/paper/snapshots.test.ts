@@ -145,6 +145,16 @@ describe('the follower', () => {
     expect(raft.reply('InstallSnapshotReply').nextOffset).toBe(0);
   });
 
+  test('B12 one that stands for election gives up what it was receiving (§7)', () => {
+    const raft = given({ log: [1] })
+      .receives('b', chunk(META, 0, 60))
+      .after(99_999)
+      .timesOut();
+    expect([raft.state.role, raft.state.receiving]).toEqual(['preCandidate', null]);
+    raft.when(stored('s1', 100));
+    expect([raft.requests, raft.sent]).toEqual([[], []]);
+  });
+
   test('an old term gets the newer one, a malformed chunk nothing (§7, I40)', () => {
     const raft = given({ term: 9, log: [1] }).receives('b', chunk(META, 0, 60));
     expect(raft.reply('InstallSnapshotReply')).toMatchObject({ term: 9, installed: false });
