@@ -9,10 +9,16 @@ export interface SimArguments {
   readonly faults: readonly FaultKind[] | null;
   readonly mutant: string | null;
   readonly trace: boolean;
+  /** Stop at the first seed that fails. */
+  readonly firstOnly: boolean;
+  /** Real seconds after which no further seed begins. */
+  readonly budget: number | null;
   readonly workers: number;
   /** Of a worker: it runs the seeds of a range that leave this remainder. */
   readonly remainder: number;
   readonly isWorker: boolean;
+  /** The sources are a copy that has the mutant's patches. */
+  readonly isSandboxed: boolean;
 }
 
 export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [options]
@@ -23,7 +29,11 @@ export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [options]
   --faults a,b     only these faults: ${FAULT_KINDS.join(', ')}
   --mutant name    with a seeded bug (test/sim/mutants)
   --workers N      processes for a range (2)
+  --first          stop at the first seed that fails
+  --budget N       begin no further seed after N real seconds
   --trace          every message, role change and fault as it happens`;
+
+const FLAGS: ReadonlySet<string> = new Set(['--trace', '--worker', '--first', '--sandboxed']);
 
 /** Throws with a message for people. */
 export function parseArguments(argv: readonly string[]): SimArguments {
@@ -31,7 +41,7 @@ export function parseArguments(argv: readonly string[]): SimArguments {
   for (let i = 0; i < argv.length; i++) {
     const name = argv[i] as string;
     if (!name.startsWith('--')) throw new Error(`unexpected argument ${name}`);
-    const isFlag = name === '--trace' || name === '--worker' || name === '--help';
+    const isFlag = FLAGS.has(name);
     given.set(name.slice(2), isFlag ? 'yes' : (argv[++i] ?? ''));
   }
   const [first, last] = parseSeeds(given.get('seeds') ?? given.get('seed') ?? '1');
@@ -47,6 +57,9 @@ export function parseArguments(argv: readonly string[]): SimArguments {
     faults: faults as readonly FaultKind[] | null,
     mutant: given.get('mutant') ?? null,
     trace: given.has('trace'),
+    firstOnly: given.has('first'),
+    budget: numberOf(given.get('budget')),
+    isSandboxed: given.has('sandboxed'),
     workers: numberOf(given.get('workers')) ?? 2,
     remainder: numberOf(given.get('remainder')) ?? 0,
     isWorker: given.has('worker'),

@@ -1,5 +1,5 @@
 import type { ReplicaInspection } from '../../actors/node-port.ts';
-import type { GroupId } from '../../protocol/types.ts';
+import { type GroupId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
 import type { World } from './world.ts';
 
 const POLL_MS = 50;
@@ -39,8 +39,31 @@ function hasLeader(world: World, group: GroupId): boolean {
   if (leaders.length !== 1 || leader === undefined || leader.commitIndex === 0) return false;
   const present = new Map(replicas.map((replica) => [replica.replica, replica]));
   return leader.config.voters.every(
-    (voter) => present.get(voter)?.currentTerm === leader.currentTerm,
+    (voter) =>
+      present.get(voter)?.currentTerm === leader.currentTerm || isLostForEver(world, voter),
   );
+}
+
+/** The former identity of a machine that lost its data never comes back (F11, F13). */
+function isLostForEver(world: World, voter: ReplicaId): boolean {
+  const node = world.node(nodeOf(voter));
+  return node !== undefined && world.damage.nodes.includes(node.index);
+}
+
+/** For the report when a cluster does not converge: what each replica is. */
+export function describeReplicas(world: World): string {
+  const lines: string[] = [];
+  for (const group of world.groups()) {
+    for (const replica of replicasOf(world, group)) {
+      const { role, currentTerm, commitIndex, appliedIndex, lastIndex, config } = replica;
+      lines.push(
+        `group ${group} ${replica.replica}: ${role} term ${currentTerm}, applied ${appliedIndex}, ` +
+          `committed ${commitIndex}, last ${lastIndex}, voters ${config.voters.join(' ')}` +
+          `${config.votersOld === null ? '' : ' (joint)'}, learners ${config.learners.join(' ')}`,
+      );
+    }
+  }
+  return lines.join('\n    ');
 }
 
 function isLevel(world: World, group: GroupId): boolean {

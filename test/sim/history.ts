@@ -80,6 +80,11 @@ export class History {
     if (revision > this.publicRevision) this.publicRevision = revision;
   }
 
+  /** A line for people, only when tracing. */
+  detail(who: string, what: () => string): void {
+    this.#trace.detail(who, what);
+  }
+
   /** Counts an answer and mixes it into the run's hash. */
   answer(process: number, outcome: 'ok' | 'refused' | 'unknown', code: string, what: number): void {
     this.counts[outcome]++;

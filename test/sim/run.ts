@@ -1,6 +1,8 @@
 import { fork } from 'node:child_process';
 import { parseArguments, type SimArguments, USAGE } from './arguments.ts';
+import type { Mutant } from './mutants/mutant.ts';
 import { findMutant, MUTANT_NAMES } from './mutants/registry.ts';
+import { Sandbox } from './mutants/sandbox.ts';
 import { failureReport, summaryLine } from './report.ts';
 import { runSeed } from './seed-run.ts';
 import { describeSwarm, drawSwarm } from './swarm.ts';
@@ -12,21 +14,26 @@ async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const asked = parseArguments(argv);
+  const mutant = asked.mutant === null ? null : findMutant(asked.mutant);
+  if (mutant !== null && mutant.patches.length > 0 && !asked.isSandboxed) {
+    return runSandboxed(argv, mutant);
+  }
   if (asked.last > asked.first && asked.workers > 1 && !asked.isWorker) {
     return runWorkers(argv, asked.workers);
   }
-  return runRange(asked);
+  return runRange(asked, mutant);
 }
 
-async function runRange(asked: SimArguments): Promise<number> {
-  const mutant = asked.mutant === null ? null : findMutant(asked.mutant);
+async function runRange(asked: SimArguments, mutant: Mutant | null): Promise<number> {
+  const endMs = performance.now() + (asked.budget ?? Number.POSITIVE_INFINITY) * 1000;
   let failed = 0;
   for (let seed = asked.first; seed <= asked.last; seed++) {
+    if (performance.now() > endMs || (asked.firstOnly && failed > 0)) break;
     if (asked.isWorker && seed % asked.workers !== asked.remainder) continue;
     const config = drawSwarm(seed, {
-      ...(asked.nodes === null ? {} : { nodeCount: asked.nodes }),
-      ...(asked.seconds === null ? {} : { seconds: asked.seconds }),
-      ...(asked.faults === null ? {} : { faults: asked.faults }),
+      nodeCount: asked.nodes ?? mutant?.nodes,
+      seconds: asked.seconds ?? mutant?.seconds,
+      faults: asked.faults ?? mutant?.faults,
     });
     if (asked.first === asked.last) console.log(describeSwarm(config));
     const sink = asked.trace ? (line: string): void => console.log(line) : null;
@@ -37,6 +44,17 @@ async function runRange(asked: SimArguments): Promise<number> {
     console.log(failureReport(result, 60));
   }
   return failed === 0 ? 0 : 1;
+}
+
+/** Runs itself again in a copy of the sources that has the mutant's patches. */
+async function runSandboxed(argv: readonly string[], mutant: Mutant): Promise<number> {
+  const sandbox = new Sandbox(mutant.patches);
+  try {
+    const child = fork('test/sim/run.ts', [...argv, '--sandboxed'], { cwd: sandbox.folder });
+    return await new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 2)));
+  } finally {
+    sandbox.dispose();
+  }
 }
 
 /** Splits a range over processes; the seeds are independent of each other. */

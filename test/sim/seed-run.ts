@@ -14,7 +14,7 @@ export interface SeedOptions {
 export function runSeed(config: SwarmConfig, options: SeedOptions): Promise<SimResult> {
   const { mutant, verbose, sink } = options;
   return simulate(config, {
-    startNode: mutant?.wrapStart?.(startNode) ?? startNode,
+    startNode,
     machine: (world, index) => new SimMachine(world, index),
     filterPorts: mutant?.filterPorts ?? ((ports) => ports),
     verbose,

@@ -60,9 +60,9 @@ export interface SwarmConfig {
 
 /** Parts of a configuration that the command line may fix. */
 export interface SwarmOverrides {
-  readonly nodeCount?: number;
-  readonly seconds?: number;
-  readonly faults?: readonly FaultKind[];
+  readonly nodeCount?: number | undefined;
+  readonly seconds?: number | undefined;
+  readonly faults?: readonly FaultKind[] | undefined;
 }
 
 /** Kinds that make no sense with one node: there is nobody to go on, or nothing to cut. */
@@ -97,9 +97,10 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     syncMsMean: 0.3 + random.next() * random.next() * 15,
     clientCount: randomInt(random, 2, 6),
     watcherCount: randomInt(random, 0, 3),
-    keyCount: randomInt(random, 2, 10),
+    keyCount: randomInt(random, 1, 8),
     client: {
-      thinkMsMean: 60 + random.next() * 400,
+      // From a busy cluster to an almost idle one, evenly over the orders of magnitude.
+      thinkMsMean: 12 * 40 ** random.next(),
       deadlineMs: random.next() < 0.5 ? 5000 : 1500,
       mix: drawMix(random),
       valueBytesMax: random.next() < 0.8 ? 300 : 20_000,

@@ -1,7 +1,7 @@
 import { crc32 } from '@node-rs/crc32';
 
 /** Lines kept for the report of a violation. */
-const LINES_KEPT = 400;
+const LINES_KEPT = 1000;
 
 /**
  * What happened, as one hash and as text. The hash covers every delivered message, disk sync,

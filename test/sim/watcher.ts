@@ -81,6 +81,7 @@ export class Watcher {
     while (!this.#stopped) {
       const node = randomInt(this.#random, 0, this.#cluster.nodeCount - 1);
       try {
+        this.#history.detail(this.#name, () => `connects to node ${node + 1}`);
         await this.#session(await this.#cluster.connect(node));
       } catch (error) {
         if (
@@ -141,6 +142,7 @@ export class Watcher {
     for (const message of batch) {
       messages.push(seen(message));
       this.#advance(message);
+      this.#history.detail(this.#name, () => `sees ${JSON.stringify(messages.at(-1))}`);
     }
     return true;
   }

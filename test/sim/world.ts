@@ -4,6 +4,7 @@ import { type GroupId, type NodeId, parseNodeId } from '../../protocol/types.ts'
 import { Aim } from './aim.ts';
 import type { ClusterPort, Connection } from './cluster-port.ts';
 import { CommittedLogs } from './committed-log.ts';
+import { describeReplicas } from './convergence.ts';
 import { DamageBook } from './damage-book.ts';
 import { History } from './history.ts';
 import { STEP_INVARIANTS } from './invariants/all.ts';
@@ -106,7 +107,8 @@ export class World implements ClusterPort {
       (error: unknown) => this.fail(error),
     );
     while (outcome === null && this.nowMs() < end) await this.runUntil(this.nowMs() + 50);
-    if (outcome === null) throw new SimViolation(what, `not within ${limitMs} ms`);
+    if (outcome === null)
+      throw new SimViolation(what, `not within ${limitMs} ms\n    ${describeReplicas(this)}`);
     return (outcome as { value: T }).value;
   }
 
@@ -201,7 +203,9 @@ export class World implements ClusterPort {
     this.probe.observe((change) => this.#check(change));
     this.committed.observe((group, committed, change) => {
       for (const invariant of this.#invariants) invariant.onCommitted?.(group, committed, change);
+      const known = this.model.changes.length;
       this.model.apply(group, committed);
+      if (this.trace.verbose) this.#traceChanges(group, known);
     });
   }
 
@@ -216,6 +220,13 @@ export class World implements ClusterPort {
     for (const invariant of this.#invariants) invariant.onChange?.(change);
     this.aim.onChange(change);
     if (this.trace.verbose) this.#traceChange(change);
+  }
+
+  #traceChanges(group: GroupId, from: number): void {
+    for (const change of this.model.changes.slice(from)) {
+      const { kind, ref, revision } = change;
+      this.trace.detail('committed', () => `group ${group}: ${kind} ${ref.key} @${revision}`);
+    }
   }
 
   #traceChange({ node, group, before, after }: ReplicaChange): void {

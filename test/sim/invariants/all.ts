@@ -13,6 +13,7 @@ import { publishedTrue } from './published-true.ts';
 import { readsLinearizable } from './reads-linearizable.ts';
 import { revisionOrder } from './revision-order.ts';
 import { scansConsistent } from './scans-consistent.ts';
+import { syncedSurvives } from './synced-survives.ts';
 import { voteOnce } from './vote-once.ts';
 import { watchesExact } from './watches-exact.ts';
 
@@ -25,6 +26,7 @@ export const STEP_INVARIANTS: readonly InvariantFactory[] = [
   leaderCompleteness,
   committedStable,
   commitSynced,
+  syncedSurvives,
   voteOnce,
   revisionOrder,
   closedRevision,

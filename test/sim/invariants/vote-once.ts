@@ -27,7 +27,18 @@ export function voteOnce(facts: Facts): Invariant {
   return {
     name: 'one vote per term',
     source: 'Raft 5.2 and figure 2 (votedFor is persistent)',
-    onChange: ({ node, before, after }) => {
+    onChange: ({ node, group, replica, before, after }) => {
+      if (before === null) {
+        // A new life must remember what its former lives had said.
+        const known = votes.get(`${group}/${replica}/${after.currentTerm}`);
+        if (known !== undefined && after.votedFor !== known) {
+          throw new SimViolation(
+            'one vote per term',
+            `${replica} had voted in group ${group} term ${after.currentTerm} for ${known} ` +
+              `and after its restart has ${after.votedFor ?? 'no vote'}`,
+          );
+        }
+      }
       if (before?.currentTerm === after.currentTerm && before.votedFor === after.votedFor) return;
       electionAtMs.set(node, facts.nowMs());
     },

@@ -1,19 +1,28 @@
-import type { PortsFilter, StartNode } from '../sim-node.ts';
+import type { PortsFilter } from '../sim-node.ts';
 import type { FaultKind } from '../swarm.ts';
 
-/** A seeded bug that the simulator must catch. */
+/** A change of one production file. `find` must occur in it exactly once. */
+export interface Patch {
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+/**
+ * A seeded bug that the simulator must catch. Bugs at a port are put in by wrapping it; bugs inside
+ * are patches, applied to a copy of the sources (sandbox.ts), so that production code holds no hooks.
+ */
 export interface Mutant {
   readonly name: string;
-  /** What is wrong, and which bug class of the fault catalogue it stands for. */
+  /** What is wrong, and the bug class of docs/faults it stands for. */
   readonly what: string;
   /** Seeds, from 1, within which it must be caught. */
   readonly seedsMax: number;
   /** Virtual seconds per seed. */
   readonly seconds: number;
-  /** Faults that provoke it; null leaves the seed's own. */
-  readonly faults: readonly FaultKind[] | null;
-  /** Changes the ports of every node. */
+  readonly nodes: number;
+  /** Faults that provoke it. */
+  readonly faults: readonly FaultKind[];
+  readonly patches: readonly Patch[];
   readonly filterPorts: PortsFilter | null;
-  /** Wraps the start of a node, for bugs inside it. */
-  readonly wrapStart: ((startNode: StartNode) => StartNode) | null;
 }

@@ -1,6 +1,132 @@
-import type { Mutant } from './mutant.ts';
+import { withEarlyAck } from './early-ack.ts';
+import type { Mutant, Patch } from './mutant.ts';
 
-const MUTANTS: readonly Mutant[] = [];
+const BASE = { seedsMax: 3, seconds: 60, nodes: 3, patches: [], filterPorts: null } as const;
+
+function patch(file: string, find: string, replace: string): readonly Patch[] {
+  return [{ file, find, replace }];
+}
+
+/** One per line of defence: elections, log, commit, reads, apply, clocks, feed, answers. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    ...BASE,
+    name: 'ack-before-sync',
+    what: 'the WAL says synced before it is: acknowledged writes are lost in a power cut (B14)',
+    faults: ['powerCutAll', 'crashAfterCommit', 'slowSync'],
+    filterPorts: withEarlyAck,
+  },
+  {
+    ...BASE,
+    name: 'forgotten-votes',
+    what: 'VoteCast does not reach the WAL: a restarted voter votes again (B13)',
+    faults: ['crashAfterVote', 'killLeader', 'isolateLeader', 'pauseLeader'],
+    patches: patch(
+      'actors/replica/outbox.ts',
+      'if (isDurable(event)) this.records',
+      "if (isDurable(event) && event.type !== 'VoteCast') this.records",
+    ),
+  },
+  {
+    ...BASE,
+    name: 'any-log-wins',
+    what: 'votes go to candidates with shorter logs (B6, paper 5.4.1)',
+    faults: ['isolateLeader', 'cutLeaderAfterAppend', 'killLeader', 'oneWayCut', 'slowSync'],
+    patches: patch(
+      'actors/raft/request-vote.ts',
+      'if (candidate.lastLogTerm !== s.log.lastTerm) return',
+      'if (s.self !== null) return true;\n  if (candidate.lastLogTerm !== s.log.lastTerm) return',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'reads-without-confirmation',
+    what: 'a leader serves reads without asking whether it still leads (B1)',
+    faults: ['isolateLeader', 'pauseLeader', 'oneWayCut', 'partition'],
+    patches: patch(
+      'actors/raft/read-index.ts',
+      'const { nonce } = leader.reads;',
+      'const { nonce } = leader.reads;\n  if (nonce >= 0) return true;',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'conflicts-kept',
+    what: 'a follower keeps entries that its leader contradicts (paper 5.3, rule 3)',
+    faults: ['isolateLeader', 'cutLeaderAfterAppend', 'killLeader', 'partition'],
+    patches: patch(
+      'actors/raft/append-entries.ts',
+      'if (held === term) continue;',
+      'if (held !== undefined) continue;',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'applied-index-lags',
+    what: 'the applied index is not in the batch of its rows: entries apply twice (B17)',
+    faults: ['killAny', 'killLeader', 'powerCutOne'],
+    patches: patch(
+      'actors/apply/group-state.ts',
+      "this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));",
+      "if (this.appliedIndex % 3 === 0) this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));",
+    ),
+  },
+  {
+    ...BASE,
+    name: 'requests-forgotten',
+    what: 'rows of idempotent requests are not kept: a repeated request applies twice (B9)',
+    faults: ['isolateLeader', 'killLeader'],
+    patches: patch(
+      'actors/apply/idempotency.ts',
+      'state.stageRow(idempotencyKey(state.prefix, name), row);',
+      'void row;',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'closed-too-early',
+    what: 'a revision is closed while entries at or below it are on their way (B19)',
+    faults: ['isolateLeader', 'killLeader', 'slowSync'],
+    patches: patch(
+      'actors/replica/closer.ts',
+      'waiting.revision <= clock.committedBound && waiting.index <= state.appliedIndex',
+      'waiting.revision <= clock.committedBound && waiting.index >= state.appliedIndex - 1e9',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'feed-skips',
+    what: 'the change feed leaves an event out now and then (B19)',
+    faults: ['killLeader'],
+    patches: patch(
+      'actors/replica/feed.ts',
+      'this.#ring.push(event);',
+      'if (event.sequence % 20 !== 7) this.#ring.push(event);',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'writes-retried',
+    what: 'the router repeats a write that may have been applied (B9, B27)',
+    faults: ['isolateLeader', 'pauseLeader', 'killLeader', 'oneWayCut', 'slowSync'],
+    patches: patch(
+      'actors/router/kv-service.ts',
+      'repeatable: ctx.idempotency !== null,',
+      'repeatable: true,',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'definite-lies',
+    what: 'a write whose answer is lost is reported as certainly not done (B10)',
+    faults: ['isolateLeader', 'pauseLeader', 'oneWayCut'],
+    patches: patch(
+      'actors/router/calls.ts',
+      "return new AppError('outcome_unknown',",
+      "return new AppError('unavailable',",
+    ),
+  },
+];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);
 
