@@ -32,6 +32,18 @@ export function contextOf(
   };
 }
 
+/** Longest key that is carried as it is. */
+const KEY_CHARS_PLAIN = 96;
+
+/**
+ * A long key travels as its hash: the parts of a batch append their numbers to it, and an entry whose
+ * key is over idempotencyKeyBytesMax could be written to the log but never read back.
+ */
+function carried(key: string): string {
+  if (key.length <= KEY_CHARS_PLAIN) return key;
+  return `sha256:${Buffer.from(sha256([key])).toString('hex')}`;
+}
+
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/;
 
 function idempotencyOf(
@@ -45,5 +57,5 @@ function idempotencyOf(
     const message = `Idempotency-Key must be 1 to ${max} printable ASCII characters`;
     throw new AppError('invalid_argument', message);
   }
-  return { key, requestHash: sha256(hashed()) };
+  return { key: carried(key), requestHash: sha256(hashed()) };
 }

@@ -177,6 +177,9 @@ export function batchTests(send: Send): void {
       expectProblem(await send('POST', '/v1/batch', { body }), 400, 'invalid_argument');
     }
     expect((await send('GET', '/v1/kv/b/never')).status).toBe(404);
+    const none = await send('POST', '/v1/batch', { body: { ops: [] } });
+    expect(none.json).toEqual({ results: [], revision: expect.any(Number) });
+    expect(none.json.revision).toBeGreaterThan(0);
     for (const body of [{}, { ops: 5 }, { ops: [], more: 1 }, [], 5]) {
       expectProblem(await send('POST', '/v1/batch', { body }), 400, 'invalid_argument');
     }

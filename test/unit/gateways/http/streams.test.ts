@@ -262,6 +262,20 @@ describe('the listener', () => {
     await call(server.url, 'GET', '/v1/kv/x', { headers: { traceparent: '00-0-0-00' } });
     expect(server.service.contexts.at(-1)).toMatchObject({ traceparent: null, deadlineMs: 5000 });
   });
+  it('a long Idempotency-Key leaves room for the numbers that a batch appends', async () => {
+    const server = await start();
+    for (const [length, carried] of [
+      [96, 96],
+      [128, 71],
+    ] as const) {
+      const headers = { 'idempotency-key': 'k'.repeat(length) };
+      await call(server.url, 'POST', '/v1/batch', {
+        body: { ops: [{ op: 'get', key: 'a' }] },
+        headers,
+      });
+      expect(server.service.contexts.at(-1)?.idempotency?.key).toHaveLength(carried);
+    }
+  });
   it('an NDJSON stream whose snapshot is lost is cut, without an end line', async () => {
     const server = await start();
     const body = {
