@@ -7,7 +7,7 @@ import type { ReplicaId } from '../../protocol/types.ts';
 import { advanceCommit } from './commit.ts';
 import type { RaftOutbox } from './events.ts';
 import { confirmReads } from './read-index.ts';
-import { replicateTo } from './replicate.ts';
+import { announceCommitTo, replicateTo } from './replicate.ts';
 import { hearLeader, settleRole } from './roles.ts';
 import type { PeerView, RaftView } from './state.ts';
 import { urgeTransfer } from './transfer.ts';
@@ -135,14 +135,16 @@ export function decideAppendEntriesReply(
   const peer = s.leader?.peers.get(from);
   if (s.leader === null || peer === undefined || m.term !== s.currentTerm) return;
   if (m.nonce > s.leader.reads.nonce || m.matchIndex > s.log.lastIndex) return;
+  const before = peer.matchIndex;
   out.emit({ type: 'PeerHeard', peer: from, nowMs, nonce: m.nonce });
   if (m.success) acceptProgress(s, from, peer, m.matchIndex, out);
   else backUp(s, from, peer, m, out);
   advanceCommit(s, nowMs, out);
   if (s.leader === null || !s.leader.peers.has(from)) return;
   replicateTo(s, from, nowMs, out);
+  announceCommitTo(s, from, out);
   confirmReads(s, nowMs, out);
-  urgeTransfer(s, out);
+  if (peer.matchIndex > before && s.leader.transfer?.to === from) urgeTransfer(s, out);
 }
 
 /** The logs agree up to matchIndex: from now on entries are pipelined. */

@@ -53,15 +53,18 @@ export function retrySnapshots(s: RaftView, nowMs: number, out: RaftOutbox): voi
   }
 }
 
-/**
- * Tells idle followers of a new commit index at once. Busy ones learn it from their next message,
- * so that load does not double the number of messages.
- */
 export function announceCommit(s: RaftView, out: RaftOutbox): void {
-  for (const [id, peer] of peersOf(s)) {
-    const idle = peer.mode === 'replicate' && peer.matchIndex === s.log.lastIndex;
-    if (idle && peer.commitSent < s.commitIndex) sendHeartbeat(s, id, peer, out);
-  }
+  for (const id of peersOf(s).keys()) announceCommitTo(s, id, out);
+}
+
+/**
+ * Tells a follower of a new commit index at once when it is idle. A busy one learns it from its next
+ * message, so that load does not double the number of messages.
+ */
+export function announceCommitTo(s: RaftView, id: ReplicaId, out: RaftOutbox): void {
+  const peer = peersOf(s).get(id);
+  if (peer?.mode !== 'replicate' || peer.matchIndex !== s.log.lastIndex) return;
+  if (peer.commitSent < s.commitIndex) sendHeartbeat(s, id, peer, out);
 }
 
 /** An empty AppendEntries after everything sent so far. */
