@@ -1,3 +1,5 @@
+import { InvariantViolation } from '../protocol/assert.ts';
+import { DecodeError } from '../protocol/codec.ts';
 import type { NodeConfig } from '../protocol/config.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { randomHex } from '../protocol/random.ts';
@@ -9,10 +11,10 @@ import type { DurableRaftEvent } from './raft/events.ts';
 import { EMPTY_CONFIG } from './raft/log.ts';
 import { birthOf, recoverState } from './raft/recover.ts';
 import type { RaftState } from './raft/state.ts';
-import { decodeEvent } from './raft/wal-codec.ts';
+import { decodeEvent, encodeEvent } from './raft/wal-codec.ts';
 import { foundingReplicas } from './router/shard-map.ts';
 
-/** One replica as recovery left it. `records` must be the first that it writes. */
+/** One replica as recovery left it. `records` are its first, already synced or still to be written. */
 export interface RecoveredReplica {
   readonly group: GroupId;
   readonly raft: RaftState;
@@ -41,16 +43,17 @@ export async function loadOrDrawIdentity(config: NodeConfig, ports: Ports): Prom
     }
     return found;
   }
-  return drawIdentity(config, ports, null);
+  return drawIdentity(config, ports, null, false);
 }
 
 async function drawIdentity(
   config: NodeConfig,
   ports: Ports,
   formation: Formation | null,
+  born: boolean,
 ): Promise<Identity> {
   const incarnation = randomHex(ports.random, 6);
-  const identity: Identity = { nodeId: config.nodeId, incarnation, formation };
+  const identity: Identity = { nodeId: config.nodeId, incarnation, formation, born };
   await ports.storage.saveIdentity(identity);
   return identity;
 }
@@ -81,18 +84,43 @@ export async function recoverNode(
   if (wal === null) {
     return returnEmpty(config, ports, formation, describeDamage(recovery.damage));
   }
+  if (identity.born && events.size === 0) {
+    await wal.close();
+    return returnEmpty(config, ports, formation, 'the log is gone');
+  }
   const state = await ports.storage.openState();
   try {
     const self = replicaId(identity.nodeId, identity.incarnation);
     const replicas = groupsHere(formation, self, events).map((group) =>
       recoverReplica(ports, formation, self, group, events.get(group) ?? [], state),
     );
-    return { identity, wal, state, replicas };
+    await syncRecords(wal, replicas);
+    const named = { ...identity, formation, born: true };
+    if (!identity.born) await ports.storage.saveIdentity(named);
+    const written = replicas.map((replica) => ({ ...replica, records: [] }));
+    return { identity: named, wal, state, replicas: written };
   } catch (error) {
     await wal.close();
     await state.close();
+    // A disk that fails now may work later; only data that contradicts itself is given up.
+    const contradicts = error instanceof InvariantViolation || error instanceof DecodeError;
+    if (!contradicts) throw error;
     return returnEmpty(config, ports, formation, `the replicas cannot be rebuilt: ${error}`);
   }
+}
+
+/** First records of new and repaired logs: durable before any replica acts. */
+async function syncRecords(wal: Wal, replicas: readonly RecoveredReplica[]): Promise<void> {
+  let count = 0;
+  for (const { group, records } of replicas) {
+    if (records.length === 0) continue;
+    count += records.length;
+    wal.append(records.map((event) => ({ stream: group, payload: encodeEvent(event) })));
+  }
+  if (count === 0) return;
+  await new Promise<void>((resolve, reject) => {
+    wal.sync((error) => (error === null ? resolve() : reject(error)));
+  });
 }
 
 function groupsHere(
@@ -163,7 +191,7 @@ async function returnEmpty(
   });
   ports.telemetry.count('storage_errors', 1, { part: 'quarantine' });
   // The new identity comes first: after a crash in between the old one must not meet an empty log.
-  const identity = await drawIdentity(config, ports, formation);
+  const identity = await drawIdentity(config, ports, formation, true);
   await ports.storage.quarantine(reason);
   const { wal } = await ports.storage.openWal(() => {});
   if (wal === null) throw new DamagedData('a fresh WAL cannot be opened');

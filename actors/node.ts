@@ -4,7 +4,7 @@ import { decodeEnvelope, type Envelope, type MessageOf } from '../protocol/envel
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import type { Lane } from '../protocol/subjects.ts';
-import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import { type GroupId, META_GROUP, nodeOf, type ReplicaId, replicaId } from '../protocol/types.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
@@ -34,7 +34,7 @@ export async function startNode(config: NodeConfig, ports: Ports): Promise<Node>
   const node = new RunningNode(config, ports, identity);
   await node.listen();
   const formation = identity.formation ?? (await node.form());
-  const recovered = await recoverNode(config, ports, { ...identity, formation }, formation);
+  const recovered = await recoverNode(config, ports, node.identity, formation);
   node.run(recovered, formation);
   return node;
 }
@@ -64,6 +64,10 @@ class RunningNode implements Node {
     this.#post = new PostOffice(ports, selfOf(identity), identity.formation?.clusterId ?? '');
   }
 
+  get identity(): Identity {
+    return this.#identity;
+  }
+
   get replicaId(): ReplicaId {
     return selfOf(this.#identity);
   }
@@ -86,7 +90,11 @@ class RunningNode implements Node {
       this.#forming = new Forming(config, ports, this.#identity, this.#post, resolve);
       this.#forming.start();
     });
-    this.#identity = { ...this.#identity, formation };
+    // A joiner has no log to be born with: from now on an empty one means that it was lost.
+    const isFounder = formation.members.some(
+      (member) => replicaId(member.nodeId, member.incarnation) === this.replicaId,
+    );
+    this.#identity = { ...this.#identity, formation, born: !isFounder };
     await this.#ports.storage.saveIdentity(this.#identity);
     this.#forming = null;
     return formation;

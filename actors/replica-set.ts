@@ -9,7 +9,6 @@ import { emptyReplica, type RecoveredReplica } from './boot.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
-import { messageBytes } from './replica/message-bytes.ts';
 import { Replica, type ReplicaHost } from './replica/replica.ts';
 
 /** What the replicas of one node share. */

@@ -13,6 +13,8 @@ export interface Identity {
   readonly incarnation: string;
   /** What the founders agreed on, cluster id included; null until formed or joined. */
   readonly formation: Formation | null;
+  /** The log's first records were synced: from then on an empty log means that it was lost. */
+  readonly born: boolean;
 }
 
 /** 'absent': an empty folder. 'damaged': the folder was in use, and who it was cannot be told. */
@@ -42,12 +44,13 @@ export async function loadIdentity(disk: Disk): Promise<LoadedIdentity> {
 }
 
 function parseIdentity(raw: Record<string, unknown>): Identity | null {
-  const { v, nodeId, incarnation, formation } = raw;
+  const { v, nodeId, incarnation, formation, born } = raw;
   const id = typeof nodeId === 'string' ? parseNodeId(nodeId) : null;
   if (v !== 1 || id === null) return null;
   if (typeof incarnation !== 'string' || !INCARNATION.test(incarnation)) return null;
+  if (typeof born !== 'boolean') return null;
   const isKnown = formation === null || isFormation(formation);
-  return isKnown ? { nodeId: id, incarnation, formation } : null;
+  return isKnown ? { nodeId: id, incarnation, formation, born } : null;
 }
 
 function isFormation(raw: unknown): raw is Formation {

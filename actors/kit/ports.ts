@@ -48,6 +48,8 @@ export interface Identity {
   readonly incarnation: string;
   /** What the founders agreed on; null until formed or joined. */
   readonly formation: Formation | null;
+  /** The log's first records were synced: from then on an empty log means that it was lost. */
+  readonly born: boolean;
 }
 
 /**

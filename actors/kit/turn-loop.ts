@@ -1,6 +1,6 @@
+import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Wal, WalRecord } from '../../storage/ports.ts';
-import type { Telemetry } from '../../observability/port.ts';
 import type { PostOffice } from './post-office.ts';
 
 /** An actor's part in the node's turn. Steps are the ones of ARCHITECTURE section 5. */

@@ -2,8 +2,10 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import { META_GROUP } from '../../protocol/types.ts';
 import { nextExpiry } from '../apply/expire.ts';
+import { readFeed } from '../apply/feed.ts';
 import { gcStep } from '../apply/gc.ts';
 import { readMeta } from '../apply/meta-state.ts';
+import { positionAfter } from '../apply/position.ts';
 import { dropOldGenerations } from '../apply/snapshot-rows.ts';
 import { encodeShardMap, initialShardMap, vshardsOf } from '../router/shard-map.ts';
 import type { ReplicaContext } from './context.ts';
@@ -116,15 +118,28 @@ export class Chores {
       .finally(() => view.close());
   }
 
+  /** Only when something lies below it: a young group can be watched from its very beginning. */
   #raiseFloor(nowMs: number): void {
     this.#floorDueMs = nowMs + Math.min(FLOOR_EVERY_MS, this.#context.config.retentionMs);
     const { ports, config, state } = this.#context;
     const floor = revisionAtWallMs(ports.clock.wallMs() - config.retentionMs);
     if (this.#flooring || floor <= state.floor || state.sequence === 0) return;
     this.#flooring = true;
-    this.#context.propose({ type: 'compact', floor }, () => {
-      this.#flooring = false;
-    });
+    const view = state.view();
+    readFeed(view, positionAfter(state.floor), floor, 1, 0, false)
+      .then(
+        (older) => {
+          if (older.length === 0 || this.#stopped || !this.#context.isLeader()) {
+            this.#flooring = false;
+            return;
+          }
+          this.#context.propose({ type: 'compact', floor }, () => {
+            this.#flooring = false;
+          });
+        },
+        (error: unknown) => ports.fatal('the applied state could not be read', error),
+      )
+      .finally(() => view.close());
   }
 
   #collect(nowMs: number): void {

@@ -1,4 +1,4 @@
-import { type ActorRefFrom, setup } from 'xstate';
+import { type ActorRefFrom, createActor, setup } from 'xstate';
 import type { Role } from '../raft/events.ts';
 
 /** What the machine holds: the replica that it hosts. A handle, never data. */
@@ -85,3 +85,10 @@ export const replicaMachine = machine.createMachine({
 });
 
 export type ReplicaActor = ActorRefFrom<typeof replicaMachine>;
+
+/** The machine of one replica, recovering. */
+export function startReplicaMachine(hosted: Hosted): ReplicaActor {
+  const actor = createActor(replicaMachine, { input: { hosted } });
+  actor.start();
+  return actor;
+}

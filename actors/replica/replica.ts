@@ -1,4 +1,3 @@
-import { createActor } from 'xstate';
 import type { Command } from '../../protocol/commands.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import type { Message, MessageOf } from '../../protocol/envelope.ts';
@@ -33,7 +32,7 @@ import { rejected } from './context.ts';
 import { Courier } from './courier.ts';
 import { olderEvents, ReplicaFeed } from './feed.ts';
 import { Leadership } from './leadership.ts';
-import { type ReplicaActor, replicaMachine } from './machine.ts';
+import { type ReplicaActor, startReplicaMachine } from './machine.ts';
 import { messageBytes } from './message-bytes.ts';
 import { HostOutbox } from './outbox.ts';
 import { Proposals } from './proposals.ts';
@@ -146,12 +145,11 @@ export class Replica implements Checkpointed, ReplicaContext {
       feed: this.#feed,
       spans: this.#spans,
     };
-    this.#actor = createActor(replicaMachine, { input: { hosted: this } });
+    this.#actor = startReplicaMachine(this);
   }
 
   /** The log has been replayed: takes part from now on. */
   start(): void {
-    this.#actor.start();
     this.#actor.send({ type: 'recovered' });
     this.#running = true;
     this.wake();

@@ -5,7 +5,7 @@ import type { BatchOp, BatchResult, RequestContext } from '../../protocol/servic
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import type { Calls } from './calls.ts';
-import { errorResult, readOptions, writeOptions } from './kv-service.ts';
+import { errorResult, readOptions, writeOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
 
 /** Ops of one call and where their results go. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../protocol/clock.ts';
 import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
-import { AppError, isErrorCode } from '../../protocol/errors.ts';
+import { AppError } from '../../protocol/errors.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { Item, RequestBody } from '../../protocol/messages/request.ts';
 import type {
@@ -19,7 +19,8 @@ import type {
 import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
-import type { CallOptions, Calls } from './calls.ts';
+import type { Calls } from './calls.ts';
+import { readOptions, writeOptions } from './options.ts';
 import { scanPage } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
 
@@ -124,25 +125,4 @@ export class RoutedKvService implements KvService {
   members(group: number): GroupConfig | null {
     return this.#host.members(group as GroupId);
   }
-}
-
-export function writeOptions(ctx: RequestContext, deadlineMs: number): CallOptions {
-  return {
-    deadlineMs,
-    traceparent: ctx.traceparent,
-    target: 'leader',
-    repeatable: ctx.idempotency !== null,
-  };
-}
-
-export function readOptions(ctx: RequestContext, target: 'leader' | 'any'): CallOptions {
-  return { deadlineMs: ctx.deadlineMs, traceparent: ctx.traceparent, target, repeatable: true };
-}
-
-/** A failure as one batch item's result. */
-export function errorResult(error: unknown): BatchResult {
-  if (error instanceof AppError && isErrorCode(error.code)) {
-    return { kind: 'error', code: error.code, definite: error.definite, message: error.message };
-  }
-  throw error;
 }

@@ -4,7 +4,7 @@ import type { Item, ReplyOf } from '../../protocol/messages/request.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { Calls } from './calls.ts';
-import { readOptions } from './kv-service.ts';
+import { readOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
 
 /** The data groups of a map, ascending. */

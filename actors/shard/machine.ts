@@ -1,4 +1,4 @@
-import { type ActorRefFrom, assign, setup } from 'xstate';
+import { type ActorRefFrom, assign, createActor, setup } from 'xstate';
 import type { Observed, Step } from './plan.ts';
 
 /** What the shard manager does in the world. Each answers with one event to the machine. */
@@ -77,3 +77,10 @@ export const shardMachine = setup({
 });
 
 export type ShardActor = ActorRefFrom<typeof shardMachine>;
+
+/** The machine on standby. */
+export function startShardMachine(effects: ShardEffects): ShardActor {
+  const actor = createActor(shardMachine, { input: { effects } });
+  actor.start();
+  return actor;
+}

@@ -1,10 +1,9 @@
-import { createActor } from 'xstate';
 import type { Telemetry } from '../../observability/port.ts';
 import { type GroupId, META_GROUP } from '../../protocol/types.ts';
 import type { SeenNode } from '../presence.ts';
 import type { Calls } from '../router/calls.ts';
 import { REPLICAS } from '../router/shard-map.ts';
-import { type ShardActor, type ShardEffects, shardMachine } from './machine.ts';
+import { type ShardActor, type ShardEffects, startShardMachine } from './machine.ts';
 import { type Observed, type ObservedGroup, planSteps, type Step } from './plan.ts';
 
 const CALL_MS = 2_000;
@@ -29,8 +28,7 @@ export class ShardManager implements ShardEffects {
 
   constructor(host: ShardHost) {
     this.#host = host;
-    this.#actor = createActor(shardMachine, { input: { effects: this } });
-    this.#actor.start();
+    this.#actor = startShardMachine(this);
   }
 
   /** Called about twice a second. */

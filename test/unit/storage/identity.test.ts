@@ -9,6 +9,7 @@ const EMPTY: Identity = {
   nodeId: 'n1' as NodeId,
   incarnation: '0123456789abcdef',
   formation: null,
+  born: false,
 };
 const FORMED: Identity = {
   ...EMPTY,
