@@ -212,7 +212,8 @@ export class NodeRouting implements Reach, ServiceHost {
       if (replica?.isLeader() && group !== META_GROUP && replica.state.epoch === 0) ready = false;
       if (replica !== null) clock = Math.max(clock, replica.clock.clock);
       const local = replica === null ? null : statusOf(replica, replica.raft);
-      groups.push({ group, leader, local, vshardCount: vshardsOf(this.#map, group).length });
+      const vshards = vshardsOf(this.#map, group);
+      groups.push({ group, leader, local, vshardCount: vshards.length, vshards });
     }
     return {
       nodeId: config.nodeId,

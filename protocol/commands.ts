@@ -40,9 +40,13 @@ export const writeOpCodec = s.union({
 });
 export type WriteOp = s.Of<typeof writeOpCodec>;
 
+/** `#` and the number of a batch's part. */
+export const IDEMPOTENCY_SUFFIX_BYTES_MAX = 8;
+
 /** Applies once within the window: same key and hash give the stored results again. */
 export const idempotencyCodec = s.record({
-  key: s.latin1Str(LIMITS.idempotencyKeyBytesMax),
+  /** The client's key, and the part's number when a batch was cut (see router/batch.ts). */
+  key: s.latin1Str(LIMITS.idempotencyKeyBytesMax + IDEMPOTENCY_SUFFIX_BYTES_MAX),
   /** SHA-256 over the request, 32 bytes: the same key with another hash is refused. */
   requestHash: s.bin(32),
 });
