@@ -2,7 +2,6 @@ import { decide } from '../../actors/raft/decide.ts';
 import type { DurableRaftEvent, RaftCommand } from '../../actors/raft/events.ts';
 import { evolve } from '../../actors/raft/evolve.ts';
 import { EMPTY_CONFIG, type LogPoint } from '../../actors/raft/log.ts';
-import { type RaftRequest, RecordedOutbox } from '../../actors/raft/outbox.ts';
 import { birthOf, recoverState } from '../../actors/raft/recover.ts';
 import { createRaftState, type RaftState } from '../../actors/raft/state.ts';
 import { decodeEvent, encodeEvent } from '../../actors/raft/wal-codec.ts';
@@ -15,6 +14,7 @@ import {
   type SnapshotMeta,
 } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
+import { type RaftRequest, RecordedOutbox } from './recorded-outbox.ts';
 
 /**
  * Several cores with the simplest host that keeps the order of effects: a WAL that may lose what was

@@ -1,6 +1,5 @@
 import { decide } from '../../actors/raft/decide.ts';
 import type { RaftCommand, RaftEvent } from '../../actors/raft/events.ts';
-import { RecordedOutbox } from '../../actors/raft/outbox.ts';
 import { recoverState } from '../../actors/raft/recover.ts';
 import { createRaftState, type PeerProgress, type RaftState } from '../../actors/raft/state.ts';
 import { type LogEntry, makeEntry } from '../../protocol/entry.ts';
@@ -8,6 +7,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { encodeConfig, type GroupConfig } from '../../protocol/membership.ts';
 import type { RaftMessage, RaftMessageOf, SnapshotMeta } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
+import { RecordedOutbox } from './recorded-outbox.ts';
 
 /** Given, when, then for one replica's core: no cluster, no clock, no disk. */
 

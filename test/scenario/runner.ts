@@ -1,10 +1,10 @@
 import type { RaftCommand, RaftEvent } from '../../actors/raft/events.ts';
-import type { RaftRequest } from '../../actors/raft/outbox.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { RaftMessage } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
 import { Cluster, type Packet, type Replica } from '../kit/raft-cluster.ts';
 import { config, id } from '../kit/raft-given.ts';
+import type { RaftRequest } from '../kit/recorded-outbox.ts';
 
 /**
  * Runs a scenario and returns its text with fresh output. Lines that begin with `>` are commands,

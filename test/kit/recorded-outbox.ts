@@ -1,8 +1,8 @@
+import type { DurableRaftEvent, RaftEvent, RaftOutbox } from '../../actors/raft/events.ts';
+import { evolve, isDurable } from '../../actors/raft/evolve.ts';
+import type { RaftState } from '../../actors/raft/state.ts';
 import type { RaftMessage, SnapshotMeta } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
-import type { DurableRaftEvent, RaftEvent, RaftOutbox } from './events.ts';
-import { evolve, isDurable } from './evolve.ts';
-import type { RaftState } from './state.ts';
 
 export interface Outgoing<M extends RaftMessage> {
   readonly to: ReplicaId;
