@@ -11,6 +11,8 @@ import { FeedMerge } from './merge.ts';
 const WAIT_MS = 2_000;
 const CALL_MS = 5_000;
 const RETRY_MS = 100;
+/** A cut-off or removed replica near by must not hold back the stream for ever. */
+const STALLED_PAGES = 2;
 
 export interface FollowerEvents {
   /** Events in the one order, then how far the merged stream is complete. */
@@ -32,6 +34,8 @@ export class FeedFollower {
   readonly #merge: FeedMerge;
   readonly #events: FollowerEvents;
   readonly #closing = new Map<GroupId, Revision>();
+  /** Pages in a row that brought nothing although an event waits for the group. */
+  readonly #stalled = new Map<GroupId, number>();
   readonly #resume: (() => void)[] = [];
   #paused = false;
   #stopped = false;
@@ -95,9 +99,10 @@ export class FeedFollower {
             prev: true,
           },
           'Feed',
-          { deadlineMs: CALL_MS, traceparent: null, target: 'any', repeatable: true },
+          { deadlineMs: CALL_MS, traceparent: null, target: this.#source(group), repeatable: true },
         );
         if (this.#stopped) return;
+        this.#noteProgress(group, page.closed);
         this.#merge.push(group, page.events, page.closed);
         this.#drain();
       } catch (error) {
@@ -112,6 +117,18 @@ export class FeedFollower {
         await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
       }
     }
+  }
+
+  /** The nearest replica; the leader when that one does not get on while others wait for it. */
+  #source(group: GroupId): 'any' | 'leader' {
+    return (this.#stalled.get(group) ?? 0) >= STALLED_PAGES ? 'leader' : 'any';
+  }
+
+  #noteProgress(group: GroupId, closed: Revision): void {
+    const waiting = this.#merge.waitingFor();
+    const behind = waiting !== null && this.#merge.closed(group) < waiting;
+    if (closed > this.#merge.closed(group) || !behind) this.#stalled.delete(group);
+    else this.#stalled.set(group, (this.#stalled.get(group) ?? 0) + 1);
   }
 
   /** Waits for `resume`, or for the queue to move (polled: another group must close first). */

@@ -1,5 +1,6 @@
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import { revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { readAt, readLatest, readRange } from '../apply/read.ts';
 import type { Closer } from './closer.ts';
@@ -86,6 +87,8 @@ export function handleRead(
   if (!context.isLeader()) return reply(notLeader(context));
   const { revision } = request;
   if (revision !== null) {
+    const now = revisionAtWallMs(context.ports.clock.wallMs());
+    if (revision > Math.max(now, context.clock.clock)) return reply(inTheFuture(revision));
     closer.close(revision, (settled) => {
       if (settled === 'ok') readPast(context, request, revision, reply);
       else reply(refusedPromise(context, revision));
@@ -215,6 +218,10 @@ export function handleReadClock(context: ReplicaContext, rounds: ReadRounds, rep
 export function refusedPromise(context: ReplicaContext, revision: Revision): ReplyBody {
   if (!context.isLeader()) return notLeader(context);
   if (!context.clockTrusted()) return rejected('clock_skew', 'this leader has no trusted clock');
+  return inTheFuture(revision);
+}
+
+function inTheFuture(revision: Revision): ReplyBody {
   return rejected('invalid_argument', `revision ${revision} lies in the future`);
 }
 

@@ -2,7 +2,8 @@ import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError, isErrorCode } from '../../protocol/errors.ts';
 import type { ReplyBody, ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
-import type { GroupId, NodeId } from '../../protocol/types.ts';
+import { revisionAtWallMs } from '../../protocol/revision.ts';
+import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
 import type { PendingRequests } from './pending.ts';
 
 /** How the router reaches replicas; implemented by the node. */
@@ -56,6 +57,11 @@ export class Calls {
     this.#reach = reach;
     this.#pending = pending;
     this.#telemetry = telemetry;
+  }
+
+  /** The revision of this node's wall clock. */
+  wallRevision(): Revision {
+    return revisionAtWallMs(this.#clock.wallMs());
   }
 
   /** Resolves with the wanted reply, or rejects with an AppError. */

@@ -1,11 +1,14 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyOf } from '../../protocol/messages/request.ts';
+import { REVISIONS_PER_MS } from '../../protocol/revision.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { Calls } from './calls.ts';
 import { readOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
+
+const RECENT_MS = 10_000;
 
 /** The data groups of a map, ascending. */
 export function dataGroups(map: ShardMap): GroupId[] {
@@ -29,6 +32,26 @@ export async function snapshotRevision(
   return clocks.reduce((max, reply) => Math.max(max, reply.clock), 0);
 }
 
+/**
+ * The revision to read at: given, or of this moment. A given one of the last seconds is compared with
+ * the groups' clocks, since reading at a revision raises the clocks to it: nobody may push them ahead.
+ */
+async function revisionOf(
+  calls: Calls,
+  map: ShardMap,
+  ctx: RequestContext,
+  options: ScanOptions,
+): Promise<Revision> {
+  const { revision, consistency } = options;
+  if (revision === null && consistency === 'stale') return 0;
+  if (revision !== null && consistency === 'stale') return revision;
+  if (revision === null) return snapshotRevision(calls, map, ctx);
+  const recent = calls.wallRevision() - RECENT_MS * REVISIONS_PER_MS;
+  if (revision <= recent || revision <= (await snapshotRevision(calls, map, ctx))) return revision;
+  if (revision <= calls.wallRevision()) return revision;
+  throw new AppError('invalid_argument', `revision ${revision} lies in the future`);
+}
+
 /** One page over all groups, merged in key order, all of it at one revision. */
 export async function scanPage(
   calls: Calls,
@@ -38,7 +61,7 @@ export async function scanPage(
 ): Promise<ScanPage> {
   const stale = options.consistency === 'stale';
   const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-  const revision = options.revision ?? (stale ? 0 : await snapshotRevision(calls, map, ctx));
+  const revision = await revisionOf(calls, map, ctx, options);
   const parts = await Promise.all(
     dataGroups(map).map((group) =>
       calls.call(
