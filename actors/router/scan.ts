@@ -1,14 +1,11 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyOf } from '../../protocol/messages/request.ts';
-import { REVISIONS_PER_MS } from '../../protocol/revision.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { Calls } from './calls.ts';
 import { readOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
-
-const RECENT_MS = 10_000;
 
 /** The data groups of a map, ascending. */
 export function dataGroups(map: ShardMap): GroupId[] {
@@ -33,8 +30,8 @@ export async function snapshotRevision(
 }
 
 /**
- * The revision to read at: given, or of this moment. A given one of the last seconds is compared with
- * the groups' clocks, since reading at a revision raises the clocks to it: nobody may push them ahead.
+ * The revision to read at: given, or of this moment. Reading at a revision raises the groups' clocks to
+ * it, so a given one must have been reached already: nobody may push the clocks ahead.
  */
 async function revisionOf(
   calls: Calls,
@@ -46,9 +43,9 @@ async function revisionOf(
   if (revision === null && consistency === 'stale') return 0;
   if (revision !== null && consistency === 'stale') return revision;
   if (revision === null) return snapshotRevision(calls, map, ctx);
-  const recent = calls.wallRevision() - RECENT_MS * REVISIONS_PER_MS;
-  if (revision <= recent || revision <= (await snapshotRevision(calls, map, ctx))) return revision;
   if (revision <= calls.wallRevision()) return revision;
+  // A page of an earlier answer may lie a little ahead of this node's clock, never of the groups'.
+  if (revision <= (await snapshotRevision(calls, map, ctx))) return revision;
   throw new AppError('invalid_argument', `revision ${revision} lies in the future`);
 }
 
