@@ -1,4 +1,5 @@
 import type { Random } from '../../protocol/random.ts';
+import type { NodeId } from '../../protocol/types.ts';
 import type { Fault } from './faults.ts';
 import type { DiskMoment } from './machine.ts';
 import type { ReplicaChange } from './probe.ts';
@@ -19,6 +20,7 @@ type AimedKind = Extract<
   | 'crashAfterCommit'
   | 'cutLeaderAfterAppend'
   | 'crashDuringSnapshot'
+  | 'laggardAfterLeader'
 >;
 
 /** How long a fault waits for its moment. */
@@ -60,6 +62,7 @@ export const AIMED_FAULTS: Readonly<Record<AimedKind, Fault>> = {
       }),
   },
   cutLeaderAfterAppend: { durationMs: ARMED, begin: cutLeaderAfterAppend },
+  laggardAfterLeader: { durationMs: [300, 2500], begin: laggardAfterLeader },
 };
 
 /** Kills one node a moment after something about one of its replicas has changed. */
@@ -146,7 +149,7 @@ function cutLeaderAfterAppend(world: World, random: Random): () => void {
       return true;
     }
     armed = false;
-    mend = cutOff(world, change);
+    mend = cutOff(world, change.node, 'it had just appended');
     world.scheduler.after(cutMs, null, () => {
       mend?.();
       mend = null;
@@ -160,7 +163,22 @@ function cutLeaderAfterAppend(world: World, random: Random): () => void {
   };
 }
 
-function cutOff(world: World, { node }: ReplicaChange): () => void {
+/** A follower falls behind; in the moment it is back the leader dies, and it may stand for election. */
+function laggardAfterLeader(world: World, random: Random): (() => void) | null {
+  const leaders = world.leaders();
+  const leader = leaders[Math.floor(random.next() * leaders.length)];
+  const others = world.nodes.filter((node) => node !== leader && node.isUp);
+  const laggard = others[Math.floor(random.next() * others.length)];
+  if (leader === undefined || laggard === undefined) return null;
+  const mend = cutOff(world, laggard.id, 'it is to fall behind');
+  const downMs = 700 + random.next() * 2000;
+  return () => {
+    mend();
+    strike(world, leader, 'process', 'a laggard is back', downMs);
+  };
+}
+
+function cutOff(world: World, node: NodeId, why: string): () => void {
   const others = world.nodes.filter((other) => other.id !== node);
   const set = (cut: boolean): void => {
     for (const other of others) {
@@ -168,7 +186,7 @@ function cutOff(world: World, { node }: ReplicaChange): () => void {
       world.network.setCut(other.id, node, cut);
     }
   };
-  world.trace.note('network', `isolate ${node}: it had just appended`);
+  world.trace.note('network', `isolate ${node}: ${why}`);
   set(true);
   return () => {
     world.trace.note('network', `mended: isolate ${node}`);

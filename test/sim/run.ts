@@ -34,6 +34,7 @@ async function runRange(asked: SimArguments, mutant: Mutant | null): Promise<num
       nodeCount: asked.nodes ?? mutant?.nodes,
       seconds: asked.seconds ?? mutant?.seconds,
       faults: asked.faults ?? mutant?.faults,
+      busy: mutant?.busy,
     });
     if (asked.first === asked.last) console.log(describeSwarm(config));
     const sink = asked.trace ? (line: string): void => console.log(line) : null;

@@ -69,6 +69,7 @@ export async function simulate(config: SwarmConfig, parts: WorldParts): Promise<
 
 async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): Promise<void> {
   world.start();
+  if (config.roughStart) world.spawn(disturbStart(world, config.seed));
   await world.drive(awaitLeaders(world), FORM_MS, 'the cluster forms');
   world.trace.note('world', 'formed');
   const hashes = new StateHashes(world);
@@ -89,6 +90,17 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(finishWatchers(world, work.watchers), 30_000, 'watchers catch up');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   check(world);
+}
+
+/** Crashes while identities are drawn and the cluster is agreed on. */
+async function disturbStart(world: World, seed: number): Promise<void> {
+  const random = seededRandom(seed, 'rough-start');
+  for (let i = 0; i < 6; i++) {
+    await world.sleep(random.next() * 200);
+    const node = world.nodes[Math.floor(random.next() * world.nodeCount)]!;
+    node.kill(random.next() < 0.5 ? 'power' : 'process', 'nemesis, while forming');
+    world.scheduler.after(5 + random.next() * 150, null, () => node.start());
+  }
 }
 
 function startWork(world: World, config: SwarmConfig) {

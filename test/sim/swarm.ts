@@ -33,6 +33,7 @@ export const FAULT_KINDS = [
   'crashAfterCommit',
   'cutLeaderAfterAppend',
   'crashDuringSnapshot',
+  'laggardAfterLeader',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -56,6 +57,8 @@ export interface SwarmConfig {
   readonly retentionMs: number;
   /** Small segments make the log rotate and drop often. */
   readonly walSegmentBytes: number;
+  /** Nodes die and return while the cluster is being formed. */
+  readonly roughStart: boolean;
 }
 
 /** Parts of a configuration that the command line may fix. */
@@ -63,6 +66,8 @@ export interface SwarmOverrides {
   readonly nodeCount?: number | undefined;
   readonly seconds?: number | undefined;
   readonly faults?: readonly FaultKind[] | undefined;
+  /** Many reads or writes of few keys and frequent faults, for bugs with a short window. */
+  readonly busy?: 'reads' | 'writes' | undefined;
 }
 
 /** Kinds that make no sense with one node: there is nobody to go on, or nothing to cut. */
@@ -76,6 +81,7 @@ const NEEDS_PEERS: ReadonlySet<FaultKind> = new Set([
   'emptyDisk',
   'transferLeader',
   'cutLeaderAfterAppend',
+  'laggardAfterLeader',
 ]);
 
 /** The configuration of a seed: a pure function of its arguments. */
@@ -85,7 +91,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   const drawnCount = draw < 0.1 ? 1 : draw < 0.8 ? 3 : 5;
   const nodeCount = overrides.nodeCount ?? drawnCount;
   const calm = random.next() < 0.06;
-  return {
+  const config: SwarmConfig = {
     seed,
     nodeCount,
     groupCount: random.next() < 0.6 ? 1 : 2,
@@ -107,7 +113,15 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     },
     retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
+    roughStart: random.next() < 0.3,
   };
+  if (overrides.busy === undefined) return config;
+  const mix = { ...config.client.mix };
+  for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
+  mix.get = overrides.busy === 'reads' ? 30 : 1;
+  mix.put = overrides.busy === 'reads' ? 1 : 3;
+  const client = { ...config.client, mix, thinkMsMean: 15, deadlineMs: 1000 };
+  return { ...config, client, clientCount: 8, keyCount: 2, faultGapMsMean: 1500 };
 }
 
 function drawWeather(random: Random): LinkWeather {

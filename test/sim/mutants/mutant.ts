@@ -23,6 +23,8 @@ export interface Mutant {
   readonly nodes: number;
   /** Faults that provoke it. */
   readonly faults: readonly FaultKind[];
+  /** See SwarmOverrides. */
+  readonly busy: 'reads' | 'writes' | undefined;
   readonly patches: readonly Patch[];
   readonly filterPorts: PortsFilter | null;
 }

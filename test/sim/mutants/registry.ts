@@ -1,7 +1,14 @@
 import { withEarlyAck } from './early-ack.ts';
 import type { Mutant, Patch } from './mutant.ts';
 
-const BASE = { seedsMax: 3, seconds: 60, nodes: 3, patches: [], filterPorts: null } as const;
+const BASE = {
+  seedsMax: 3,
+  seconds: 60,
+  nodes: 3,
+  busy: undefined,
+  patches: [],
+  filterPorts: null,
+} as const;
 
 function patch(file: string, find: string, replace: string): readonly Patch[] {
   return [{ file, find, replace }];
@@ -31,7 +38,8 @@ export const MUTANTS: readonly Mutant[] = [
     ...BASE,
     name: 'any-log-wins',
     what: 'votes go to candidates with shorter logs (B6, paper 5.4.1)',
-    faults: ['isolateLeader', 'cutLeaderAfterAppend', 'killLeader', 'oneWayCut', 'slowSync'],
+    faults: ['laggardAfterLeader'],
+    busy: 'writes',
     patches: patch(
       'actors/raft/request-vote.ts',
       'if (candidate.lastLogTerm !== s.log.lastTerm) return',
@@ -42,7 +50,9 @@ export const MUTANTS: readonly Mutant[] = [
     ...BASE,
     name: 'reads-without-confirmation',
     what: 'a leader serves reads without asking whether it still leads (B1)',
-    faults: ['isolateLeader', 'pauseLeader', 'oneWayCut', 'partition'],
+    faults: ['isolateLeader'],
+    busy: 'reads',
+    seedsMax: 8,
     patches: patch(
       'actors/raft/read-index.ts',
       'const { nonce } = leader.reads;',
@@ -110,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the router repeats a write that may have been applied (B9, B27)',
     faults: ['isolateLeader', 'pauseLeader', 'killLeader', 'oneWayCut', 'slowSync'],
     patches: patch(
-      'actors/router/kv-service.ts',
+      'actors/router/options.ts',
       'repeatable: ctx.idempotency !== null,',
       'repeatable: true,',
     ),
@@ -122,8 +132,8 @@ export const MUTANTS: readonly Mutant[] = [
     faults: ['isolateLeader', 'pauseLeader', 'oneWayCut'],
     patches: patch(
       'actors/router/calls.ts',
-      "return new AppError('outcome_unknown',",
-      "return new AppError('unavailable',",
+      "    'outcome_unknown',\n    `group",
+      "    'unavailable',\n    `group",
     ),
   },
 ];
