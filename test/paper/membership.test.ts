@@ -238,6 +238,7 @@ describe('those who leave', () => {
     expect([raft.state.role, raft.events]).toEqual(['candidate', []]);
     const leader = given().leads('b').proposes('x');
     leader.receives('c:0000000f', { ...leader.voteReply(true), term: 2 ** 30 });
+    expect(leader.state).toMatchObject({ role: 'leader', currentTerm: 1 });
     leader.acks('c:0000000f');
     expect(leader.events).toEqual([]);
   });

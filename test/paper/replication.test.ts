@@ -42,6 +42,8 @@ describe('the leader', () => {
     raft.receives('c', append(2, 1, 1, [command(2, 2)]));
     raft.when({ type: 'LogSynced', index: 2, term: 1 });
     expect(raft.state.syncedIndex).toBe(0);
+    const synced = given({ log: [1, 1] }).receives('c', append(2, 1, 1, [command(2, 2)]));
+    expect(synced.state.syncedIndex).toBe(1);
     raft.when({ type: 'LogSynced', index: 2, term: 2 });
     expect(raft.state.syncedIndex).toBe(2);
   });
