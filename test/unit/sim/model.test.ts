@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import type { Command, WriteOp } from '../../../protocol/commands.ts';
+import { makeEntry } from '../../../protocol/entry.ts';
+import { REVISIONS_PER_MS } from '../../../protocol/revision.ts';
+import type { GroupId } from '../../../protocol/types.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../../protocol/vshard.ts';
+import { StoreModel } from '../../sim/model.ts';
+
+const ref = { tenant: DEFAULT_TENANT, space: KV_SPACE, key: 'k' };
+const ALL = Array.from({ length: 256 }, (_, v) => v);
+
+function modelOf() {
+  const model = new StoreModel();
+  let index = 0;
+  const apply = (command: Command): void => {
+    const entry = makeEntry(
+      { index: ++index, term: 1, kind: 'command', clockBound: 0 },
+      new Uint8Array(0),
+    );
+    model.apply(1 as GroupId, { entry, command, committedInTerm: 1 });
+  };
+  const write = (revision: number, op: WriteOp, key: string | null = null): void => {
+    const idempotency = key === null ? null : { key, requestHash: new Uint8Array(32) };
+    apply({ type: 'write', revision, epoch: 1, ops: [op], idempotency, traceparent: null });
+  };
+  const put = (revision: number, value: string, more: Partial<WriteOp> = {}, key?: string): void =>
+    write(
+      revision,
+      {
+        type: 'put',
+        ref,
+        value: Buffer.from(value),
+        contentType: null,
+        ttlMs: null,
+        condition: null,
+        ...more,
+      } as WriteOp,
+      key,
+    );
+  return { model, apply, write, put };
+}
+
+describe('the model of the store', () => {
+  it('changes nothing in vshards the group does not own', () => {
+    const { model, apply, put } = modelOf();
+    put(10, 'a');
+    expect(model.changes).toEqual([]);
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    put(20, 'b');
+    expect(model.changes.map((c) => c.value)).toEqual(['b']);
+  });
+
+  it('checks conditions against the revision of the moment', () => {
+    const { model, apply, put, write } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    put(10, 'a', { condition: { type: 'exists' } });
+    put(20, 'b', { condition: { type: 'absent' } });
+    put(30, 'c', { condition: { type: 'revision', revision: 10 } });
+    put(40, 'd', { condition: { type: 'revision', revision: 20 } });
+    write(50, { type: 'delete', ref, condition: { type: 'revision', revision: 20 } });
+    write(60, { type: 'delete', ref, condition: null });
+    write(70, { type: 'delete', ref, condition: null });
+    expect(model.changes.map((c) => [c.kind, c.revision, c.prevRevision])).toEqual([
+      ['put', 20, 0],
+      ['put', 40, 20],
+      ['delete', 60, 40],
+    ]);
+  });
+
+  it('applies a request once, whatever follows under its key', () => {
+    const { model, apply, put } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    put(10, 'a', {}, 'once');
+    put(20, 'a', {}, 'once');
+    expect(model.effects.get('a')).toHaveLength(1);
+  });
+
+  it('takes an expired key for absent and removes it only when it still has its revision', () => {
+    const { model, apply, put } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    const ms = REVISIONS_PER_MS;
+    put(1 * ms, 'a', { ttlMs: 10 });
+    put(5 * ms, 'too early', { condition: { type: 'absent' } });
+    put(11 * ms, 'b', { condition: { type: 'absent' }, ttlMs: 10 });
+    apply({ type: 'expire', revision: 30 * ms, keys: [{ ref, revision: 1 * ms }] });
+    apply({ type: 'expire', revision: 31 * ms, keys: [{ ref, revision: 11 * ms }] });
+    expect(model.changes.map((c) => [c.kind, c.revision / ms, c.prevRevision / ms])).toEqual([
+      ['put', 1, 0],
+      ['put', 11, 1],
+      ['expire', 31, 11],
+    ]);
+  });
+});
