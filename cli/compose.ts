@@ -22,6 +22,7 @@ import { openClassicEngine } from '../storage/kv/level-engine.ts';
 import { MemoryEngine } from '../storage/kv/memory-engine.ts';
 import { type OpenedStorage, openStorage } from '../storage/open.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
+import { natsAccess } from './nats-access.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
@@ -129,7 +130,8 @@ async function openBus(
       cluster: config.cluster,
       name: `minikv-${config.cluster}-${config.nodeId}`,
       connectWaitMs: NATS_CONNECT_WAIT_MS,
-      ...parsed,
+      servers: parsed.servers,
+      ...natsAccess(parsed, config.natsFiles),
     },
     { clock, telemetry },
   );

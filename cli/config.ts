@@ -8,6 +8,15 @@ import { type NodeId, parseNodeId } from '../protocol/types.ts';
 import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './config-keys.ts';
 import { suggestion, UsageError } from './failures.ts';
 
+/** Files that say who this node is to the NATS servers, and whom it trusts; null: not given. */
+export interface NatsFiles {
+  readonly creds: string | null;
+  readonly nkey: string | null;
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
 /** The settings of one node, read from everywhere and checked. The door to smol-toml. */
 export interface Config {
   readonly nodeId: NodeId;
@@ -19,6 +28,7 @@ export interface Config {
   readonly s3Port: number;
   /** Empty: the in-process bus. Else what parseNatsUrls takes, joined by commas. */
   readonly nats: readonly string[];
+  readonly natsFiles: NatsFiles;
   readonly initialMembers: readonly NodeId[];
   readonly join: boolean;
   readonly roles: readonly NodeRole[];
@@ -227,6 +237,13 @@ function check(settings: readonly Setting[]): Config {
     port: read.integer('port', 0, 65_535),
     s3Port: read.integer('s3-port', 0, 65_535),
     nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
+    natsFiles: {
+      creds: read.text('nats-creds'),
+      nkey: read.text('nats-nkey'),
+      ca: read.text('nats-tls-ca'),
+      cert: read.text('nats-tls-cert'),
+      key: read.text('nats-tls-key'),
+    },
     initialMembers: members.length === 0 ? [nodeId] : members,
     join: read.boolean('join'),
     roles: read.list('roles', 'replica, gateway or both', (text) =>
@@ -287,10 +304,23 @@ function checkTogether(config: Config): void {
   if (nats.length === 0 && (join || initialMembers.length > 1 || !founder)) {
     throw new UsageError('more than one node needs --nats <url,...> to reach the others');
   }
+  checkNatsFiles(config);
   if (!config.insecure && !isLoopback(config.host)) {
     throw new UsageError(
       `refusing to listen on ${config.host}: there is no authentication yet, so everybody who can connect could read and change all data. ` +
         'Keep --host 127.0.0.1, or add --insecure where the network itself is trusted.',
     );
+  }
+}
+
+function checkNatsFiles({ nats, natsFiles }: Config): void {
+  const { creds, nkey, cert, key } = natsFiles;
+  const given = Object.values(natsFiles).some((file) => file !== null);
+  if (given && nats.length === 0) throw new UsageError('nats-... files need --nats <url,...>');
+  if (creds !== null && nkey !== null) {
+    throw new UsageError('nats-creds and nats-nkey are two ways to say the same: give one');
+  }
+  if ((cert === null) !== (key === null)) {
+    throw new UsageError('nats-tls-cert and nats-tls-key go together');
   }
 }
