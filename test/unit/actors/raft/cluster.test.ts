@@ -161,7 +161,8 @@ class World {
   #work(): void {
     const up = [...this.cluster.replicas.values()].filter(({ up }) => up);
     if (up.length === 0) return;
-    const replica = this.pick(up);
+    // Many of them may have left the group by now; in the end somebody must ask its leader.
+    const replica = (this.calm ? this.cluster.leader() : null) ?? this.pick(up);
     if (this.random.next() < 0.3) {
       const readId = this.nextId++;
       this.reads.set(readId, this.highestCommit);
