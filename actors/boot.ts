@@ -72,9 +72,12 @@ export async function recoverNode(
 ): Promise<RecoveredNode> {
   const events = new Map<GroupId, DurableRaftEvent[]>();
   const { wal, recovery } = await ports.storage.openWal((stream, payload) => {
+    const event = decodeEvent(payload);
     const list = events.get(stream as GroupId) ?? [];
+    // Whole segments are dropped: the oldest one kept may begin before the checkpoint it is kept for.
+    if (list.length === 0 && event.type !== 'HardStateSaved') return;
     events.set(stream as GroupId, list);
-    list.push(decodeEvent(payload));
+    list.push(event);
   });
   if (recovery.tornBytes > 0) {
     ports.telemetry.log('warn', 'cut a torn tail of the WAL that was never acknowledged', {
