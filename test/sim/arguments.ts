@@ -17,6 +17,8 @@ export interface SimArguments {
   /** Of a worker: it runs the seeds of a range that leave this remainder. */
   readonly remainder: number;
   readonly isWorker: boolean;
+  /** With the limits of small-limits.ts. */
+  readonly small: boolean;
   /** The sources are a copy that has the mutant's patches. */
   readonly isSandboxed: boolean;
 }
@@ -29,11 +31,18 @@ export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [options]
   --faults a,b     only these faults: ${FAULT_KINDS.join(', ')}
   --mutant name    with a seeded bug (test/sim/mutants)
   --workers N      processes for a range (2)
+  --small          limits so small that snapshots are taken all the time
   --first          stop at the first seed that fails
   --budget N       begin no further seed after N real seconds
   --trace          every message, role change and fault as it happens`;
 
-const FLAGS: ReadonlySet<string> = new Set(['--trace', '--worker', '--first', '--sandboxed']);
+const FLAGS: ReadonlySet<string> = new Set([
+  '--small',
+  '--trace',
+  '--worker',
+  '--first',
+  '--sandboxed',
+]);
 
 /** Throws with a message for people. */
 export function parseArguments(argv: readonly string[]): SimArguments {
@@ -59,6 +68,7 @@ export function parseArguments(argv: readonly string[]): SimArguments {
     trace: given.has('trace'),
     firstOnly: given.has('first'),
     budget: numberOf(given.get('budget')),
+    small: given.has('small'),
     isSandboxed: given.has('sandboxed'),
     workers: numberOf(given.get('workers')) ?? 2,
     remainder: numberOf(given.get('remainder')) ?? 0,

@@ -1,10 +1,11 @@
 import { fork } from 'node:child_process';
 import { parseArguments, type SimArguments, USAGE } from './arguments.ts';
-import type { Mutant } from './mutants/mutant.ts';
+import type { Mutant, Patch } from './mutants/mutant.ts';
 import { findMutant, MUTANT_NAMES } from './mutants/registry.ts';
 import { Sandbox } from './mutants/sandbox.ts';
 import { failureReport, summaryLine } from './report.ts';
 import { runSeed } from './seed-run.ts';
+import { SMALL_LIMITS } from './small-limits.ts';
 import { describeSwarm, drawSwarm } from './swarm.ts';
 
 /** The simulator's command line; see arguments.ts. Exits 1 when a seed failed. */
@@ -15,9 +16,8 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const asked = parseArguments(argv);
   const mutant = asked.mutant === null ? null : findMutant(asked.mutant);
-  if (mutant !== null && mutant.patches.length > 0 && !asked.isSandboxed) {
-    return runSandboxed(argv, mutant);
-  }
+  const patches = [...(mutant?.patches ?? []), ...(asked.small ? SMALL_LIMITS : [])];
+  if (patches.length > 0 && !asked.isSandboxed) return runSandboxed(argv, patches);
   if (asked.last > asked.first && asked.workers > 1 && !asked.isWorker) {
     return runWorkers(argv, asked.workers);
   }
@@ -47,9 +47,9 @@ async function runRange(asked: SimArguments, mutant: Mutant | null): Promise<num
   return failed === 0 ? 0 : 1;
 }
 
-/** Runs itself again in a copy of the sources that has the mutant's patches. */
-async function runSandboxed(argv: readonly string[], mutant: Mutant): Promise<number> {
-  const sandbox = new Sandbox(mutant.patches);
+/** Runs itself again in a copy of the sources that has the patches. */
+async function runSandboxed(argv: readonly string[], patches: readonly Patch[]): Promise<number> {
+  const sandbox = new Sandbox(patches);
   try {
     const child = fork('test/sim/run.ts', [...argv, '--sandboxed'], { cwd: sandbox.folder });
     return await new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 2)));

@@ -1,6 +1,6 @@
 import type { Ports } from '../../actors/kit/ports.ts';
 import type { Node } from '../../actors/node-port.ts';
-import { NO_TELEMETRY } from '../../observability/port.ts';
+import { NO_TELEMETRY, type Telemetry } from '../../observability/port.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
@@ -105,7 +105,7 @@ export class SimNode {
     const publishChange: Ports['publishChange'] = (event, group) => {
       if (life.alive) this.#parts.onChangePublished(this.id, group, event);
     };
-    const telemetry = NO_TELEMETRY;
+    const telemetry = this.#telemetry(life);
     const ports: Ports = { clock, random, bus, storage, telemetry, publishChange, fatal };
     trace.note(this.id, `starts (life ${this.#lifeNumber})`);
     scheduler.after(1, life, () => {
@@ -184,6 +184,17 @@ export class SimNode {
         );
       });
     });
+  }
+
+  /** Nothing is measured; what the node warns of is part of the trace. */
+  #telemetry(life: Life): Telemetry {
+    return {
+      ...NO_TELEMETRY,
+      log: (level, message, fields) => {
+        if (!life.alive || level === 'debug' || level === 'info') return;
+        this.#parts.trace.note(this.id, `${level}: ${message} ${JSON.stringify(fields ?? {})}`);
+      },
+    };
   }
 
   #failedToStart(life: Life, error: unknown): void {

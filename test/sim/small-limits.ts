@@ -1,0 +1,14 @@
+import type { Patch } from './mutants/mutant.ts';
+
+const FILE = 'protocol/limits.ts';
+
+/**
+ * Limits so small that checkpoints, compaction, snapshots and their transfer in pieces happen every
+ * few virtual seconds (B11, B12, B18). They are constants by design, so they are changed in a copy of the sources.
+ */
+export const SMALL_LIMITS: readonly Patch[] = [
+  { file: FILE, find: 'walSegmentBytes: 16 * MIB', replace: 'walSegmentBytes: 32 * KIB' },
+  { file: FILE, find: 'walCheckpointBytes: 64 * MIB', replace: 'walCheckpointBytes: 96 * KIB' },
+  { file: FILE, find: 'logRetainBytes: 1 * MIB', replace: 'logRetainBytes: 4 * KIB' },
+  { file: FILE, find: 'snapshotChunkBytes: 256 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
+];
