@@ -10,6 +10,10 @@ import { sleep } from './wait.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const READY_MS = 30_000;
+/** Settings of whoever runs the tests are not for the nodes. */
+const OWN_ENV = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith('MINIKV_')),
+);
 
 export interface TestNode {
   readonly id: string;
@@ -91,7 +95,10 @@ export class ProcessCluster {
     }
     if (groups !== undefined) args.push('--groups', `${groups}`);
     args.push(...(flags ?? []));
-    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: OWN_ENV,
+    });
     node.child = child;
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
