@@ -34,13 +34,16 @@ export interface Envelope {
   readonly messages: readonly Routed[];
 }
 
+/** Messages of one envelope: a receiver takes no more of them. */
+export const ENVELOPE_MESSAGES_MAX = 8192;
+
 const routedCodec = s.record({ group: s.count, to: s.str(64), message: messageCodec });
 const envelopeCodec = s.record({
   clusterId: s.str(32),
   from: s.str<ReplicaId>(64),
   to: s.str<NodeId>(32),
   wallMs: s.count,
-  messages: s.list(routedCodec, 8192),
+  messages: s.list(routedCodec, ENVELOPE_MESSAGES_MAX),
 });
 
 /** Feeds the schema-hash test: a changed wire shape asks for a line in version.ts. */

@@ -1,4 +1,4 @@
-import { encodeEnvelope, type Routed } from '../../protocol/envelope.ts';
+import { ENVELOPE_MESSAGES_MAX, encodeEnvelope, type Routed } from '../../protocol/envelope.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { NodeId, ReplicaId } from '../../protocol/types.ts';
@@ -37,10 +37,10 @@ export class PostOffice {
       this.#parcels.set(lane, byNode);
     }
     const parcel = byNode.get(node);
-    const room = Math.min(this.#ports.bus.payloadBytesMax, LIMITS.busPayloadBytesMax);
+    const room = this.#room() - 2 * LIMITS.envelopeOverheadBytesMax;
     if (parcel === undefined) {
       byNode.set(node, { messages: [routed], bytes });
-    } else if (parcel.bytes + bytes > room - 2 * LIMITS.envelopeOverheadBytesMax) {
+    } else if (parcel.bytes + bytes > room || parcel.messages.length >= ENVELOPE_MESSAGES_MAX) {
       this.#send(node, lane, parcel.messages);
       parcel.messages = [routed];
       parcel.bytes = bytes;
@@ -65,8 +65,7 @@ export class PostOffice {
   #send(node: NodeId, lane: Lane, messages: readonly Routed[]): void {
     if (messages.length === 0) return;
     const payload = this.encode(node, messages);
-    const room = Math.min(this.#ports.bus.payloadBytesMax, LIMITS.busPayloadBytesMax);
-    if (payload.length <= room) {
+    if (payload.length <= this.#room()) {
       // What does not leave is counted by the bus; every message here may be lost anyway.
       this.#ports.bus.send(node, lane, payload);
     } else if (messages.length > 1) {
@@ -80,6 +79,10 @@ export class PostOffice {
         bytes: payload.length,
       });
     }
+  }
+
+  #room(): number {
+    return Math.min(this.#ports.bus.payloadBytesMax, LIMITS.busPayloadBytesMax);
   }
 
   /** One envelope from this node, e.g. for a broadcast. */

@@ -34,6 +34,7 @@ export class TurnLoop {
   #syncing = false;
   #mailing = false;
   #stopped = false;
+  #failed = false;
 
   constructor(
     clock: Clock,
@@ -71,7 +72,7 @@ export class TurnLoop {
     this.#mailing = true;
     this.#clock.soon(() => {
       this.#mailing = false;
-      this.#post.flush();
+      if (!this.#failed) this.#post.flush();
     });
   }
 
@@ -112,6 +113,7 @@ export class TurnLoop {
       if (this.#stopped) return;
       if (error !== null) {
         this.stop();
+        this.#failed = true;
         this.#fatal('the write-ahead log could not be synced', error);
         return;
       }

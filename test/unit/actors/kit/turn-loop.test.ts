@@ -1,0 +1,229 @@
+import { describe, expect, it } from 'vitest';
+import { PostOffice } from '../../../../actors/kit/post-office.ts';
+import { TurnLoop, type TurnMember } from '../../../../actors/kit/turn-loop.ts';
+import type { GroupId, NodeId, ReplicaId } from '../../../../protocol/types.ts';
+import type { Wal, WalRecord } from '../../../../storage/ports.ts';
+import { FakePorts } from '../../../kit/fake-ports.ts';
+
+/** A WAL whose syncs the test ends. */
+class HeldWal implements Wal {
+  readonly #trace: string[];
+  #done: ((error: Error | null) => void) | null = null;
+
+  constructor(trace: string[]) {
+    this.#trace = trace;
+  }
+
+  append(records: readonly WalRecord[]): number {
+    this.#trace.push(`append ${records.map(({ stream }) => stream).join(' ')}`);
+    return 0;
+  }
+
+  sync(done: (error: Error | null) => void): void {
+    if (this.#done !== null) throw new Error('one sync at a time');
+    this.#trace.push('sync begins');
+    this.#done = done;
+  }
+
+  end(error: Error | null): void {
+    const done = this.#done;
+    this.#done = null;
+    this.#trace.push(error === null ? 'synced' : 'sync fails');
+    done?.(error);
+  }
+
+  position(): number {
+    return 0;
+  }
+
+  sizeBytes(): number {
+    return 0;
+  }
+
+  async dropBefore(): Promise<void> {}
+
+  async close(): Promise<void> {}
+}
+
+/** Writes down each step; posts one message before and one after the sync when it has records. */
+class Member implements TurnMember {
+  readonly #stream: number;
+  readonly #world: World;
+  records = 0;
+  again = 0;
+  onAfterSync: () => void = () => {};
+
+  constructor(world: World, stream: number, records: number) {
+    this.#world = world;
+    this.#stream = stream;
+    this.records = records;
+  }
+
+  step(): void {
+    this.#world.trace.push(`step ${this.#stream}`);
+  }
+
+  takeRecords(into: WalRecord[]): void {
+    for (; this.records > 0; this.records--) {
+      into.push({ stream: this.#stream, payload: new Uint8Array(1) });
+    }
+  }
+
+  releaseBeforeSync(): void {
+    this.#world.trace.push(`before ${this.#stream}`);
+    this.#world.mail(1000 + this.#stream);
+  }
+
+  afterSync(): void {
+    this.#world.trace.push(`after ${this.#stream}`);
+    this.#world.mail(2000 + this.#stream);
+    this.onAfterSync();
+  }
+
+  hasWork(): boolean {
+    return this.again-- > 0;
+  }
+}
+
+class World {
+  readonly trace: string[] = [];
+  readonly ports = new FakePorts();
+  readonly wal = new HeldWal(this.trace);
+  readonly post: PostOffice;
+  readonly loop: TurnLoop;
+
+  constructor() {
+    this.post = new PostOffice(this.ports, 'n1:00000001' as ReplicaId, 'c1');
+    this.loop = new TurnLoop(
+      this.ports.clock,
+      this.wal,
+      this.post,
+      this.ports.telemetry,
+      (reason, error) => this.ports.fatal(reason, error),
+    );
+    const send = this.ports.bus.send.bind(this.ports.bus);
+    this.ports.bus.send = (to, lane, payload) => {
+      this.trace.push('posted');
+      return send(to, lane, payload);
+    };
+  }
+
+  mail(revision: number): void {
+    const message = { type: 'ClosedRevision' as const, revision, index: 1 };
+    const routed = { group: 1 as GroupId, to: 'n2:00000002' as ReplicaId, message };
+    this.post.post('n2' as NodeId, 'raft', routed, 96);
+  }
+
+  member(stream: number, records: number): Member {
+    const member = new Member(this, stream, records);
+    this.loop.add(member);
+    return member;
+  }
+
+  run(): string[] {
+    this.ports.clock.runSoon();
+    return this.trace.splice(0);
+  }
+}
+
+describe('the turn', () => {
+  it('appends and syncs once for all members, between the two releases', () => {
+    const world = new World();
+    world.member(1, 2);
+    world.member(2, 1);
+    world.member(3, 0);
+    expect(world.run()).toEqual([
+      ...['step 1', 'step 2', 'step 3', 'before 1', 'before 2', 'before 3'],
+      ...['append 1 1 2', 'posted', 'sync begins'],
+    ]);
+    world.wal.end(null);
+    expect(world.run()).toEqual(['synced', 'after 1', 'after 2', 'after 3', 'posted']);
+    const sent = world.ports.bus.messages().map((m) => 'revision' in m && m.revision);
+    expect(sent).toEqual([1001, 1002, 1003, 2001, 2002, 2003]);
+    expect(world.ports.telemetry.total('wal_syncs')).toBe(1);
+    expect(world.ports.telemetry.total('wal_records')).toBe(3);
+  });
+
+  it('does not touch the WAL when there is nothing to write', () => {
+    const world = new World();
+    world.member(1, 0);
+    expect(world.run()).toEqual(['step 1', 'before 1', 'after 1', 'posted']);
+  });
+
+  it('leaves work that arrives during a sync to the next turn, in which all of it gathers', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    const two = world.member(2, 1);
+    one.records = 3;
+    world.loop.wake(one);
+    world.loop.wake(two);
+    expect(world.run()).toEqual([]);
+    world.wal.end(null);
+    expect(world.run()).toEqual([
+      ...['synced', 'after 1', 'posted', 'step 2', 'step 1', 'before 2', 'before 1'],
+      ...['append 2 1 1 1', 'posted', 'sync begins'],
+    ]);
+  });
+
+  it('gives another turn to a member that has work left, without being woken', () => {
+    const world = new World();
+    const one = world.member(1, 0);
+    one.again = 1;
+    expect(world.run().filter((line) => line === 'step 1')).toHaveLength(2);
+  });
+
+  it('wakes only those who were woken', () => {
+    const world = new World();
+    world.member(1, 0);
+    const two = world.member(2, 0);
+    world.run();
+    world.loop.wake(two);
+    expect(world.run()).toEqual(['step 2', 'before 2', 'after 2', 'posted']);
+  });
+
+  it('ends the process after a failed sync: nobody goes on and nothing more is sent (T5)', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    world.mail(7);
+    world.loop.mail();
+    world.wal.end(new Error('EIO'));
+    world.loop.wake(one);
+    world.loop.mail();
+    expect(world.run()).toEqual(['sync fails']);
+    expect(world.ports.fatals).toEqual([
+      { reason: 'the write-ahead log could not be synced', error: new Error('EIO') },
+    ]);
+  });
+
+  it('lets mail that was posted outside of a turn go soon, all of it at once', () => {
+    const world = new World();
+    world.mail(1);
+    world.loop.mail();
+    world.mail(2);
+    world.loop.mail();
+    expect(world.trace).toEqual([]);
+    expect(world.run()).toEqual(['posted']);
+  });
+
+  it('does nothing for a member that has left, not even after its sync', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    world.loop.remove(one);
+    world.wal.end(null);
+    expect(world.run()).toEqual(['synced']);
+  });
+
+  it('takes no turn after it was stopped', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    world.loop.stop();
+    world.wal.end(null);
+    world.loop.wake(one);
+    expect(world.run()).toEqual(['synced']);
+    expect(world.ports.fatals).toEqual([]);
+  });
+});
