@@ -143,7 +143,7 @@ export function decideAppendEntriesReply(
   if (s.leader === null || !s.leader.peers.has(from)) return;
   replicateTo(s, from, nowMs, out);
   announceCommitTo(s, from, out);
-  confirmReads(s, nowMs, out);
+  confirmReads(s, out);
   if (peer.matchIndex > before && s.leader.transfer?.to === from) urgeTransfer(s, out);
 }
 

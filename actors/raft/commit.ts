@@ -22,7 +22,7 @@ export function advanceCommit(s: RaftView, nowMs: number, out: RaftOutbox): void
   finishConfigChange(s, nowMs, out);
   if (s.leader === null) return;
   announceCommit(s, out);
-  startReadRound(s, nowMs, out);
+  startReadRound(s, out);
 }
 
 /**

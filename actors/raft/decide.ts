@@ -36,7 +36,7 @@ export function decide(s: RaftView, c: RaftCommand, nowMs: number, out: RaftOutb
     case 'LogSynced':
       return decideLogSynced(s, c, nowMs, out); //                               §5.3, §5.4.2
     case 'ReadIndex':
-      return decideReadIndex(s, c.readId, nowMs, out); //                        §8
+      return decideReadIndex(s, c.readId, out); //                        §8
     case 'ChangeMembers':
       return decideChangeMembers(s, c, nowMs, out); //                           §6
     case 'TransferLeader':
@@ -125,7 +125,8 @@ function decideTick(s: RaftView, nowMs: number, out: RaftOutbox): void {
   tickTransfer(s, nowMs, out);
   if (nowMs < s.leader.heartbeatDueMs) return;
   retrySnapshots(s, nowMs, out);
-  heartbeatAll(s, nowMs, out);
+  heartbeatAll(s, out);
+  out.emit({ type: 'HeartbeatScheduled', dueMs: nowMs + LIMITS.heartbeatMs });
   urgeTransfer(s, out);
 }
 

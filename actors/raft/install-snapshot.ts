@@ -134,7 +134,7 @@ export function decideInstallSnapshotReply(
   advanceCommit(s, nowMs, out);
   if (s.leader === null || !s.leader.peers.has(from)) return;
   replicateTo(s, from, nowMs, out);
-  confirmReads(s, nowMs, out);
+  confirmReads(s, out);
 }
 
 /**

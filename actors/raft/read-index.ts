@@ -9,31 +9,31 @@ import type { RaftView } from './state.ts';
  * confirms all reads that were waiting when it left; later ones wait for the next round, so load
  * makes rounds larger. Every round has its own nonce: an answer to an older one proves nothing.
  */
-export function decideReadIndex(s: RaftView, readId: number, nowMs: number, out: RaftOutbox): void {
+export function decideReadIndex(s: RaftView, readId: number, out: RaftOutbox): void {
   if (s.leader === null) return out.readRefused(readId);
   out.emit({ type: 'ReadQueued', readId });
-  startReadRound(s, nowMs, out);
+  startReadRound(s, out);
 }
 
 /**
  * Begins a round if none is under way. Until the term's no-op is committed the commit index may be
  * behind what an earlier leader has answered, so reads wait (thesis 6.4, step 1).
  */
-export function startReadRound(s: RaftView, nowMs: number, out: RaftOutbox): void {
+export function startReadRound(s: RaftView, out: RaftOutbox): void {
   const { leader } = s;
   assert(leader !== null, 'only a leader confirms reads');
   if (leader.reads.waiting.length === 0 || leader.reads.confirming.length > 0) return;
   if (s.commitIndex < leader.noopIndex) return;
   out.emit({ type: 'ReadRoundStarted', nonce: s.nonce + 1, readIndex: s.commitIndex });
   if (isRoundConfirmed(s)) endRound(s, out);
-  else heartbeatAll(s, nowMs, out);
+  else heartbeatAll(s, out);
 }
 
 /** Ends the round when a quorum has answered it, and begins the next. */
-export function confirmReads(s: RaftView, nowMs: number, out: RaftOutbox): void {
+export function confirmReads(s: RaftView, out: RaftOutbox): void {
   if (s.leader === null || s.leader.reads.confirming.length === 0 || !isRoundConfirmed(s)) return;
   endRound(s, out);
-  startReadRound(s, nowMs, out);
+  startReadRound(s, out);
 }
 
 function endRound(s: RaftView, out: RaftOutbox): void {

@@ -34,10 +34,9 @@ export function replicateToAll(s: RaftView, nowMs: number, out: RaftOutbox): voi
   for (const id of peersOf(s).keys()) replicateTo(s, id, nowMs, out);
 }
 
-/** A round of empty AppendEntries to everybody; the next is due one heartbeat later (§5.2). */
-export function heartbeatAll(s: RaftView, nowMs: number, out: RaftOutbox): void {
+/** A round of empty AppendEntries to everybody (§5.2). */
+export function heartbeatAll(s: RaftView, out: RaftOutbox): void {
   for (const [id, peer] of peersOf(s)) sendHeartbeat(s, id, peer, out);
-  out.emit({ type: 'HeartbeatScheduled', dueMs: nowMs + LIMITS.heartbeatMs });
 }
 
 /** Retries what heartbeats alone do not: snapshots that have not begun or got no answer (§7). */

@@ -224,6 +224,16 @@ describe('the leader', () => {
     expect(raft.requests).toEqual([]);
   });
 
+  test('repeats a lost chunk also while reads keep every follower busy (§7)', () => {
+    const raft = compacted().when({ type: 'SnapshotReady', meta });
+    const repeated: number[] = [];
+    for (let at = 0; at < 80; at++) {
+      raft.after(10).when({ type: 'ReadIndex', readId: at }).acks('b').tick();
+      if (raft.requests.some(({ type }) => type === 'sendChunk')) repeated.push(at);
+    }
+    expect(repeated.length).toBe(1);
+  });
+
   test('keeps the follower quiet with heartbeats meanwhile (§5.2)', () => {
     const raft = compacted().after(LIMITS.heartbeatMs).tick();
     expect(raft.sentOf('AppendEntries').map(({ to }) => to)).toEqual(['b', 'c']);
