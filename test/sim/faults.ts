@@ -157,25 +157,39 @@ function clog(world: World, random: Random): (() => void) | null {
   };
 }
 
-/** F19: a wall clock that is an hour, or some seconds, off. */
+/**
+ * F19: a wall clock that is an hour, or some seconds, off. Only a minority at a time: nobody can tell
+ * the time when most clocks are wrong. A single node has nobody to ask and is only set back.
+ */
 function clockJump(world: World, random: Random): (() => void) | null {
-  const node = pickOne(random, world.nodes) as SimNode;
   const size = random.next() < 0.5 ? 3_600_000 : random.next() * 20_000;
-  const jumpMs = Math.round(random.next() < 0.5 ? -size : size);
-  world.trace.note(node.id, `wall clock jumps ${jumpMs} ms`);
-  node.wall.jump(jumpMs);
-  return () => {
-    world.trace.note(node.id, 'wall clock is set right');
-    node.wall.correct(0);
-  };
+  const isBack = random.next() < 0.5;
+  const jumpMs = Math.round(isBack || world.nodeCount === 1 ? -size : size);
+  return disturbClock(world, random, (node) => {
+    world.trace.note(node.id, `wall clock jumps ${jumpMs} ms`);
+    node.wall.jump(jumpMs);
+  });
 }
 
 /** F19: a wall clock at double or half speed. */
 function clockDrift(world: World, random: Random): (() => void) | null {
+  const rate = random.next() < 0.5 && world.nodeCount > 1 ? 2 : 0.5;
+  return disturbClock(world, random, (node) => {
+    world.trace.note(node.id, `wall clock runs at x${rate}`);
+    node.wall.setRate(rate);
+  });
+}
+
+function disturbClock(
+  world: World,
+  random: Random,
+  disturb: (node: SimNode) => void,
+): (() => void) | null {
   const node = pickOne(random, world.nodes) as SimNode;
-  const rate = random.next() < 0.5 ? 2 : 0.5;
-  world.trace.note(node.id, `wall clock runs at x${rate}`);
-  node.wall.setRate(rate);
+  const minority = Math.max(1, Math.floor((world.nodeCount - 1) / 2));
+  const wrong = world.nodes.filter((other) => other.wall.isWrong).length;
+  if (node.wall.isWrong || wrong >= minority) return null;
+  disturb(node);
   return () => {
     world.trace.note(node.id, 'wall clock is set right');
     node.wall.correct(0);

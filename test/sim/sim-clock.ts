@@ -18,6 +18,8 @@ export class WallClock {
   #rate = 1;
   #offsetMs: number;
   #sinceMs = 0;
+  /** Since a jump or a change of rate, until it is set right. */
+  isWrong = false;
 
   constructor(scheduler: Scheduler, offsetMs: number) {
     this.#scheduler = scheduler;
@@ -31,18 +33,21 @@ export class WallClock {
 
   /** Moves the clock by `ms` at once. */
   jump(ms: number): void {
+    this.isWrong = true;
     this.#rebase();
     this.#offsetMs += ms;
   }
 
   /** From now on the clock runs `rate` times as fast. */
   setRate(rate: number): void {
+    this.isWrong = true;
     this.#rebase();
     this.#rate = rate;
   }
 
   /** Back to true time, as a time daemon would step it. */
   correct(offsetMs: number): void {
+    this.isWrong = false;
     this.#rebase();
     this.#rate = 1;
     this.#offsetMs = offsetMs;

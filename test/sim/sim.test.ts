@@ -26,6 +26,18 @@ describe('whole clusters in virtual time', () => {
     (BUDGET_S + 240) * 1000,
   );
 
+  it(
+    'and so they do with snapshots all the time',
+    async () => {
+      const budget = String(Math.ceil(BUDGET_S / 2));
+      const args = ['--small', '--seeds', '601..640', '--seconds', '60', '--budget', budget];
+      const { code, output } = await runSimulator(args);
+      expect(code, output.slice(-8000)).toBe(0);
+      expect(output.match(/^seed \d+: ok/gm)?.length ?? 0).toBeGreaterThanOrEqual(2);
+    },
+    (BUDGET_S + 240) * 1000,
+  );
+
   it.each(seedLines)(
     'seed that once failed: %s',
     async (line) => {
