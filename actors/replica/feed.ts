@@ -1,9 +1,14 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ChangeEvent, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type {
+  ChangeEvent,
+  Position,
+  ReplyBody,
+  RequestOf,
+} from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { readFeed } from '../apply/feed.ts';
-import { comparePositions, positionOf } from '../apply/position.ts';
+import { comparePositions, positionAfter, positionOf } from '../apply/position.ts';
 import type { ReplicaContext } from './context.ts';
 
 const RING_EVENTS_MAX = 8_192;
@@ -78,7 +83,7 @@ export class ReplicaFeed {
       reply(compacted(floor));
       return;
     }
-    if (closed > request.after.revision) {
+    if (isBehind(request.after, closed)) {
       this.#answer(request, closed, floor, reply);
       return;
     }
@@ -97,7 +102,7 @@ export class ReplicaFeed {
   /** The closed revision has moved: waiting readers get what is new. */
   advanced(closed: Revision, floor: Revision): void {
     for (const waiter of this.#waiters) {
-      if (closed <= waiter.request.after.revision) continue;
+      if (!isBehind(waiter.request.after, closed)) continue;
       this.#waiters.delete(waiter);
       waiter.cancel();
       this.#answer(waiter.request, closed, floor, waiter.reply);
@@ -115,7 +120,7 @@ export class ReplicaFeed {
     floor: Revision,
     reply: (body: ReplyBody) => void,
   ): void {
-    if (request.after.revision < this.#ringFloor) {
+    if (isBehind(request.after, this.#ringFloor)) {
       this.#readOlder(request, closed).then(
         (page) => {
           if (page === 'compacted') reply(compacted(floor));
@@ -170,6 +175,14 @@ export function olderEvents(context: ReplicaContext): ReadOlder {
       await view.close();
     }
   };
+}
+
+/**
+ * Whether something at or below `revision` may come after the position. Groups share revisions, so a
+ * position inside of one (another group's event) does not stand for this group's event there.
+ */
+function isBehind(position: Position, revision: Revision): boolean {
+  return comparePositions(position, positionAfter(revision)) < 0;
 }
 
 function sizeOf(event: ChangeEvent): number {
