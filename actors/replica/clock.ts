@@ -1,4 +1,4 @@
-import { nextRevision, revisionAtWallMs } from '../../protocol/revision.ts';
+import { nextRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 
 /**
@@ -43,12 +43,6 @@ export class GroupClock {
   /** Nothing at or below `revision` will be assigned any more. */
   raise(revision: Revision): void {
     if (revision > this.#clock) this.#clock = revision;
-  }
-
-  /** The revision of this moment: at or above the clock and the wall. Raises the clock to it. */
-  now(wallMs: number): Revision {
-    this.raise(revisionAtWallMs(wallMs));
-    return this.#clock;
   }
 
   /** A committed entry was applied: `lastRevision` is its last revision (0 when it has none). */

@@ -89,13 +89,11 @@ export class Closer {
   }
 
   #mayPromise(revision: Revision): boolean {
-    const { ports, clock } = this.#context;
-    const ahead = revisionAtWallMs(ports.clock.wallMs() + LIMITS.clockOffsetMsMax);
     return (
       this.#context.isLeader() &&
       this.#context.clockTrusted() &&
       this.#waiting.length < WAITING_MAX &&
-      revision <= Math.max(ahead, clock.clock)
+      revision <= highestPromise(this.#context)
     );
   }
 
@@ -119,4 +117,10 @@ export class Closer {
       else this.refuseAll();
     });
   }
+}
+
+/** No promise goes further ahead of the wall clock than clocks may differ. */
+export function highestPromise({ clock, ports }: ReplicaContext): Revision {
+  const ahead = revisionAtWallMs(ports.clock.wallMs() + LIMITS.clockOffsetMsMax);
+  return Math.max(ahead, clock.clock);
 }

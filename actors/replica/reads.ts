@@ -3,7 +3,7 @@ import type { Item, ReplyBody, RequestOf } from '../../protocol/messages/request
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { readAt, readLatest, readRange } from '../apply/read.ts';
-import type { Closer } from './closer.ts';
+import { type Closer, highestPromise } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 
 /** Rounds that may wait for confirmation or for apply at once. */
@@ -79,16 +79,16 @@ export function handleRead(
   reply: Reply,
 ): void {
   if (request.stale) {
-    const at = request.revision ?? context.clock.now(context.ports.clock.wallMs());
-    if (request.revision !== null) readPast(context, request, at, reply);
-    else reply(latest(context, request, at));
+    const { revision } = request;
+    if (revision === null) reply(latest(context, request, thisMoment(context)));
+    else if (revision > context.clock.closed) reply(notThatFar());
+    else readPast(context, request, revision, reply);
     return;
   }
   if (!context.isLeader()) return reply(notLeader(context));
   const { revision } = request;
   if (revision !== null) {
-    const now = revisionAtWallMs(context.ports.clock.wallMs());
-    if (revision > Math.max(now, context.clock.clock)) return reply(inTheFuture(revision));
+    if (revision > thisMoment(context)) return reply(inTheFuture(revision));
     closer.close(revision, (settled) => {
       if (settled === 'ok') readPast(context, request, revision, reply);
       else reply(refusedPromise(context, revision));
@@ -115,10 +115,18 @@ function serveLatest(
     reply(latest(context, request, null));
     return;
   }
-  const now = context.clock.now(context.ports.clock.wallMs());
+  const now = thisMoment(context);
   closer.reserve(now, (settled) => {
     reply(settled === 'ok' ? latest(context, request, now) : notLeader(context));
   });
+}
+
+/**
+ * The revision of now. The group clock is raised to it only by the closer, which asks first whether
+ * the wall clock is to be trusted: a bad one must not push the group's revisions ahead.
+ */
+function thisMoment(context: ReplicaContext): Revision {
+  return Math.max(context.clock.clock, revisionAtWallMs(context.ports.clock.wallMs()));
 }
 
 function canExpire(context: ReplicaContext, ref: Item['ref']): boolean {
@@ -174,7 +182,7 @@ export function handleRange(
   if (request.stale) {
     const closed = context.clock.closed;
     const at = request.revision === 0 ? closed : request.revision;
-    if (at > closed) reply(rejected('unavailable', 'this replica is not that far'));
+    if (at > closed) reply(notThatFar());
     else rangeAt(context, request, at, reply);
     return;
   }
@@ -215,10 +223,16 @@ export function handleReadClock(context: ReplicaContext, rounds: ReadRounds, rep
   );
 }
 
+/** Why the closer refused: only a revision that nobody may promise is the asker's mistake. */
 export function refusedPromise(context: ReplicaContext, revision: Revision): ReplyBody {
   if (!context.isLeader()) return notLeader(context);
   if (!context.clockTrusted()) return rejected('clock_skew', 'this leader has no trusted clock');
-  return inTheFuture(revision);
+  if (revision > highestPromise(context)) return inTheFuture(revision);
+  return rejected('overloaded', `group ${context.group} can promise no revision just now`);
+}
+
+function notThatFar(): ReplyBody {
+  return rejected('unavailable', 'this replica is not that far');
 }
 
 function inTheFuture(revision: Revision): ReplyBody {

@@ -108,6 +108,9 @@ function handleMetaPut(context: ReplicaContext, body: RequestOf<'MetaPut'>, repl
     return reply(rejected('invalid_argument', 'only the meta group has meta rows'));
   }
   if (!context.isLeader()) return reply(notLeader(context));
+  if (!context.clockTrusted()) {
+    return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
+  }
   const revision = context.clock.assign(1, context.ports.clock.wallMs());
   const { name, json, ifRevision } = body;
   context.propose({ type: 'metaPut', revision, name, json, ifRevision }, (outcome) => {
