@@ -97,10 +97,7 @@ export class SnapshotWork {
     this.#loading = true;
     this.#host.pauseApply(true);
     this.#load(meta)
-      .then(
-        () => this.#context.command({ type: 'SnapshotInstalled', meta }),
-        (error: unknown) => this.#failed(meta.snapshotId, error),
-      )
+      .catch((error: unknown) => this.#failed(meta.snapshotId, error))
       .finally(() => {
         this.#loading = false;
         this.#host.pauseApply(false);
@@ -115,8 +112,15 @@ export class SnapshotWork {
     } finally {
       await rows.close();
     }
+    // In one step: a checkpoint in between would tell the core of more applied than it knows of.
     this.#host.replaceState(GroupState.open(state.store, group));
-    await ports.storage.snapshots.remove(group, null);
+    this.#context.command({ type: 'SnapshotInstalled', meta });
+    // Before any chunk of the next transfer.
+    this.#storing = this.#storing
+      .then(() => ports.storage.snapshots.remove(group, null))
+      .catch((error: unknown) => {
+        ports.telemetry.log('warn', 'a snapshot was not removed', { group, error: `${error}` });
+      });
   }
 
   /** A damaged or vanished file is fetched or made anew; the log tells why. */
