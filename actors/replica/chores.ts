@@ -57,6 +57,10 @@ export class Chores {
     if (nowMs >= this.#floorDueMs) this.#raiseFloor(nowMs);
   }
 
+  #mayPropose(): boolean {
+    return this.#context.isLeader() && this.#context.clockTrusted();
+  }
+
   /** A leader whose clock is too far from the others' proposes nothing and passes on. */
   #handOver(nowMs: number): void {
     if (nowMs < this.#handOverDueMs) return;
@@ -70,17 +74,17 @@ export class Chores {
   #seed(): void {
     const { group, state, config } = this.#context;
     if (this.#seeding) return;
+    const isSeeded = group === META_GROUP ? readMeta(state, 'shard-map') !== null : state.epoch > 0;
+    if (isSeeded) return;
+    this.#seeding = true;
     const map = initialShardMap(this.#context.groupCount());
     const settle = () => {
       this.#seeding = false;
     };
     if (group !== META_GROUP) {
-      if (state.epoch > 0) return;
-      this.#seeding = true;
       const vshards = vshardsOf(map, group);
       this.#context.propose({ type: 'own', epoch: map.epoch, vshards }, settle);
-    } else if (readMeta(state, 'shard-map') === null) {
-      this.#seeding = true;
+    } else {
       const revision = this.#context.clock.assign(1, this.#context.ports.clock.wallMs());
       const json = encodeShardMap(map);
       this.#context.propose(
@@ -103,7 +107,7 @@ export class Chores {
     nextExpiry(view, LIMITS.feedPageEventsMax, ports.clock.wallMs())
       .then(
         (keys) => {
-          if (keys.length === 0 || this.#stopped || !this.#context.isLeader()) {
+          if (keys.length === 0 || this.#stopped || !this.#mayPropose()) {
             this.#expiring = false;
             return;
           }
@@ -129,7 +133,7 @@ export class Chores {
     readFeed(view, positionAfter(state.floor), floor, 1, 0, false)
       .then(
         (older) => {
-          if (older.length === 0 || this.#stopped || !this.#context.isLeader()) {
+          if (older.length === 0 || this.#stopped || !this.#mayPropose()) {
             this.#flooring = false;
             return;
           }

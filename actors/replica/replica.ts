@@ -391,6 +391,7 @@ export class Replica implements Checkpointed, ReplicaContext {
       this.#running = false;
       this.#chores.stop();
       this.#feed.stop();
+      this.#actor.send({ type: 'broken' });
       this.#host.onBroken(this, error);
     }
   }
