@@ -11,6 +11,8 @@ import type { ShardMap } from './shard-map.ts';
 /** Ops of one call and where their results go. */
 interface Part {
   readonly group: GroupId;
+  /** Its place among the parts of the batch. */
+  readonly number: number;
   readonly slots: number[];
   readonly ops: WriteOp[];
   bytes: number;
@@ -21,8 +23,8 @@ const PART_BYTES_MAX = LIMITS.entryBytesMax >> 1;
 const PART_OPS_MAX = 1024;
 
 /**
- * Independent operations: grouped by group, cut to entry size, sent in parallel; a failure is told
- * per item. With an idempotency key each part carries a key of its own (the request's key and the
+ * Independent operations: grouped by group, cut to entry size, the groups in parallel; a failure is
+ * told per item. With an idempotency key each part carries a key of its own (the request's key and the
  * part's number), so a repeated batch applies once.
  */
 export async function runBatch(
@@ -41,9 +43,11 @@ export async function runBatch(
     else addRead(reads, map, i, item.ref);
   }
   let clock = 0;
-  const jobs: Promise<Revision>[] = parts.map((part, n) =>
-    runPart(calls, map, ctx, part, n, results),
-  );
+  const jobs: Promise<Revision>[] = [];
+  for (const group of new Set(parts.map((part) => part.group))) {
+    const mine = parts.filter((part) => part.group === group);
+    jobs.push(runParts(calls, map, ctx, mine, results));
+  }
   for (const [group, read] of reads) jobs.push(runReads(calls, map, ctx, group, read, results));
   for (const reached of await Promise.all(jobs)) clock = Math.max(clock, reached);
   return { results, clock };
@@ -64,7 +68,7 @@ function addWrite(
     part.bytes + bytes > PART_BYTES_MAX ||
     part.ops.length >= PART_OPS_MAX
   ) {
-    part = { group, slots: [], ops: [], bytes: 0 };
+    part = { group, number: parts.length, slots: [], ops: [], bytes: 0 };
     open.set(group, part);
     parts.push(part);
   }
@@ -86,18 +90,32 @@ function addRead(
   read.keys.push(ref);
 }
 
+/** One after another: of two writes to one key the later one of the batch is the last. */
+async function runParts(
+  calls: Calls,
+  map: ShardMap,
+  ctx: RequestContext,
+  parts: readonly Part[],
+  results: BatchResult[],
+): Promise<Revision> {
+  let clock = 0;
+  for (const part of parts) {
+    clock = Math.max(clock, await runPart(calls, map, ctx, part, results));
+  }
+  return clock;
+}
+
 async function runPart(
   calls: Calls,
   map: ShardMap,
   ctx: RequestContext,
   part: Part,
-  number: number,
   results: BatchResult[],
 ): Promise<Revision> {
   const idempotency =
     ctx.idempotency === null
       ? null
-      : { key: `${ctx.idempotency.key}#${number}`, requestHash: ctx.idempotency.requestHash };
+      : { key: `${ctx.idempotency.key}\0${part.number}`, requestHash: ctx.idempotency.requestHash };
   const body: RequestBody = { type: 'Write', epoch: map.epoch, ops: part.ops, idempotency };
   try {
     const reply = await calls.call(part.group, body, 'Written', writeOptions(ctx, ctx.deadlineMs));

@@ -105,8 +105,11 @@ export class Calls {
         continue;
       }
       const reply = await this.#attempt(node, group, body, leftMs, options);
-      if (reply === 'not sent') {
+      if (reply === NOT_SENT) {
         failure = new AppError('unavailable', `node ${node} cannot be reached`);
+      } else if (reply === FULL) {
+        if (unanswered) throw unknownOutcome(group);
+        throw new AppError('overloaded', 'too many requests are waiting on this node');
       } else if (reply === null) {
         if (!options.repeatable) throw unknownOutcome(group);
         unanswered ||= body.type === 'Write';
@@ -142,24 +145,18 @@ export class Calls {
     body: RequestBody,
     leftMs: number,
     options: CallOptions,
-  ): Promise<ReplyBody | null | 'not sent'> {
+  ): Promise<ReplyBody | null> {
     const waitMs = options.repeatable ? Math.min(leftMs, ATTEMPT_MS + waitOf(body)) : leftMs;
-    return new Promise((resolve, reject) => {
-      let requestId: number;
-      try {
-        const leader = options.target === 'leader' ? node : null;
-        requestId = this.#pending.open(waitMs, { group, leader }, resolve);
-      } catch (error) {
-        reject(error);
-        return;
-      }
+    return new Promise<ReplyBody | null>((resolve) => {
+      const leader = options.target === 'leader' ? node : null;
+      const requestId = this.#pending.open(waitMs, { group, leader }, resolve);
+      if (requestId === null) return resolve(FULL);
       const deadlineMs = Math.ceil(waitMs);
       const request = { requestId, deadlineMs, traceparent: options.traceparent, body };
       if (!this.#reach.send(node, group, request)) {
         this.#pending.reply(requestId, NOT_SENT);
-        resolve('not sent');
       }
-    }).then((reply) => (reply === NOT_SENT ? 'not sent' : (reply as ReplyBody | null)));
+    });
   }
 
   /** Retryable refusals come back as the failure to remember; the others are thrown. */
@@ -188,7 +185,9 @@ export class Calls {
   }
 }
 
+/** No replies of anybody: compared by identity. */
 const NOT_SENT: ReplyBody = { type: 'Done', revision: 0 };
+const FULL: ReplyBody = { type: 'Done', revision: 0 };
 
 function waitOf(body: RequestBody): number {
   return body.type === 'FeedRead' ? body.waitMs : 0;

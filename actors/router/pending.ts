@@ -1,5 +1,4 @@
 import type { Clock } from '../../protocol/clock.ts';
-import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody } from '../../protocol/messages/request.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
@@ -37,11 +36,9 @@ export class PendingRequests {
     return this.#waiting.size;
   }
 
-  /** Throws AppError `overloaded` when too many requests wait already. */
-  open(waitMs: number, asked: Asked, settle: Settle): number {
-    if (this.#waiting.size >= LIMITS.pendingRequestsMax) {
-      throw new AppError('overloaded', 'too many requests are waiting on this node');
-    }
+  /** The id to send it with; null when too many requests wait already. */
+  open(waitMs: number, asked: Asked, settle: Settle): number | null {
+    if (this.#waiting.size >= LIMITS.pendingRequestsMax) return null;
     const id = this.#nextId++;
     const cancel = this.#clock.after(waitMs, () => this.#settle(id, null));
     this.#waiting.set(id, { asked, settle, cancel });
