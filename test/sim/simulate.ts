@@ -87,9 +87,10 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   await world.drive(readEverything(world, work.pools), 60_000, 'everything can be read');
   await world.drive(work.clientsDone, 30_000, 'clients end');
-  await world.drive(finishWatchers(world, work.watchers), 30_000, 'watchers catch up');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
-  check(world);
+  // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
+  const seen = finishWatchers(world, work.watchers).then(() => check(world));
+  await world.drive(seen, 30_000, 'watchers catch up');
 }
 
 /** Crashes while identities are drawn and the cluster is agreed on. */
@@ -191,9 +192,9 @@ async function retry<T>(world: World, ask: () => Promise<T>): Promise<T> {
 
 /** Waits until every watcher has been told of everything, then stops them. */
 async function finishWatchers(world: World, watchers: readonly Watcher[]): Promise<void> {
-  let last = 0;
-  for (const change of world.model.changes) last = Math.max(last, change.revision);
-  while (watchers.some((watcher) => watcher.reached < last)) await world.sleep(100);
+  const hasSeenAll = (watcher: Watcher): boolean =>
+    world.model.changes.every((change) => change.revision <= watcher.reached);
+  while (!watchers.every(hasSeenAll)) await world.sleep(100);
   for (const watcher of watchers) {
     watcher.finish(true);
     watcher.stop();

@@ -106,7 +106,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     keyCount: randomInt(random, 1, 8),
     client: {
       // From a busy cluster to an almost idle one, evenly over the orders of magnitude.
-      thinkMsMean: 12 * 40 ** random.next(),
+      thinkMsMean: 30 * 16 ** random.next(),
       deadlineMs: random.next() < 0.5 ? 5000 : 1500,
       mix: drawMix(random),
       valueBytesMax: random.next() < 0.8 ? 300 : 20_000,
