@@ -21,7 +21,13 @@ function find(program) {
 
 /** Package managers, in the order they are tried; each row is a list of commands. */
 const MANAGERS = [
-  ['apt-get', [['apt-get', 'update'], ['apt-get', 'install', '-y', 'nats-server']]],
+  [
+    'apt-get',
+    [
+      ['apt-get', 'update'],
+      ['apt-get', 'install', '-y', 'nats-server'],
+    ],
+  ],
   ['dnf', [['dnf', 'install', '-y', 'nats-server']]],
   ['pacman', [['pacman', '-Sy', '--noconfirm', 'nats-server']]],
   ['apk', [['apk', 'add', 'nats-server']]],
