@@ -92,9 +92,11 @@ function planMembers(
     const kept = voters.filter((voter) => nodeOf(voter) !== nodeOf(ready));
     return change([...kept, ready].sort(), without(learners, ready), `${ready} has caught up`);
   }
-  if (learners.length > 0) return null;
   const wanted = missing(config, observed, replicasWanted);
-  return wanted === null ? null : change(voters, [wanted], `${wanted} is to join`);
+  // A learner on its way is waited for, unless its node is gone and another could take its place.
+  const isWaitedFor = learners.some((learner) => isHere(learner, observed));
+  if (wanted === null || isWaitedFor) return null;
+  return change(voters, [wanted], `${wanted} is to join`);
 }
 
 /** The replica to add: a voter's new life first, then a node without one while there are too few. */
@@ -121,6 +123,11 @@ function missing(
 function isStale(replica: ReplicaId, observed: Observed): boolean {
   const node = observed.nodes.find((candidate) => candidate.nodeId === nodeOf(replica));
   return node !== undefined && node.replica !== replica;
+}
+
+/** Its node was heard lately. */
+function isHere(replica: ReplicaId, observed: Observed): boolean {
+  return observed.nodes.some((node) => node.nodeId === nodeOf(replica));
 }
 
 function isCaughtUp(learner: ReplicaId, leader: ReplicaStatus): boolean {

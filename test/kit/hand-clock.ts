@@ -52,8 +52,10 @@ export class HandClock implements Clock {
     const endMs = this.nowMs + ms;
     await settle();
     for (;;) {
-      this.runSoon();
-      await settle();
+      while (this.#soon.length > 0) {
+        this.runSoon();
+        await settle();
+      }
       const due = this.#timers.filter((timer) => timer.atMs <= endMs);
       const next = due.reduce<Timer | null>(
         (first, timer) => (first === null || timer.atMs < first.atMs ? timer : first),
@@ -63,6 +65,7 @@ export class HandClock implements Clock {
       this.#timers = this.#timers.filter((timer) => timer !== next);
       this.nowMs = Math.max(this.nowMs, next.atMs);
       next.run();
+      await settle();
     }
     this.nowMs = endMs;
   }
