@@ -86,7 +86,7 @@ export class FeedFollower {
 
   async #follow(group: GroupId): Promise<void> {
     while (!this.#stopped) {
-      if (this.#paused || this.#merge.queued() > LIMITS.watcherBufferEventsMax) await this.#wait();
+      while (!this.#stopped && (this.#paused || this.#merge.isFull(group))) await this.#wait();
       if (this.#stopped) return;
       try {
         const page = await this.#calls.call(

@@ -1,4 +1,5 @@
 import { assert } from '../../protocol/assert.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Position } from '../../protocol/messages/request.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { comparePositions, positionAfter, positionOf } from '../apply/position.ts';
@@ -8,7 +9,13 @@ interface Lane {
   after: Position;
   closed: Revision;
   readonly queue: ChangeEvent[];
+  /** Of the values in the queue. */
+  bytes: number;
 }
+
+/** Events and bytes of one group that wait for others before no more is asked of it. */
+const LANE_EVENTS_MAX = 4 * LIMITS.feedPageEventsMax;
+const LANE_BYTES_MAX = 4 * LIMITS.pageBytesMax;
 
 /**
  * Merges the groups' event streams into one, always by closed revision: an event leaves when every
@@ -21,7 +28,7 @@ export class FeedMerge {
   constructor(groups: readonly GroupId[], start: Position) {
     this.#emitted = start;
     for (const group of groups) {
-      this.#lanes.set(group, { after: start, closed: start.revision - 1, queue: [] });
+      this.#lanes.set(group, { after: start, closed: start.revision - 1, queue: [], bytes: 0 });
     }
   }
 
@@ -52,11 +59,13 @@ export class FeedMerge {
     return highest;
   }
 
-  /** Events received and not yet emitted. */
-  queued(): number {
-    let sum = 0;
-    for (const lane of this.#lanes.values()) sum += lane.queue.length;
-    return sum;
+  /**
+   * Whether much of this group waits for others. Never so for the group that is furthest behind: of
+   * what it sent at most the last event of a cut page waits. So the others never wait for nobody.
+   */
+  isFull(group: GroupId): boolean {
+    const { queue, bytes } = this.#lane(group);
+    return queue.length >= LANE_EVENTS_MAX || bytes >= LANE_BYTES_MAX;
   }
 
   /**
@@ -70,6 +79,7 @@ export class FeedMerge {
       if (comparePositions(position, lane.after) <= 0) continue;
       assert(event.revision > lane.closed, 'an event came at or below a closed revision');
       lane.queue.push(event);
+      lane.bytes += bytesOf(event);
       lane.after = position;
     }
     if (closed > lane.closed) {
@@ -87,7 +97,10 @@ export class FeedMerge {
     for (const lane of this.#lanes.values()) {
       let n = 0;
       while (n < lane.queue.length && (lane.queue[n] as ChangeEvent).revision <= bound) n++;
-      for (const event of lane.queue.splice(0, n)) out.push(event);
+      for (const event of lane.queue.splice(0, n)) {
+        lane.bytes -= bytesOf(event);
+        out.push(event);
+      }
     }
     out.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
     const reached = positionAfter(bound);
@@ -100,4 +113,8 @@ export class FeedMerge {
     assert(lane !== undefined, `group ${group} is not merged here`);
     return lane;
   }
+}
+
+function bytesOf({ item, prev }: ChangeEvent): number {
+  return (item?.value.length ?? 0) + (prev?.value.length ?? 0);
 }
