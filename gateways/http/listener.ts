@@ -58,6 +58,7 @@ export class Listener {
       connectionsCheckingInterval: edge.bounds.headersCheckMs,
       requireHostHeader: false,
       noDelay: true,
+      ...upgradesOnly((req) => this.#isOffered(req)),
     });
     // 0: all headers are kept, so that screen() counts what was really sent.
     this.server.maxHeadersCount = 0;
@@ -164,7 +165,7 @@ export class Listener {
     const error = screen(req);
     if (error !== null) {
       this.#refuse(req, socket, error);
-    } else if (isWebSocket(req) && this.#parts.isWebSocketPath(req.url ?? '')) {
+    } else if (this.#isOffered(req)) {
       if (connection.isReserve) this.#refuse(req, socket, TOO_MANY);
       else this.#parts.upgrade(req, socket, head);
     } else {
@@ -172,9 +173,14 @@ export class Listener {
     }
   }
 
+  #isOffered(req: IncomingMessage): boolean {
+    return isWebSocket(req) && this.#parts.isWebSocketPath(req.url ?? '');
+  }
+
   /**
-   * An upgrade we do not offer (h2c, as Java's client asks for by default) is to be ignored. Node has
-   * given the connection up by now, so the request goes in again without the header.
+   * An upgrade we do not offer (h2c, as Java's client asks for by default) is to be ignored. Where Node
+   * does not ask first (`upgradesOnly`) it has given the connection up by now, so the request goes in
+   * again without the header.
    */
   #ignoreUpgrade(req: IncomingMessage, socket: Socket, head: Buffer): void {
     const lines = [`${req.method} ${req.url} HTTP/1.1`];
@@ -206,6 +212,14 @@ export class Listener {
 const EXPECTATION = new AppError('malformed', '100-continue is the only expectation taken');
 const CONNECT = new AppError('method_not_allowed', 'this is no proxy');
 const TOO_MANY = new AppError('overloaded', 'too many connections');
+
+/**
+ * From 22.21 and 24.9 on Node asks whether an upgrade is wanted. It must: Node 26 takes the body off the
+ * connection before it tells. Node 20 does not know the option, and its types do not.
+ */
+function upgradesOnly(wanted: (req: IncomingMessage) => boolean): object {
+  return { shouldUpgradeCallback: wanted };
+}
 
 function isWebSocket(req: IncomingMessage): boolean {
   return req.headers.upgrade?.toLowerCase() === 'websocket';
