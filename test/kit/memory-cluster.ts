@@ -1,0 +1,138 @@
+import type { Bus, Ports } from '../../actors/kit/ports.ts';
+import { startNode } from '../../actors/node.ts';
+import type { Node } from '../../actors/node-port.ts';
+import { InProcessHub } from '../../gateways/peer/in-process-bus.ts';
+import { NO_TELEMETRY } from '../../observability/port.ts';
+import type { NodeConfig } from '../../protocol/config.ts';
+import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import { seededRandom } from '../../protocol/random.ts';
+import type { NodeId } from '../../protocol/types.ts';
+import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
+import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
+import { openStorage } from '../../storage/open.ts';
+import { nodeConfig } from './fake-ports.ts';
+import { VirtualTime } from './virtual-time.ts';
+
+interface Machine {
+  readonly name: NodeId;
+  disk: MemoryDisk;
+  engine: MemoryEngine | null;
+  node: Node | null;
+  end: () => void;
+  isCut: boolean;
+}
+
+/** Real nodes over storage in memory and a bus in this process, in virtual time. */
+export class MemoryCluster {
+  readonly time = new VirtualTime(7);
+  readonly published: ChangeEvent[] = [];
+  readonly fatals: string[] = [];
+  readonly #hub: InProcessHub;
+  readonly #machines = new Map<NodeId, Machine>();
+  readonly #config: Partial<NodeConfig>;
+  #starts = 0;
+
+  constructor(names: string, config: Partial<NodeConfig> = {}) {
+    const { clock } = this.time.process();
+    this.#hub = new InProcessHub({ clock, telemetry: NO_TELEMETRY });
+    const members = names.split(' ') as NodeId[];
+    this.#config = { initialMembers: members, ...config };
+    for (const name of members) {
+      const rest = { engine: null, node: null, end: () => {}, isCut: false };
+      this.#machines.set(name, { name, disk: new MemoryDisk(clock), ...rest });
+    }
+  }
+
+  /** Starts every node and waits until all of them are ready. */
+  async start(): Promise<void> {
+    const starting = [...this.#machines.keys()].map((name) => this.startNode(name));
+    await this.time.until(Promise.all(starting));
+    await this.ready();
+  }
+
+  /** Starts one node over what its storage holds. */
+  async startNode(name: string): Promise<void> {
+    const machine = this.#machine(name);
+    const { clock, end } = this.time.process();
+    machine.end = end;
+    const random = seededRandom(++this.#starts, name);
+    const fatal = (reason: string): void => void this.fatals.push(`${name}: ${reason}`);
+    const storage = openStorage({
+      ...{ disk: machine.disk, clock, random, prepareAhead: false, onFatal: fatal },
+      openEngine: async () => {
+        machine.engine = new MemoryEngine(clock, machine.engine?.rows());
+        return machine.engine;
+      },
+      setEngineAside: async () => {
+        machine.engine = null;
+      },
+    });
+    const ports: Ports = {
+      ...{ clock, random, storage, fatal, telemetry: NO_TELEMETRY },
+      bus: cuttable(this.#hub.bus(), () => machine.isCut),
+      publishChange: (event) => this.published.push(event),
+    };
+    const config = nodeConfig({ ...this.#config, nodeId: machine.name });
+    machine.node = await startNode(config, ports);
+  }
+
+  node(name: string): Node {
+    const { node } = this.#machine(name);
+    if (node === null) throw new Error(`${name} does not run`);
+    return node;
+  }
+
+  async stopNode(name: string): Promise<void> {
+    await this.time.until(this.node(name).stop());
+    this.#machine(name).end();
+  }
+
+  /** The process ends without a word; its storage stays. */
+  kill(name: string): void {
+    this.#machine(name).end();
+    this.#machine(name).node = null;
+  }
+
+  /** A stopped node's storage is gone. */
+  wipe(name: string): void {
+    const machine = this.#machine(name);
+    machine.disk = new MemoryDisk(this.time.process().clock);
+    machine.engine = null;
+  }
+
+  /** Nothing reaches the node and nothing leaves it. */
+  cut(name: string, isCut: boolean): void {
+    this.#machine(name).isCut = isCut;
+  }
+
+  /** Waits until every running node that is not cut off knows all leaders. */
+  async ready(): Promise<void> {
+    for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 50) {
+      const running = [...this.#machines.values()].filter(({ isCut }) => !isCut);
+      if (running.every(({ node }) => node === null || node.service.status().ready)) return;
+      await this.time.pass(50);
+    }
+    throw new Error('the cluster does not become ready');
+  }
+
+  #machine(name: string): Machine {
+    const machine = this.#machines.get(name as NodeId);
+    if (machine === undefined) throw new Error(`there is no ${name}`);
+    return machine;
+  }
+}
+
+function cuttable(bus: Bus, isCut: () => boolean): Bus {
+  return {
+    payloadBytesMax: bus.payloadBytesMax,
+    state: () => bus.state(),
+    send: (to, lane, payload) => isCut() || bus.send(to, lane, payload),
+    broadcast: (payload) => isCut() || bus.broadcast(payload),
+    listen: (nodeId, handle) =>
+      bus.listen(nodeId, (lane, payload) => {
+        if (!isCut()) handle(lane, payload);
+      }),
+    publishEvent: (subject, headers, payload) => bus.publishEvent(subject, headers, payload),
+    drain: () => bus.drain(),
+  };
+}
