@@ -1,6 +1,8 @@
-import { InvariantViolation } from '../protocol/assert.ts';
+import { assert, InvariantViolation } from '../protocol/assert.ts';
 import { DecodeError } from '../protocol/codec.ts';
 import type { NodeConfig } from '../protocol/config.ts';
+import { entryPayload } from '../protocol/entry.ts';
+import { decodeConfig, type GroupConfig } from '../protocol/membership.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { randomHex } from '../protocol/random.ts';
 import { type GroupId, META_GROUP, type ReplicaId, replicaId } from '../protocol/types.ts';
@@ -43,17 +45,16 @@ export async function loadOrDrawIdentity(config: NodeConfig, ports: Ports): Prom
     }
     return found;
   }
-  return drawIdentity(config, ports, null, false);
+  return drawIdentity(config, ports, null);
 }
 
 async function drawIdentity(
   config: NodeConfig,
   ports: Ports,
   formation: Formation | null,
-  born: boolean,
 ): Promise<Identity> {
   const incarnation = randomHex(ports.random, 6);
-  const identity: Identity = { nodeId: config.nodeId, incarnation, formation, born };
+  const identity: Identity = { nodeId: config.nodeId, incarnation, formation, born: false };
   await ports.storage.saveIdentity(identity);
   return identity;
 }
@@ -84,22 +85,25 @@ export async function recoverNode(
       bytes: recovery.tornBytes,
     });
   }
-  if (wal === null) {
-    return returnEmpty(config, ports, formation, describeDamage(recovery.damage));
-  }
+  const self = replicaId(identity.nodeId, identity.incarnation);
+  const giveUp = (reason: string): Promise<RecoveredNode> => {
+    if (isOnlyCopy(formation, self, events)) throw new DamagedData(reason);
+    return returnEmpty(config, ports, formation, reason);
+  };
+  if (wal === null) return giveUp(describeDamage(recovery.damage));
   if (identity.born && events.size === 0) {
     await wal.close();
-    return returnEmpty(config, ports, formation, 'the log is gone');
+    return giveUp('the log is gone');
   }
   const state = await ports.storage.openState();
   try {
-    const self = replicaId(identity.nodeId, identity.incarnation);
+    if (events.size === 0) assertNoRows(formation, state);
     const replicas = groupsHere(formation, self, events).map((group) =>
       recoverReplica(ports, formation, self, group, events.get(group) ?? [], state),
     );
     await syncRecords(wal, replicas);
-    const named = { ...identity, formation, born: true };
-    if (!identity.born) await ports.storage.saveIdentity(named);
+    const named = { ...identity, formation, born: replicas.length > 0 };
+    if (!identity.born && named.born) await ports.storage.saveIdentity(named);
     const written = replicas.map((replica) => ({ ...replica, records: [] }));
     return { identity: named, wal, state, replicas: written };
   } catch (error) {
@@ -108,7 +112,7 @@ export async function recoverNode(
     // A disk that fails now may work later; only data that contradicts itself is given up.
     const contradicts = error instanceof InvariantViolation || error instanceof DecodeError;
     if (!contradicts) throw error;
-    return returnEmpty(config, ports, formation, `the replicas cannot be rebuilt: ${error}`);
+    return giveUp(`the replicas cannot be rebuilt: ${error}`);
   }
 }
 
@@ -182,19 +186,59 @@ export function emptyReplica(
   return { group, raft, state, records: [birth, ...repair] };
 }
 
+/** Rows without a log are left over from a life that was given up half-way. */
+function assertNoRows(formation: Formation, store: StateStore): void {
+  for (let group = META_GROUP as number; group <= formation.groupCount; group++) {
+    const { appliedIndex } = GroupState.open(store, group as GroupId);
+    assert(appliedIndex === 0, `group ${group} has rows but no log`);
+  }
+}
+
+/**
+ * Whether some group has no voter but this replica, as far as what can be read of the log tells; where
+ * nothing can be read, as the founders began.
+ */
+function isOnlyCopy(
+  formation: Formation,
+  self: ReplicaId,
+  events: ReadonlyMap<GroupId, readonly DurableRaftEvent[]>,
+): boolean {
+  const isAlone = ({ voters }: GroupConfig): boolean => voters.length === 1 && voters[0] === self;
+  for (const list of events.values()) {
+    const config = lastConfig(list);
+    if (config !== null && isAlone(config)) return true;
+  }
+  if (events.size > 0) return false;
+  return isAlone({ ...EMPTY_CONFIG, voters: foundingReplicas(formation, META_GROUP) });
+}
+
+function lastConfig(events: readonly DurableRaftEvent[]): GroupConfig | null {
+  let config: GroupConfig | null = null;
+  for (const event of events) {
+    if (event.type === 'HardStateSaved' || event.type === 'LogCompacted') config = event.baseConfig;
+    else if (event.type === 'SnapshotRestored') config = event.meta.config;
+    else if (event.type !== 'EntriesAppended') continue;
+    else {
+      for (const entry of event.entries) {
+        if (entry.kind === 'config') config = decodeConfig(entryPayload(entry));
+      }
+    }
+  }
+  return config;
+}
+
 async function returnEmpty(
   config: NodeConfig,
   ports: Ports,
   formation: Formation,
   reason: string,
 ): Promise<RecoveredNode> {
-  if (formation.members.length === 1) throw new DamagedData(reason);
   ports.telemetry.log('error', 'acknowledged data is damaged; returning with a new incarnation', {
     reason,
   });
   ports.telemetry.count('storage_errors', 1, { part: 'quarantine' });
   // The new identity comes first: after a crash in between the old one must not meet an empty log.
-  const identity = await drawIdentity(config, ports, formation, true);
+  const identity = await drawIdentity(config, ports, formation);
   await ports.storage.quarantine(reason);
   const { wal } = await ports.storage.openWal(() => {});
   if (wal === null) throw new DamagedData('a fresh WAL cannot be opened');

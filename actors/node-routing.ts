@@ -1,8 +1,11 @@
 import type { NodeConfig } from '../protocol/config.ts';
 import type { MessageOf } from '../protocol/envelope.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
 import type { Formation } from '../protocol/messages/node.ts';
+import type { ReplyBody } from '../protocol/messages/request.ts';
 import { randomInt } from '../protocol/random.ts';
+import { revisionAtWallMs } from '../protocol/revision.ts';
 import type {
   GroupStatus,
   KvService,
@@ -11,7 +14,7 @@ import type {
   Watch,
   WatchOptions,
 } from '../protocol/service.ts';
-import { type GroupId, META_GROUP, type NodeId, nodeOf } from '../protocol/types.ts';
+import { type GroupId, META_GROUP, type NodeId, nodeOf, type Revision } from '../protocol/types.ts';
 import { FeedHub } from './feed/hub.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
@@ -46,6 +49,8 @@ export interface RoutingParts {
   readonly post: PostOffice;
   readonly loop: TurnLoop;
   readonly presence: Presence;
+  /** This life of this node. */
+  readonly life: number;
 }
 
 /** A node's way to every group: where leaders are, what is asked, and the store as edges see it. */
@@ -60,6 +65,9 @@ export class NodeRouting implements Reach, ServiceHost {
   readonly #hints = new Map<GroupId, { node: NodeId; atMs: number }>();
   readonly #recent = new RecentRequests();
   readonly #leaders = new Map<GroupId, { leader: NodeId; seen: number }>();
+  readonly #lives = new Map<NodeId, number>();
+  /** Highest revision that this node has seen in an answer. */
+  #clock: Revision = 0;
   readonly #startMs: number;
   #map: ShardMap;
 
@@ -105,18 +113,31 @@ export class NodeRouting implements Reach, ServiceHost {
     }
   }
 
+  /** Which life of a node speaks now: requests go to that one only. */
+  noteLife(node: NodeId, life: number): void {
+    this.#lives.set(node, life);
+  }
+
   onReply(reply: MessageOf<'Reply'>): void {
+    this.#noteClock(clockOf(reply.body));
     if (!this.#pending.reply(reply.requestId, reply.body)) {
       this.#parts.ports.telemetry.count('replies_late');
     }
   }
 
-  /** A request from another node, for a replica here. */
-  onRequest(from: NodeId, group: GroupId, request: MessageOf<'Request'>): void {
+  /**
+   * A request from another node, for a replica here. One that was meant for an earlier life of this
+   * node was perhaps executed by it: it is not executed again, and nothing is said about it.
+   */
+  onRequest(from: NodeId, life: number, group: GroupId, request: MessageOf<'Request'>): void {
     const { post, loop, ports } = this.#parts;
     const { type } = request.body;
+    if (request.life !== this.#parts.life) {
+      ports.telemetry.count('envelopes_refused', 1, { reason: 'another life' });
+      return;
+    }
     const isWrite = type === 'Write' || type === 'MetaPut';
-    if (isWrite && this.#recent.isRepeat(from, request.requestId, this.clock.monotonicMs())) {
+    if (isWrite && this.#recent.isRepeat(from, life, request.requestId)) {
       ports.telemetry.count('requests_repeated');
       return;
     }
@@ -124,6 +145,12 @@ export class NodeRouting implements Reach, ServiceHost {
       post.post(from, 'request', { group, to: '', message: reply }, messageBytes(reply));
       loop.mail();
     });
+  }
+
+  /** What this node has seen comes before what it asks for from now on, in any group. */
+  #noteClock(clock: Revision): void {
+    const ahead = revisionAtWallMs(this.clock.wallMs() + LIMITS.clockOffsetMsMax);
+    if (clock > this.#clock && clock <= ahead) this.#clock = clock;
   }
 
   // Reach.
@@ -155,7 +182,18 @@ export class NodeRouting implements Reach, ServiceHost {
 
   send(node: NodeId, group: GroupId, outgoing: OutgoingRequest): boolean {
     const { requestId, deadlineMs, traceparent, body } = outgoing;
-    const request = { type: 'Request' as const, requestId, deadlineMs, traceparent, body };
+    const life = node === this.nodeId ? this.#parts.life : this.#lives.get(node);
+    // A node that was never heard cannot be asked: the request could reach a later life of it.
+    if (life === undefined) return false;
+    const request = {
+      type: 'Request' as const,
+      requestId,
+      life,
+      clock: this.#clock,
+      deadlineMs,
+      traceparent,
+      body,
+    };
     const bytes = messageBytes(request);
     const { replicas, post, loop, ports } = this.#parts;
     if (node === this.nodeId) {
@@ -235,4 +273,11 @@ export class NodeRouting implements Reach, ServiceHost {
       clock,
     };
   }
+}
+
+/** The revision an answer shows. */
+function clockOf(body: ReplyBody): Revision {
+  if ('clock' in body) return body.clock;
+  if ('closed' in body) return body.closed;
+  return body.type === 'Done' ? body.revision : 0;
 }

@@ -3,8 +3,9 @@ import type { NodeConfig } from '../protocol/config.ts';
 import { decodeEnvelope, type Envelope, type MessageOf } from '../protocol/envelope.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
+import { randomInt } from '../protocol/random.ts';
 import type { Lane } from '../protocol/subjects.ts';
-import { type GroupId, META_GROUP, nodeOf, type ReplicaId, replicaId } from '../protocol/types.ts';
+import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
@@ -45,6 +46,8 @@ class RunningNode implements Node {
   readonly #ports: Ports;
   readonly #clockWatch = new ClockWatch();
   readonly #presence = new Presence();
+  /** Drawn at each start: requests to an earlier life of this node are refused. */
+  readonly #life: number;
   #identity: Identity;
   #post: PostOffice;
   #forming: Forming | null = null;
@@ -61,7 +64,13 @@ class RunningNode implements Node {
     this.#config = config;
     this.#ports = ports;
     this.#identity = identity;
-    this.#post = new PostOffice(ports, selfOf(identity), identity.formation?.clusterId ?? '');
+    this.#life = randomInt(ports.random, 1, 0x7fff_ffff);
+    this.#post = new PostOffice(
+      ports,
+      selfOf(identity),
+      identity.formation?.clusterId ?? '',
+      this.#life,
+    );
   }
 
   get identity(): Identity {
@@ -90,11 +99,7 @@ class RunningNode implements Node {
       this.#forming = new Forming(config, ports, this.#identity, this.#post, resolve);
       this.#forming.start();
     });
-    // A joiner has no log to be born with: from now on an empty one means that it was lost.
-    const isFounder = formation.members.some(
-      (member) => replicaId(member.nodeId, member.incarnation) === this.replicaId,
-    );
-    this.#identity = { ...this.#identity, formation, born: !isFounder };
+    this.#identity = { ...this.#identity, formation };
     await this.#ports.storage.saveIdentity(this.#identity);
     this.#forming = null;
     return formation;
@@ -106,7 +111,7 @@ class RunningNode implements Node {
     const fatal = (reason: string, error: unknown) => ports.fatal(reason, error);
     this.#recovered = recovered;
     this.#identity = recovered.identity;
-    this.#post = new PostOffice(ports, this.replicaId, formation.clusterId);
+    this.#post = new PostOffice(ports, this.replicaId, formation.clusterId, this.#life);
     this.#loop = new TurnLoop(ports.clock, wal, this.#post, ports.telemetry, fatal);
     this.#replicas = new ReplicaSet({
       config: this.#config,
@@ -116,6 +121,7 @@ class RunningNode implements Node {
       store: state,
       post: this.#post,
       loop: this.#loop,
+      born: () => this.#born(),
       clockTrusted: () =>
         this.#clockWatch.isTrusted(ports.clock.wallMs(), ports.clock.monotonicMs()),
     });
@@ -131,6 +137,7 @@ class RunningNode implements Node {
       post: this.#post,
       loop: this.#loop,
       presence: this.#presence,
+      life: this.#life,
     });
     const routing = this.#routing;
     this.#manager = new ShardManager({
@@ -177,6 +184,13 @@ class RunningNode implements Node {
     }
   }
 
+  /** A joiner gets its first replica: from now on an empty log means that it was lost. */
+  async #born(): Promise<void> {
+    if (this.#identity.born) return;
+    this.#identity = { ...this.#identity, born: true };
+    await this.#ports.storage.saveIdentity(this.#identity);
+  }
+
   inspect(): readonly ReplicaInspection[] {
     return (this.#replicas?.all() ?? []).map(inspectReplica);
   }
@@ -220,11 +234,12 @@ class RunningNode implements Node {
     }
     const { clock } = this.#ports;
     this.#clockWatch.note(nodeOf(from), envelope.wallMs, clock.monotonicMs());
+    this.#routing?.noteLife(nodeOf(from), envelope.life);
     for (const routed of envelope.messages) {
       const { message } = routed;
       if (message.type === 'Form') this.#forming?.onForm(message.formation);
       else if (message.type === 'Reply') this.#routing?.onReply(message);
-      else if (message.type === 'Request') this.#onRequest(from, routed.group, message);
+      else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
       else if (message.type !== 'Hello') this.#replicas?.onMessage(from, routed);
     }
   }
@@ -243,8 +258,8 @@ class RunningNode implements Node {
     }
   }
 
-  #onRequest(from: ReplicaId, group: GroupId, request: MessageOf<'Request'>): void {
-    this.#routing?.onRequest(nodeOf(from), group, request);
+  #onRequest(envelope: Envelope, group: GroupId, request: MessageOf<'Request'>): void {
+    this.#routing?.onRequest(nodeOf(envelope.from), envelope.life, group, request);
   }
 
   #sayHello(): void {
@@ -257,9 +272,7 @@ class RunningNode implements Node {
   }
 
   #checkpointIfLong(): void {
-    const wal = this.#recovered?.wal;
-    if (wal === undefined || wal.sizeBytes() < LIMITS.walCheckpointBytes) return;
-    void this.#checkpointer?.run();
+    if (this.#checkpointer?.isDue()) void this.#checkpointer.run();
   }
 
   #every(periodMs: number, run: () => void): void {

@@ -20,6 +20,8 @@ export interface ReplicaSetParts {
   readonly store: StateStore;
   readonly post: PostOffice;
   readonly loop: TurnLoop;
+  /** Writes down that this node has a log now; at once when it did so before. */
+  born(): Promise<void>;
   clockTrusted(): boolean;
 }
 
@@ -33,6 +35,8 @@ export class ReplicaSet implements ReplicaHost {
   readonly formation: Formation;
   readonly #parts: ReplicaSetParts;
   readonly #replicas = new Map<GroupId, Replica>();
+  /** Groups whose replica is being made. */
+  readonly #joining = new Set<GroupId>();
   #stopped = false;
 
   constructor(parts: ReplicaSetParts) {
@@ -104,13 +108,25 @@ export class ReplicaSet implements ReplicaHost {
     for (const replica of this.#replicas.values()) replica.stop();
   }
 
-  /** A leader has put a replica of its group on this node: it begins empty, as a learner. */
-  #join(group: GroupId, message: Message): Replica | null {
+  /**
+   * A leader has put a replica of its group on this node: it begins empty, as a learner. This message
+   * is dropped; the leader's next one finds it.
+   */
+  #join(group: GroupId, message: Message): null {
     const wanted = message.type === 'AppendEntries' || message.type === 'InstallSnapshot';
     const known = group >= META_GROUP && group <= this.formation.groupCount;
-    if (!wanted || !known || this.#stopped) return null;
+    if (!wanted || !known || this.#stopped || this.#joining.has(group)) return null;
+    this.#joining.add(group);
     this.ports.telemetry.log('info', 'a replica joins', { group });
-    return this.add(emptyReplica(this.ports, this.#parts.self, group, this.#parts.store));
+    this.#parts.born().then(
+      () => {
+        this.#joining.delete(group);
+        if (this.#stopped || this.#replicas.has(group)) return;
+        this.add(emptyReplica(this.ports, this.#parts.self, group, this.#parts.store));
+      },
+      (error: unknown) => this.ports.fatal('the identity could not be saved', error),
+    );
+    return null;
   }
 
   // ReplicaHost.

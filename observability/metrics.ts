@@ -43,6 +43,7 @@ export const METRICS = {
   watch_lagged: counter('Watches ended because their reader was too slow.'),
   // Operations
   request_retries: counter('Requests sent again inside the cluster.'),
+  clocks_refused: counter('Clocks in requests from further ahead than clocks may differ.'),
   replies_late: counter('Replies that nobody waited for any more.'),
   requests_repeated: counter('Writes that the bus delivered again, dropped.'),
   feed_retries: counter('Pages of the change feed asked for again.'),

@@ -29,6 +29,8 @@ export interface Envelope {
   readonly clusterId: string;
   readonly from: ReplicaId;
   readonly to: NodeId;
+  /** Drawn at each start of the sending process: requests are meant for one life of a node. */
+  readonly life: number;
   /** The sender's wall clock at sending, for the clock-offset watch. */
   readonly wallMs: number;
   readonly messages: readonly Routed[];
@@ -42,6 +44,7 @@ const envelopeCodec = s.record({
   clusterId: s.str(32),
   from: s.str<ReplicaId>(64),
   to: s.str<NodeId>(32),
+  life: s.count,
   wallMs: s.count,
   messages: s.list(routedCodec, ENVELOPE_MESSAGES_MAX),
 });

@@ -65,7 +65,7 @@ export const LIMITS = Object.freeze({
   walSegmentBytes: 16 * MIB,
   walCheckpointBytes: 64 * MIB,
   /** Log kept in memory and in the WAL for slow followers after a checkpoint, per group. */
-  logRetainBytes: 1 * MIB,
+  logRetainBytes: 448 * KIB,
   /** Bytes of applied state held in memory before writes wait for the engine. */
   memtableBytesMax: 32 * MIB,
 });
@@ -96,3 +96,7 @@ assert(LIMITS.tickMs * 2 <= LIMITS.heartbeatMs, 'ticks are finer than heartbeats
 assert(LIMITS.reserveAheadMs < LIMITS.clockOffsetMsMax, 'a reservation is no clock error');
 assert(LIMITS.appendBytesMax < LIMITS.appendInflightBytesMax, 'one append fits the window');
 assert(LIMITS.walSegmentBytes * 2 <= LIMITS.walCheckpointBytes, 'a checkpoint spans segments');
+assert(
+  (LIMITS.groupsMax + 1) * LIMITS.logRetainBytes <= LIMITS.walCheckpointBytes / 2,
+  'a checkpoint rewrites less than half of what it drops',
+);

@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { encodeConfig, type GroupConfig } from '../../protocol/membership.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import {
   GENERATION_MAX,
@@ -39,6 +40,24 @@ export function snapshotRows(view: GroupView): EngineCursor {
         chunk[i] = [key.slice(PREFIX_LENGTH), value];
       }
       return chunk;
+    },
+    close: () => rows.close(),
+  };
+}
+
+/**
+ * The same rows and the configuration that was in force at their applied index. A group that never
+ * changed its members has no such row: its founders know them from elsewhere, a newcomer does not.
+ */
+export function rowsWithConfig(rows: EngineCursor, config: GroupConfig): EngineCursor {
+  let isLast = false;
+  return {
+    next: async (max) => {
+      if (isLast) return [];
+      const chunk = await rows.next(max);
+      if (chunk.length > 0) return chunk;
+      isLast = true;
+      return [[metaKey('', 'config'), encodeConfig(config)]];
     },
     close: () => rows.close(),
   };

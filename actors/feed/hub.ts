@@ -7,7 +7,7 @@ import type { RequestContext, Watch, WatchOptions } from '../../protocol/service
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { comparePositions, decodeToken, positionAfter, positionOf } from '../apply/position.ts';
 import type { Calls } from '../router/calls.ts';
-import { dataGroups, snapshotRevision } from '../router/scan.ts';
+import { closedRevision, dataGroups, snapshotRevision } from '../router/scan.ts';
 import type { ShardMap } from '../router/shard-map.ts';
 import { FeedFollower } from './follower.ts';
 import { BackfillSource, type FeedAccess, InitialSource } from './sources.ts';
@@ -62,7 +62,7 @@ export class FeedHub implements FeedAccess {
       throw new AppError('overloaded', 'too many watchers on this node');
     }
     const from = startOf(options);
-    const now = await snapshotRevision(this.calls, this.#map(), ctx);
+    const now = await closedRevision(this.calls, this.#map(), ctx);
     if (from !== null && !options.initial) await this.#checkKept(ctx, from);
     this.#ensureStarted(now);
     const start = from !== null && !options.initial ? from : positionAfter(now);
@@ -80,22 +80,44 @@ export class FeedHub implements FeedAccess {
   /** Attaches a watcher at its position: from the ring when it reaches back far enough. */
   join(watcher: Watcher): void {
     if (watcher.ended) return;
-    const start = this.#ringStart;
-    if (start === null || comparePositions(watcher.position, start) < 0) {
+    if (!this.reaches(watcher.position)) {
       watcher.source = new BackfillSource(this, watcher);
       return;
     }
     watcher.source = null;
     this.#live.add(watcher);
-    for (const shared of this.#ring) {
+    for (let i = this.#firstAfter(watcher.position); i < this.#ring.length; i++) {
       if (watcher.ended) return;
-      watcher.offer(shared);
+      watcher.offer(this.#ring[i] as SharedEvent);
     }
   }
 
-  /** Whether a watcher at this position could join from the ring. */
+  /**
+   * Whether a watcher at this position could join from the ring: it holds all that follows, and that
+   * is not more than a reader's buffer takes at once.
+   */
   reaches(position: Position): boolean {
-    return this.#ringStart !== null && comparePositions(position, this.#ringStart) >= 0;
+    if (this.#ringStart === null || comparePositions(position, this.#ringStart) < 0) return false;
+    const first = this.#firstAfter(position);
+    let bytes = 0;
+    for (let i = first; i < this.#ring.length; i++) bytes += (this.#ring[i] as SharedEvent).bytes;
+    return (
+      this.#ring.length - first <= LIMITS.watcherBufferEventsMax / 2 &&
+      bytes <= LIMITS.watcherBufferBytesMax / 2
+    );
+  }
+
+  /** Index in the ring of the first event after a position (binary search). */
+  #firstAfter(position: Position): number {
+    let low = 0;
+    let high = this.#ring.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const { position: at } = this.#ring[middle] as SharedEvent;
+      if (comparePositions(at, position) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 
   stop(): void {

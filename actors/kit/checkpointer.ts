@@ -1,3 +1,4 @@
+import { LIMITS } from '../../protocol/limits.ts';
 import type { StateStore, Wal, WalRecord } from '../../storage/ports.ts';
 import type { TurnLoop, TurnMember } from './turn-loop.ts';
 
@@ -24,6 +25,8 @@ export class Checkpointer implements TurnMember {
   readonly #fatal: (reason: string, error: unknown) => void;
   #phase: 'idle' | 'flushing' | 'writing' = 'idle';
   #dropBefore: number | null = null;
+  /** The end of the last checkpoint. */
+  #lastEnd = 0;
   #done: (() => void) | null = null;
 
   constructor(
@@ -38,6 +41,14 @@ export class Checkpointer implements TurnMember {
     this.#state = state;
     this.#replicas = replicas;
     this.#fatal = fatal;
+  }
+
+  /** Whether so much was written since the last checkpoint that another pays. */
+  isDue(): boolean {
+    return (
+      this.#wal.sizeBytes() >= LIMITS.walCheckpointBytes &&
+      this.#wal.position() - this.#lastEnd >= LIMITS.walCheckpointBytes / 2
+    );
   }
 
   /** Resolves when the old segments are gone; at once when a checkpoint is under way. */
@@ -81,6 +92,7 @@ export class Checkpointer implements TurnMember {
 
   afterSync(): void {
     if (this.#dropBefore === null) return;
+    this.#lastEnd = this.#wal.position();
     this.#done?.();
     this.#done = null;
   }

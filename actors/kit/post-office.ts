@@ -16,17 +16,15 @@ interface Parcel {
 export class PostOffice {
   readonly #ports: Ports;
   readonly #from: ReplicaId;
+  readonly #life: number;
   readonly #parcels = new Map<Lane, Map<NodeId, Parcel>>();
   #clusterId: string;
 
-  constructor(ports: Ports, from: ReplicaId, clusterId: string) {
+  constructor(ports: Ports, from: ReplicaId, clusterId: string, life: number) {
     this.#ports = ports;
     this.#from = from;
     this.#clusterId = clusterId;
-  }
-
-  set clusterId(id: string) {
-    this.#clusterId = id;
+    this.#life = life;
   }
 
   /** Queues one message; it leaves with the next flush. `bytes` estimates its encoded size. */
@@ -88,6 +86,13 @@ export class PostOffice {
   /** One envelope from this node, e.g. for a broadcast. */
   encode(to: NodeId, messages: readonly Routed[]): Uint8Array {
     const wallMs = Math.max(0, Math.floor(this.#ports.clock.wallMs()));
-    return encodeEnvelope({ clusterId: this.#clusterId, from: this.#from, to, wallMs, messages });
+    return encodeEnvelope({
+      clusterId: this.#clusterId,
+      from: this.#from,
+      to,
+      life: this.#life,
+      wallMs,
+      messages,
+    });
   }
 }

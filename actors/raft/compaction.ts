@@ -3,6 +3,9 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { RaftOutbox } from './events.ts';
 import type { RaftView } from './state.ts';
 
+/** Log kept beyond logRetainBytes while a snapshot travels. Every checkpoint writes it again. */
+const HOLD_BYTES_MAX = LIMITS.walCheckpointBytes / 8;
+
 /** Log compaction (§7): the engine is the snapshot, so the log may forget what it holds durably. */
 
 export function decideApplied(
@@ -52,7 +55,7 @@ function compactableIndex(s: RaftView): number {
 
 function snapshotHold(s: RaftView): number {
   const { leader } = s;
-  if (leader === null || s.log.bytes > LIMITS.walCheckpointBytes) return s.flushedIndex;
+  if (leader === null || s.log.bytes > HOLD_BYTES_MAX) return s.flushedIndex;
   if (leader.snapshotRequested) return s.log.baseIndex;
   let hold = s.flushedIndex;
   for (const { sending } of leader.peers.values()) {

@@ -7,12 +7,16 @@ export type Settled = 'ok' | 'refused';
 
 interface Waiting {
   readonly revision: Revision;
-  /** The log as it was when the clock was raised: once applied, nothing at or below `revision` is open. */
-  readonly index: number;
+  /**
+   * The end of the log behind the batch that raised the clock: once applied, nothing at or below
+   * `revision` is open. Null until the batch is decided; 0 for a mere reservation.
+   */
+  index: number | null;
   readonly settle: (result: Settled) => void;
 }
 
 const WAITING_MAX = 4_096;
+const AHEAD_MS_MAX = 24 * 60 * 60 * 1000;
 
 /**
  * Promises about revisions (ARCHITECTURE section 2). `reserve` waits until a committed entry bounds
@@ -34,7 +38,7 @@ export class Closer {
 
   /** Raises the clock to R and settles when a committed bound covers it. Leaders only. */
   reserve(revision: Revision, settle: (result: Settled) => void): void {
-    if (!this.#mayPromise(revision)) {
+    if (!this.#mayPromise()) {
       settle('refused');
       return;
     }
@@ -53,12 +57,18 @@ export class Closer {
       settle('ok');
       return;
     }
-    if (!this.#mayPromise(revision)) {
+    if (!this.#mayPromise() || revision > highestPromise(this.#context)) {
       settle('refused');
       return;
     }
     clock.raise(revision);
-    this.#wait({ revision, index: this.#context.lastLogIndex(), settle });
+    this.#wait({ revision, index: null, settle });
+  }
+
+  /** Everything of this batch is in the log, or was refused. */
+  batchDecided(lastLogIndex: number): void {
+    if (this.#waiting.length === 0) return;
+    for (const waiting of this.#waiting) waiting.index ??= lastLogIndex;
     this.advanced();
   }
 
@@ -69,12 +79,15 @@ export class Closer {
     const ready: Waiting[] = [];
     const still: Waiting[] = [];
     for (const waiting of this.#waiting) {
-      const done = waiting.revision <= clock.committedBound && waiting.index <= state.appliedIndex;
+      const done =
+        waiting.revision <= clock.committedBound &&
+        waiting.index !== null &&
+        waiting.index <= state.appliedIndex;
       (done ? ready : still).push(waiting);
     }
     this.#waiting = still;
     for (const waiting of ready) {
-      if (waiting.index > 0 && clock.close(waiting.revision)) this.#onClosed(waiting.revision);
+      if (waiting.index !== 0 && clock.close(waiting.revision)) this.#onClosed(waiting.revision);
       waiting.settle('ok');
     }
     this.#reserveMore();
@@ -88,12 +101,9 @@ export class Closer {
     for (const one of waiting) one.settle('refused');
   }
 
-  #mayPromise(revision: Revision): boolean {
+  #mayPromise(): boolean {
     return (
-      this.#context.isLeader() &&
-      this.#context.clockTrusted() &&
-      this.#waiting.length < WAITING_MAX &&
-      revision <= highestPromise(this.#context)
+      this.#context.isLeader() && this.#context.clockTrusted() && this.#waiting.length < WAITING_MAX
     );
   }
 
@@ -119,8 +129,11 @@ export class Closer {
   }
 }
 
-/** No promise goes further ahead of the wall clock than clocks may differ. */
+/**
+ * Sanity only. What is closed came from some group's clock, and clocks may run ahead of the wall: after
+ * the wall was set back, or when another group's leader is ahead. Which revisions a client may name is
+ * the router's to say.
+ */
 export function highestPromise({ clock, ports }: ReplicaContext): Revision {
-  const ahead = revisionAtWallMs(ports.clock.wallMs() + LIMITS.clockOffsetMsMax);
-  return Math.max(ahead, clock.clock);
+  return Math.max(clock.clock, revisionAtWallMs(ports.clock.wallMs() + AHEAD_MS_MAX));
 }

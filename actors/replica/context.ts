@@ -31,7 +31,6 @@ export interface ReplicaContext {
   isLeader(): boolean;
   /** The node this replica believes leads the group. */
   leaderNode(): NodeId | null;
-  lastLogIndex(): number;
   /** The configuration at the start of the log. */
   baseConfig(): GroupConfig;
   /** Data groups of the cluster, as of its formation. */

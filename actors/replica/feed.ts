@@ -14,6 +14,7 @@ import type { ReplicaContext } from './context.ts';
 const RING_EVENTS_MAX = 8_192;
 const RING_BYTES_MAX = 8 * 1024 * 1024;
 const WAITERS_MAX = 1_024;
+const CROWDED_MS = 250;
 
 type FeedRead = RequestOf<'FeedRead'>;
 
@@ -87,8 +88,13 @@ export class ReplicaFeed {
       this.#answer(request, closed, floor, reply);
       return;
     }
-    if (request.waitMs === 0 || this.#waiters.size >= WAITERS_MAX) {
+    if (request.waitMs === 0) {
       reply({ type: 'Feed', events: [], closed, floor });
+      return;
+    }
+    if (this.#waiters.size >= WAITERS_MAX) {
+      // Not at once: the asker would ask again at once.
+      this.#clock.after(CROWDED_MS, () => reply({ type: 'Feed', events: [], closed, floor }));
       return;
     }
     const waiter: Waiter = { request, reply, cancel: () => {} };

@@ -223,12 +223,12 @@ export function handleReadClock(context: ReplicaContext, rounds: ReadRounds, rep
   );
 }
 
-/** Why the closer refused: only a revision that nobody may promise is the asker's mistake. */
+/** Why the closer refused. */
 export function refusedPromise(context: ReplicaContext, revision: Revision): ReplyBody {
   if (!context.isLeader()) return notLeader(context);
   if (!context.clockTrusted()) return rejected('clock_skew', 'this leader has no trusted clock');
   if (revision > highestPromise(context)) return inTheFuture(revision);
-  return rejected('overloaded', `group ${context.group} can promise no revision just now`);
+  return rejected('overloaded', `group ${context.group} cannot promise ${revision} just now`);
 }
 
 function notThatFar(): ReplyBody {

@@ -222,10 +222,6 @@ export class Replica implements Checkpointed, ReplicaContext {
     return this.raft.leaderId === null ? null : nodeOf(this.raft.leaderId);
   }
 
-  lastLogIndex(): number {
-    return this.raft.log.lastIndex + this.#proposing.length;
-  }
-
   baseConfig(): GroupConfig {
     return this.raft.log.pointAt(this.raft.log.baseIndex).config;
   }
@@ -347,10 +343,10 @@ export class Replica implements Checkpointed, ReplicaContext {
     const commands = this.#commands;
     this.#commands = [];
     for (const command of commands) this.#decide(command, nowMs);
-    if (this.#proposing.length === 0) return;
     const proposals = this.#proposing;
     this.#proposing = [];
-    this.#decide({ type: 'Propose', proposals }, nowMs);
+    if (proposals.length > 0) this.#decide({ type: 'Propose', proposals }, nowMs);
+    this.#closer.batchDecided(this.raft.log.lastIndex);
   }
 
   #decide(command: RaftCommand, nowMs: number): void {

@@ -1,6 +1,8 @@
 import type { MessageOf } from '../../protocol/envelope.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestBody, RequestOf } from '../../protocol/messages/request.ts';
-import { META_GROUP, nodeOf } from '../../protocol/types.ts';
+import { revisionAtWallMs } from '../../protocol/revision.ts';
+import { META_GROUP, nodeOf, type Revision } from '../../protocol/types.ts';
 import { readMetaRows } from '../apply/meta-state.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Closer } from './closer.ts';
@@ -29,11 +31,12 @@ export interface RequestParts {
   readonly spans: WriteSpans;
 }
 
-export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent'>;
+export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent' | 'clock'>;
 
 /** Dispatch only: one call per kind of request; each answers exactly once. */
 export function handleRequest(parts: RequestParts, request: Request, reply: Reply): void {
   const { context, rounds, closer, feed } = parts;
+  raiseClock(context, request.clock);
   const body: RequestBody = request.body;
   switch (body.type) {
     case 'Write':
@@ -51,7 +54,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'TransferLeader':
       return handleTransfer(parts, body, reply);
     case 'ChangeMembers':
-      return handleChangeMembers(context, body, reply);
+      return handleChangeMembers(parts, body, reply);
     case 'MetaPut':
       return handleMetaPut(context, body, reply);
     case 'MetaRead':
@@ -59,6 +62,18 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'Status':
       return reply({ type: 'Status', status: statusOf(context, parts.raft) });
   }
+}
+
+/**
+ * What the asker has seen, in this group or another, has lower revisions than what is written for it
+ * now. A clock from further ahead than clocks may differ is not followed.
+ */
+function raiseClock(context: ReplicaContext, clock: Revision): void {
+  if (!context.isLeader() || clock <= context.clock.clock) return;
+  const { clock: wall, telemetry } = context.ports;
+  if (clock <= revisionAtWallMs(wall.wallMs() + LIMITS.clockOffsetMsMax))
+    context.clock.raise(clock);
+  else telemetry.count('clocks_refused');
 }
 
 function handleClose(
@@ -89,13 +104,19 @@ function handleTransfer(
   reply({ type: 'Done', revision: context.clock.clock });
 }
 
-/** Answers when the change was handed to the core; its outcome shows in the status. */
+/**
+ * Answers when the change was handed to the core; its outcome shows in the status. An order that was
+ * planned on another configuration is late or repeated: it could undo what came after it.
+ */
 function handleChangeMembers(
-  context: ReplicaContext,
+  { context, raft }: RequestParts,
   body: RequestOf<'ChangeMembers'>,
   reply: Reply,
 ): void {
   if (!context.isLeader()) return reply(notLeader(context));
+  if (body.configIndex !== raft.log.configIndex) {
+    return reply(rejected('conflict', 'the members have changed since this was planned'));
+  }
   if (body.voters.length === 0) {
     return reply(rejected('invalid_argument', 'a group needs a voter'));
   }

@@ -1,7 +1,7 @@
 import type { SnapshotMeta } from '../../protocol/messages/raft.ts';
 import { randomHex } from '../../protocol/random.ts';
 import { GroupState } from '../apply/group-state.ts';
-import { loadSnapshot, snapshotRows } from '../apply/snapshot-rows.ts';
+import { loadSnapshot, rowsWithConfig, snapshotRows } from '../apply/snapshot-rows.ts';
 import type { ReplicaContext } from './context.ts';
 import type { Chunk } from './outbox.ts';
 
@@ -108,7 +108,7 @@ export class SnapshotWork {
     const { group, ports, state } = this.#context;
     const rows = await ports.storage.snapshots.openRows(group, meta.snapshotId);
     try {
-      await loadSnapshot(state.store, group, rows);
+      await loadSnapshot(state.store, group, rowsWithConfig(rows, meta.config));
     } finally {
       await rows.close();
     }

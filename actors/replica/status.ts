@@ -27,6 +27,7 @@ export function statusOf(context: ReplicaContext, raft: RaftState): ReplicaStatu
     floor: state.floor,
     keys: state.keyCount,
     config: raft.log.config,
+    configIndex: raft.log.configIndex,
     matches,
   };
 }

@@ -1,29 +1,62 @@
 import type { NodeId } from '../../protocol/types.ts';
 
-/** A repeat follows its original at once, or after a stall of the bus (13 s were measured). */
-const GENERATION_MS = 30_000;
-const GENERATION_REQUESTS_MAX = 131_072;
+/** Request ids of one sender that are told apart; older ones count as repeats. */
+const WINDOW = 1 << 20;
+const HALF = WINDOW / 2;
+/** Lives of one node whose requests may still be on their way. */
+const LIVES_MAX = 4;
+
+/** The writes of one life of one node. Its ids only grow. */
+class Seen {
+  #base = 0;
+  /** Ids in [base, base + HALF) and in [base - HALF, base). */
+  #current = new Set<number>();
+  #previous = new Set<number>();
+
+  isRepeat(id: number): boolean {
+    if (id >= this.#base + HALF) this.#advance(id);
+    if (id >= this.#base) return !added(this.#current, id);
+    if (id < this.#base - HALF) return true;
+    return !added(this.#previous, id);
+  }
+
+  #advance(id: number): void {
+    const isNext = id < this.#base + WINDOW;
+    this.#previous = isNext ? this.#current : new Set();
+    this.#base = isNext ? this.#base + HALF : id;
+    this.#current = new Set();
+  }
+}
 
 /**
- * Which requests came in lately, so that one that the bus delivers twice is not proposed twice
- * (FAULTS B9). Two generations: what is asked is remembered for at least one of them, unless more
- * requests than that came in. Pure: times come in as values.
+ * Which writes came in, so that one that the bus delivers twice is not proposed twice (FAULTS B9). An
+ * id that is too old to tell counts as a repeat: then its sender hears nothing and must take the
+ * outcome as unknown, which is safe. This process knows nothing of an earlier one's requests: those
+ * name that earlier life and are refused (see node-routing.ts).
  */
 export class RecentRequests {
-  #current = new Set<string>();
-  #previous = new Set<string>();
-  #sinceMs = 0;
+  readonly #nodes = new Map<NodeId, Map<number, Seen>>();
 
-  /** True when this request of this node was noted before. Notes it. */
-  isRepeat(from: NodeId, requestId: number, nowMs: number): boolean {
-    if (nowMs - this.#sinceMs > GENERATION_MS || this.#current.size >= GENERATION_REQUESTS_MAX) {
-      this.#previous = this.#current;
-      this.#current = new Set();
-      this.#sinceMs = nowMs;
+  /** True when this write of this life of this node was noted before. Notes it. */
+  isRepeat(from: NodeId, life: number, requestId: number): boolean {
+    let lives = this.#nodes.get(from);
+    if (lives === undefined) {
+      lives = new Map();
+      this.#nodes.set(from, lives);
     }
-    const name = `${requestId}@${from}`;
-    if (this.#current.has(name) || this.#previous.has(name)) return true;
-    this.#current.add(name);
-    return false;
+    let seen = lives.get(life);
+    if (seen === undefined) {
+      seen = new Seen();
+      lives.set(life, seen);
+      const oldest = lives.keys().next().value;
+      if (lives.size > LIVES_MAX && oldest !== undefined) lives.delete(oldest);
+    }
+    return seen.isRepeat(requestId);
   }
+}
+
+function added(set: Set<number>, id: number): boolean {
+  if (set.has(id)) return false;
+  set.add(id);
+  return true;
 }

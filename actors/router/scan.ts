@@ -30,6 +30,24 @@ export async function snapshotRevision(
 }
 
 /**
+ * A snapshot revision that every group has closed: what is written from now on comes after it. Without
+ * the close a group whose clock is behind could still take revisions below it.
+ */
+export async function closedRevision(
+  calls: Calls,
+  map: ShardMap,
+  ctx: RequestContext,
+): Promise<Revision> {
+  const revision = await snapshotRevision(calls, map, ctx);
+  await Promise.all(
+    dataGroups(map).map((group) =>
+      calls.call(group, { type: 'Close', revision }, 'Closed', readOptions(ctx, 'leader')),
+    ),
+  );
+  return revision;
+}
+
+/**
  * The revision to read at: given, or of this moment. Reading at a revision raises the groups' clocks to
  * it, so a given one must have been reached already: nobody may push the clocks ahead.
  */

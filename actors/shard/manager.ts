@@ -97,8 +97,9 @@ export class ShardManager implements ShardEffects {
       await calls.call(step.group, { type: 'TransferLeader', to: step.to }, 'Done', OPTIONS);
       return;
     }
-    const { group, voters, learners } = step;
-    const body = { type: 'ChangeMembers' as const, voters: [...voters], learners: [...learners] };
+    const { group, configIndex, voters, learners } = step;
+    const members = { voters: [...voters], learners: [...learners] };
+    const body = { type: 'ChangeMembers' as const, configIndex, ...members };
     await calls.call(group, body, 'Done', OPTIONS);
   }
 }

@@ -27,6 +27,8 @@ export type Step =
   | {
       readonly type: 'ChangeMembers';
       readonly group: GroupId;
+      /** The configuration it follows from. */
+      readonly configIndex: number;
       readonly voters: readonly ReplicaId[];
       readonly learners: readonly ReplicaId[];
       readonly why: string;
@@ -78,6 +80,7 @@ function planMembers(
   ): Step => ({
     type: 'ChangeMembers',
     group,
+    configIndex: leader.configIndex,
     voters,
     learners,
     why,

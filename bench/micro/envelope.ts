@@ -21,7 +21,7 @@ function envelopeOf(messages: readonly Message[]): Envelope {
     to: 'n2:abcdef12' as ReplicaId,
     message,
   }));
-  const header = { clusterId: 'c'.repeat(32), from: 'n1:abcdef12' as ReplicaId, wallMs: 1.8e12 };
+  const header = { clusterId: 'c'.repeat(32), from: 'n1:abcdef12' as ReplicaId, life: 7, wallMs: 1.8e12 };
   return { ...header, to: 'n2' as NodeId, messages: routed };
 }
 
@@ -30,7 +30,7 @@ const append = (of: typeof entries): Message => ({
   entries: of,
 });
 const request = (i: number): Message => ({
-  ...{ type: 'Request', requestId: i, deadlineMs: 5_000, traceparent: null },
+  ...{ type: 'Request', life: 7, clock: 0, requestId: i, deadlineMs: 5_000, traceparent: null },
   body: {
     ...{ type: 'Write', epoch: 1, idempotency: null },
     ops: [

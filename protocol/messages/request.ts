@@ -101,6 +101,8 @@ export const requestBodyCodec = s.union({
   ChangeMembers: [
     8,
     s.record({
+      /** The configuration it was planned on: a late or repeated order changes nothing. */
+      configIndex: s.count,
       voters: s.list(s.str<ReplicaId>(64), 32),
       learners: s.list(s.str<ReplicaId>(64), 32),
     }),
@@ -132,6 +134,8 @@ export const replicaStatusCodec = s.record({
   floor: s.count,
   keys: s.count,
   config: configCodec,
+  /** Index of the entry that holds `config`; a change of members names the one it was planned on. */
+  configIndex: s.count,
   /** Leaders: how far each member has stored. */
   matches: s.list(
     s.record({ replica: s.str<ReplicaId>(64), matchIndex: s.count, active: s.bool }),
@@ -201,6 +205,10 @@ export const requestMessages = {
     32,
     s.record({
       requestId: s.count,
+      /** The life of the node it is meant for: a copy that arrives after a restart is refused. */
+      life: s.count,
+      /** The asking node's clock: what it has seen comes before what it asks for now. */
+      clock: s.count,
       /** Time left when it was sent. */
       deadlineMs: s.count,
       traceparent: s.nullable(s.str(64)),

@@ -110,8 +110,13 @@ export class LevelEngine implements KvEngine {
   async flush(): Promise<void> {
     await this.#writes;
     await this.#traits.flush();
-    const probe = this.#lastWrite;
-    if (probe !== null) await this.write([probe]);
+    // Which row is the last is known only when its turn has come: an older one must not go over it.
+    const probed = this.#writes.then(() => {
+      const probe = this.#lastWrite;
+      return probe === null ? undefined : this.#write([probe]);
+    });
+    this.#writes = probed.catch(() => {}); // told to the caller; the next write fails by itself
+    await probed;
   }
 
   async close(): Promise<void> {

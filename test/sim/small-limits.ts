@@ -9,6 +9,6 @@ const FILE = 'protocol/limits.ts';
 export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'walSegmentBytes: 16 * MIB', replace: 'walSegmentBytes: 32 * KIB' },
   { file: FILE, find: 'walCheckpointBytes: 64 * MIB', replace: 'walCheckpointBytes: 96 * KIB' },
-  { file: FILE, find: 'logRetainBytes: 1 * MIB', replace: 'logRetainBytes: 4 * KIB' },
+  { file: FILE, find: 'logRetainBytes: 448 * KIB', replace: 'logRetainBytes: 4 * KIB' },
   { file: FILE, find: 'snapshotChunkBytes: 256 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
 ];

@@ -37,6 +37,7 @@ const meta = {
 const status: ReplicaStatus = {
   ...{ replica: r1, role: 'leader', leader: null, term: 1, commitIndex: 2, appliedIndex: 3 },
   ...{ lastLogIndex: 4, firstLogIndex: 1, clock: 5, closed: 6, floor: 0, keys: 7, config },
+  configIndex: 4,
   matches: [{ replica: r1, matchIndex: 8, active: true }],
 };
 const position = { revision: 1, vshard: 2, triple: 'a\0b\0c' };
@@ -63,7 +64,14 @@ const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
   InstallSnapshot: { term: 1, meta, offset: 2, data: Buffer.from('chunk'), nonce: 3 },
   InstallSnapshotReply: { term: 1, snapshotId: 'ab', nextOffset: 2, installed: true, nonce: 3 },
   TimeoutNow: { term: 1, nonce: 2 },
-  Request: { requestId: 1, deadlineMs: 2, traceparent: null, body: { type: 'Status' } },
+  Request: {
+    requestId: 1,
+    life: 7,
+    clock: 5,
+    deadlineMs: 2,
+    traceparent: null,
+    body: { type: 'Status' },
+  },
   Reply: { requestId: 1, body: { type: 'Clock', clock: 2 } },
   ClosedRevision: { revision: 1, index: 2 },
   Hello: {
@@ -92,7 +100,7 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   Close: { revision: 1 },
   FeedRead: { after: position, waitMs: 1, limit: 2, prev: true },
   TransferLeader: { to: null },
-  ChangeMembers: { voters: [r1], learners: [] },
+  ChangeMembers: { configIndex: 4, voters: [r1], learners: [] },
   MetaPut: { name: 'a', json: '{}', ifRevision: 1 },
   MetaRead: { prefix: 'a', stale: false },
   Status: {},
@@ -122,7 +130,13 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
 const all: Message[] = [
   ...typed<Message>(MESSAGES),
   ...typed<RequestBody>(REQUESTS).map(
-    (body): Message => ({ type: 'Request', requestId: 1, deadlineMs: 2, traceparent: 't', body }),
+    (body): Message => ({
+      type: 'Request',
+      ...{ requestId: 1, life: 7, clock: 5 },
+      deadlineMs: 2,
+      traceparent: 't',
+      body,
+    }),
   ),
   ...typed<ReplyBody>(REPLIES).map((body): Message => ({ type: 'Reply', requestId: 1, body })),
 ];
@@ -132,7 +146,7 @@ function typed<T extends { type: string }>(rows: Record<string, object>): T[] {
 }
 
 const envelopeOf = (messages: readonly Message[]): Envelope => ({
-  ...{ clusterId: 'c', from: r1, to: n1, wallMs: 1_800_000_000_000 },
+  ...{ clusterId: 'c', from: r1, to: n1, life: 7, wallMs: 1_800_000_000_000 },
   messages: messages.map((message) => ({ group: 3 as GroupId, to: r1, message })),
 });
 
@@ -200,7 +214,7 @@ describe('envelopes', () => {
 
   it('with an unknown message type are refused', () => {
     const message = [3, r1, [999, []]];
-    const body = ['c', r1, n1, 1, [message]];
+    const body = ['c', r1, n1, 7, 1, [message]];
     expect(() => decodeEnvelope(packBytes([PROTOCOL_VERSION, body]))).toThrow(/unknown message/);
   });
 });

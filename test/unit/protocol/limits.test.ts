@@ -64,6 +64,7 @@ function envelopeWith(payload: Uint8Array): number {
     clusterId: 'c'.repeat(32),
     from: 'r'.repeat(64) as ReplicaId,
     to: 'n'.repeat(32) as NodeId,
+    life: count,
     wallMs: count,
     messages: [
       {

@@ -31,7 +31,7 @@ function page(bytes: number): Routed {
 }
 
 function office(ports = new FakePorts()): { ports: FakePorts; post: PostOffice } {
-  return { ports, post: new PostOffice(ports, self, 'c1') };
+  return { ports, post: new PostOffice(ports, self, 'c1', 7) };
 }
 
 describe('the post office', () => {
@@ -108,13 +108,5 @@ describe('the post office', () => {
     expect(ports.telemetry.lines).toEqual([
       { level: 'error', message: 'a message is larger than the bus allows' },
     ]);
-  });
-
-  it('carries the cluster id that it was given last', () => {
-    const { ports, post } = office();
-    post.clusterId = 'c2';
-    post.post(n2, 'raft', closed(1), 96);
-    post.flush();
-    expect(decodeEnvelope(ports.bus.sent[0]?.payload as Uint8Array).clusterId).toBe('c2');
   });
 });

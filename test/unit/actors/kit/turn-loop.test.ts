@@ -93,7 +93,7 @@ class World {
   readonly loop: TurnLoop;
 
   constructor() {
-    this.post = new PostOffice(this.ports, 'n1:00000001' as ReplicaId, 'c1');
+    this.post = new PostOffice(this.ports, 'n1:00000001' as ReplicaId, 'c1', 7);
     this.loop = new TurnLoop(
       this.ports.clock,
       this.wal,

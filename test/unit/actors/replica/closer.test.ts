@@ -21,6 +21,7 @@ class World {
 
   close(revision: number): void {
     this.closer.close(revision, (settled) => this.settled.push(settled));
+    this.closer.batchDecided(this.replica.lastLogIndex());
   }
 
   bounds(): number[] {
@@ -97,16 +98,26 @@ describe('the closer', () => {
     expect(world.replica.clock.clock).toBe(50);
   });
 
-  it('promises nothing about the future, which would drag the clock along', () => {
+  it('closes what another group has reached, hours ahead of this wall clock, but nothing absurd', () => {
     const world = new World();
-    const highest = revisionAtWallMs(world.replica.ports.clock.wallMs() + LIMITS.clockOffsetMsMax);
+    const highest = revisionAtWallMs(world.replica.ports.clock.wallMs() + 24 * 3_600_000);
     expect(highestPromise(world.replica)).toBe(highest);
     world.close(highest + 1);
-    world.reserve(highest + 1);
-    expect(world.settled).toEqual(['refused', 'refused']);
+    expect(world.settled).toEqual(['refused']);
     expect(world.replica.clock.clock).toBe(0);
-    world.reserve(highest);
+    world.close(highest);
     expect(world.bounds()).toHaveLength(1);
+  });
+
+  it('waits for no proposal of its batch that was refused', () => {
+    const world = new World();
+    world.reserve(world.now + 10);
+    world.replica.commit();
+    world.closer.close(world.now + 5, (settled) => world.settled.push(settled));
+    world.closer.advanced();
+    expect(world.settled).toEqual(['ok']);
+    world.closer.batchDecided(world.replica.state.appliedIndex);
+    expect(world.settled).toEqual(['ok', 'ok']);
   });
 
   it('promises what its clock has reached, however far the wall clock is behind', () => {

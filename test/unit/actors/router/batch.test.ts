@@ -91,7 +91,7 @@ describe('a batch', () => {
       ]);
     };
     const first = await keysOf();
-    expect(first.map(([, key]) => key)).toEqual(['K#0', 'K#1']);
+    expect(first.map(([, key]) => key)).toEqual(['K\x000', 'K\x001']);
     expect(await keysOf()).toEqual(first);
   });
 

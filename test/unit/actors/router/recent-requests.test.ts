@@ -4,28 +4,42 @@ import { type NodeId, parseNodeId } from '../../../../protocol/types.ts';
 
 const n1 = parseNodeId('n1') as NodeId;
 const n2 = parseNodeId('n2') as NodeId;
+const WINDOW = 1 << 20;
 
 describe('recent requests', () => {
   it('knows a request that the bus delivers twice (B9)', () => {
     const recent = new RecentRequests();
-    expect(recent.isRepeat(n1, 7, 0)).toBe(false);
-    expect(recent.isRepeat(n1, 7, 13_000)).toBe(true);
+    expect(recent.isRepeat(n1, 1, 7)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 7)).toBe(true);
   });
 
-  it('tells nodes and requests apart', () => {
+  it('tells nodes, their lives and requests apart', () => {
     const recent = new RecentRequests();
-    expect(recent.isRepeat(n1, 7, 0)).toBe(false);
-    expect(recent.isRepeat(n2, 7, 0)).toBe(false);
-    expect(recent.isRepeat(n1, 8, 0)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 7)).toBe(false);
+    expect(recent.isRepeat(n2, 1, 7)).toBe(false);
+    expect(recent.isRepeat(n1, 2, 7)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 8)).toBe(false);
   });
 
-  it('remembers for at least one generation and forgets after two', () => {
+  it('takes requests that overtook each other once each', () => {
     const recent = new RecentRequests();
-    recent.isRepeat(n1, 1, 0);
-    recent.isRepeat(n1, 2, 31_000);
-    expect(recent.isRepeat(n1, 1, 32_000)).toBe(true);
-    recent.isRepeat(n1, 3, 62_000);
-    recent.isRepeat(n1, 4, 93_000);
-    expect(recent.isRepeat(n1, 1, 94_000)).toBe(false);
+    for (const id of [100, 98, 99, 101]) expect(recent.isRepeat(n1, 1, id)).toBe(false);
+    for (const id of [98, 99, 100, 101]) expect(recent.isRepeat(n1, 1, id)).toBe(true);
+  });
+
+  it('remembers over half a window, and takes what is older for a repeat', () => {
+    const recent = new RecentRequests();
+    expect(recent.isRepeat(n1, 1, 5)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 5 + WINDOW / 2)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 5)).toBe(true);
+    expect(recent.isRepeat(n1, 1, 6)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 5 + 3 * WINDOW)).toBe(false);
+    expect(recent.isRepeat(n1, 1, 7)).toBe(true);
+  });
+
+  it('knows the last few lives of a node', () => {
+    const recent = new RecentRequests();
+    for (let life = 1; life <= 4; life++) expect(recent.isRepeat(n1, life, 7)).toBe(false);
+    for (let life = 1; life <= 4; life++) expect(recent.isRepeat(n1, life, 7)).toBe(true);
   });
 });

@@ -14,7 +14,7 @@ function status(voters: ReplicaId[], more: Partial<ReplicaStatus> = {}): ReplyBo
     status: {
       ...{ replica: n1, role: 'leader', leader: n1, term: 1, commitIndex: 10, appliedIndex: 10 },
       ...{ lastLogIndex: 10, firstLogIndex: 1, clock: 0, closed: 0, floor: 0, keys: 0 },
-      ...{ config: { voters, votersOld: null, learners: [] }, matches: [], ...more },
+      ...{ config: { voters, votersOld: null, learners: [] }, configIndex: 4, matches: [], ...more },
     },
   };
 }
