@@ -285,10 +285,10 @@ describe('three nodes', () => {
 });
 
 /** The different states of the first data group on these nodes. */
-async function hashesOf(
-  cluster: MemoryCluster,
-  ...names: string[]
-): Promise<(string | undefined)[]> {
-  const hashes = names.map((name) => cluster.node(name).inspect()[1]?.stateHash());
+async function hashesOf(cluster: MemoryCluster, ...names: string[]): Promise<unknown[]> {
+  const hashes = names.map((name) => {
+    const replicas = cluster.node(name).inspect();
+    return replicas.find(({ group }) => group === 1)?.stateHash();
+  });
   return [...new Set(await cluster.time.until(Promise.all(hashes)))];
 }
