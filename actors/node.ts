@@ -251,6 +251,7 @@ class RunningNode implements Node {
     if (formation === null) return this.#forming?.onHello(envelope.from, hello);
     if (hello.clusterId === formation.clusterId) {
       this.#presence.note(envelope.from, hello, this.#ports.clock.monotonicMs());
+      this.#routing?.noteLife(nodeOf(envelope.from), envelope.life);
     } else if (hello.clusterId === '') {
       const form = nodeMessage({ type: 'Form', formation });
       this.#post.post(nodeOf(envelope.from), 'request', form, 2048);

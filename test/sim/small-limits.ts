@@ -10,5 +10,6 @@ export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'walSegmentBytes: 16 * MIB', replace: 'walSegmentBytes: 32 * KIB' },
   { file: FILE, find: 'walCheckpointBytes: 64 * MIB', replace: 'walCheckpointBytes: 96 * KIB' },
   { file: FILE, find: 'logRetainBytes: 448 * KIB', replace: 'logRetainBytes: 4 * KIB' },
+  { file: FILE, find: 'groupsMax: 64', replace: 'groupsMax: 8' },
   { file: FILE, find: 'snapshotChunkBytes: 256 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
 ];
