@@ -50,8 +50,20 @@ export class MemoryCluster {
     await this.ready();
   }
 
+  /** Starts an empty node that joins. */
+  async joinNode(name: string): Promise<void> {
+    const { clock } = this.time.process();
+    const rest = { engine: null, node: null, end: () => {}, isCut: false };
+    this.#machines.set(name as NodeId, {
+      name: name as NodeId,
+      disk: new MemoryDisk(clock),
+      ...rest,
+    });
+    await this.startNode(name, { join: true });
+  }
+
   /** Starts one node over what its storage holds. */
-  async startNode(name: string): Promise<void> {
+  async startNode(name: string, more: Partial<NodeConfig> = {}): Promise<void> {
     const machine = this.#machine(name);
     const { clock, end } = this.time.process();
     machine.end = end;
@@ -72,7 +84,7 @@ export class MemoryCluster {
       bus: cuttable(this.#hub.bus(), () => machine.isCut),
       publishChange: (event) => this.published.push(event),
     };
-    const config = nodeConfig({ ...this.#config, nodeId: machine.name });
+    const config = nodeConfig({ ...this.#config, ...more, nodeId: machine.name });
     machine.node = await startNode(config, ports);
   }
 

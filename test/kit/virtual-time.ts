@@ -24,6 +24,11 @@ export class VirtualTime {
     return { clock, end: () => this.scheduler.kill(life) };
   }
 
+  /** Moves the wall clock of all processes, as a time daemon would. */
+  jumpWall(ms: number): void {
+    this.#wall.jump(ms);
+  }
+
   /** Runs time until `work` settles. */
   async until<T>(work: Promise<T>): Promise<T> {
     let settled = false;

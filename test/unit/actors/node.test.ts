@@ -181,6 +181,51 @@ describe('one node', () => {
     expect(await watch.next()).toBeNull();
   });
 
+  it('B19 a wall clock that is set back loses a watcher nothing and refuses no scan', async () => {
+    const client = await single();
+    client.cluster.time.jumpWall(60_000);
+    await client.put('a', '1');
+    client.cluster.time.jumpWall(-60_000);
+    const options = { tenant: 't1', space: 'kv', prefix: '', initial: false, prev: false };
+    const watch = await client.cluster.time.until(
+      client.service.watch(CTX, { ...options, from: null }),
+    );
+    const keys = ['b', 'c', 'd', 'e', 'f', 'g'];
+    for (const key of keys) await client.put(key, '1');
+    expect(await client.scan()).toEqual(['a', ...keys]);
+    const seen: string[] = [];
+    while (seen.length < keys.length) {
+      for (const message of (await client.cluster.time.until(watch.next())) ?? []) {
+        if (message.type === 'event') seen.push(message.event.ref.key);
+      }
+    }
+    expect(seen).toEqual(keys);
+    watch.close();
+  });
+
+  it('grows to three: nodes that join are made voters, over a restart of theirs too', async () => {
+    const cluster = new MemoryCluster('n1', { groupCount: 2 });
+    await cluster.start();
+    const client = new Client(cluster, 'n1');
+    await client.put('a', '1');
+    for (const name of ['n2', 'n3']) await cluster.time.until(cluster.joinNode(name));
+    const joined = cluster.node('n2').replicaId;
+    await cluster.time.pass(15_000);
+    cluster.kill('n2');
+    await cluster.time.until(cluster.startNode('n2', { join: true }));
+    expect(cluster.node('n2').replicaId).toBe(joined);
+    await cluster.ready();
+    for (const group of [0, 1, 2]) {
+      const config = cluster.node('n1').service.members(group);
+      expect(config).toMatchObject({ votersOld: null, learners: [] });
+      expect(config?.voters.map((voter) => voter.slice(0, 2))).toEqual(['n1', 'n2', 'n3']);
+    }
+    cluster.kill('n1');
+    await cluster.time.pass(3_000);
+    expect(await new Client(cluster, 'n3').get('a')).toBe('1');
+    expect(cluster.fatals).toEqual([]);
+  });
+
   it('has everything that it acknowledged after a restart, planned or not', async () => {
     const client = await single();
     await client.put('a', '1');
