@@ -89,6 +89,8 @@ export class Watcher {
         ) {
           throw error;
         }
+        // Too late to resume: it begins anew, as after the message of that name.
+        if (error instanceof AppError && error.code === 'compacted') this.#token = null;
       }
       await this.#cluster.sleep(20 + this.#random.next() * 200);
     }
