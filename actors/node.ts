@@ -144,6 +144,7 @@ class RunningNode implements Node {
       calls: routing.calls,
       telemetry: ports.telemetry,
       groupCount: formation.groupCount,
+      nowMs: () => ports.clock.monotonicMs(),
       leadsMeta: () => replicas.get(META_GROUP)?.isLeader() ?? false,
       nodes: () => {
         const nowMs = ports.clock.monotonicMs();

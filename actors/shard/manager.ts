@@ -7,6 +7,8 @@ import { type ShardActor, type ShardEffects, startShardMachine } from './machine
 import { type Observed, type ObservedGroup, planSteps, type Step } from './plan.ts';
 
 const CALL_MS = 2_000;
+/** Leaders move for balance only when no leader has changed for this long. */
+const STEADY_MS = 5_000;
 /** A node silent for longer is not counted on. */
 const LATELY_MS = 5_000;
 
@@ -15,6 +17,8 @@ export interface ShardHost {
   readonly calls: Calls;
   readonly telemetry: Telemetry;
   readonly groupCount: number;
+  /** Monotonic. */
+  nowMs(): number;
   leadsMeta(): boolean;
   /** Nodes seen, and how long ago. */
   nodes(): readonly { readonly seen: SeenNode; readonly msAgo: number }[];
@@ -25,6 +29,9 @@ export class ShardManager implements ShardEffects {
   readonly #host: ShardHost;
   readonly #actor: ShardActor;
   #stopped = false;
+  /** Terms of all groups as last observed, and since when they are the same. */
+  #leaders = '';
+  #steadySinceMs = 0;
 
   constructor(host: ShardHost) {
     this.#host = host;
@@ -82,7 +89,21 @@ export class ShardManager implements ShardEffects {
         replica: seen.replica,
         isReplica: seen.roles.includes('replica'),
       }));
-    return { nodes, groups };
+    return { nodes, groups, isSteady: this.#isSteady(groups) };
+  }
+
+  /**
+   * Elections that follow one another show that processes are starved or links are bad: moving leaders
+   * for balance would add to it.
+   */
+  #isSteady(groups: readonly ObservedGroup[]): boolean {
+    const nowMs = this.#host.nowMs();
+    const leaders = groups.map(({ group, leader }) => `${group}:${leader.term}`).join();
+    if (leaders !== this.#leaders) {
+      this.#leaders = leaders;
+      this.#steadySinceMs = nowMs;
+    }
+    return nowMs - this.#steadySinceMs >= STEADY_MS;
   }
 
   async #statusOf(group: GroupId): Promise<ObservedGroup | null> {

@@ -20,6 +20,8 @@ export interface Observed {
   /** Nodes heard lately, by node id. */
   readonly nodes: readonly ObservedNode[];
   readonly groups: readonly ObservedGroup[];
+  /** No leadership has changed for a while: only then may it be moved for the sake of balance. */
+  readonly isSteady: boolean;
 }
 
 /** One step towards the wanted placement; the next follows from what is observed after it. */
@@ -59,7 +61,7 @@ export function planSteps(observed: Observed, replicasWanted: number): Step[] {
     const step = planMembers(group, observed, replicasWanted);
     if (step !== null) steps.push(step);
   }
-  if (steps.length === 0) {
+  if (steps.length === 0 && observed.isSteady) {
     const move = planLeaders(observed);
     if (move !== null) steps.push(move);
   }

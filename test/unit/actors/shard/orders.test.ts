@@ -14,7 +14,12 @@ function status(voters: ReplicaId[], more: Partial<ReplicaStatus> = {}): ReplyBo
     status: {
       ...{ replica: n1, role: 'leader', leader: n1, term: 1, commitIndex: 10, appliedIndex: 10 },
       ...{ lastLogIndex: 10, firstLogIndex: 1, clock: 0, closed: 0, floor: 0, keys: 0 },
-      ...{ config: { voters, votersOld: null, learners: [] }, configIndex: 4, matches: [], ...more },
+      ...{
+        config: { voters, votersOld: null, learners: [] },
+        configIndex: 4,
+        matches: [],
+        ...more,
+      },
     },
   };
 }
@@ -35,6 +40,7 @@ class World {
       calls: this.reach.calls,
       telemetry: NO_TELEMETRY,
       groupCount: 1,
+      nowMs: () => this.reach.clock.monotonicMs(),
       leadsMeta: () => this.leads,
       nodes: () => [
         { seen: seen(n1), msAgo: 0 },
@@ -66,6 +72,25 @@ describe('the shard manager', () => {
       [1, [n2]],
     ]);
     expect(await world.tick()).toHaveLength(3);
+  });
+
+  it('moves leaders for balance only when none has changed for five seconds', async () => {
+    const world = new World();
+    let term = 1;
+    world.reach.answer = ({ body }) => {
+      if (body.type !== 'Status') return { type: 'Done', revision: 1 };
+      const matches = [{ replica: n2, matchIndex: 10, active: true }];
+      return status([n1, n2], { term, matches });
+    };
+    const moves = async () => (await world.tick()).flat().includes('TransferLeader');
+    expect(await moves()).toBe(false);
+    await world.reach.clock.pass(4_000);
+    term = 2;
+    expect(await moves()).toBe(false);
+    await world.reach.clock.pass(4_000);
+    expect(await moves()).toBe(false);
+    await world.reach.clock.pass(1_000);
+    expect(await moves()).toBe(true);
   });
 
   it('does nothing where the meta group is led elsewhere', async () => {

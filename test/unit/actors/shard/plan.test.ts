@@ -49,7 +49,7 @@ function group(number: number, leader: string, voters: string, more: GroupOption
 }
 
 function plan(nodes: ObservedNode[], ...groups: ObservedGroup[]): Step[] {
-  return planSteps({ nodes, groups }, 3);
+  return planSteps({ nodes, groups, isSteady: true }, 3);
 }
 
 const ABC = [node('a'), node('b'), node('c')];
@@ -115,6 +115,7 @@ describe('the plan', () => {
     expect(brief(plan([...ABC, node('d')], group(1, 'a', 'a b'), ...groups.slice(1)))).toEqual([
       '1: a:1 b:1 | d:1',
     ]);
+    expect(planSteps({ nodes: ABC, groups, isSteady: false }, 3)).toEqual([]);
     const cutOff = groups.map((one) => group(one.group, 'a', 'a b c', { inactive: 'b c' }));
     expect(plan(ABC, ...cutOff)).toEqual([]);
     expect(plan([node('a')], ...groups)).toEqual([]);
@@ -157,7 +158,7 @@ class Cluster {
         inactive: [...voters, ...learners].filter((one) => !this.isAlive(one)).join(' '),
       }),
     );
-    return { nodes, groups };
+    return { nodes, groups, isSteady: true };
   }
 
   take(step: Step): void {
