@@ -21,7 +21,12 @@ function envelopeOf(messages: readonly Message[]): Envelope {
     to: 'n2:abcdef12' as ReplicaId,
     message,
   }));
-  const header = { clusterId: 'c'.repeat(32), from: 'n1:abcdef12' as ReplicaId, life: 7, wallMs: 1.8e12 };
+  const header = {
+    clusterId: 'c'.repeat(32),
+    from: 'n1:abcdef12' as ReplicaId,
+    life: 7,
+    wallMs: 1.8e12,
+  };
   return { ...header, to: 'n2' as NodeId, messages: routed };
 }
 

@@ -113,22 +113,23 @@ async function replicasOf(url: string): Promise<Set<string>> {
   return new Set(status?.groups.flatMap((group) => group.local?.config.voters ?? []));
 }
 
-/** Waits until node n3 votes in every group under another incarnation than before. */
+/**
+ * Waits until node n3 votes in every group under another incarnation than before, and all three nodes
+ * have that configuration: until then the former one still needs its quorum.
+ */
 async function repaired(running: ProcessCluster, before: ReadonlySet<string>): Promise<void> {
   const deadline = performance.now() + 45_000;
   for (;;) {
-    const status = await statusOf(running.node(0).url);
-    const done = status?.groups.every((group) => {
-      const voters = group.local?.config.voters ?? [];
+    const seen = await Promise.all(running.urls().map((url) => statusOf(url)));
+    const configs = seen.flatMap((status) => status?.groups.map((group) => group.local?.config));
+    const done = configs.every((config) => {
+      const voters = config?.voters ?? [];
       const own = voters.filter((voter) => voter.startsWith('n3:'));
-      return voters.length === 3 && own.length === 1 && !before.has(own[0] as string);
+      const isFinal = config?.votersOld === null && voters.length === 3;
+      return isFinal && own.length === 1 && !before.has(own[0] as string);
     });
     if (done) return;
-    if (performance.now() > deadline) {
-      throw new Error(
-        `not repaired: ${JSON.stringify(status?.groups.map((g) => g.local?.config))}`,
-      );
-    }
+    if (performance.now() > deadline) throw new Error(`not repaired: ${JSON.stringify(configs)}`);
     await sleep(200);
   }
 }

@@ -227,7 +227,11 @@ interface Status {
       readonly replica: string;
       readonly role: string;
       readonly appliedIndex: number;
-      readonly config: { readonly voters: string[]; readonly learners: string[] };
+      readonly config: {
+        readonly voters: string[];
+        readonly votersOld: string[] | null;
+        readonly learners: string[];
+      };
     } | null;
   }[];
 }
