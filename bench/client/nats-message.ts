@@ -1,0 +1,48 @@
+/** Reads what a nats-server sends to a client that has one subscription. Throws on anything else. */
+export interface NatsHandler {
+  ping(): void;
+  /** Header block as text ('' without), and the payload, valid only during the call. */
+  message(header: string, payload: Buffer): void;
+}
+
+const MESSAGE = /^(H?)MSG \S+ \S+(?: \S+)?(?: (\d{1,9}))? (\d{1,9})$/;
+
+export class NatsReader {
+  readonly #handler: NatsHandler;
+  #held: Buffer | null = null;
+
+  constructor(handler: NatsHandler) {
+    this.#handler = handler;
+  }
+
+  feed(chunk: Buffer): void {
+    const bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = null;
+    let at = 0;
+    while (at < bytes.length) {
+      const next = this.#readOne(bytes, at);
+      if (next < 0) break;
+      at = next;
+    }
+    if (at < bytes.length) this.#held = Buffer.from(bytes.subarray(at));
+  }
+
+  #readOne(bytes: Buffer, at: number): number {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    if (lineEnd < 0) return -1;
+    const line = bytes.toString('latin1', at, lineEnd);
+    const start = lineEnd + 2;
+    if (line === 'PING') this.#handler.ping();
+    if (/^(?:PING|PONG|\+OK|INFO .*)$/.test(line)) return start;
+    const match = MESSAGE.exec(line);
+    const isWhole = match !== null && (match[1] === 'H') === (match[2] !== undefined);
+    if (!isWhole) throw new Error(`nats-server says ${line.slice(0, 100)}`);
+    const headerLength = Number(match[2] ?? 0);
+    const end = start + Number(match[3]);
+    if (headerLength > end - start) throw new Error('a header is longer than its message');
+    if (bytes.length < end + 2) return -1;
+    const header = bytes.toString('latin1', start, start + headerLength);
+    this.#handler.message(header, bytes.subarray(start + headerLength, end));
+    return end + 2;
+  }
+}

@@ -1,0 +1,102 @@
+import { ClientProcess } from '../client/client-process.ts';
+import type { Job, Operation } from '../client/job.ts';
+import type { WorkloadName } from '../options.ts';
+import type { Peer } from '../peers/peer.ts';
+import type { Cell, Sample } from '../results.ts';
+import { cpuSecondsOf } from '../system/process-use.ts';
+
+/** Closed loops over several peers in turn: A B C A B C ..., so that a slow minute slows all. */
+
+export const VALUE_BYTES = 100;
+/** Keys that exist in load workloads. */
+export const KEYS = 10_000;
+const FILL_BATCH = 500;
+const FILL_CONNECTIONS = 4;
+
+export interface CellPlan {
+  readonly workload: WorkloadName;
+  readonly name: string;
+  readonly nodes: number;
+  readonly connections: number;
+  readonly operation: Operation;
+}
+
+export interface LoadSettings {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly seed: number;
+  readonly say: (line: string) => void;
+}
+
+/** A peer with the client process that asks it. */
+export class LoadedPeer {
+  readonly peer: Peer;
+  readonly #client = new ClientProcess();
+  readonly #keys: number;
+
+  constructor(peer: Peer, keys = KEYS) {
+    this.peer = peer;
+    this.#keys = keys;
+  }
+
+  /** Writes every key once. Throws when one cannot be written. */
+  async fill(seed: number, from = 0, to = this.#keys): Promise<number> {
+    if (!this.peer.can('fill')) return 0;
+    const operation = { kind: 'fill', size: FILL_BATCH, from, to } as const;
+    const sample = await this.#run(operation, { connections: FILL_CONNECTIONS, seed, windowMs: 0 });
+    if (sample.flaw !== null) throw new Error(`${this.peer.name} was not filled: ${sample.flaw}`);
+    return sample.keysPerSecond;
+  }
+
+  async measure(plan: CellPlan, round: number, settings: LoadSettings): Promise<Sample> {
+    const { connections, operation } = plan;
+    const windowMs = settings.seconds * 1000;
+    const seed = settings.seed * 1000 + round;
+    const sample = await this.#run(operation, { connections, seed, windowMs });
+    return { ...sample, round };
+  }
+
+  async close(): Promise<void> {
+    this.#client.close();
+    await this.peer.stop();
+  }
+
+  async #run(
+    operation: Operation,
+    { connections, seed, windowMs }: { connections: number; seed: number; windowMs: number },
+  ): Promise<Sample> {
+    const { name, dialect, targets } = this.peer;
+    const job: Job = {
+      ...{ dialect, targets, connections, operation, seed, windowMs },
+      ...{ keys: this.#keys, valueBytes: VALUE_BYTES, warmupMs: Math.min(700, windowMs / 2) },
+    };
+    let before: number | null = null;
+    const result = await this.#client.run(job, () => {
+      before = cpuSecondsOf(this.peer.pids());
+    });
+    const after = cpuSecondsOf(this.peer.pids());
+    const { seconds, errors, firstError } = result;
+    const flaw = errors > 0 ? `${errors} errors, first: ${firstError}` : null;
+    return {
+      ...{ peer: name, round: 0, flaw, latency: result.latency },
+      requestsPerSecond: result.requests / seconds,
+      keysPerSecond: result.keys / seconds,
+      serverCpu: before === null || after === null ? null : (after - before) / seconds,
+      clientCpu: result.clientCpuSeconds / seconds,
+    };
+  }
+}
+
+/** One cell over all peers that can do it. */
+export async function measureCell(
+  plan: CellPlan,
+  peers: readonly LoadedPeer[],
+  settings: LoadSettings,
+): Promise<Cell> {
+  const able = peers.filter(({ peer }) => peer.can(plan.operation.kind));
+  const samples: Sample[] = [];
+  for (let round = 1; round <= settings.rounds; round++) {
+    for (const peer of able) samples.push(await peer.measure(plan, round, settings));
+  }
+  return { ...plan, samples };
+}
