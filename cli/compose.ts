@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Bus, Ports } from '../actors/kit/ports.ts';
 import { startNode } from '../actors/node.ts';
 import type { Node } from '../actors/node-port.ts';
+import type { ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
 import { publishChange } from '../gateways/peer/events.ts';
@@ -72,6 +73,7 @@ async function composeLocked(
   const { bus, nats } = await openBus(config, basics);
   opened.push(() => bus.drain());
   const gate = serviceGate(config, version);
+  let node: Node | null = null;
   const http = await createHttpServer({
     service: gate.service,
     telemetry,
@@ -79,6 +81,7 @@ async function composeLocked(
     random,
     config: { host: config.host, port: config.port, allowUnsigned: true },
     metricsText: () => telemetry.metricsText(),
+    stateHashes: () => stateHashesOf(node),
     version,
   });
   const { url } = await http.listen();
@@ -93,7 +96,6 @@ async function composeLocked(
     storage: storageOf(config, basics, fatal),
     publishChange: (event, group, traceparent) => publishChange(bus, event, group, traceparent),
   };
-  let node: Node | null = null;
   const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((started) => {
     node = started;
     gate.open(started.service);
@@ -113,6 +115,17 @@ async function composeLocked(
       await opened[0]?.();
     },
   };
+}
+
+/** The index and the hash are of one moment: both are taken before anything else can run. */
+function stateHashesOf(node: Node | null): Promise<ReplicaHash[]> {
+  if (node === null) throw new AppError('unavailable', 'the node is still starting');
+  return Promise.all(
+    node.inspect().map(async ({ group, replica, appliedIndex, stateHash }) => ({
+      ...{ group, replica, appliedIndex },
+      hash: await stateHash(),
+    })),
+  );
 }
 
 async function openBus(

@@ -1,9 +1,10 @@
+import { AppError } from '../../protocol/errors.ts';
 import type { NodeStatus } from '../../protocol/service.ts';
-import type { App, Edge } from '../http/app.ts';
+import type { App, Edge, ReplicaHash } from '../http/app.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 
-/** `/admin/status`: the seed's fields, in its spelling, and more. */
+/** `/admin/status` (the seed's fields, in its spelling, and more) and `/admin/state-hashes`. */
 export function registerAdminRoutes(app: App, edge: Edge): void {
   app.get('/admin/status', {
     schema: {
@@ -14,6 +15,26 @@ export function registerAdminRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const status = edge.service.status();
       return answer(request, reply, 200, status.clock, () => statusToJson(status));
+    },
+  });
+  // Reads all rows once: those who ask while it runs share its answer.
+  let running: Promise<readonly ReplicaHash[]> | null = null;
+  app.get('/admin/state-hashes', {
+    schema: {
+      ...{ tags: ['admin'], summary: 'A hash of the applied state of each replica of this node' },
+      querystring: schemas.NoQuery,
+      response: schemas.answers({ 200: schemas.StateHashes }),
+    },
+    handler: async (request, reply) => {
+      if (edge.stateHashes === null) {
+        throw new AppError('not_implemented', 'this node tells no state hashes');
+      }
+      running ??= edge.stateHashes().finally(() => {
+        running = null;
+      });
+      const replicas = await running;
+      const { nodeId, clock } = edge.service.status();
+      return answer(request, reply, 200, clock, () => ({ nodeId, replicas }));
     },
   });
 }

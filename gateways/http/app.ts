@@ -34,6 +34,7 @@ export interface Edge {
   readonly bounds: HttpBounds;
   readonly version: string;
   readonly metricsText: (() => Promise<string>) | null;
+  readonly stateHashes: (() => Promise<readonly ReplicaHash[]>) | null;
   readonly durability: string;
   readonly bodies: BodyBudget;
   /** Ends of the open watches; called once, when the listener drains. */
@@ -41,6 +42,15 @@ export interface Edge {
   /** A request id of our own. */
   nextRequestId(): string;
   isDraining(): boolean;
+}
+
+/** One replica's applied state; replicas of a group at one applied index have one hash. */
+export interface ReplicaHash {
+  readonly group: number;
+  readonly replica: string;
+  readonly appliedIndex: number;
+  /** 16 hex digits. */
+  readonly hash: string;
 }
 
 /** What one request carries from hook to hook. */

@@ -291,6 +291,18 @@ export const Health = Type.Object({
 
 export const Limits = Type.Record(Type.String(), Type.Integer());
 
+export const StateHashes = Type.Object({
+  nodeId: Type.String(),
+  replicas: Type.Array(
+    Type.Object({
+      group: Type.Integer(),
+      replica: Type.String(),
+      appliedIndex: Type.Integer(),
+      hash: Type.String({ description: '16 hex digits.' }),
+    }),
+  ),
+});
+
 export const Status = Type.Object(
   {
     role: Type.Union([Type.Literal('leader'), Type.Literal('follower'), Type.Literal('gateway')]),

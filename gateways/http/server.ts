@@ -13,7 +13,7 @@ import { registerKeyRoutes } from '../kv/key-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerSse } from '../watch/sse.ts';
 import { WatchSockets } from '../watch/websocket.ts';
-import type { App, Edge, HttpConfig } from './app.ts';
+import type { App, Edge, HttpConfig, ReplicaHash } from './app.ts';
 import { BodyBudget } from './body.ts';
 import { HTTP_BOUNDS } from './bounds.ts';
 import { registerBodies } from './content.ts';
@@ -35,6 +35,8 @@ export interface HttpServerOptions {
   readonly config: HttpConfig;
   /** The exposition of /metrics; without it that path answers 501. */
   readonly metricsText?: () => Promise<string>;
+  /** Of the node's own replicas; without it /admin/state-hashes answers 501. */
+  readonly stateHashes?: () => Promise<readonly ReplicaHash[]>;
   readonly version: string;
 }
 
@@ -95,6 +97,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
   return {
     ...{ service, telemetry, clock, random, config, bounds, version, isDraining },
     metricsText: options.metricsText ?? null,
+    stateHashes: options.stateHashes ?? null,
     durability: service.status().durability,
     bodies: new BodyBudget(bounds.bodyBytesHeldMax),
     streams: new Set(),

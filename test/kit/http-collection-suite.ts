@@ -268,6 +268,16 @@ export function seedTests(send: Send): void {
     const refused = await send('POST', '/admin/import', { body: { entries: late } });
     expect(refused.json).toMatchObject({ imported: 0, failed: 1, errors: [{ key: 'imp/3' }] });
   });
+  it('/admin/state-hashes names each replica with its applied index and hash', async () => {
+    const { json } = await send('GET', '/admin/state-hashes');
+    expect(json.replicas.length).toBeGreaterThan(0);
+    for (const { group, replica, appliedIndex, hash } of json.replicas) {
+      expect([typeof group, typeof replica, typeof appliedIndex]).toEqual([
+        ...['number', 'string', 'number'],
+      ]);
+      expect(hash).toMatch(/^[0-9a-f]{16}$/);
+    }
+  });
   it('/admin/status has the fields of the seed', async () => {
     const { json } = await send('GET', '/admin/status');
     expect(json).toMatchObject({

@@ -21,6 +21,7 @@ export async function startModelServer(
   const server = await createHttpServer({
     ...{ service, telemetry, clock: REAL_CLOCK, random: seededRandom(1), version: '0.1.0' },
     config: { host: '127.0.0.1', port: 0, allowUnsigned: true, ...config },
+    stateHashes: async () => [{ group: 1, replica: 'n1:1', appliedIndex: 0, hash: '0'.repeat(16) }],
     metricsText: async () => '# HELP minikv_up 1 while it runs\nminikv_up 1\n',
   });
   const { url } = await server.listen();

@@ -31,6 +31,7 @@ it('answers are what their schemas say', async () => {
   }
   await ask(schemas.Limits, 'GET', '/v1/limits');
   await ask(schemas.Status, 'GET', '/admin/status');
+  await ask(schemas.StateHashes, 'GET', '/admin/state-hashes');
   await ask(schemas.Problem, 'GET', '/v1/kv/none');
   await ask(schemas.Problem, 'POST', '/v1/txn', {});
 });
