@@ -10,11 +10,13 @@ import type {
   GroupStatus,
   KvService,
   NodeStatus,
+  ReadAnswer,
   RequestContext,
   Watch,
   WatchOptions,
 } from '../protocol/service.ts';
 import { type GroupId, META_GROUP, type NodeId, nodeOf, type Revision } from '../protocol/types.ts';
+import type { KeyRef } from '../protocol/vshard.ts';
 import { FeedHub } from './feed/hub.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
@@ -226,6 +228,14 @@ export class NodeRouting implements Reach, ServiceHost {
       // A group knows of a newer map than the meta group has told us: give it a moment.
       await new Promise<void>((resolve) => this.clock.after(50, resolve));
     }
+  }
+
+  readNow(group: GroupId, ref: KeyRef, traceparent: string | null): ReadAnswer | null {
+    const { replicas, ports } = this.#parts;
+    if (traceparent !== null && ports.telemetry.tracing) return null;
+    const answer = replicas.readNow(group, ref);
+    if (answer !== null) this.#noteClock(answer.clock);
+    return answer;
   }
 
   watch(ctx: RequestContext, options: WatchOptions): Promise<Watch> {

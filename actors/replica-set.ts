@@ -2,13 +2,16 @@ import type { NodeConfig } from '../protocol/config.ts';
 import type { Message, MessageOf, Routed } from '../protocol/envelope.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { type RaftMessage, raftMessages } from '../protocol/messages/raft.ts';
+import type { ReadAnswer } from '../protocol/service.ts';
 import type { Lane } from '../protocol/subjects.ts';
 import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import type { KeyRef } from '../protocol/vshard.ts';
 import type { StateStore } from '../storage/ports.ts';
 import { emptyReplica, type RecoveredReplica } from './boot.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
+import { readNow } from './replica/read-now.ts';
 import { Replica, type ReplicaHost } from './replica/replica.ts';
 
 /** What the replicas of one node share. */
@@ -101,6 +104,18 @@ export class ReplicaSet implements ReplicaHost {
       return reply({ type: 'Reply', requestId, body });
     }
     replica.onRequest(request, bytes, (body) => reply({ type: 'Reply', requestId, body }));
+  }
+
+  /** A linearizable answer of this very moment; null where the request has to take its turn. */
+  readNow(group: GroupId, ref: KeyRef): ReadAnswer | null {
+    const replica = this.get(group);
+    if (replica === null || this.#stopped) return null;
+    try {
+      return readNow(replica, replica.raft, ref);
+    } catch (error) {
+      this.onBroken(replica, error);
+      return null;
+    }
   }
 
   stop(): void {

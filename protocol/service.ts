@@ -25,6 +25,13 @@ export interface ReadOptions {
   readonly revision: Revision | null;
 }
 
+export interface ReadAnswer {
+  /** Null when absent (or expired). */
+  readonly item: Item | null;
+  /** The revision the answer is true at. */
+  readonly clock: Revision;
+}
+
 export interface ScanOptions extends ReadOptions {
   readonly tenant: string;
   readonly space: string;
@@ -139,12 +146,7 @@ export interface NodeStatus {
 export interface KvService {
   put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult>;
   delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult>;
-  /** Null when absent (or expired). `clock` is the revision the answer is true at. */
-  get(
-    ctx: RequestContext,
-    ref: KeyRef,
-    options: ReadOptions,
-  ): Promise<{ item: Item | null; clock: Revision }>;
+  get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer>;
   batch(
     ctx: RequestContext,
     ops: readonly BatchOp[],

@@ -29,6 +29,15 @@ export function startReadRound(s: RaftView, out: RaftOutbox): void {
   else heartbeatAll(s, out);
 }
 
+/**
+ * No other replica can be elected without this one's vote, now or ever: a leader that is one in its own
+ * memory is the only one (see docs/protocol/reads-and-revisions.md).
+ */
+export function isSoleVoter(s: RaftView): boolean {
+  const { voters, votersOld } = s.log.config;
+  return voters.length === 1 && voters[0] === s.self && votersOld === null;
+}
+
 /** Ends the round when a quorum has answered it, and begins the next. */
 export function confirmReads(s: RaftView, out: RaftOutbox): void {
   if (s.leader === null || s.leader.reads.confirming.length === 0 || !isRoundConfirmed(s)) return;

@@ -125,7 +125,7 @@ function serveLatest(
  * The revision of now. The group clock is raised to it only by the closer, which asks first whether
  * the wall clock is to be trusted: a bad one must not push the group's revisions ahead.
  */
-function thisMoment(context: ReplicaContext): Revision {
+export function thisMoment(context: ReplicaContext): Revision {
   return Math.max(context.clock.clock, revisionAtWallMs(context.ports.clock.wallMs()));
 }
 

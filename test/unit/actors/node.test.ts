@@ -71,6 +71,21 @@ async function single(config = {}): Promise<Client> {
 }
 
 describe('one node', () => {
+  it('answers latest reads in the moment they are asked, also while a write is synced', async () => {
+    const client = await single();
+    await client.put('a', '1');
+    const answers: string[] = [];
+    const { service } = client;
+    const writing = service.put(CTX, put('a', '2') as Extract<WriteOp, { type: 'put' }>);
+    void writing.then(() => answers.push('written'));
+    const reading = service.get(CTX, ref('a'), LATEST);
+    void reading.then(({ item }) => answers.push(Buffer.from(item?.value ?? []).toString()));
+    for (let i = 0; i < 5; i++) await Promise.resolve();
+    expect(answers).toEqual(['1']);
+    await client.told(writing);
+    expect(await client.get('a')).toBe('2');
+  });
+
   it('writes, reads, lists and deletes', async () => {
     const client = await single();
     const first = await client.revisionOfPut('a', '1');

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RoutedKvService, type ServiceHost } from '../../../../actors/router/kv-service.ts';
 import { groupOf, initialShardMap, type ShardMap } from '../../../../actors/router/shard-map.ts';
 import { AppError } from '../../../../protocol/errors.ts';
-import type { RequestContext } from '../../../../protocol/service.ts';
+import type { ReadAnswer, ReadOptions, RequestContext } from '../../../../protocol/service.ts';
 import type { GroupId, NodeId } from '../../../../protocol/types.ts';
 import { put, ref } from '../../../kit/applied-group.ts';
 import { itemAt } from '../../../kit/change-events.ts';
@@ -20,6 +20,9 @@ class Moved {
   readonly refreshed: number[] = [];
   /** Refreshes until the new map is there. */
   lateBy = 0;
+  /** What a read of this very moment answers. */
+  now: ReadAnswer | null = null;
+  readonly asked: [number, string][] = [];
   readonly service: RoutedKvService;
 
   constructor() {
@@ -43,6 +46,10 @@ class Moved {
         if (this.refreshed.length <= this.lateBy) return;
         this.map = { epoch: 2, groups: this.map.groups.map(() => this.after) };
       },
+      readNow: (group, name) => {
+        this.asked.push([group, name.key]);
+        return this.now;
+      },
       members: (group) => ({ voters: [`n${group}:1` as never], votersOld: null, learners: [] }),
     };
     this.service = new RoutedKvService(this.reach.calls, host as ServiceHost);
@@ -50,6 +57,22 @@ class Moved {
 }
 
 describe('the routed service', () => {
+  it('answers a latest read on the spot where its group can, and asks for the others', async () => {
+    const world = new Moved();
+    world.now = { item: itemAt(ref('a'), 5), clock: 6 };
+    const latest = { consistency: 'linearizable' as const, revision: null };
+    const read = (options: Partial<ReadOptions>) =>
+      world.reach.outcome(world.service.get(CTX, ref('a'), { ...latest, ...options }));
+    expect(await read({})).toBe(world.now);
+    expect(world.asked).toEqual([[world.before, 'a']]);
+    const asked = { item: itemAt(ref('a'), 7), clock: 9 };
+    expect(await read({ revision: 4 })).toEqual(asked);
+    expect(await read({ consistency: 'stale' })).toEqual(asked);
+    world.now = null;
+    expect(await read({})).toEqual(asked);
+    expect(world.asked).toHaveLength(2);
+  });
+
   it('follows a moved key to its new group', async () => {
     const world = new Moved();
     const done = await world.reach.outcome(world.service.put(CTX, OP));
