@@ -37,7 +37,7 @@ const STAGES = [
     build: true,
   },
   { name: 'sim-tests', vitest: ['sim'], verify: true },
-  { name: 'e2e', vitest: ['e2e'], build: true, nats: true },
+  { name: 'e2e', vitest: ['e2e', 'faults'], build: true, nats: true },
 ];
 
 const totals = { passed: 0, failed: 0 };

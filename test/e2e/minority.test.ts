@@ -20,7 +20,7 @@ async function ask(url: string, init: RequestInit = {}): Promise<Answer> {
   return { status: answer.status, text: await answer.text() };
 }
 
-test('B01 a minority says 503 to reads and writes, and gives what it has only to those who ask for stale', async () => {
+test('B01 F03 a minority says 503 to reads and writes, and gives what it has only to those who ask for stale', async () => {
   const running = await ProcessCluster.start({ nodes: 3 });
   cluster = running;
   const survivor = running.node(2).url;

@@ -150,7 +150,7 @@ describe('transfer of leadership', () => {
     expect(raft.state.role).toBe('leader');
   });
 
-  test('only the leader of the term may ask for it (I40)', () => {
+  test('I40 only the leader of the term may ask for it', () => {
     const raft = given().receives('b', append(2, 0, 0, []));
     raft.receives('c', { type: 'TimeoutNow', term: 2, nonce: 1 });
     raft.receives('b', { type: 'TimeoutNow', term: 1, nonce: 1 });

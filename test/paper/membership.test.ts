@@ -102,7 +102,7 @@ describe('joint consensus', () => {
     expect(raft.requests).toEqual([]);
   });
 
-  test('nonsense is refused by name (I38)', () => {
+  test('I38 nonsense is refused by name', () => {
     const raft = withLearner();
     const reasonFor = (voters: string, learners: string) => {
       raft.when(change(voters, learners));
@@ -232,7 +232,7 @@ describe('those who leave', () => {
     expect(raft.state.currentTerm).toBe(1);
   });
 
-  test('B08 answers from a former life of a member count for nobody (I40)', () => {
+  test('I40 B08 answers from a former life of a member count for nobody', () => {
     const raft = given().stands('b');
     raft.receives('b:0000000f', raft.voteReply(true));
     expect([raft.state.role, raft.events]).toEqual(['candidate', []]);

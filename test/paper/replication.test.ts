@@ -161,7 +161,7 @@ describe('the follower', () => {
     expect(() => raft().receives('b', append(2, 2, 2, []))).toThrow('contradicts a committed');
   });
 
-  test('a malformed message is dropped (I40)', () => {
+  test('I40 a malformed message is dropped', () => {
     const raft = given({ log: [1] });
     for (const message of [
       append(1, 1, 1, [command(3, 1)]),

@@ -155,7 +155,7 @@ describe('the follower', () => {
     expect([raft.requests, raft.sent]).toEqual([[], []]);
   });
 
-  test('an old term gets the newer one, a malformed chunk nothing (§7, I40)', () => {
+  test('I40 an old term gets the newer one, a malformed chunk nothing (§7)', () => {
     const raft = given({ term: 9, log: [1] }).receives('b', chunk(META, 0, 60));
     expect(raft.reply('InstallSnapshotReply')).toMatchObject({ term: 9, installed: false });
     const other = given({ log: [1] });

@@ -26,6 +26,8 @@ export interface SimResult {
   readonly operations: { ok: number; refused: number; unknown: number };
   readonly codes: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
+  /** Highest term of any group: how many elections there were. */
+  readonly terms: number;
   readonly lines: readonly string[];
 }
 
@@ -63,6 +65,7 @@ export async function simulate(config: SwarmConfig, parts: WorldParts): Promise<
     operations: world.history.counts,
     codes: world.history.codes,
     faults: nemesis.counts,
+    terms: Math.max(0, ...[...world.probe.tracks()].map(({ view }) => view.currentTerm)),
     lines: world.trace.lines(),
   };
 }

@@ -68,6 +68,7 @@ export interface SwarmOverrides {
   readonly faults?: readonly FaultKind[] | undefined;
   /** Many reads or writes of few keys and frequent faults, for bugs with a short window. */
   readonly busy?: 'reads' | 'writes' | undefined;
+  readonly weather?: Partial<LinkWeather> | undefined;
 }
 
 /** Kinds that make no sense with one node: there is nobody to go on, or nothing to cut. */
@@ -96,7 +97,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     nodeCount,
     groupCount: random.next() < 0.6 ? 1 : 2,
     workMs: (overrides.seconds ?? 200) * 1000,
-    weather: drawWeather(random),
+    weather: { ...drawWeather(random), ...overrides.weather },
     faults: drawFaults(random, nodeCount, calm, overrides.faults),
     faultGapMsMean: 1500 + random.next() * 8000,
     clockOffsetMsMax: random.next() < 0.5 ? 20 : 1500,

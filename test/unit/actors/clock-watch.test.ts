@@ -6,7 +6,7 @@ const n2 = parseNodeId('n2') as NodeId;
 const n3 = parseNodeId('n3') as NodeId;
 
 describe('the clock watch', () => {
-  it('distrusts its own clock in the moment it jumps (F19)', () => {
+  it('F19 distrusts its own clock in the moment it jumps', () => {
     const watch = new ClockWatch();
     for (let nowMs = 0; nowMs < 10_000; nowMs += 80) {
       watch.note(n2, 1_000_000 + nowMs, nowMs);

@@ -51,7 +51,7 @@ describe('identity', () => {
     expect(found.size).toBe(2);
   });
 
-  it('F12: a flipped bit anywhere in it is told as damage', async () => {
+  it('F12 a flipped bit anywhere in it is told as damage', async () => {
     for (let seed = 1; seed <= 100; seed++) {
       const { time, disk } = machine(seed);
       await time.until(saveIdentity(disk, FORMED));

@@ -41,7 +41,7 @@ async function oneLife(mount: string, bootId: string, runMs: number) {
 }
 
 describe.skipIf(!isAsked)('power cuts of a real file system', () => {
-  it('F9 B14 B17: every acknowledged record is in the log or the state, and neither has holes', async () => {
+  it('F09 B14 B17 every acknowledged record is in the log or the state, and neither has holes', async () => {
     const folder = await temporaryFolder();
     const [image, mount] = [join(folder, 'image'), join(folder, 'mount')];
     await mkdir(mount);

@@ -28,7 +28,7 @@ function machine(seed: number) {
 }
 
 describe('snapshot files', () => {
-  it('B11: after a crash at any step of making one there is the whole file or none', async () => {
+  it('B11 after a crash at any step of making one there is the whole file or none', async () => {
     let whole = 0;
     const seeds = 200;
     for (let seed = 1; seed <= seeds; seed++) {
@@ -60,7 +60,7 @@ describe('snapshot files', () => {
     expect(whole).toBeLessThan(seeds * 0.9);
   }, 60_000);
 
-  it('B11: after a crash at any step of receiving one the transfer goes on and ends with the same rows', async () => {
+  it('B11 after a crash at any step of receiving one the transfer goes on and ends with the same rows', async () => {
     let resumed = 0;
     for (let seed = 1; seed <= 150; seed++) {
       const random = seededRandom(seed, 'workload');
@@ -97,7 +97,7 @@ describe('snapshot files', () => {
     expect(resumed).toBeGreaterThan(50);
   }, 60_000);
 
-  it('F12: a bit flipped anywhere is found before the first row, and the file is kept aside', async () => {
+  it('F12 a bit flipped anywhere is found before the first row, and the file is kept aside', async () => {
     for (let seed = 1; seed <= 100; seed++) {
       const { time, disk, start } = machine(seed);
       const { store } = start();
@@ -110,7 +110,7 @@ describe('snapshot files', () => {
     }
   });
 
-  it('F15: a full disk leaves nothing behind, and it works again when there is room', async () => {
+  it('F15 a full disk leaves nothing behind, and it works again when there is room', async () => {
     const { time, disk, start } = machine(1);
     const { store } = start();
     disk.faults.capacityBytes = 20_000;

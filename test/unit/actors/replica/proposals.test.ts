@@ -49,7 +49,7 @@ describe('proposals', () => {
     expect(proposals.size).toBe(0);
   });
 
-  it('are refused for certain only when another entry was applied there (B10)', () => {
+  it('B10 are refused for certain only when another entry was applied there', () => {
     const proposals = new Proposals();
     const one = asked(proposals);
     proposals.appended(one.id, 5, 2);

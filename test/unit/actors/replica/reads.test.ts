@@ -169,7 +169,7 @@ describe('a read of a key that can expire', () => {
     expect(world.replica.clock.committedBound).toBeGreaterThan(world.replica.clock.clock);
   });
 
-  it('does not let a clock that is not trusted push the group’s revisions ahead (F19)', () => {
+  it('F19 does not let a clock that is not trusted push the group’s revisions ahead', () => {
     const world = new World();
     const revision = world.write('a', '1', 50);
     world.replica.ports.clock.wallStartMs += 3_600_000;

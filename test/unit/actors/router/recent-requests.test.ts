@@ -7,7 +7,7 @@ const n2 = parseNodeId('n2') as NodeId;
 const WINDOW = 1 << 20;
 
 describe('recent requests', () => {
-  it('knows a request that the bus delivers twice (B9)', () => {
+  it('B09 knows a request that the bus delivers twice', () => {
     const recent = new RecentRequests();
     expect(recent.isRepeat(n1, 1, 7)).toBe(false);
     expect(recent.isRepeat(n1, 1, 7)).toBe(true);

@@ -22,7 +22,7 @@ async function runLimited(script: string, fileKiB: number): Promise<string> {
 }
 
 describe('node disk', () => {
-  it('F15: a short write is looped over and its cause told with the code', async () => {
+  it('F15 a short write is looped over and its cause told with the code', async () => {
     const root = await temporaryFolder();
     const module = pathToFileURL(
       join(import.meta.dirname, '../../../../storage/disk/node-disk.ts'),

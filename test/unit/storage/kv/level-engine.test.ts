@@ -22,7 +22,7 @@ async function writtenEngine() {
 }
 
 describe('classic-level engine', () => {
-  it('F8: in the same boot everything written comes back, flushed or not', async () => {
+  it('F08 in the same boot everything written comes back, flushed or not', async () => {
     const path = await writtenEngine();
     const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
     expect(textOf(engine.get('flushed'))).toBe('1');
@@ -30,7 +30,7 @@ describe('classic-level engine', () => {
     await engine.close();
   });
 
-  it('F9 B17: after another boot LevelDB logs are set aside: exactly what was flushed is left', async () => {
+  it('F09 B17 after another boot LevelDB logs are set aside: exactly what was flushed is left', async () => {
     const path = await writtenEngine();
     for (const bootId of ['boot-2', '']) {
       const engine = await openClassicEngine(path, { bootId, clock });
@@ -43,7 +43,7 @@ describe('classic-level engine', () => {
     expect(kept.length).toBe(2);
   });
 
-  it('F9 B17: a log whose middle a power cut lost gives holes in the same boot, and a prefix after another', async () => {
+  it('F09 B17 a log whose middle a power cut lost gives holes in the same boot, and a prefix after another', async () => {
     const path = join(await temporaryFolder(), 'engine');
     const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
     for (let i = 0; i < 100; i++) {
@@ -97,7 +97,7 @@ describe('classic-level engine', () => {
     await engine.close();
   });
 
-  it('F12: a damaged table is an error at open or at read, never a wrong value', async () => {
+  it('F12 a damaged table is an error at open or at read, never a wrong value', async () => {
     const path = await writtenEngine();
     const current = (await readdir(path)).find((name) => name.startsWith('MANIFEST'));
     await rm(join(path, current!));

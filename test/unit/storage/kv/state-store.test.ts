@@ -8,7 +8,7 @@ import { SimEngineStore } from '../../../sim/sim-engine.ts';
 const OPTIONS = { memtableBytes: 1500, memtableAgeMs: 100 };
 
 describe('StateStore', () => {
-  it('B17: after a power cut the engine holds a prefix of the batches, each whole, and all that were flushed', async () => {
+  it('B17 after a power cut the engine holds a prefix of the batches, each whole, and all that were flushed', async () => {
     let lost = 0;
     for (let seed = 1; seed <= 150; seed++) {
       const random = seededRandom(seed, 'workload');
@@ -71,7 +71,7 @@ describe('StateStore', () => {
     expect(engine.get('b')).not.toBeNull();
   });
 
-  it('F12 F14: an engine that fails is told once, and nothing is flushed after it', async () => {
+  it('F12 F14 an engine that fails is told once, and nothing is flushed after it', async () => {
     const time = new VirtualTime(1);
     const { clock } = time.process();
     const engine = new SimEngineStore(seededRandom(1, 'engine')).open(clock);

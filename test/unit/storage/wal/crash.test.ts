@@ -102,7 +102,7 @@ async function runSeed(seed: number): Promise<number> {
 }
 
 describe('WAL crashes', () => {
-  it('F8 F9 F10 F14 B14: synced records come back whole and in order, cut ones never do', async () => {
+  it('F08 F09 F10 F14 B14 synced records come back whole and in order, cut ones never do', async () => {
     let torn = 0;
     for (let seed = 1; seed <= SEEDS; seed++) {
       try {

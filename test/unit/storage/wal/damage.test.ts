@@ -56,7 +56,7 @@ async function expectDamage(machine: Machine): Promise<void> {
 }
 
 describe('WAL damage', () => {
-  it('B15 F11: a flipped bit anywhere in synced bytes is reported or harmless, never a shorter log', async () => {
+  it('B15 F11 a flipped bit anywhere in synced bytes is reported or harmless, never a shorter log', async () => {
     let damages = 0;
     for (let seed = 1; seed <= 300; seed++) {
       const machine = await written(seed, seed % 2 === 0 ? 'closed' : 'idle');
@@ -79,7 +79,7 @@ describe('WAL damage', () => {
     expect(damages).toBeGreaterThan(250);
   }, 60_000);
 
-  it('B15: while syncs go on, damage in any batch but the last is reported', async () => {
+  it('B15 while syncs go on, damage in any batch but the last is reported', async () => {
     for (let seed = 1; seed <= 40; seed++) {
       const machine = await written(seed, 'busy');
       const [first] = dataSegments(machine);
@@ -88,7 +88,7 @@ describe('WAL damage', () => {
     }
   });
 
-  it('B15: an idle marker covers the last batch', async () => {
+  it('B15 an idle marker covers the last batch', async () => {
     const machine = await written(1, 'idle');
     const last = dataSegments(machine).at(-1)!;
     const content = Buffer.from(machine.disk.durableContent(last));
@@ -99,31 +99,31 @@ describe('WAL damage', () => {
     expect(recovery.damage?.reason).toBe('payload checksum');
   });
 
-  it('F11: a hole of zeros in the middle is damage', async () => {
+  it('F11 a hole of zeros in the middle is damage', async () => {
     const machine = await written(2, 'busy');
     await overwrite(machine, dataSegments(machine)[1]!, 0, new Uint8Array(400));
     await expectDamage(machine);
   });
 
-  it('F11: a missing segment in the middle is damage', async () => {
+  it('F11 a missing segment in the middle is damage', async () => {
     const machine = await written(3, 'busy');
     await machine.time.until(machine.disk.remove(dataSegments(machine)[1]!));
     await expectDamage(machine);
   });
 
-  it('F11: a missing first segment is damage', async () => {
+  it('F11 a missing first segment is damage', async () => {
     const machine = await written(4, 'busy');
     await machine.time.until(machine.disk.remove(dataSegments(machine)[0]!));
     await expectDamage(machine);
   });
 
-  it('F11: a missing last segment is damage', async () => {
+  it('F11 a missing last segment is damage', async () => {
     const machine = await written(5, 'closed');
     await machine.time.until(machine.disk.remove(dataSegments(machine).at(-1)!));
     await expectDamage(machine);
   });
 
-  it('F11: a zero-length segment in the middle is damage', async () => {
+  it('F11 a zero-length segment in the middle is damage', async () => {
     const machine = await written(6, 'busy');
     const file = await machine.time.until(machine.disk.open(dataSegments(machine)[1]!));
     await machine.time.until(file.truncate(0));
@@ -131,7 +131,7 @@ describe('WAL damage', () => {
     await expectDamage(machine);
   });
 
-  it('F11: two segments in the wrong order are damage', async () => {
+  it('F11 two segments in the wrong order are damage', async () => {
     const machine = await written(7, 'busy');
     const [, second, third] = dataSegments(machine);
     const swap = async () => {
@@ -143,7 +143,7 @@ describe('WAL damage', () => {
     await expectDamage(machine);
   });
 
-  it('F11: a lost or damaged head beside segments is damage', async () => {
+  it('F11 a lost or damaged head beside segments is damage', async () => {
     const lost = await written(8, 'closed');
     await lost.time.until(lost.disk.remove('wal/head'));
     expect((await lost.reading()).recovery.damage?.segment).toBe('wal/head');
@@ -152,7 +152,7 @@ describe('WAL damage', () => {
     expect((await flipped.reading()).recovery.damage?.segment).toBe('wal/head');
   });
 
-  it('F10: stale bytes in prepared space are a torn tail, cut for ever', async () => {
+  it('F10 stale bytes in prepared space are a torn tail, cut for ever', async () => {
     const machine = await written(9, 'closed');
     const last = dataSegments(machine).at(-1)!;
     const used = Buffer.from(machine.disk.durableContent(last));

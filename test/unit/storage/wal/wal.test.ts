@@ -27,7 +27,7 @@ async function opened(faults: Partial<SimDiskFaults>) {
 }
 
 describe('WAL', () => {
-  it('F14: after a failed sync it is dead: every later sync fails, and none reaches the disk', async () => {
+  it('F14 after a failed sync it is dead: every later sync fails, and none reaches the disk', async () => {
     const { disk, put, restart } = await opened({});
     expect(await put('a')).toBe('synced');
     disk.faults.failNextSync = true;
@@ -44,7 +44,7 @@ describe('WAL', () => {
     expect(['a', 'ab']).toContain(seen.map(({ text }) => text).join(''));
   });
 
-  it('F14: what a restart read from the page cache after a failed sync is durable from then on', async () => {
+  it('F14 what a restart read from the page cache after a failed sync is durable from then on', async () => {
     for (let seed = 1; seed <= 50; seed++) {
       const time = new VirtualTime(seed);
       const { clock } = time.process();
@@ -61,7 +61,7 @@ describe('WAL', () => {
     }
   });
 
-  it('F15: a full disk fails the sync with ENOSPC; after a restart with room it goes on', async () => {
+  it('F15 a full disk fails the sync with ENOSPC; after a restart with room it goes on', async () => {
     const { disk, put, restart, time } = await opened({ capacityBytes: 5000 });
     const acked: string[] = [];
     let answer = 'synced';
@@ -83,13 +83,13 @@ describe('WAL', () => {
     expect(last.seen.at(-1)?.text).toBe('after');
   });
 
-  it('F16: a disk that became read-only fails the sync with its code', async () => {
+  it('F16 a disk that became read-only fails the sync with its code', async () => {
     const { disk, put } = await opened({});
     disk.faults.writeErrorCode = 'EROFS';
     expect(await put('a')).toBe('EROFS');
   });
 
-  it('F18: one sync at a time on a slow disk; what gathers meanwhile goes in the next one', async () => {
+  it('F18 one sync at a time on a slow disk; what gathers meanwhile goes in the next one', async () => {
     const { disk, wal, time } = await opened({ slowMs: 140 });
     let syncs = 0;
     disk.onMoment = (moment) => {
