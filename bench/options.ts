@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 /** The flags of `npm run bench`. */
 
 export const WORKLOADS = [
-  ...['single', 'put', 'get', 'mix', 'batch', 'scan', 'nats', 'watch'],
+  ...['put', 'get', 'mix', 'batch', 'scan', 'nats', 'watch'],
   ...['failover', 'growth', 'startup', 'recovery'],
 ] as const satisfies readonly string[];
 export type WorkloadName = (typeof WORKLOADS)[number];

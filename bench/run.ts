@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Options } from './options.ts';
 import { bare } from './peers/bare.ts';
+import { disk } from './peers/disk.ts';
 import { etcd } from './peers/etcd.ts';
 import { minikvKind } from './peers/minikv.ts';
 import type { PeerKind } from './peers/peer.ts';
@@ -38,7 +39,7 @@ export async function runAll(options: Options, folder: string, command: string):
 
 function kindsOf(options: Options): PeerKind[] {
   const builds = options.against.map(({ name, main }) => minikvKind(name, main));
-  const all = [minikvKind(), ...builds, bare, etcd, redis];
+  const all = [minikvKind(), ...builds, bare, etcd, redis, disk];
   const { peers } = options;
   if (peers === null) return all;
   for (const name of peers) {

@@ -3,6 +3,8 @@ import type { LatencySummary } from './histogram.ts';
 /** What the client process is asked to do, and what it says of it. Plain data: it crosses processes. */
 
 export type DialectName = 'minikv' | 'bare' | 'etcd' | 'redis' | 'nats';
+/** `disk` asks nobody: it appends to `file` and syncs. */
+export type LoadKind = DialectName | 'disk';
 
 export interface Target {
   readonly host: string;
@@ -24,7 +26,9 @@ export type Operation =
   | { readonly kind: 'scan-all' };
 
 export interface Job {
-  readonly dialect: DialectName;
+  readonly dialect: LoadKind;
+  /** Only of `disk`. */
+  readonly file?: string;
   /** Connections go to them in turn. */
   readonly targets: readonly Target[];
   readonly connections: number;

@@ -1,15 +1,17 @@
-import type { DialectName, Operation, Target } from '../client/job.ts';
+import type { LoadKind, Operation, Target } from '../client/job.ts';
 
 /** A server or cluster to be measured. */
 export interface Peer {
   /** As it stands in tables: `minikv`, `etcd`, ... */
   readonly name: string;
-  readonly dialect: DialectName;
+  readonly dialect: LoadKind;
+  /** Only of `disk`: the file that is written. */
+  readonly file?: string;
   /** Where clients connect; they are spread over all. */
   readonly targets: readonly Target[];
   /** All processes that serve, for what they cost. */
   pids(): readonly number[];
-  can(kind: Operation['kind']): boolean;
+  can(kind: Operation['kind'], connections: number): boolean;
   stop(): Promise<void>;
 }
 
@@ -18,12 +20,6 @@ export interface PeerOptions {
   readonly nodes: number;
   /** An empty folder of its own; removed by whoever made it. */
   readonly folder: string;
-}
-
-/** Why a peer is not there, in words for the report. */
-export interface Absent {
-  readonly name: string;
-  readonly reason: string;
 }
 
 export interface PeerKind {

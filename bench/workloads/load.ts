@@ -41,9 +41,11 @@ export class LoadedPeer {
 
   /** Writes every key once. Throws when one cannot be written. */
   async fill(seed: number, from = 0, to = this.#keys): Promise<number> {
-    if (!this.peer.can('fill')) return 0;
+    if (!this.peer.can('fill', FILL_CONNECTIONS)) return 0;
     const operation = { kind: 'fill', size: FILL_BATCH, from, to } as const;
-    const sample = await this.#run(operation, { connections: FILL_CONNECTIONS, seed, windowMs: 0 });
+    const sample = await this.run({
+      ...{ operation, connections: FILL_CONNECTIONS, seed, windowMs: 0, warmupMs: 0 },
+    });
     if (sample.flaw !== null) throw new Error(`${this.peer.name} was not filled: ${sample.flaw}`);
     return sample.keysPerSecond;
   }
@@ -52,7 +54,9 @@ export class LoadedPeer {
     const { connections, operation } = plan;
     const windowMs = settings.seconds * 1000;
     const seed = settings.seed * 1000 + round;
-    const sample = await this.#run(operation, { connections, seed, windowMs });
+    // The first round also waits for the compiler, where a server has one.
+    const warmupMs = Math.min(round === 1 ? 1_500 : 600, windowMs);
+    const sample = await this.run({ operation, connections, seed, windowMs, warmupMs });
     return { ...sample, round };
   }
 
@@ -61,14 +65,12 @@ export class LoadedPeer {
     await this.peer.stop();
   }
 
-  async #run(
-    operation: Operation,
-    { connections, seed, windowMs }: { connections: number; seed: number; windowMs: number },
-  ): Promise<Sample> {
-    const { name, dialect, targets } = this.peer;
+  /** One job against this peer, as round 0. */
+  async run(of: Omit<Job, 'dialect' | 'targets' | 'keys' | 'valueBytes'>): Promise<Sample> {
+    const { name, dialect, targets, file } = this.peer;
     const job: Job = {
-      ...{ dialect, targets, connections, operation, seed, windowMs },
-      ...{ keys: this.#keys, valueBytes: VALUE_BYTES, warmupMs: Math.min(700, windowMs / 2) },
+      ...{ dialect, targets, ...(file === undefined ? {} : { file }) },
+      ...{ ...of, keys: this.#keys, valueBytes: VALUE_BYTES },
     };
     let before: number | null = null;
     const result = await this.#client.run(job, () => {
@@ -93,7 +95,7 @@ export async function measureCell(
   peers: readonly LoadedPeer[],
   settings: LoadSettings,
 ): Promise<Cell> {
-  const able = peers.filter(({ peer }) => peer.can(plan.operation.kind));
+  const able = peers.filter(({ peer }) => peer.can(plan.operation.kind, plan.connections));
   const samples: Sample[] = [];
   for (let round = 1; round <= settings.rounds; round++) {
     for (const peer of able) samples.push(await peer.measure(plan, round, settings));

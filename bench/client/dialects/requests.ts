@@ -13,6 +13,9 @@ export interface RequestShapes {
 
 export type Expected = 'put' | 'get' | 'batch' | 'scan' | 'scan-all';
 
+/** A prime: steps of it meet every key before they meet one again. */
+const STRIDE = 7919;
+
 /** Draws keys and values and writes them into the templates, for whichever dialect. */
 export class RequestStream {
   readonly #options: DialectOptions;
@@ -70,14 +73,15 @@ export class RequestStream {
     }
   }
 
-  /** Keys one after another from `from` on, else drawn. */
+  /** Keys one after another from `from` on; else far apart from a drawn one on, none of them twice. */
   #batch(count: number, from: number | null): Buffer {
     const { keys, random } = this.#options;
     const template = this.#many as Template;
     this.expected = 'batch';
     this.count = count;
+    const first = from ?? random.below(keys);
     for (let slot = 0; slot < count; slot++) {
-      template.setKey(slot, from === null ? random.below(keys) : from + slot);
+      template.setKey(slot, from === null ? (first + slot * STRIDE) % keys : first + slot);
       template.setValue(slot, this.#value());
     }
     return template.bytes;
