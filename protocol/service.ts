@@ -82,7 +82,8 @@ export type WatchMessage =
 
 /**
  * A bounded stream. `next` resolves with the messages that are ready (at least one), or null when the watch ended.
- * Only one `next` at a time. A reader that does not come back within the buffer's bounds is told `lagged`.
+ * Only one `next` at a time. Readers of one selection may get the same array, which is never changed:
+ * what is made of it can be shared by its identity. A reader that does not come back within the buffer's bounds is told `lagged`.
  */
 export interface Watch {
   next(): Promise<readonly WatchMessage[] | null>;

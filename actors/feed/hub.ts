@@ -3,12 +3,19 @@ import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Position } from '../../protocol/messages/request.ts';
-import type { RequestContext, Watch, WatchOptions } from '../../protocol/service.ts';
+import type { RequestContext, Watch, WatchMessage, WatchOptions } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import { comparePositions, decodeToken, positionAfter, positionOf } from '../apply/position.ts';
+import {
+  comparePositions,
+  decodeToken,
+  encodeToken,
+  positionAfter,
+  positionOf,
+} from '../apply/position.ts';
 import type { Calls } from '../router/calls.ts';
 import { closedRevision, dataGroups, snapshotRevision } from '../router/scan.ts';
 import type { ShardMap } from '../router/shard-map.ts';
+import { Channels } from './channel.ts';
 import { FeedFollower } from './follower.ts';
 import { BackfillSource, type FeedAccess, InitialSource } from './sources.ts';
 import { type SharedEvent, shareEvent, Watcher } from './watcher.ts';
@@ -16,23 +23,38 @@ import { type SharedEvent, shareEvent, Watcher } from './watcher.ts';
 const RING_EVENTS_MAX = 20_000;
 const RING_BYTES_MAX = 32 * 1024 * 1024;
 const PROGRESS_MS = 5_000;
+/**
+ * Writing to one reader takes some 10 to 20 microseconds whatever the size, so with many readers changes
+ * are gathered: after n readers were served the next round begins no earlier than n times this.
+ */
+const PACE_MS_PER_READER = 0.05;
+const PACE_MS_MAX = 100;
 const IDLE_STOP_MS = 30_000;
 
 /**
  * A node's watchers. One follower merges all groups for all of them; a ring of recent events lets a
  * watcher that resumes a little behind join without asking anybody. Others catch up on their own.
+ * Live ones are served in rounds, by channel (channel.ts).
  */
 export class FeedHub implements FeedAccess {
   readonly clock: Clock;
   readonly calls: Calls;
   readonly telemetry: Telemetry;
   readonly #map: () => ShardMap;
+  /** Joined, and served from the follower: in a channel, or still ahead of it. */
   readonly #live = new Set<Watcher>();
+  /** Their start lies behind what the follower has merged so far. */
+  readonly #ahead = new Set<Watcher>();
+  readonly #channels = new Channels();
   readonly #all = new Set<Watcher>();
   #ring: SharedEvent[] = [];
   #ringBytes = 0;
   /** Everything after this and up to the follower's position is in the ring. */
   #ringStart: Position | null = null;
+  /** Everything at or before this has been noted in the channels. */
+  #position: Position = positionAfter(0);
+  #nextRoundMs = 0;
+  #cancelRound: (() => void) | null = null;
   #follower: FeedFollower | null = null;
   #cancelTimer: (() => void) | null = null;
   #idleSinceMs = 0;
@@ -68,6 +90,8 @@ export class FeedHub implements FeedAccess {
     const start = from !== null && !options.initial ? from : positionAfter(now);
     const watcher = new Watcher(options, start, (closed) => {
       this.#live.delete(closed);
+      this.#ahead.delete(closed);
+      this.#channels.delete(closed);
       this.#all.delete(closed);
       this.#idleSinceMs = this.clock.monotonicMs();
     });
@@ -85,11 +109,14 @@ export class FeedHub implements FeedAccess {
       return;
     }
     watcher.source = null;
-    this.#live.add(watcher);
     for (let i = this.#firstAfter(watcher.position); i < this.#ring.length; i++) {
-      if (watcher.ended) return;
       watcher.offer(this.#ring[i] as SharedEvent);
     }
+    if (watcher.ended) return;
+    this.#live.add(watcher);
+    if (comparePositions(watcher.position, this.#position) > 0) this.#ahead.add(watcher);
+    else this.#channels.add(watcher);
+    watcher.deliver();
   }
 
   /**
@@ -121,6 +148,7 @@ export class FeedHub implements FeedAccess {
   }
 
   stop(): void {
+    this.#channels.flush();
     for (const watcher of [...this.#all]) watcher.end(null);
     this.#stopFollower();
   }
@@ -131,6 +159,7 @@ export class FeedHub implements FeedAccess {
     this.#ringStart = start;
     this.#ring = [];
     this.#ringBytes = 0;
+    this.#position = start;
     const follower = new FeedFollower(
       this.clock,
       this.calls,
@@ -140,6 +169,7 @@ export class FeedHub implements FeedAccess {
       {
         onEvents: (events, reached) => this.#onEvents(events, reached),
         onCompacted: (oldestRevision) => {
+          this.#channels.flush();
           this.#stopFollower();
           for (const watcher of [...this.#live]) watcher.end({ type: 'compacted', oldestRevision });
         },
@@ -156,10 +186,33 @@ export class FeedHub implements FeedAccess {
       const shared = shareEvent(event, positionOf(event), false);
       this.#ring.push(shared);
       this.#ringBytes += shared.bytes;
-      for (const watcher of this.#live) watcher.offer(shared);
+      this.#channels.note(shared, this.#position);
+      for (const watcher of this.#ahead) watcher.offer(shared);
+      this.#position = shared.position;
     }
-    for (const watcher of this.#live) watcher.reached(reached);
+    if (comparePositions(reached, this.#position) > 0) this.#position = reached;
+    for (const watcher of this.#ahead) {
+      watcher.deliver();
+      if (watcher.ended || comparePositions(watcher.position, this.#position) > 0) continue;
+      this.#ahead.delete(watcher);
+      this.#channels.add(watcher);
+    }
     this.#trimRing();
+    this.#serve();
+  }
+
+  /** Serves the channels now, or when the last round's pace allows it. */
+  #serve(): void {
+    if (this.#cancelRound !== null || !this.#channels.isDirty) return;
+    const waitMs = this.#nextRoundMs - this.clock.monotonicMs();
+    if (waitMs > 0) this.#cancelRound = this.clock.after(waitMs, () => this.#round());
+    else this.#round();
+  }
+
+  #round(): void {
+    this.#cancelRound = null;
+    const paceMs = Math.floor(this.#channels.flush() * PACE_MS_PER_READER);
+    this.#nextRoundMs = this.clock.monotonicMs() + Math.min(paceMs, PACE_MS_MAX);
   }
 
   #trimRing(): void {
@@ -182,11 +235,25 @@ export class FeedHub implements FeedAccess {
       if (this.clock.monotonicMs() - this.#idleSinceMs > IDLE_STOP_MS) this.#stopFollower();
       return;
     }
-    for (const watcher of this.#live) watcher.progress();
+    this.#tellProgress();
     snapshotRevision(this.calls, this.#map(), BACKGROUND).then(
       (revision) => follower.closeAt(revision),
       () => this.telemetry.count('feed_retries'),
     );
+  }
+
+  /** Tells readers that have nothing else how far the stream has come. */
+  #tellProgress(): void {
+    this.#channels.flush();
+    const { revision } = this.#position;
+    const token = encodeToken(this.#position);
+    const message: WatchMessage = { type: 'progress', revision, token };
+    const batch = { messages: [message], bytes: 64 };
+    for (const watcher of this.#live) {
+      if (!watcher.isIdle || this.#ahead.has(watcher)) continue;
+      watcher.give(batch, this.#position);
+      watcher.deliver();
+    }
   }
 
   #stopFollower(): void {
@@ -196,6 +263,8 @@ export class FeedHub implements FeedAccess {
     this.#ring = [];
     this.#cancelTimer?.();
     this.#cancelTimer = null;
+    this.#cancelRound?.();
+    this.#cancelRound = null;
   }
 
   async #checkKept(ctx: RequestContext, from: Position): Promise<void> {

@@ -70,6 +70,7 @@ export class InitialSource implements WatchSource {
     if (page.next !== null) {
       this.#start = page.next;
       this.#busy = false;
+      this.#watcher.deliver();
       if (page.items.length === 0) this.pull();
       return;
     }
@@ -113,7 +114,10 @@ export class BackfillSource implements WatchSource {
           if (hub.reaches(watcher.position)) {
             follower.stop();
             hub.join(watcher);
-          } else if (!watcher.hasRoom()) follower.pause();
+            return;
+          }
+          watcher.deliver();
+          if (!watcher.hasRoom()) follower.pause();
         },
         onCompacted: (oldestRevision) => watcher.end({ type: 'compacted', oldestRevision }),
       },

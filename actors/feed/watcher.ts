@@ -27,20 +27,37 @@ export function shareEvent(event: ChangeEvent, position: Position, initial: bool
   return { event, position, bytes, withPrev, plain };
 }
 
+/** Messages that are handed over together. Never changed once they may have been read. */
+export interface Batch {
+  readonly messages: readonly WatchMessage[];
+  readonly bytes: number;
+}
+
+/** A batch that still grows, of one watcher alone. */
+interface OpenBatch {
+  readonly messages: WatchMessage[];
+  bytes: number;
+}
+
+const MARK_BYTES = 64;
+
 /** Where a watcher's messages come from besides live events: the initial state, a backfill. */
 export interface WatchSource {
-  /** Called when the buffer is empty and room is there; fills by `offer` or `tell`. */
+  /** Called when the queue is empty and somebody waits; fills by `offer` or `tell`, then `deliver`s. */
   pull(): void;
   stop(): void;
 }
 
 /**
- * One watcher's bounded buffer. Events that do not match are dropped at the door; when the reader
- * does not keep up the watch ends with `lagged` and a token from which nothing is missing.
+ * One watcher's bounded queue of batches. Live ones come from its channel, shared with others of the same
+ * selection; before that it is offered single changes. When the reader does not keep up the watch ends
+ * with `lagged` and a token from which nothing is missing. Whoever fills the queue calls `deliver`.
  */
 export class Watcher implements Watch {
   readonly options: WatchOptions;
-  readonly #buffer: WatchMessage[] = [];
+  #queue: Batch[] = [];
+  #open: OpenBatch | null = null;
+  #events = 0;
   #bytes = 0;
   #position: Position;
   #ended = false;
@@ -56,7 +73,7 @@ export class Watcher implements Watch {
     this.#onClose = onClose;
   }
 
-  /** Everything at or before this has been offered. */
+  /** Everything at or before this has been offered. Of a live watcher: where it went live. */
   get position(): Position {
     return this.#position;
   }
@@ -65,14 +82,18 @@ export class Watcher implements Watch {
     return this.#ended;
   }
 
+  get isIdle(): boolean {
+    return this.#queue.length === 0;
+  }
+
   set source(source: WatchSource | null) {
     this.#source = source;
   }
 
-  /** False when the buffer is half full: a pulling source pauses. */
+  /** False when the queue is half full: a pulling source pauses. */
   hasRoom(): boolean {
     return (
-      this.#buffer.length < LIMITS.watcherBufferEventsMax / 2 &&
+      this.#events < LIMITS.watcherBufferEventsMax / 2 &&
       this.#bytes < LIMITS.watcherBufferBytesMax / 2
     );
   }
@@ -86,14 +107,24 @@ export class Watcher implements Watch {
     this.#position = shared.position;
     if (!ref.key.startsWith(options.prefix)) return;
     if (ref.tenant !== options.tenant || ref.space !== options.space) return;
-    if (
-      this.#buffer.length >= LIMITS.watcherBufferEventsMax ||
-      (this.#bytes + shared.bytes > LIMITS.watcherBufferBytesMax && this.#buffer.length > 0)
-    ) {
+    if (!this.#fits(1, shared.bytes)) {
       this.end({ type: 'lagged', token: encodeToken(before) });
       return;
     }
     this.#push(options.prev ? shared.withPrev : shared.plain, shared.bytes);
+  }
+
+  /** Gives a whole batch that follows what was given so far; `before` is a position between the two. */
+  give(batch: Batch, before: Position): void {
+    if (this.#ended) return;
+    if (!this.#fits(batch.messages.length, batch.bytes)) {
+      this.end({ type: 'lagged', token: encodeToken(before) });
+      return;
+    }
+    this.#open = null;
+    this.#queue.push(batch);
+    this.#events += batch.messages.length;
+    this.#bytes += batch.bytes;
   }
 
   /** A mark beside the events; moves the position when it has one. */
@@ -102,7 +133,7 @@ export class Watcher implements Watch {
     if (position !== null && comparePositions(position, this.#position) > 0) {
       this.#position = position;
     }
-    this.#push(message, 64);
+    this.#push(message, MARK_BYTES);
   }
 
   /** Everything up to here has been looked at. */
@@ -110,21 +141,14 @@ export class Watcher implements Watch {
     if (!this.#ended && comparePositions(position, this.#position) > 0) this.#position = position;
   }
 
-  /** Tells a reader that has nothing else how far the stream has come. */
-  progress(): void {
-    if (this.#ended || this.#buffer.length > 0) return;
-    const { revision } = this.#position;
-    this.#push({ type: 'progress', revision, token: encodeToken(this.#position) }, 64);
-  }
-
-  /** Ends the watch with a last message, after what is buffered. */
+  /** Ends the watch with a last message, after what is queued. */
   end(last: WatchMessage | null): void {
     if (this.#ended) return;
-    if (last !== null) this.#push(last, 64);
+    if (last !== null) this.#push(last, MARK_BYTES);
     this.#ended = true;
     this.#source?.stop();
     this.#onClose(this);
-    if (last === null) this.#deliver();
+    this.deliver();
   }
 
   fail(error: unknown): void {
@@ -137,30 +161,30 @@ export class Watcher implements Watch {
     return new Promise((resolve, reject) => {
       this.#waiting = resolve;
       this.#reject = reject;
-      this.#deliver();
+      this.deliver();
       if (this.#waiting !== null) this.#source?.pull();
     });
   }
 
   close(): void {
-    this.#buffer.length = 0;
+    this.#queue = [];
+    this.#open = null;
+    this.#events = 0;
     this.#bytes = 0;
     this.end(null);
   }
 
-  #push(message: WatchMessage, bytes: number): void {
-    this.#buffer.push(message);
-    this.#bytes += bytes;
-    this.#deliver();
-  }
-
-  #deliver(): void {
+  /** Hands the oldest batch to a reader that waits. */
+  deliver(): void {
     const resolve = this.#waiting;
     if (resolve === null) return;
-    if (this.#buffer.length > 0) {
+    const batch = this.#queue.shift();
+    if (batch !== undefined) {
+      if (batch === this.#open) this.#open = null;
+      this.#events -= batch.messages.length;
+      this.#bytes -= batch.bytes;
       this.#waiting = null;
-      this.#bytes = 0;
-      resolve(this.#buffer.splice(0));
+      resolve(batch.messages);
     } else if (this.#failure !== null) {
       this.#waiting = null;
       this.#reject?.(this.#failure);
@@ -168,5 +192,24 @@ export class Watcher implements Watch {
       this.#waiting = null;
       resolve(null);
     }
+  }
+
+  #fits(events: number, bytes: number): boolean {
+    return (
+      this.#queue.length === 0 ||
+      (this.#events + events <= LIMITS.watcherBufferEventsMax &&
+        this.#bytes + bytes <= LIMITS.watcherBufferBytesMax)
+    );
+  }
+
+  #push(message: WatchMessage, bytes: number): void {
+    if (this.#open === null) {
+      this.#open = { messages: [], bytes: 0 };
+      this.#queue.push(this.#open);
+    }
+    this.#open.messages.push(message);
+    this.#open.bytes += bytes;
+    this.#events++;
+    this.#bytes += bytes;
   }
 }

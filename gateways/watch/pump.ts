@@ -1,14 +1,14 @@
-import type { WatchMessage } from '../../protocol/service.ts';
+import type { Writable } from 'node:stream';
 import type { Edge } from '../http/app.ts';
+import { countSent, type Encoder } from './encoder.ts';
 import type { OpenWatch } from './open.ts';
 
 /** Where a watch's messages go: an SSE response or a WebSocket. */
 export interface Stream {
   readonly transport: 'sse' | 'websocket';
-  /** Takes one message. False: the reader is behind, wait for `drained` before the next. */
-  send(message: WatchMessage): boolean;
-  /** Writes what `send` gathered. False as above. */
-  flush(): boolean;
+  readonly encoder: Encoder;
+  /** Writes encoded messages. False: the reader is behind, wait for `drained` before the next. */
+  write(bytes: Buffer): boolean;
   /** Resolves when the reader caught up, or the connection ended. */
   drained(): Promise<void>;
   /** Keeps an idle connection alive and notices a dead one. */
@@ -16,13 +16,15 @@ export interface Stream {
   readonly isOpen: boolean;
   /** Drops the connection without a word: its reader has stopped reading. */
   cut(): void;
-  /** Ends it. `why` is null when the watch came to its own end. */
-  end(why: 'draining' | 'failed' | null): void;
+  /** Ends it. `draining`: this node goes away; `ended`, `lagged`, `compacted`: the watch did. */
+  end(why: StreamEnd): void;
 }
+
+export type StreamEnd = 'draining' | 'failed' | 'ended' | 'lagged' | 'compacted';
 
 /**
  * Moves a watch's messages to a stream, at the reader's pace: the next messages are asked for when the
- * last have left, so what a slow reader costs is bounded by the watch's own buffer, which ends with
+ * last have left, so what a slow reader costs is bounded by the watch's own queue, which ends with
  * `lagged`. A reader that takes nothing for `stallMs` is cut off.
  */
 export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promise<void> {
@@ -36,18 +38,19 @@ export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promi
   edge.streams.add(drain);
   edge.telemetry.gauge('watchers', edge.streams.size, labels);
   const stopBeating = beat(edge, stream);
+  let end: StreamEnd = 'ended';
   try {
     let messages = await opened.first;
     while (messages !== null && stream.isOpen && !isDraining) {
-      for (const message of messages) {
-        count(edge, message);
-        if (!stream.send(message)) await caughtUp(edge, stream);
-        if (!stream.isOpen) return;
-      }
-      if (!stream.flush()) await caughtUp(edge, stream);
+      const encoded = stream.encoder.encode(messages);
+      countSent(edge.telemetry, encoded);
+      const last = messages[messages.length - 1]?.type;
+      if (last === 'lagged' || last === 'compacted') end = last;
+      if (!stream.write(encoded.bytes)) await caughtUp(edge, stream);
+      if (!stream.isOpen) return;
       messages = await watch.next();
     }
-    stream.end(isDraining ? 'draining' : null);
+    stream.end(isDraining ? 'draining' : end);
   } catch (error) {
     edge.telemetry.log('warn', 'a watch failed', { error: String(error) });
     stream.end(isDraining ? 'draining' : 'failed');
@@ -59,16 +62,27 @@ export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promi
   }
 }
 
-function count(edge: Edge, message: WatchMessage): void {
-  const type = message.type === 'event' ? message.event.kind : message.type;
-  edge.telemetry.count('watch_events', 1, { type });
-  if (message.type === 'lagged') edge.telemetry.count('watch_lagged');
-}
-
 /** Waits for the reader; cuts it off when it takes nothing for too long. */
 async function caughtUp(edge: Edge, stream: Stream): Promise<void> {
   const cancel = edge.clock.after(edge.bounds.stallMs, () => stream.cut());
   await stream.drained().finally(cancel);
+}
+
+/** Resolves when `out` can be written to again, or is gone. */
+export function whenDrained(out: Writable, isGone: () => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    if (isGone() || !out.writableNeedDrain) {
+      resolve();
+      return;
+    }
+    const done = (): void => {
+      out.off('drain', done);
+      out.off('close', done);
+      resolve();
+    };
+    out.on('drain', done);
+    out.on('close', done);
+  });
 }
 
 function beat(edge: Edge, stream: Stream): () => void {

@@ -7,8 +7,9 @@ import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import { commonHeaders } from '../http/raw-answer.ts';
 import * as schemas from '../http/schemas.ts';
+import { Encoder } from './encoder.ts';
 import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
-import { pump, type Stream } from './pump.ts';
+import { pump, type Stream, type StreamEnd, whenDrained } from './pump.ts';
 import { messageShape, seedShape } from './shapes.ts';
 
 /** A message as an event: its name, its data, and the id to resume from. Null is not shown. */
@@ -16,7 +17,10 @@ export type EventForm = (
   message: WatchMessage,
 ) => { event: string | null; data: unknown; id: string | null } | null;
 
+/** GET /v1/watch and the seed's /watch/sse. */
 export function registerSse(app: App, edge: Edge): void {
+  const events = new Encoder((messages) => chunkOf(textOf(messages, eventForm)));
+  const seedEvents = new Encoder((messages) => chunkOf(textOf(messages, seedForm)));
   const response = schemas.answers({
     200: schemas.content(
       'text/event-stream',
@@ -29,7 +33,7 @@ export function registerSse(app: App, edge: Edge): void {
       ...{ tags: ['watch'], summary: 'Changes in order, as SSE; upgrades to WebSocket' },
       ...{ querystring: schemas.WatchQuery, headers: schemas.WatchHeaders, response },
     },
-    handler: (request, reply) => serve(edge, request, reply, request.query, eventForm),
+    handler: (request, reply) => serve(edge, request, reply, request.query, events),
   });
   app.get('/watch/sse', {
     exposeHeadRoute: false,
@@ -37,7 +41,7 @@ export function registerSse(app: App, edge: Edge): void {
       ...{ tags: ['seed'], summary: 'Changes as {event, key, tenant, timestamp}' },
       ...{ querystring: schemas.NoQuery, headers: schemas.WatchHeaders, response },
     },
-    handler: (request, reply) => serve(edge, request, reply, {}, seedForm),
+    handler: (request, reply) => serve(edge, request, reply, {}, seedEvents),
   });
   app.get('/watch/ws', {
     exposeHeadRoute: false,
@@ -70,12 +74,32 @@ function idOf(message: WatchMessage): string | null {
   return message.type === 'event' && message.initial ? null : message.token;
 }
 
+function textOf(messages: readonly WatchMessage[], form: EventForm): string {
+  let text = '';
+  for (const message of messages) {
+    const shown = form(message);
+    if (shown === null) continue;
+    if (shown.event !== null) text += `event: ${shown.event}\n`;
+    if (shown.id !== null) text += `id: ${shown.id}\n`;
+    text += `data: ${JSON.stringify(shown.data)}\n\n`;
+  }
+  return text;
+}
+
+const CRLF = '\r\n';
+
+/** Text as one chunk of a chunked answer; nothing for no text (an empty chunk would end the answer). */
+function chunkOf(text: string): Buffer {
+  if (text === '') return Buffer.alloc(0);
+  return Buffer.from(`${Buffer.byteLength(text).toString(16)}${CRLF}${text}${CRLF}`);
+}
+
 async function serve(
   edge: Edge,
   request: FastifyRequest,
   reply: FastifyReply,
   query: WatchQueryFields,
-  form: EventForm,
+  encoder: Encoder,
 ): Promise<FastifyReply> {
   const options = watchOptions(query, request.headers['last-event-id']);
   const opened = await openWatch(edge, contextOf(request), options);
@@ -94,22 +118,19 @@ async function serve(
     'x-accel-buffering': 'no',
   });
   raw.write(': watching\n\n');
-  void pump(edge, new SseStream(edge, raw, form), opened);
+  void pump(edge, new SseStream(raw, encoder), opened);
   return reply;
 }
 
 class SseStream implements Stream {
   readonly transport = 'sse';
-  readonly #edge: Edge;
+  readonly encoder: Encoder;
   readonly #res: ServerResponse;
-  readonly #form: EventForm;
-  #text = '';
   #hasWritten = false;
 
-  constructor(edge: Edge, res: ServerResponse, form: EventForm) {
-    this.#edge = edge;
+  constructor(res: ServerResponse, encoder: Encoder) {
     this.#res = res;
-    this.#form = form;
+    this.encoder = encoder;
     res.on('error', () => res.destroy());
   }
 
@@ -117,38 +138,22 @@ class SseStream implements Stream {
     return !this.#res.destroyed && !this.#res.writableEnded;
   }
 
-  send(message: WatchMessage): boolean {
-    const shown = this.#form(message);
-    if (shown === null) return true;
-    if (shown.event !== null) this.#text += `event: ${shown.event}\n`;
-    if (shown.id !== null) this.#text += `id: ${shown.id}\n`;
-    this.#text += `data: ${JSON.stringify(shown.data)}\n\n`;
-    return this.#text.length < this.#edge.bounds.streamChunkChars || this.flush();
-  }
-
-  flush(): boolean {
-    if (this.#text === '' || !this.isOpen) return true;
-    const text = this.#text;
-    this.#text = '';
+  /**
+   * One chunk, framed already: the same bytes go to all readers, past the response object, which would
+   * frame them anew for each. It has its socket once the answers before it on the connection are out.
+   */
+  write(chunk: Buffer): boolean {
+    if (chunk.length === 0 || !this.isOpen) return true;
     this.#hasWritten = true;
-    return this.#res.write(text);
+    const { socket } = this.#res;
+    if (socket !== null) return socket.write(chunk);
+    const start = chunk.indexOf(CRLF) + CRLF.length;
+    return this.#res.write(chunk.subarray(start, -CRLF.length));
   }
 
   drained(): Promise<void> {
     const res = this.#res;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        res.off('drain', done);
-        res.off('close', done);
-        resolve();
-      };
-      if (res.destroyed || !res.writableNeedDrain) {
-        resolve();
-        return;
-      }
-      res.on('drain', done);
-      res.on('close', done);
-    });
+    return whenDrained(res.socket ?? res, () => res.destroyed);
   }
 
   heartbeat(): void {
@@ -162,11 +167,12 @@ class SseStream implements Stream {
     this.#res.destroy();
   }
 
-  end(why: 'draining' | 'failed' | null): void {
+  end(why: StreamEnd): void {
     if (!this.isOpen) return;
-    this.flush();
     // EventSource comes back by itself, with the id of the last event.
-    if (why !== null) this.#res.write(`: ${why}, resume with the last id\nretry: 500\n\n`);
+    if (why === 'draining' || why === 'failed') {
+      this.#res.write(`: ${why}, resume with the last id\nretry: 500\n\n`);
+    }
     this.#res.end();
   }
 }

@@ -13,8 +13,9 @@ import { isForeignOrigin } from '../http/screen.ts';
 import { traceparentOf } from '../http/trace.ts';
 import { pathOf, queryOf } from '../http/url.ts';
 import { appErrorOf, type Shape } from '../kv/shapes.ts';
+import { Encoder } from './encoder.ts';
 import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
-import { pump, type Stream } from './pump.ts';
+import { pump, type Stream, type StreamEnd, whenDrained } from './pump.ts';
 import { messageShape, seedShape } from './shapes.ts';
 
 type MessageForm = (message: WatchMessage) => Shape | null;
@@ -42,10 +43,15 @@ const CLOSE_COMPACTED = 4410;
  */
 export class WatchSockets {
   readonly #edge: Edge;
+  readonly #encoders: ReadonlyMap<MessageForm, Encoder>;
   readonly #server: WebSocketServer;
 
   constructor(edge: Edge) {
     this.#edge = edge;
+    const forms = [frameForm, seedForm];
+    this.#encoders = new Map(
+      forms.map((form) => [form, new Encoder((messages) => framesOf(messages, form))]),
+    );
     this.#server = new WebSocketServer({
       ...{ noServer: true, clientTracking: false, perMessageDeflate: false, autoPong: false },
       maxPayload: edge.bounds.clientFrameBytesMax,
@@ -75,7 +81,8 @@ export class WatchSockets {
         for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
       });
       this.#server.handleUpgrade(req, socket, head, (ws) => {
-        const stream = new SocketStream(this.#edge, ws, path.form);
+        const encoder = this.#encoders.get(path.form) as Encoder;
+        const stream = new SocketStream(this.#edge, ws, socket, encoder);
         ws.once('close', () => opened.watch.close());
         void pump(this.#edge, stream, opened);
       });
@@ -123,24 +130,45 @@ function assertHandshake(req: IncomingMessage): void {
   if (!isGood) throw new AppError('malformed', 'this is no WebSocket version 13 handshake');
 }
 
+/** Each message as one unmasked text frame (RFC 6455, 5.2). */
+function framesOf(messages: readonly WatchMessage[], form: MessageForm): Buffer {
+  const parts: Buffer[] = [];
+  for (const message of messages) {
+    const shown = form(message);
+    if (shown === null) continue;
+    const text = Buffer.from(JSON.stringify(shown));
+    parts.push(headOf(text.length), text);
+  }
+  return Buffer.concat(parts);
+}
+
+const FINAL_TEXT = 0x81;
+
+function headOf(length: number): Buffer {
+  if (length < 126) return Buffer.from([FINAL_TEXT, length]);
+  if (length < 0x1_0000) return Buffer.from([FINAL_TEXT, 126, length >> 8, length & 0xff]);
+  const head = Buffer.alloc(10);
+  head.writeUInt16BE((FINAL_TEXT << 8) | 127);
+  head.writeUInt32BE(length, 6);
+  return head;
+}
+
 class SocketStream implements Stream {
   readonly transport = 'websocket';
+  readonly encoder: Encoder;
   readonly #edge: Edge;
   readonly #ws: WebSocket;
-  readonly #form: MessageForm;
+  readonly #socket: Duplex;
   #isAlive = true;
   #frames = 0;
   #frameSecond = 0;
-  #last: WatchMessage['type'] | null = null;
-  /** Resolved each time everything sent has left. */
-  #waiting: (() => void)[] = [];
 
-  constructor(edge: Edge, ws: WebSocket, form: MessageForm) {
+  constructor(edge: Edge, ws: WebSocket, socket: Duplex, encoder: Encoder) {
     this.#edge = edge;
     this.#ws = ws;
-    this.#form = form;
+    this.#socket = socket;
+    this.encoder = encoder;
     ws.on('error', () => ws.terminate());
-    ws.on('close', () => this.#wake());
     ws.on('pong', () => {
       this.#isAlive = true;
       this.#onFrame();
@@ -155,23 +183,16 @@ class SocketStream implements Stream {
     return this.#ws.readyState === this.#ws.OPEN;
   }
 
-  send(message: WatchMessage): boolean {
-    this.#last = message.type;
-    const shown = this.#form(message);
-    if (shown === null || !this.isOpen) return true;
-    this.#ws.send(JSON.stringify(shown), () => {
-      if (this.#ws.bufferedAmount === 0) this.#wake();
-    });
-    return this.#ws.bufferedAmount < this.#edge.bounds.streamChunkChars;
-  }
-
-  flush(): boolean {
-    return this.#ws.bufferedAmount < this.#edge.bounds.streamChunkChars;
+  /**
+   * Whole frames, the same bytes for all readers. Without compression ws writes each of its own frames
+   * (pings, the close) in one go, so what goes past it stands between two frames.
+   */
+  write(frames: Buffer): boolean {
+    return frames.length === 0 || !this.isOpen || this.#socket.write(frames);
   }
 
   drained(): Promise<void> {
-    if (!this.isOpen || this.#ws.bufferedAmount === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    return whenDrained(this.#socket, () => !this.isOpen);
   }
 
   heartbeat(): void {
@@ -190,19 +211,13 @@ class SocketStream implements Stream {
     this.#ws.terminate();
   }
 
-  end(why: 'draining' | 'failed' | null): void {
+  end(why: StreamEnd): void {
     if (!this.isOpen) return;
     if (why === 'draining') this.#ws.close(CLOSE.goingAway, 'resume from the last token');
     else if (why === 'failed') this.#ws.close(CLOSE.failed, 'resume from the last token');
-    else if (this.#last === 'lagged') this.#ws.close(CLOSE.lagged, 'resume from the last token');
-    else if (this.#last === 'compacted') this.#ws.close(CLOSE_COMPACTED, 'compacted');
+    else if (why === 'lagged') this.#ws.close(CLOSE.lagged, 'resume from the last token');
+    else if (why === 'compacted') this.#ws.close(CLOSE_COMPACTED, 'compacted');
     else this.#ws.close(CLOSE.normal);
-  }
-
-  #wake(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
   }
 
   /** False when this client sends more than any reader has to. */

@@ -77,6 +77,47 @@ describe('the hub', () => {
     world.hub.stop();
   });
 
+  it('writes to many readers in rounds, so that none costs a write per change', async () => {
+    const world = new World();
+    const watches = await Promise.all(Array.from({ length: 400 }, () => world.open()));
+    let rounds = 0;
+    const seen: WatchMessage[] = [];
+    const first = watches[0] as Watch;
+    const loop = async (): Promise<void> => {
+      for (let batch = await first.next(); batch !== null; batch = await first.next()) {
+        rounds++;
+        seen.push(...batch);
+      }
+    };
+    const done = loop();
+    for (let i = 1; i <= 100; i++) {
+      world.feed.group(1 + (i % 2)).add(1_000 + i);
+      await world.feed.clock.pass(1);
+    }
+    await world.feed.clock.pass(200);
+    expect(brief(seen)).toEqual(Array.from({ length: 100 }, (_, i) => 1_001 + i));
+    // 400 readers: a round takes 20 ms, and the last events wait for the other group.
+    expect(rounds).toBeGreaterThan(2);
+    expect(rounds).toBeLessThanOrEqual(12);
+    world.hub.stop();
+    await done;
+  });
+
+  it('gives a reader whose start lies ahead of the merged stream nothing from before it', async () => {
+    const world = new World();
+    const early = await world.open();
+    world.feed.group(2).closes = false;
+    world.feed.group(1).add(40);
+    await world.feed.clock.pass(10);
+    world.feed.group(2).closes = true;
+    const late = await world.open({ from: { revision: 50 } });
+    const [one, two] = [world.read(early, 500), world.read(late, 500)];
+    for (const revision of [45, 50, 55, 60]) world.feed.group(2).add(revision);
+    expect(brief(await one)).toEqual([40, 45, 50, 55, 60]);
+    expect(brief(await two)).toEqual([55, 60]);
+    world.hub.stop();
+  });
+
   it('lets a reader that comes back join from the ring, exactly behind its token', async () => {
     const world = new World();
     const first = await world.open();

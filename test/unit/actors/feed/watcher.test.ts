@@ -71,13 +71,39 @@ describe('a watcher', () => {
     expect(world.watcher.position).toEqual(positionOf(changeAt(12)));
   });
 
-  it('is woken by the first event when it waits', async () => {
+  it('that waits gets all that was offered, once it is delivered', async () => {
     const world = new World();
     const next = world.watcher.next();
     world.offer(11);
     world.offer(12);
-    expect(brief(await next)).toEqual([11]);
-    expect(brief(await world.watcher.next())).toEqual([12]);
+    world.watcher.deliver();
+    world.offer(13);
+    expect(brief(await next)).toEqual([11, 12]);
+    expect(brief(await world.watcher.next())).toEqual([13]);
+  });
+
+  it('hands on whole batches as they were given, between what it was offered itself', async () => {
+    const world = new World();
+    const messages: WatchMessage[] = [{ type: 'progress', revision: 13, token: 'x' }];
+    world.offer(11);
+    world.watcher.give({ messages, bytes: 64 }, positionAfter(12));
+    world.offer(14);
+    expect(brief(await world.watcher.next())).toEqual([11]);
+    expect(await world.watcher.next()).toBe(messages);
+    expect(brief(await world.watcher.next())).toEqual([14]);
+  });
+
+  it('that has no room for a batch ends with the position before it', async () => {
+    const world = new World();
+    const messages: WatchMessage[] = [{ type: 'progress', revision: 13, token: 'x' }];
+    const large = { messages, bytes: LIMITS.watcherBufferBytesMax };
+    world.watcher.give(large, positionAfter(12));
+    world.watcher.give({ messages, bytes: 1 }, positionAfter(20));
+    expect([world.watcher.ended, world.closed]).toEqual([true, 1]);
+    expect(await world.watcher.next()).toBe(messages);
+    const token = encodeToken(positionAfter(20));
+    expect(await world.watcher.next()).toEqual([{ type: 'lagged', token }]);
+    expect(await world.watcher.next()).toBeNull();
   });
 
   it('carries previous versions only when they were asked for', async () => {
@@ -143,20 +169,6 @@ describe('a watcher', () => {
     world.watcher.close();
     expect(await next).toBeNull();
     expect(source.calls).toEqual(['pull', 'stop']);
-  });
-
-  it('is told how far the stream has come when it has nothing else to read', async () => {
-    const world = new World();
-    world.watcher.reached(positionAfter(500));
-    world.watcher.reached(positionAfter(400));
-    world.watcher.progress();
-    world.watcher.progress();
-    expect(await world.watcher.next()).toEqual([
-      { type: 'progress', revision: 500, token: encodeToken(positionAfter(500)) },
-    ]);
-    world.offer(501);
-    world.watcher.progress();
-    expect(brief(await world.watcher.next())).toEqual([501]);
   });
 
   it('reads what is buffered before it hears of a failure or an end', async () => {
