@@ -1,8 +1,8 @@
-import { Agent, request } from 'node:http';
 import { initialShardMap } from '../actors/router/shard-map.ts';
 import { DEFAULT_TENANT, KV_SPACE, vshardOf } from '../protocol/vshard.ts';
 import { ProcessCluster, statusOf } from '../test/kit/process-cluster.ts';
 import { sleep, until } from '../test/kit/wait.ts';
+import { SteadyWriter } from './workloads/steady-writer.ts';
 
 /**
  * How long clients of a surviving node are without a success when the node that leads most groups is
@@ -53,7 +53,6 @@ export interface FailoverOptions {
 const GROUPS = 8;
 const PAUSE_MS = 2_500;
 const QUIET_MS = 1_200;
-const WRITE_PAUSE_MS = 4;
 
 /** Runs the rounds on a cluster of its own and takes it down again. */
 export async function measureFailover(options: FailoverOptions): Promise<FailoverReport> {
@@ -80,7 +79,7 @@ async function oneRound(cluster: ProcessCluster, kind: FaultKind): Promise<Failo
   const { victim, led } = await leaderOfMost(cluster);
   const others = [0, 1, 2].filter((index) => index !== victim);
   const asked = others[Math.floor(Math.random() * others.length)] as number;
-  const writers = keysByGroup().map((key) => new Writer(cluster.node(asked).url, key));
+  const writers = keysByGroup().map((key) => minikvWriter(cluster.node(asked).url, key));
   try {
     await until(() => writers.every(({ successes }) => successes.length > 20), 'a steady load');
     const logged = others.map((index) => cluster.node(index).output().length);
@@ -88,7 +87,8 @@ async function oneRound(cluster: ProcessCluster, kind: FaultKind): Promise<Failo
     const atWallMs = Date.now();
     const ended = strike(cluster, victim, kind);
     await until(
-      () => led.every((group) => (writers[group - 1] as Writer).firstBegunAfter(atMs) !== null),
+      () =>
+        led.every((group) => (writers[group - 1] as SteadyWriter).firstBegunAfter(atMs) !== null),
       'writes to every group again',
       20_000,
     );
@@ -97,7 +97,7 @@ async function oneRound(cluster: ProcessCluster, kind: FaultKind): Promise<Failo
     const endMs = performance.now();
     const logs = others.map((index, i) => cluster.node(index).output().slice(logged[i]));
     const groups = led.map((group): GroupGap => {
-      const writer = writers[group - 1] as Writer;
+      const writer = writers[group - 1] as SteadyWriter;
       const after = (message: string) => firstLog(logs, message, group, atWallMs);
       return {
         group,
@@ -143,6 +143,10 @@ async function leaderOfMost(cluster: ProcessCluster): Promise<{ victim: number; 
   }
 }
 
+function minikvWriter(base: string, key: string): SteadyWriter {
+  return new SteadyWriter(`${base}/v1/kv/${key}`, { method: 'PUT', body: 'x'.repeat(100) });
+}
+
 /** A key of each data group, from group 1 on. */
 function keysByGroup(): string[] {
   const map = initialShardMap(GROUPS);
@@ -156,65 +160,6 @@ function keysByGroup(): string[] {
     found++;
   }
   return keys;
-}
-
-/** One client that writes one key without an idempotency key, one request at a time. */
-class Writer {
-  readonly successes: { readonly beganMs: number; readonly endedMs: number }[] = [];
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  readonly #url: string;
-  #running = true;
-  readonly #done: Promise<void>;
-
-  constructor(base: string, key: string) {
-    this.#url = `${base}/v1/kv/${key}`;
-    this.#done = this.#run();
-  }
-
-  /** When the first success was told whose request began after `atMs`. */
-  firstBegunAfter(atMs: number): number | null {
-    return this.successes.find(({ beganMs }) => beganMs > atMs)?.endedMs ?? null;
-  }
-
-  /** Longest time between two successes in the time from `fromMs` to `toMs`, its edges included. */
-  longestGap(fromMs: number, toMs: number): number {
-    let last = this.successes.findLast(({ endedMs }) => endedMs <= fromMs)?.endedMs ?? fromMs;
-    let longest = 0;
-    for (const { endedMs } of this.successes) {
-      if (endedMs <= fromMs || endedMs > toMs) continue;
-      longest = Math.max(longest, endedMs - last);
-      last = endedMs;
-    }
-    return Math.max(longest, toMs - last);
-  }
-
-  async stop(): Promise<void> {
-    this.#running = false;
-    await this.#done;
-    this.#agent.destroy();
-  }
-
-  async #run(): Promise<void> {
-    while (this.#running) {
-      const beganMs = performance.now();
-      const status = await this.#put().catch(() => 0);
-      if (status === 200 || status === 201) {
-        this.successes.push({ beganMs, endedMs: performance.now() });
-      }
-      await sleep(WRITE_PAUSE_MS);
-    }
-  }
-
-  #put(): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const sent = request(this.#url, { method: 'PUT', agent: this.#agent }, (answer) => {
-        answer.resume();
-        answer.once('end', () => resolve(answer.statusCode ?? 0));
-      });
-      sent.once('error', reject);
-      sent.end('x'.repeat(100));
-    });
-  }
 }
 
 /** When a survivor first logged this for the group, in ms after `sinceWallMs`. */

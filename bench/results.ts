@@ -2,6 +2,7 @@ import type { LatencySummary } from './client/histogram.ts';
 import type { Operation } from './client/job.ts';
 import type { WorkloadName } from './options.ts';
 import type { Hardware } from './system/hardware.ts';
+import type { FanoutResult } from './watch/plan.ts';
 
 /** Everything a run has found, as it is written. */
 
@@ -44,4 +45,64 @@ export interface Results {
   readonly seconds: number;
   readonly peers: readonly PeerSeen[];
   readonly cells: readonly Cell[];
+  readonly memory: readonly MemoryFound[];
+  readonly failover: readonly FailoverFound[];
+  readonly growth: readonly GrowthFound[];
+  readonly startup: StartupFound | null;
+  readonly recovery: RecoveryFound | null;
+  readonly watch: WatchFound | null;
+  readonly profiles: readonly ProfileFound[];
+}
+
+/** Resident memory of all of a peer's processes after the closed loops on it. */
+export interface MemoryFound {
+  readonly peer: string;
+  readonly nodes: number;
+  readonly residentBytes: number | null;
+}
+
+/** Longest time without a success after each kill, in ms. */
+export interface FailoverFound {
+  readonly peer: string;
+  readonly gapsMs: readonly number[];
+  readonly medianMs: number;
+  readonly maxMs: number;
+}
+
+export interface GrowthFound {
+  readonly keys: number;
+  readonly fillKeysPerSecond: number;
+  readonly residentBytes: number | null;
+  readonly residentPeakBytes: number | null;
+  readonly dataBytes: number;
+}
+
+/** Milliseconds to be ready, after an orderly stop and after SIGKILL. */
+export interface StartupFound {
+  readonly keys: number;
+  readonly cleanMs: readonly number[];
+  readonly killedMs: readonly number[];
+}
+
+export interface RecoveryFound {
+  readonly writes: number;
+  /** Writes may share an entry. */
+  readonly logEntries: number;
+  readonly walBytes: number;
+  readonly readyMs: readonly number[];
+}
+
+export type WatchFound = FanoutResult;
+
+/** Where a hot path spends its CPU: shares of the samples, by function. */
+export interface ProfileFound {
+  readonly path: string;
+  readonly seconds: number;
+  readonly self: readonly ProfileRow[];
+  readonly inclusive: readonly ProfileRow[];
+}
+
+export interface ProfileRow {
+  readonly name: string;
+  readonly share: number;
 }

@@ -8,33 +8,90 @@ import { minikvKind } from './peers/minikv.ts';
 import type { PeerKind } from './peers/peer.ts';
 import { redis } from './peers/redis.ts';
 import { cellLines } from './report/cell-table.ts';
-import type { Cell, PeerSeen } from './results.ts';
+import type { Cell, FailoverFound, GrowthFound, MemoryFound, Results } from './results.ts';
+import { commitOf, hardware } from './system/hardware.ts';
+import { residentBytesOf } from './system/process-use.ts';
 import { cellPlans } from './workloads/cells.ts';
-import { LoadedPeer, type LoadSettings, measureCell } from './workloads/load.ts';
+import { runFailover } from './workloads/failover.ts';
+import { runGrowth } from './workloads/growth.ts';
+import { LoadedPeer, measureCell } from './workloads/load.ts';
+import { runNats } from './workloads/nats.ts';
+import { runRecovery, runStartup } from './workloads/startup.ts';
+import { runWatch } from './workloads/watch.ts';
 
-const startMs = performance.now();
-function say(line: string): void {
-  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-  process.stdout.write(`${seconds.padStart(7)} s  ${line}\n`);
+/** What a run needs all along. */
+export interface RunContext {
+  readonly options: Options;
+  /** Empty; everything is put under it. */
+  readonly folder: string;
+  readonly root: string;
+  readonly command: string;
+  readonly say: (line: string) => void;
 }
 
-/** Everything that was asked for. False when a measurement was void. */
-export async function runAll(options: Options, folder: string, command: string): Promise<boolean> {
-  const kinds = kindsOf(options);
-  const seen: PeerSeen[] = kinds.map((kind) => ({
-    ...{ name: kind.name, version: kind.version(), install: kind.install },
-  }));
-  for (const { name, version, install } of seen) {
-    say(version === null ? `${name} is absent (${install})` : `${name} ${version}`);
-  }
-  const present = kinds.filter((kind) => seen.some((s) => s.name === kind.name && s.version));
+/** Sizes of the long workloads, normal and quick. */
+const SIZES = {
+  normal: {
+    ...{ kills: 20, growth: [10_000, 1_000_000, 10_000_000], startupKeys: 1_000_000 },
+    ...{ recoveryWrites: 200_000, watchSeconds: 10 },
+  },
+  quick: {
+    ...{ kills: 4, growth: [10_000, 200_000], startupKeys: 200_000 },
+    ...{ recoveryWrites: 20_000, watchSeconds: 4 },
+  },
+};
+
+/** Everything that was asked for, one after another. */
+export async function runAll(context: RunContext): Promise<Results> {
+  const { options, folder, say } = context;
+  const startMs = performance.now();
+  const sizes = options.quick ? SIZES.quick : SIZES.normal;
   const settings = { ...options, say };
-  const cells: Cell[] = [];
-  for (const nodes of options.nodes) {
-    cells.push(...(await runCells(options, settings, present, nodes, join(folder, `${nodes}`))));
+  const kinds = kindsOf(options);
+  const peers = kinds.map(({ name, version, install }) => ({ name, version: version(), install }));
+  for (const { name, version, install } of peers) {
+    say(version === null ? `${name} is absent: ${install}` : `${name} ${version}`);
   }
-  void command;
-  return cells.every(({ samples }) => samples.every(({ flaw }) => flaw === null));
+  const present = kinds.filter((_, i) => peers[i]?.version !== null);
+  const cells: Cell[] = [];
+  const memory: MemoryFound[] = [];
+  const own = (name: string): string => {
+    const path = join(folder, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  };
+  const wants = (name: Options['only'][number]): boolean => options.only.includes(name);
+  for (const nodes of options.nodes) {
+    const found = await runCells(context, present, nodes, own(`cells-${nodes}`));
+    cells.push(...found.cells);
+    memory.push(...found.memory);
+    if (wants('nats')) cells.push(...(await runNats(nodes, own(`nats-${nodes}`), settings)));
+  }
+  const withEtcd = present.includes(etcd);
+  const kills = { rounds: sizes.kills, withEtcd, folder: own('failover'), say };
+  const failover: FailoverFound[] = wants('failover') ? await runFailover(kills) : [];
+  const watch = wants('watch') ? await runWatch(sizes.watchSeconds, own('watch'), say) : null;
+  const startup = wants('startup')
+    ? await runStartup(sizes.startupKeys, own('startup'), settings)
+    : null;
+  const recovery = wants('recovery')
+    ? await runRecovery(sizes.recoveryWrites, own('recovery'), settings)
+    : null;
+  let growth: GrowthFound[] = [];
+  if (wants('growth')) {
+    const found = await runGrowth(sizes.growth, own('growth'), settings);
+    growth = found.sizes;
+    cells.push(...found.cells);
+  }
+  return {
+    version: 1,
+    date: new Date().toISOString().slice(0, 10),
+    commit: commitOf(context.root),
+    command: context.command,
+    hardware: hardware(folder),
+    seconds: Math.round((performance.now() - startMs) / 1000),
+    ...{ peers, cells, memory, failover, growth, startup, recovery, watch, profiles: [] },
+  };
 }
 
 function kindsOf(options: Options): PeerKind[] {
@@ -49,14 +106,14 @@ function kindsOf(options: Options): PeerKind[] {
 }
 
 async function runCells(
-  options: Options,
-  settings: LoadSettings,
+  { options, say }: RunContext,
   kinds: readonly PeerKind[],
   nodes: number,
   folder: string,
-): Promise<Cell[]> {
+): Promise<{ cells: Cell[]; memory: MemoryFound[] }> {
   const plans = cellPlans(options, nodes);
-  if (plans.length === 0) return [];
+  if (plans.length === 0) return { cells: [], memory: [] };
+  const settings = { ...options, say };
   const peers: LoadedPeer[] = [];
   const cells: Cell[] = [];
   try {
@@ -71,8 +128,13 @@ async function runCells(
       cells.push(cell);
       for (const line of cellLines(cell)) say(line);
     }
+    const memory = peers
+      .filter(({ peer }) => peer.pids().length > 0)
+      .map(({ peer }) => ({
+        ...{ peer: peer.name, nodes, residentBytes: residentBytesOf(peer.pids()) },
+      }));
+    return { cells, memory };
   } finally {
     await Promise.all(peers.map((peer) => peer.close()));
   }
-  return cells;
 }

@@ -14,7 +14,7 @@ export interface Target {
 /**
  * `put`, `get`: one key a request, drawn evenly from the key space. `mix`: gets, but for `putShare`.
  * `batch`: `size` keys a request, drawn likewise. `fill`: batches of `size` over keys `from` to below `to`,
- * each once, until done. `scan`: a page of `limit` from a drawn key on; `scan-all`: every key there is.
+ * each once, until done (plain puts when `size` is 1). `scan`: a page of `limit` from a drawn key on; `scan-all`: every key there is.
  */
 export type Operation =
   | { readonly kind: 'put' }

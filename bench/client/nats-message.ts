@@ -5,7 +5,9 @@ export interface NatsHandler {
   message(header: string, payload: Buffer): void;
 }
 
-const MESSAGE = /^(H?)MSG \S+ \S+(?: \S+)?(?: (\d{1,9}))? (\d{1,9})$/;
+/** Subject, subscription, perhaps a reply subject, perhaps the length of the header, the whole length. */
+const PLAIN = /^MSG \S+ \S+(?: \S+)? (\d{1,9})$/;
+const WITH_HEADER = /^HMSG \S+ \S+(?: \S+)? (\d{1,9}) (\d{1,9})$/;
 
 export class NatsReader {
   readonly #handler: NatsHandler;
@@ -34,11 +36,11 @@ export class NatsReader {
     const start = lineEnd + 2;
     if (line === 'PING') this.#handler.ping();
     if (/^(?:PING|PONG|\+OK|INFO .*)$/.test(line)) return start;
-    const match = MESSAGE.exec(line);
-    const isWhole = match !== null && (match[1] === 'H') === (match[2] !== undefined);
-    if (!isWhole) throw new Error(`nats-server says ${line.slice(0, 100)}`);
-    const headerLength = Number(match[2] ?? 0);
-    const end = start + Number(match[3]);
+    const headed = WITH_HEADER.exec(line);
+    const length = (headed ?? PLAIN.exec(line))?.at(-1);
+    if (length === undefined) throw new Error(`nats-server says ${line.slice(0, 100)}`);
+    const headerLength = Number(headed?.[1] ?? 0);
+    const end = start + Number(length);
     if (headerLength > end - start) throw new Error('a header is longer than its message');
     if (bytes.length < end + 2) return -1;
     const header = bytes.toString('latin1', start, start + headerLength);

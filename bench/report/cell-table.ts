@@ -32,8 +32,8 @@ export function cellRows(cell: Cell, ours = 'minikv'): string[][] {
   });
 }
 
-export function cellLines(cell: Cell): string[] {
-  return cellRows(cell).map((row) => {
+export function cellLines(cell: Cell, ours = 'minikv'): string[] {
+  return cellRows(cell, ours).map((row) => {
     const [name, nodes, connections, peer, rate, p50, p99, max, perCpu, server, client, ours] = row;
     const place = `${name} n=${nodes} c=${connections}`.padEnd(20);
     const latency = `p50 ${p50} p99 ${p99} max ${max} ms`;

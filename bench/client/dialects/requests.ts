@@ -35,7 +35,8 @@ export class RequestStream {
     this.#options = options;
     this.#values = values;
     this.#putThreshold = kind === 'mix' ? operation.putShare : kind === 'put' ? 1 : 0;
-    this.#put = kind === 'put' || kind === 'mix' ? shapes.put() : null;
+    const isSingleFill = kind === 'fill' && operation.size === 1;
+    this.#put = kind === 'put' || kind === 'mix' || isSingleFill ? shapes.put() : null;
     this.#get = kind === 'get' || kind === 'mix' ? shapes.get() : null;
     this.#many = manyOf(options, shapes);
   }
@@ -48,17 +49,17 @@ export class RequestStream {
       case 'get':
       case 'mix': {
         const isPut = this.#putThreshold === 1 || random.next() / 2 ** 32 < this.#putThreshold;
-        const template = (isPut ? this.#put : this.#get) as Template;
-        this.expected = isPut ? 'put' : 'get';
-        template.setKey(0, random.below(keys));
-        if (isPut) template.setValue(0, this.#value());
-        return template.bytes;
+        if (isPut) return this.#one(random.below(keys));
+        this.expected = 'get';
+        this.#get?.setKey(0, random.below(keys));
+        return (this.#get as Template).bytes;
       }
       case 'batch':
         return this.#batch(operation.size, null);
       case 'fill': {
         const range = this.#options.nextRange();
-        return range === null ? null : this.#batch(range.count, range.from);
+        if (range === null) return null;
+        return this.#put === null ? this.#batch(range.count, range.from) : this.#one(range.from);
       }
       case 'scan': {
         this.expected = 'scan';
@@ -71,6 +72,14 @@ export class RequestStream {
         this.count = keys;
         return (this.#many as Template).bytes;
     }
+  }
+
+  #one(key: number): Buffer {
+    const template = this.#put as Template;
+    this.expected = 'put';
+    template.setKey(0, key);
+    template.setValue(0, this.#value());
+    return template.bytes;
   }
 
   /** Keys one after another from `from` on; else far apart from a drawn one on, none of them twice. */
@@ -94,7 +103,7 @@ export class RequestStream {
 
 function manyOf({ operation }: DialectOptions, shapes: RequestShapes): Template | null {
   const found =
-    operation.kind === 'batch' || operation.kind === 'fill'
+    operation.kind === 'batch' || (operation.kind === 'fill' && operation.size > 1)
       ? shapes.batch(operation.size)
       : operation.kind === 'scan'
         ? shapes.scan(operation.limit)
