@@ -38,7 +38,9 @@ export function makeEntry(
   writeCount(bytes, 16, fields.clockBound);
   bytes[24] = ENTRY_KINDS.indexOf(fields.kind);
   bytes.set(payload, ENTRY_HEADER_BYTES);
-  return { ...fields, bytes };
+  // Written out: each object that a spread makes here would get a hidden class of its own.
+  const { index, term, kind, clockBound } = fields;
+  return { index, term, kind, clockBound, bytes };
 }
 
 export function entryPayload(entry: LogEntry): Uint8Array {
