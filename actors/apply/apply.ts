@@ -7,9 +7,9 @@ import {
 } from '../../protocol/commands.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { decodeConfig } from '../../protocol/membership.ts';
-import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { VSHARD_COUNT } from '../../protocol/vshard.ts';
+import type { AppliedChange } from './change.ts';
 import { applyExpire } from './expire.ts';
 import type { GroupState } from './group-state.ts';
 import { applyMetaPut } from './meta-state.ts';
@@ -39,7 +39,7 @@ export interface Applied {
   /** Why nothing was done and there are no results. */
   readonly rejection: 'idempotency_mismatch' | null;
   /** In (revision, vshard, key) order; `prev` is always there. */
-  readonly events: readonly ChangeEvent[];
+  readonly events: readonly AppliedChange[];
 }
 
 /** What the function of one command hands back; apply adds where it stands. */
@@ -49,7 +49,7 @@ const NOTHING: Outcome = Object.freeze({
   results: Object.freeze([]) as readonly OpResult[],
   repeated: false,
   rejection: null,
-  events: Object.freeze([]) as readonly ChangeEvent[],
+  events: Object.freeze([]) as readonly AppliedChange[],
 });
 
 /** Decodes the entry's command. Throws DecodeError for bytes no leader of ours would log. */

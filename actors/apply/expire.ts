@@ -1,6 +1,5 @@
 import type { Command } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import {
@@ -12,6 +11,7 @@ import {
 } from '../../storage/kv/keyspace.ts';
 import { decodeCount, decodeCurrent } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
+import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
 import { hasExpired } from './item.ts';
 import { removeRow } from './write.ts';
@@ -23,7 +23,7 @@ export type ExpireCommand = Extract<Command, { type: 'expire' }>;
  * and is in a vshard this group owns; otherwise it leaves it alone. An `expire` event per removal.
  */
 export function applyExpire(state: GroupState, command: ExpireCommand): Outcome {
-  const events: ChangeEvent[] = [];
+  const events: AppliedChange[] = [];
   for (let i = 0; i < command.keys.length; i++) {
     const { ref, revision: seen } = command.keys[i] as ExpireCommand['keys'][number];
     const revision = command.revision + i;
@@ -36,6 +36,19 @@ export function applyExpire(state: GroupState, command: ExpireCommand): Outcome 
     events.push(removeRow(state, { ref, triple, vshard, bytes, row }, revision, 'expire'));
   }
   return { results: [], repeated: false, rejection: null, events };
+}
+
+/** Unix ms of the soonest expiry of any key; infinity when none expires. */
+export async function soonestExpiryMs(view: GroupView): Promise<number> {
+  const start = expiryStart(view.prefix, 0);
+  const end = expiryStart(view.prefix, Number.MAX_SAFE_INTEGER);
+  const cursor = view.cursor({ start, end, reverse: false });
+  try {
+    const [first] = await cursor.next(1);
+    return first === undefined ? Number.POSITIVE_INFINITY : parseExpiryKey(first[0]).expiresAtMs;
+  } finally {
+    await cursor.close();
+  }
 }
 
 /**

@@ -60,6 +60,9 @@ export class GroupState {
   /** Local, not replicated: feed rows below this revision are already gone (see gc.ts). */
   collectedTo: Revision = 0;
 
+  /** Local, not replicated: no expiry row comes due before this (Unix ms); 0 when that is not known. */
+  expiryFromMs = 0;
+
   #writes: EngineWrite[] = [];
   /** Rows of this batch that a later op of the batch may read; null is a deleted row. */
   readonly #staged = new Map<string, Uint8Array | null>();

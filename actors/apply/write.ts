@@ -1,6 +1,5 @@
 import { assertNever } from '../../protocol/assert.ts';
 import type { Condition, OpResult, WriteCommand, WriteOp } from '../../protocol/commands.ts';
-import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
@@ -15,9 +14,10 @@ import {
   type VersionRow,
 } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
+import { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { recallRequest, rememberRequest } from './idempotency.ts';
-import { hasExpired, itemOf } from './item.ts';
+import { hasExpired } from './item.ts';
 
 /**
  * Writes. Op i of a command has revision `revision + i`; ops are independent and applied in order.
@@ -52,7 +52,7 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
     if (recalled !== null) return recalled;
   }
   const results = new Array<OpResult>(ops.length);
-  const events: ChangeEvent[] = [];
+  const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as WriteOp;
     results[i] = applyOp(state, op, vshards[i] as number, command.revision + i, events);
@@ -74,7 +74,7 @@ function applyOp(
   op: WriteOp,
   vshard: number,
   revision: Revision,
-  events: ChangeEvent[],
+  events: AppliedChange[],
 ): OpResult {
   const triple = tripleOf(op.ref);
   const bytes = state.row(currentKey(state.prefix, triple));
@@ -111,7 +111,7 @@ function applyPut(
   slot: Slot,
   present: VersionRow | null,
   revision: Revision,
-  events: ChangeEvent[],
+  events: AppliedChange[],
 ): OpResult {
   const next: VersionRow = {
     revision,
@@ -124,11 +124,13 @@ function applyPut(
   const { triple, row } = slot;
   if (row !== null) supersede(state, triple, row, slot.bytes as Uint8Array);
   else state.keyCount++;
-  state.stageRow(currentKey(state.prefix, triple), encodeVersion(next));
+  const stored = encodeVersion(next);
+  state.stageRow(currentKey(state.prefix, triple), stored);
   if (next.expiresAtMs !== null) {
     state.stage(expiryKey(state.prefix, next.expiresAtMs, triple), encodeCount(revision));
+    state.expiryFromMs = Math.min(state.expiryFromMs, next.expiresAtMs);
   }
-  events.push(recordEvent(state, 'put', slot, revision, itemOf(slot.ref, next)));
+  events.push(recordEvent(state, 'put', slot, revision, stored));
   return {
     type: 'put',
     revision,
@@ -143,7 +145,7 @@ export function removeRow(
   slot: FullSlot,
   revision: Revision,
   kind: 'delete' | 'expire',
-): ChangeEvent {
+): AppliedChange {
   supersede(state, slot.triple, slot.row, slot.bytes);
   state.keyCount--;
   state.stageRow(currentKey(state.prefix, slot.triple), null);
@@ -164,24 +166,17 @@ function recordEvent(
   kind: FeedKind,
   slot: Slot,
   revision: Revision,
-  item: Item | null,
-): ChangeEvent {
+  stored: Uint8Array | null,
+): AppliedChange {
   const prevRevision = slot.row === null ? 0 : slot.row.revision;
   state.sequence++;
   state.stage(
     feedKey(state.prefix, revision, slot.vshard, slot.triple),
     encodeFeed(kind, state.sequence, prevRevision),
   );
-  return {
-    kind,
-    ref: slot.ref,
-    vshard: slot.vshard,
-    revision,
-    prevRevision,
-    sequence: state.sequence,
-    item,
-    prev: slot.row === null ? null : itemOf(slot.ref, slot.row),
-  };
+  const { sequence } = state;
+  const { ref, vshard, bytes } = slot;
+  return new AppliedChange({ kind, ref, vshard, revision, prevRevision, sequence }, stored, bytes);
 }
 
 function holds(condition: Condition, presentRevision: Revision): boolean {

@@ -2,8 +2,8 @@ import { assert } from '../../protocol/assert.ts';
 import { type Command, decodeCommand, lastRevision } from '../../protocol/commands.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import { type Applied, applyBatch, type Committed } from '../apply/apply.ts';
+import type { AppliedChange } from '../apply/change.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { ReplicaContext } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
@@ -106,7 +106,7 @@ export class Applier {
    * Public events leave at most once: only the leader of the entry's own term publishes it, and it
    * applies it once in that life. The sequence shows what was lost.
    */
-  #publish(entry: LogEntry, command: Command | null, events: readonly ChangeEvent[]): void {
+  #publish(entry: LogEntry, command: Command | null, events: readonly AppliedChange[]): void {
     if (!this.#context.isLeader() || entry.term !== this.#raft.currentTerm) return;
     const traceparent = command?.type === 'write' ? command.traceparent : null;
     const { ports, group } = this.#context;

@@ -1,7 +1,7 @@
 import { LIMITS } from '../../protocol/limits.ts';
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import { META_GROUP } from '../../protocol/types.ts';
-import { nextExpiry } from '../apply/expire.ts';
+import { nextExpiry, soonestExpiryMs } from '../apply/expire.ts';
 import { readFeed } from '../apply/feed.ts';
 import { gcStep } from '../apply/gc.ts';
 import { readMeta } from '../apply/meta-state.ts';
@@ -100,11 +100,19 @@ export class Chores {
 
   #expire(nowMs: number): void {
     this.#expiryDueMs = nowMs + EXPIRY_EVERY_MS;
-    if (this.#expiring) return;
-    this.#expiring = true;
     const { state, ports } = this.#context;
+    const wallMs = ports.clock.wallMs();
+    if (this.#expiring || wallMs < state.expiryFromMs) return;
+    this.#expiring = true;
+    // Puts lower it from now on; what the view holds is added when it has been looked at.
+    state.expiryFromMs = Number.POSITIVE_INFINITY;
     const view = state.view();
-    nextExpiry(view, LIMITS.feedPageEventsMax, ports.clock.wallMs())
+    nextExpiry(view, LIMITS.feedPageEventsMax, wallMs)
+      .then(async (keys) => {
+        const fromMs = keys.length > 0 ? 0 : await soonestExpiryMs(view);
+        state.expiryFromMs = Math.min(state.expiryFromMs, fromMs);
+        return keys;
+      })
       .then(
         (keys) => {
           if (keys.length === 0 || this.#stopped || !this.#mayPropose()) {

@@ -7,6 +7,7 @@ import type {
   RequestOf,
 } from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';
+import type { AppliedChange } from '../apply/change.ts';
 import { readFeed } from '../apply/feed.ts';
 import { comparePositions, positionAfter, positionOf } from '../apply/position.ts';
 import type { ReplicaContext } from './context.ts';
@@ -15,6 +16,8 @@ const RING_EVENTS_MAX = 8_192;
 const RING_BYTES_MAX = 8 * 1024 * 1024;
 const WAITERS_MAX = 1_024;
 const CROWDED_MS = 250;
+/** Without a reader for so long nothing is kept: the next one begins with a read of the state. */
+const UNREAD_MS = 10_000;
 
 type FeedRead = RequestOf<'FeedRead'>;
 
@@ -31,44 +34,56 @@ export type ReadOlder = (
 ) => Promise<{ events: ChangeEvent[]; truncated: boolean } | 'compacted'>;
 
 /**
- * A replica's side of the change feed: a ring of recent events, and readers that wait for more
- * (long polls). A page holds closed events only, in the one order; `closed` in a page never passes
+ * A replica's side of the change feed: a ring of recent events while there are readers, and those
+ * that wait for more (long polls). A page holds closed events only, in the one order; `closed` in a page never passes
  * an event that did not fit.
  */
 export class ReplicaFeed {
   readonly #clock: Clock;
   readonly #readOlder: ReadOlder;
   readonly #waiters = new Set<Waiter>();
-  #ring: ChangeEvent[] = [];
+  /** Null before #first: cut off, and given back many at a time. */
+  #ring: (AppliedChange | null)[] = [];
+  #first = 0;
   #ringBytes = 0;
   /** Every event above this revision is in the ring. */
   #ringFloor: Revision;
+  /** When it was last read; a new replica counts as read. */
+  #readMs: number;
 
   constructor(clock: Clock, start: Revision, readOlder: ReadOlder) {
     this.#clock = clock;
+    this.#readMs = clock.monotonicMs();
     this.#ringFloor = start;
     this.#readOlder = readOlder;
   }
 
   /** Events just applied, in order. */
-  add(events: readonly ChangeEvent[]): void {
+  add(events: readonly AppliedChange[]): void {
+    if (!this.#isRead()) {
+      const last = events[events.length - 1];
+      if (last !== undefined) this.reset(last.revision);
+      return;
+    }
     for (const event of events) {
       this.#ring.push(event);
-      this.#ringBytes += sizeOf(event);
+      this.#ringBytes += event.bytes;
     }
-    let cut = 0;
-    while (this.#ring.length - cut > RING_EVENTS_MAX || this.#ringBytes > RING_BYTES_MAX) {
-      const oldest = this.#ring[cut] as ChangeEvent;
+    while (this.#ring.length - this.#first > RING_EVENTS_MAX || this.#ringBytes > RING_BYTES_MAX) {
+      const oldest = this.#ring[this.#first] as AppliedChange;
       this.#ringFloor = oldest.revision;
-      this.#ringBytes -= sizeOf(oldest);
-      cut++;
+      this.#ringBytes -= oldest.bytes;
+      this.#ring[this.#first++] = null;
     }
-    if (cut > 0) this.#ring = this.#ring.slice(cut);
+    if (this.#first < RING_EVENTS_MAX) return;
+    this.#ring = this.#ring.slice(this.#first);
+    this.#first = 0;
   }
 
-  /** A snapshot replaced the state: nothing before `start` is known here in memory. */
+  /** Nothing up to `start` is known here in memory. */
   reset(start: Revision): void {
-    this.#ring = [];
+    if (this.#ring.length > 0) this.#ring = [];
+    this.#first = 0;
     this.#ringBytes = 0;
     this.#ringFloor = start;
   }
@@ -80,6 +95,7 @@ export class ReplicaFeed {
     floor: Revision,
     reply: (body: ReplyBody) => void,
   ): void {
+    this.#readMs = this.#clock.monotonicMs();
     if (request.after.revision < floor) {
       reply(compacted(floor));
       return;
@@ -141,26 +157,30 @@ export class ReplicaFeed {
     let bytes = 0;
     let truncated = false;
     for (let i = this.#firstAfter(request.after.revision); i < this.#ring.length; i++) {
-      const event = this.#ring[i] as ChangeEvent;
+      const event = this.#ring[i] as AppliedChange;
       if (event.revision > closed) break;
       if (comparePositions(positionOf(event), request.after) <= 0) continue;
-      bytes += sizeOf(event);
+      bytes += event.bytes;
       if (events.length >= limit || (bytes > LIMITS.pageBytesMax && events.length > 0)) {
         truncated = true;
         break;
       }
-      events.push(fitted(event, request.prev));
+      events.push(event.eventOf(request.prev && event.bytes <= LIMITS.entryBytesMax));
     }
     reply(pageOf(events, truncated, closed, floor));
   }
 
+  #isRead(): boolean {
+    return this.#waiters.size > 0 || this.#clock.monotonicMs() - this.#readMs < UNREAD_MS;
+  }
+
   /** Index of the first ring event at or above `revision` (binary search). */
   #firstAfter(revision: Revision): number {
-    let low = 0;
+    let low = this.#first;
     let high = this.#ring.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#ring[middle] as ChangeEvent).revision < revision) low = middle + 1;
+      if ((this.#ring[middle] as AppliedChange).revision < revision) low = middle + 1;
       else high = middle;
     }
     return low;

@@ -1,6 +1,8 @@
+import { AppliedChange } from '../../actors/apply/change.ts';
 import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { vshardOf } from '../../protocol/vshard.ts';
+import { encodeVersion } from '../../storage/kv/rows.ts';
 
 export interface ChangeOptions {
   readonly key?: string;
@@ -20,6 +22,12 @@ export function changeAt(revision: number, options: ChangeOptions = {}): ChangeE
     ...{ kind: 'put', ref, vshard: vshardOf(ref), revision, sequence: revision },
     ...{ prevRevision: prev === null ? 0 : 1, item: itemAt(ref, revision, bytes), prev },
   };
+}
+
+/** The same as apply yields it. */
+export function appliedAt(revision: number, options: ChangeOptions = {}): AppliedChange {
+  const { item, prev, ...fields } = changeAt(revision, options);
+  return new AppliedChange(fields, item && encodeVersion(item), prev && encodeVersion(prev));
 }
 
 export function itemAt(ref: KeyRef, revision: number, bytes = 1): Item {

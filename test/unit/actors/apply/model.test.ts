@@ -9,7 +9,7 @@ import { comparePositions, positionAfter, positionOf } from '../../../../actors/
 import { readAt, readLatest, readRange } from '../../../../actors/apply/read.ts';
 import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-rows.ts';
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
-import type { Item } from '../../../../protocol/messages/request.ts';
+import type { ChangeEvent, Item } from '../../../../protocol/messages/request.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
 import { MemoryEngine } from '../../../../storage/kv/memory-engine.ts';
 import { MemtableStore } from '../../../../storage/kv/state-store.ts';
@@ -28,16 +28,20 @@ function plain<T>(value: T): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, plain(field)]));
 }
 
+type PlainApplied = Omit<Applied, 'events'> & { readonly events: readonly ChangeEvent[] };
+
 /** A replica that has applied the whole log, `batchSize` entries at a time. */
 function replay(
   history: History,
   batchSize: number,
   store = new MemoryState(),
-): [GroupState, Applied[]] {
+): [GroupState, PlainApplied[]] {
   const state = GroupState.open(store, GROUP);
-  const applied: Applied[] = [];
+  const applied: PlainApplied[] = [];
   for (let at = 0; at < history.entries.length; at += batchSize) {
-    applied.push(...applyBatch(state, history.entries.slice(at, at + batchSize)));
+    for (const one of applyBatch(state, history.entries.slice(at, at + batchSize))) {
+      applied.push({ ...one, events: one.events.map((event) => event.eventOf(true)) });
+    }
   }
   return [state, applied];
 }

@@ -9,7 +9,7 @@ import type {
   RequestOf,
 } from '../../../../protocol/messages/request.ts';
 import { put } from '../../../kit/applied-group.ts';
-import { changeAt } from '../../../kit/change-events.ts';
+import { appliedAt, changeAt } from '../../../kit/change-events.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
 import { HandClock, settle } from '../../../kit/hand-clock.ts';
 
@@ -37,7 +37,7 @@ class World {
 
   /** Applied and closed. */
   add(...revisions: number[]): void {
-    this.feed.add(revisions.map((revision) => changeAt(revision)));
+    this.feed.add(revisions.map((revision) => appliedAt(revision)));
     this.closed = Math.max(this.closed, ...revisions);
   }
 
@@ -91,7 +91,7 @@ describe('a page of the feed', () => {
   it('ends at pageBytesMax, but the first event always fits', () => {
     const world = new World();
     const large = LIMITS.pageBytesMax * 0.75;
-    world.feed.add([10, 20, 30].map((revision) => changeAt(revision, { bytes: large })));
+    world.feed.add([10, 20, 30].map((revision) => appliedAt(revision, { bytes: large })));
     world.closed = 30;
     world.read(0);
     expect(world.pages()).toEqual([{ revisions: [10], closed: 9 }]);
@@ -101,8 +101,8 @@ describe('a page of the feed', () => {
     const world = new World();
     const half = LIMITS.entryBytesMax * 0.6;
     world.feed.add([
-      changeAt(10, { bytes: 5, prevBytes: 5 }),
-      changeAt(20, { bytes: half, prevBytes: half }),
+      appliedAt(10, { bytes: 5, prevBytes: 5 }),
+      appliedAt(20, { bytes: half, prevBytes: half }),
     ]);
     world.closed = 20;
     const prevs = () =>
@@ -237,12 +237,26 @@ describe('the ring', () => {
 
   it('is bounded by bytes', async () => {
     const world = new World();
-    for (let i = 1; i <= 20; i++) world.feed.add([changeAt(i, { bytes: 700_000 })]);
+    for (let i = 1; i <= 20; i++) world.feed.add([appliedAt(i, { bytes: 700_000 })]);
     world.closed = 20;
     world.read(8);
     world.read(9);
     await settle();
     expect(world.older.map(({ after }) => after.revision)).toEqual([8]);
+  });
+
+  it('keeps nothing while nobody reads, and is whole again for the next reader', async () => {
+    const world = new World();
+    await world.clock.pass(20_000);
+    world.add(10, 20);
+    world.read(0);
+    await settle();
+    expect(world.older.map(({ after }) => after.revision)).toEqual([0]);
+    world.answers.length = 0;
+    world.add(30);
+    world.read(20);
+    expect(world.pages()).toEqual([{ revisions: [30], closed: 30 }]);
+    expect(world.older).toHaveLength(1);
   });
 
   it('knows nothing from before a snapshot', async () => {
