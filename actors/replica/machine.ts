@@ -1,4 +1,4 @@
-import { type ActorRefFrom, createActor, setup } from 'xstate';
+import { type ActionArgs, type ActorRefFrom, createActor, setup } from 'xstate';
 import type { Role } from '../raft/events.ts';
 
 /** What the machine holds: the replica that it hosts. A handle, never data. */
@@ -14,69 +14,85 @@ type ReplicaMachineEvent =
   | { readonly type: 'recovered' }
   | { readonly type: 'batch'; readonly nowMs: number }
   | { readonly type: 'synced'; readonly nowMs: number }
+  /** From the machine to itself: the core's role is no longer the one that the mode shows. */
+  | { readonly type: 'roleChanged' }
   | { readonly type: 'broken' }
   | { readonly type: 'stop' };
 
+interface Context {
+  readonly hosted: Hosted;
+  /** The role that the mode shows. */
+  readonly mirrored: { role: Role };
+}
+
+type Args<T extends ReplicaMachineEvent['type']> = ActionArgs<
+  Context,
+  Extract<ReplicaMachineEvent, { type: T }>,
+  ReplicaMachineEvent
+>;
+
 const machine = setup({
   types: {
-    context: {} as { readonly hosted: Hosted },
+    context: {} as Context,
     input: {} as { readonly hosted: Hosted },
     events: {} as ReplicaMachineEvent,
-  },
-  actions: {
-    decideBatch: ({ context }, { nowMs }: { nowMs: number }) => context.hosted.decideBatch(nowMs),
-    decideSynced: ({ context }, { nowMs }: { nowMs: number }) => context.hosted.decideSynced(nowMs),
   },
   guards: {
     hasRole: ({ context }, role: Role) => context.hosted.role() === role,
   },
 });
 
-const to = (role: Role) => ({
-  target: role,
+/** One event and one action per batch; the mode follows with a second event when the role changed. */
+const decideBatch = ({ context, event, self }: Args<'batch'>): void => {
+  context.hosted.decideBatch(event.nowMs);
+  mirror(context, self);
+};
+
+const decideSynced = ({ context, event, self }: Args<'synced'>): void => {
+  context.hosted.decideSynced(event.nowMs);
+  mirror(context, self);
+};
+
+function mirror(context: Context, self: Args<'batch'>['self']): void {
+  if (context.hosted.role() === context.mirrored.role) return;
+  context.mirrored.role = context.hosted.role();
+  self.send({ type: 'roleChanged' });
+}
+
+const ROLES = ['learner', 'follower', 'preCandidate', 'candidate', 'leader'] as const;
+
+const intoRole = ROLES.map((role) => ({
+  target: `#${role}`,
   guard: { type: 'hasRole' as const, params: role },
-});
+}));
 
 /**
  * Life cycle of one replica: recovering (its log is being replayed), running with its role as the
  * mode, failed (an invariant broke: it answers nothing until the process starts anew), stopped. The
  * machine hosts; every rule of the protocol is in the core, whose role the modes mirror. One event
- * carries a whole batch.
+ * carries a whole batch. Nothing is eventless: XState would ask all guards again after each event.
  */
 export const replicaMachine = machine.createMachine({
   id: 'replica',
-  context: ({ input }) => ({ hosted: input.hosted }),
+  context: ({ input }) => ({ hosted: input.hosted, mirrored: { role: input.hosted.role() } }),
   initial: 'recovering',
   states: {
-    recovering: { on: { recovered: 'running', broken: 'failed', stop: 'stopped' } },
+    recovering: { on: { recovered: intoRole, broken: 'failed', stop: 'stopped' } },
     running: {
       on: {
-        batch: {
-          actions: { type: 'decideBatch', params: ({ event }) => ({ nowMs: event.nowMs }) },
-        },
-        synced: {
-          actions: { type: 'decideSynced', params: ({ event }) => ({ nowMs: event.nowMs }) },
-        },
+        batch: { actions: decideBatch },
+        synced: { actions: decideSynced },
+        roleChanged: intoRole,
         broken: 'failed',
         stop: 'stopped',
       },
       initial: 'learner',
       states: {
-        learner: {
-          always: [to('follower'), to('preCandidate'), to('candidate'), to('leader')],
-        },
-        follower: {
-          always: [to('learner'), to('preCandidate'), to('candidate'), to('leader')],
-        },
-        preCandidate: {
-          always: [to('learner'), to('follower'), to('candidate'), to('leader')],
-        },
-        candidate: {
-          always: [to('learner'), to('follower'), to('preCandidate'), to('leader')],
-        },
-        leader: {
-          always: [to('learner'), to('follower'), to('preCandidate'), to('candidate')],
-        },
+        learner: { id: 'learner' },
+        follower: { id: 'follower' },
+        preCandidate: { id: 'preCandidate' },
+        candidate: { id: 'candidate' },
+        leader: { id: 'leader' },
       },
     },
     failed: { type: 'final' },

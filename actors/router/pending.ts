@@ -14,8 +14,10 @@ export interface Asked {
 interface Waiting {
   readonly asked: Asked;
   readonly settle: Settle;
-  readonly cancel: () => void;
 }
+
+/** Requests whose limits end within this many ms share a timer: a limit is passed by at most so much. */
+const GRAIN_MS = 16;
 
 /**
  * Requests that wait for a reply, each with its own time limit. A reply that comes after its limit,
@@ -24,6 +26,8 @@ interface Waiting {
 export class PendingRequests {
   readonly #clock: Clock;
   readonly #waiting = new Map<number, Waiting>();
+  /** Ids by the end of their grain; those that were answered are skipped when it comes. */
+  readonly #ending = new Map<number, number[]>();
   #nextId: number;
 
   /** `firstId` is drawn at random, so that replies to an earlier life of this node match nothing. */
@@ -40,8 +44,15 @@ export class PendingRequests {
   open(waitMs: number, asked: Asked, settle: Settle): number | null {
     if (this.#waiting.size >= LIMITS.pendingRequestsMax) return null;
     const id = this.#nextId++;
-    const cancel = this.#clock.after(waitMs, () => this.#settle(id, null));
-    this.#waiting.set(id, { asked, settle, cancel });
+    this.#waiting.set(id, { asked, settle });
+    const nowMs = this.#clock.monotonicMs();
+    const grain = Math.ceil((nowMs + waitMs) / GRAIN_MS);
+    const ids = this.#ending.get(grain);
+    if (ids !== undefined) ids.push(id);
+    else {
+      this.#ending.set(grain, [id]);
+      this.#clock.after(grain * GRAIN_MS - nowMs, () => this.#end(grain));
+    }
     return id;
   }
 
@@ -59,11 +70,16 @@ export class PendingRequests {
     }
   }
 
+  #end(grain: number): void {
+    const ids = this.#ending.get(grain) ?? [];
+    this.#ending.delete(grain);
+    for (const id of ids) this.#settle(id, null);
+  }
+
   #settle(id: number, body: ReplyBody | null): boolean {
     const entry = this.#waiting.get(id);
     if (entry === undefined) return false;
     this.#waiting.delete(id);
-    entry.cancel();
     entry.settle(body);
     return true;
   }

@@ -215,7 +215,7 @@ describe('a write that was handed over and not answered', () => {
     const reach = new FakeReach();
     reach.leaders.set(group, n2);
     reach.others = [n3];
-    reach.clock.after(1_001, () => fill(reach));
+    reach.clock.after(1_009, () => fill(reach));
     expect(told(await writeOf(reach, AGAIN))).toEqual(['outcome_unknown', false]);
     expect(reach.asked).toHaveLength(1);
   });

@@ -34,7 +34,9 @@ describe('pending requests', () => {
     const clock = new HandClock();
     const pending = new PendingRequests(clock, 1);
     const one = open(pending);
-    await clock.pass(100);
+    await clock.pass(99);
+    expect(one.settled).toEqual([]);
+    await clock.pass(16);
     expect(pending.reply(one.id, DONE)).toBe(false);
     expect(one.settled).toEqual([null]);
   });
