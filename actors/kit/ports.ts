@@ -31,6 +31,8 @@ export interface Bus {
     nodeId: NodeId,
     handle: (lane: Lane | 'hello', payload: Uint8Array) => void,
   ): Promise<void>;
+  /** False while nobody can be listening to public events: then none need be made. */
+  publishesEvents(): boolean;
   /** A public event, see protocol/subjects.ts eventSubject; fire and forget. */
   publishEvent(
     subject: string,

@@ -70,6 +70,7 @@ export function publishChange(
   group: GroupId,
   traceparent: string | null,
 ): void {
+  if (!bus.publishesEvents()) return;
   const message = eventMessage(event, group, traceparent, bus.payloadBytesMax);
   bus.publishEvent(message.subject, message.headers, message.payload);
 }

@@ -78,8 +78,12 @@ export class InProcessHub {
     return true;
   }
 
+  hasEventListeners(): boolean {
+    return this.#eventListeners.size > 0;
+  }
+
   publish(event: InProcessEvent): void {
-    if (this.#eventListeners.size === 0) return;
+    if (!this.hasEventListeners()) return;
     const copy = { ...event, payload: Buffer.from(event.payload) };
     this.metrics.sent('event', copy.payload.length);
     this.#clock.soon(() => {
@@ -190,6 +194,10 @@ export class InProcessBus implements Bus {
     if (this.#closed) this.#hub.warn('listen on a bus that has stopped');
     else this.#mailboxes.push([nodeId, this.#hub.open(nodeId, handle)]);
     return Promise.resolve();
+  }
+
+  publishesEvents(): boolean {
+    return this.#hub.hasEventListeners();
   }
 
   publishEvent(

@@ -92,6 +92,11 @@ export class NatsBus implements Bus, RequestServer {
     await Promise.all([this.#links.control.settle(), this.#links.bulk.settle()]);
   }
 
+  /** Whether somebody subscribes is known to the servers only. */
+  publishesEvents(): boolean {
+    return true;
+  }
+
   publishEvent(
     subject: string,
     headers: Readonly<Record<string, string>>,

@@ -79,6 +79,10 @@ export class SealedBus implements Bus {
   }
 
   /** Events are public: anyone may read them, so nothing is added. */
+  publishesEvents(): boolean {
+    return this.#bus.publishesEvents();
+  }
+
   publishEvent(
     subject: string,
     headers: Readonly<Record<string, string>>,

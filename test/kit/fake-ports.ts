@@ -55,6 +55,9 @@ export class RecordingBus implements Bus {
 
   async listen(): Promise<void> {}
 
+  publishesEvents(): boolean {
+    return true;
+  }
   publishEvent(): void {}
 
   async drain(): Promise<void> {}

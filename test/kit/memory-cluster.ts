@@ -144,6 +144,7 @@ function cuttable(bus: Bus, isCut: () => boolean): Bus {
       bus.listen(nodeId, (lane, payload) => {
         if (!isCut()) handle(lane, payload);
       }),
+    publishesEvents: () => bus.publishesEvents(),
     publishEvent: (subject, headers, payload) => bus.publishEvent(subject, headers, payload),
     drain: () => bus.drain(),
   };

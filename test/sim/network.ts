@@ -156,6 +156,7 @@ export class SimNetwork {
         if (life.alive) this.#listeners.set(nodeId, { life, handle });
         return Promise.resolve();
       },
+      publishesEvents: () => true,
       publishEvent: (subject, headers, payload) => {
         if (!life.alive || state() !== 'connected') return;
         this.onPublish({ node, subject, headers, payload });
