@@ -1,7 +1,9 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions, USAGE } from './options.ts';
+import { bars } from './report/markdown.ts';
+import { publish, writeProfiles, writeResults } from './report/publish.ts';
 import { runAll } from './run.ts';
 
 /** `npm run bench`: minikv beside its peers. Exit code 1 when a measurement is void. */
@@ -12,6 +14,11 @@ const startMs = performance.now();
 function say(line: string): void {
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
   process.stdout.write(`${seconds.padStart(7)} s  ${line}\n`);
+}
+
+/** Results name no folder of a machine. */
+function withoutFolders(arg: string): string {
+  return arg.replace(/(?<=^|=)\/(?:[^/]*\/)*/, '.../');
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -27,9 +34,20 @@ async function main(args: readonly string[]): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => process.exit(130));
   }
-  const command = ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ');
-  const results = await runAll({ options, folder, root: ROOT, command, say });
+  const flags = args.map(withoutFolders);
+  const command = ['npm run bench', ...(flags.length > 0 ? ['--', ...flags] : [])].join(' ');
+  const { results, profiles } = await runAll({ options, folder, root: ROOT, command, say });
   const isVoid = results.cells.some(({ samples }) => samples.some(({ flaw }) => flaw !== null));
+  process.stdout.write(`\n${bars(results)}\n\n`);
+  if (options.out !== null) {
+    const path = writeResults(results, resolve(ROOT, options.out));
+    writeProfiles(profiles, results, resolve(ROOT, options.out));
+    say(`written: ${relative(ROOT, path)}`);
+    if (options.isFull) {
+      publish(ROOT, path, results);
+      say('docs/benchmarks.md shows it');
+    }
+  }
   if (isVoid) say('measurements with wrong answers are void, see above');
   return isVoid ? 1 : 0;
 }

@@ -38,6 +38,7 @@ export interface PeerSeen {
 
 export interface Results {
   readonly version: 1;
+  /** ISO 8601. */
   readonly date: string;
   readonly commit: string | null;
   readonly command: string;

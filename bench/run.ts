@@ -7,6 +7,7 @@ import { etcd } from './peers/etcd.ts';
 import { minikvKind } from './peers/minikv.ts';
 import type { PeerKind } from './peers/peer.ts';
 import { redis } from './peers/redis.ts';
+import { type Profiled, runProfiles } from './profile/run.ts';
 import { cellLines } from './report/cell-table.ts';
 import type { Cell, FailoverFound, GrowthFound, MemoryFound, Results } from './results.ts';
 import { commitOf, hardware } from './system/hardware.ts';
@@ -42,7 +43,9 @@ const SIZES = {
 };
 
 /** Everything that was asked for, one after another. */
-export async function runAll(context: RunContext): Promise<Results> {
+export async function runAll(
+  context: RunContext,
+): Promise<{ results: Results; profiles: readonly Profiled[] }> {
   const { options, folder, say } = context;
   const startMs = performance.now();
   const sizes = options.quick ? SIZES.quick : SIZES.normal;
@@ -83,15 +86,19 @@ export async function runAll(context: RunContext): Promise<Results> {
     growth = found.sizes;
     cells.push(...found.cells);
   }
-  return {
+  const profiled = { ...options, folder: own('profiles'), say };
+  const profiles = options.profile ? await runProfiles(profiled) : [];
+  const results: Results = {
     version: 1,
-    date: new Date().toISOString().slice(0, 10),
+    date: new Date().toISOString(),
     commit: commitOf(context.root),
     command: context.command,
     hardware: hardware(folder),
     seconds: Math.round((performance.now() - startMs) / 1000),
-    ...{ peers, cells, memory, failover, growth, startup, recovery, watch, profiles: [] },
+    ...{ peers, cells, memory, failover, growth, startup, recovery, watch },
+    profiles: profiles.map(({ found }) => found),
   };
+  return { results, profiles };
 }
 
 function kindsOf(options: Options): PeerKind[] {

@@ -66,7 +66,10 @@ export class LoadedPeer {
   }
 
   /** One job against this peer, as round 0. */
-  async run(of: Omit<Job, 'dialect' | 'targets' | 'keys' | 'valueBytes'>): Promise<Sample> {
+  async run(
+    of: Omit<Job, 'dialect' | 'targets' | 'keys' | 'valueBytes'>,
+    onWindow: () => void = () => {},
+  ): Promise<Sample> {
     const { name, dialect, targets, file } = this.peer;
     const job: Job = {
       ...{ dialect, targets, ...(file === undefined ? {} : { file }) },
@@ -75,6 +78,7 @@ export class LoadedPeer {
     let before: number | null = null;
     const result = await this.#client.run(job, () => {
       before = cpuSecondsOf(this.peer.pids());
+      onWindow();
     });
     const after = cpuSecondsOf(this.peer.pids());
     const { seconds, errors, firstError } = result;
