@@ -1,3 +1,5 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type {
   AbstractBatchOperation,
   AbstractIterator,
@@ -22,6 +24,9 @@ import type {
 const ROWS_PER_TURN = 256;
 const BOOT_ID_PATH = 'minikv-boot-id';
 const SET_ASIDE_FOLDER = 'set-aside';
+/** Names the manifest that a LevelDB consists of. */
+const CURRENT = 'CURRENT';
+const NEW_FOLDER = 'new';
 /** Above every row's key: compacting just this writes the memtable out and rewrites no table. */
 const ABOVE_ALL_KEYS = Buffer.alloc(64, 0xff);
 const BUFFERS = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
@@ -44,12 +49,33 @@ export async function openClassicEngine(
   path: string,
   options: { readonly bootId: string; readonly clock: Pick<Clock, 'soon'> },
 ): Promise<KvEngine> {
-  await setLogsAside(new NodeDisk(path), options.bootId);
+  const disk = new NodeDisk(path);
+  await setLogsAside(disk, options.bootId);
+  await createWhole(path, disk);
   const level = new ClassicLevel<Buffer, Buffer>(path, BUFFERS);
   await level.open();
   return new LevelEngine(level as unknown as Level, options.clock, {
     flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
   });
+}
+
+/**
+ * Makes a new LevelDB, where there is none, so that a power cut leaves all of it or none. LevelDB does
+ * not sync the first manifest it writes, but makes it the current one; should the machine lose power before
+ * a second one has replaced it, the database does not open again. So it is made in a folder of its own,
+ * opened and closed, which writes the second, and moved with the name CURRENT last.
+ */
+export async function createWhole(path: string, disk: Disk): Promise<void> {
+  if ((await disk.list('')).includes(CURRENT)) return;
+  const fresh = join(path, NEW_FOLDER);
+  await rm(fresh, { recursive: true, force: true });
+  await mkdir(fresh, { recursive: true });
+  const level = new ClassicLevel<Buffer, Buffer>(fresh, BUFFERS);
+  await level.open();
+  await level.close();
+  const names = (await disk.list(NEW_FOLDER)).filter((name) => /^MANIFEST-|^[0-9]+\./.test(name));
+  for (const name of [...names, CURRENT]) await disk.rename(`${NEW_FOLDER}/${name}`, name);
+  await rm(fresh, { recursive: true, force: true });
 }
 
 /** The same engine over memory-level, for tests. */

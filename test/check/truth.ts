@@ -52,6 +52,8 @@ export function compareText(a: string, b: string): number {
 export class Truth {
   readonly changes: readonly Change[];
   readonly #byKey = new Map<string, Change[]>();
+  /** All names in order, so that a range costs what it holds. */
+  readonly #names: readonly string[];
 
   /** Takes the changes in any order. */
   constructor(changes: readonly Change[]) {
@@ -62,6 +64,7 @@ export class Truth {
       if (versions === undefined) this.#byKey.set(name, [change]);
       else versions.push(change);
     }
+    this.#names = [...this.#byKey.keys()].sort(compareText);
   }
 
   /**
@@ -90,27 +93,34 @@ export class Truth {
   versionsAt(range: KeyRange, revision: number): Version[] {
     const found: Version[] = [];
     const head = `${range.tenant}\0${range.space}\0`;
-    for (const [name, changes] of this.#byKey) {
-      if (!name.startsWith(head)) continue;
+    const first = head + range.start;
+    let at = lowerBound(this.#names, (name) => name >= first);
+    for (; at < this.#names.length; at++) {
+      const name = this.#names[at] as string;
       const key = name.slice(head.length);
-      if (key < range.start || (range.end !== null && key >= range.end)) continue;
-      const last = lastUpTo(changes, revision);
+      if (!name.startsWith(head) || (range.end !== null && key >= range.end)) break;
+      const last = lastUpTo(this.#byKey.get(name) as Change[], revision);
       if (last?.kind !== 'put' || isExpired(last, revision)) continue;
       found.push({ key, revision: last.revision, value: last.value ?? '' });
     }
-    return found.sort((a, b) => compareText(a.key, b.key));
+    return found;
   }
 }
 
 function lastUpTo(changes: readonly Change[], revision: number): Change | undefined {
+  return changes[lowerBound(changes, (change) => change.revision > revision) - 1];
+}
+
+/** Index of the first item from which on `isAtOrAfter` holds; the length when it never does. */
+export function lowerBound<T>(items: readonly T[], isAtOrAfter: (item: T) => boolean): number {
   let low = 0;
-  let high = changes.length;
+  let high = items.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((changes[middle] as Change).revision <= revision) low = middle + 1;
-    else high = middle;
+    if (isAtOrAfter(items[middle] as T)) high = middle;
+    else low = middle + 1;
   }
-  return changes[low - 1];
+  return low;
 }
 
 function isExpired(change: Change, revision: number): boolean {

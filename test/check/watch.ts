@@ -1,5 +1,5 @@
 import type { KeyRef } from '../../protocol/vshard.ts';
-import { type Change, compareChanges, nameOf, type Truth } from './truth.ts';
+import { type Change, compareChanges, lowerBound, nameOf, type Truth } from './truth.ts';
 
 /** What one connection of a watcher asked for and saw, in order. */
 export interface WatchSession {
@@ -196,17 +196,6 @@ class WatcherCheck {
     const change = this.#selected[at];
     return change !== undefined && compareChanges(change, event) === 0 ? at : null;
   }
-}
-
-function lowerBound<T>(items: readonly T[], isAtOrAfter: (item: T) => boolean): number {
-  let low = 0;
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (isAtOrAfter(items[middle] as T)) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }
 
 function selects(watcher: WatcherSeen, ref: KeyRef): boolean {

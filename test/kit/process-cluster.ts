@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort, type TestNats, testNats } from './nats-server.ts';
 import { sleep } from './wait.ts';
+import { flipWalBit, tearWalTail } from './wal-damage.ts';
 
 /** Real `minikv serve` processes of the build, on loopback, with temporary data folders. */
 
@@ -146,33 +147,12 @@ export class ProcessCluster {
 
   /** Flips one bit of a stopped node's WAL, `fraction` of the way through what was written. */
   flipWalBit(index: number, fraction: number): void {
-    const { path, bytes, written } = this.#walTail(index);
-    const at = Math.floor(written * fraction);
-    bytes[at] = (bytes[at] as number) ^ 0x10;
-    writeFileSync(path, bytes);
+    flipWalBit(this.#at(index).data, fraction);
   }
 
   /** Leaves half of an unfinished write at the end of a stopped node's WAL. */
   tearWalTail(index: number): void {
-    const { path, bytes, written } = this.#walTail(index);
-    const torn = bytes.subarray(0, Math.min(200, written));
-    torn.copy(bytes, written);
-    writeFileSync(path, bytes);
-  }
-
-  #walTail(index: number): { path: string; bytes: Buffer; written: number } {
-    const folder = join(this.#at(index).data, 'wal');
-    const names = readdirSync(folder)
-      .filter((name) => name.endsWith('.wal'))
-      .sort();
-    for (const name of names.reverse()) {
-      const path = join(folder, name);
-      const bytes = readFileSync(path);
-      let written = bytes.length;
-      while (written > 0 && bytes[written - 1] === 0) written--;
-      if (written > 0) return { path, bytes, written };
-    }
-    throw new Error('the WAL is empty');
+    tearWalTail(this.#at(index).data);
   }
 
   /** Waits until every running node says that it is ready. */
@@ -220,6 +200,7 @@ export class ProcessCluster {
 }
 
 interface Status {
+  readonly ready: boolean;
   readonly groups: readonly {
     readonly group: number;
     readonly leader: string | null;

@@ -1,0 +1,134 @@
+import { statusOf } from '../kit/process-cluster.ts';
+import { sleep } from '../kit/wait.ts';
+import type { Cluster } from './cluster.ts';
+
+/** Beyond this a run is not waited for any longer: the cluster did not converge. */
+const GIVE_UP_MS = 60_000;
+const POLL_MS = 100;
+
+interface ReplicaHash {
+  readonly group: number;
+  readonly replica: string;
+  readonly appliedIndex: number;
+  readonly hash: string;
+}
+
+export interface Converged {
+  /** From the call until every node's hash of every group was the same; null: it never was. */
+  readonly afterMs: number | null;
+  /** Why not, or what differs. */
+  readonly reason: string;
+  /** Two replicas of a group with one applied index and two hashes: never allowed, also not for a moment. */
+  readonly divergence: string | null;
+}
+
+/**
+ * Waits until all nodes are ready and have the same applied index and state hash in every group. The
+ * workload is silent meanwhile, or there would never be one index.
+ */
+export async function awaitConvergence(cluster: Cluster): Promise<Converged> {
+  const startedAt = performance.now();
+  let reason = 'no answer';
+  while (performance.now() - startedAt < GIVE_UP_MS) {
+    cluster.startMissing();
+    reason = await lagging(cluster);
+    if (reason === '') {
+      const hashes = await Promise.all(cluster.machines.map(({ url }) => hashesOf(url)));
+      const divergence = findDivergence(hashes);
+      if (divergence !== null) return { afterMs: null, reason: divergence, divergence };
+      reason = differenceOf(hashes);
+      if (reason === '')
+        return { afterMs: performance.now() - startedAt, reason, divergence: null };
+    }
+    await sleep(POLL_MS);
+  }
+  return { afterMs: null, reason, divergence: null };
+}
+
+/**
+ * Waits until every group's voters are one replica of each node, all of which know it: until then a
+ * replaced node's former name may still count for a quorum, and no other node may lose its disk.
+ */
+export async function awaitRepair(cluster: Cluster): Promise<string> {
+  const deadline = performance.now() + GIVE_UP_MS;
+  for (;;) {
+    const seen = await Promise.all(cluster.machines.map(({ url }) => statusOf(url)));
+    const open = seen.flatMap((status, i) => {
+      if (status === null) return [`${cluster.machines[i]?.id} does not answer`];
+      return status.groups.flatMap(({ group, local }) => {
+        if (local === null) return [`${cluster.machines[i]?.id} has no replica of group ${group}`];
+        const { voters, votersOld, learners } = local.config;
+        const nodes = new Set(voters.map((voter) => voter.split(':')[0]));
+        const isWhole = voters.length === seen.length && nodes.size === seen.length;
+        if (
+          isWhole &&
+          votersOld === null &&
+          learners.length === 0 &&
+          voters.includes(local.replica)
+        )
+          return [];
+        return [`group ${group} has voters ${voters.join(' ')}, learners ${learners.join(' ')}`];
+      });
+    });
+    if (open.length === 0) return '';
+    if (performance.now() > deadline) return open[0] as string;
+    await sleep(POLL_MS * 2);
+  }
+}
+
+/** Cheap: what keeps the nodes from being level, by their status; '' when nothing does. */
+async function lagging(cluster: Cluster): Promise<string> {
+  const seen = await Promise.all(cluster.machines.map(({ url }) => statusOf(url)));
+  const applied = new Map<number, number>();
+  for (const [i, status] of seen.entries()) {
+    const { id } = cluster.machines[i] as { id: string };
+    if (status === null) return `${id} does not answer`;
+    if (!status.ready) return `${id} is not ready`;
+    for (const { group, leader, local } of status.groups) {
+      if (leader === null || local === null)
+        return `${id}: group ${group} has no leader or replica`;
+      const index = applied.get(group) ?? local.appliedIndex;
+      if (index !== local.appliedIndex)
+        return `${id}: group ${group} is at ${local.appliedIndex}, not ${index}`;
+      applied.set(group, index);
+    }
+  }
+  return '';
+}
+
+async function hashesOf(url: string): Promise<ReplicaHash[] | null> {
+  try {
+    const answer = await fetch(`${url}/admin/state-hashes`, {
+      signal: AbortSignal.timeout(30_000),
+    });
+    if (!answer.ok) return null;
+    return ((await answer.json()) as { replicas: ReplicaHash[] }).replicas;
+  } catch {
+    return null;
+  }
+}
+
+export function findDivergence(nodes: readonly (readonly ReplicaHash[] | null)[]): string | null {
+  const known = new Map<string, ReplicaHash>();
+  for (const replica of nodes.flatMap((hashes) => hashes ?? [])) {
+    const at = `group ${replica.group} at ${replica.appliedIndex}`;
+    const other = known.get(at);
+    if (other !== undefined && other.hash !== replica.hash) {
+      return `${at}: ${replica.replica} has ${replica.hash}, ${other.replica} ${other.hash}`;
+    }
+    known.set(at, replica);
+  }
+  return null;
+}
+
+/** '' when every node holds every group at one index. */
+function differenceOf(nodes: readonly (readonly ReplicaHash[] | null)[]): string {
+  const shown = nodes.map((hashes) =>
+    hashes
+      ?.map(({ group, appliedIndex, hash }) => `${group}@${appliedIndex}=${hash}`)
+      .sort()
+      .join(' '),
+  );
+  if (shown.some((text) => text === undefined)) return 'a node told no state hashes';
+  return new Set(shown).size === 1 ? '' : 'the nodes are at different indexes';
+}

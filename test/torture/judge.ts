@@ -1,0 +1,152 @@
+import type { Operation } from '../check/history.ts';
+import { checkLinearizability } from '../check/linearizability.ts';
+import { checkLists } from '../check/list-append.ts';
+import { checkSets } from '../check/sets.ts';
+import { type AckedWrite, checkSnapshotReads } from '../check/snapshot-read.ts';
+import { type Change, Truth } from '../check/truth.ts';
+import { checkWatchers, type WatcherSeen } from '../check/watch.ts';
+import type { History } from './history-file.ts';
+
+/** Something that is wrong with a run, or (`unknown`) that could not be shown to be right. */
+export interface Finding {
+  readonly result: 'violation' | 'unknown';
+  readonly checker: string;
+  readonly reason: string;
+  /** The time it is about, ms of the history's clock; a key's whole life where nothing is narrower. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** All replicas are level within this time after a fault, ms. */
+export const CONVERGENCE_MS_MAX = 10_000;
+
+/** Runs every checker over a run. An empty answer is a good one. */
+export function judge(history: History): Finding[] {
+  const found: Finding[] = [];
+  for (const { what, at } of history.flaws) {
+    found.push({ result: 'violation', checker: 'nemesis', reason: what, from: at, to: at });
+  }
+  found.push(
+    ...judgeConvergence(history),
+    ...judgeRegisters(history),
+    ...judgeCollections(history),
+  );
+  if (history.endRevision === null) {
+    const reason = 'the store could not be read after the last fault';
+    found.push({ result: 'unknown', checker: 'truth', reason, from: 0, to: Infinity });
+    return found;
+  }
+  found.push(...judgeTruth(history, history.endRevision));
+  return found;
+}
+
+function judgeConvergence({ faults }: History): Finding[] {
+  return faults.flatMap(({ number, kind, what, start, end, converged }): Finding[] => {
+    if (converged !== null && converged - end <= CONVERGENCE_MS_MAX) return [];
+    const took = converged === null ? 'never' : `only after ${Math.round(converged - end)} ms`;
+    const reason = `after fault ${number}, ${kind} ${what}, the nodes were level ${took}`;
+    const to = converged ?? Infinity;
+    return [{ result: 'violation', checker: 'convergence', reason, from: start, to }];
+  });
+}
+
+function judgeRegisters({ operations }: History): Finding[] {
+  const byKey = new Map<string, Operation[]>();
+  for (const op of operations) {
+    const ops = byKey.get(op.key);
+    if (ops === undefined) byKey.set(op.key, [op]);
+    else ops.push(op);
+  }
+  const found: Finding[] = [];
+  for (const [key, ops] of byKey) {
+    const verdict = checkLinearizability(ops);
+    if (verdict.result === 'ok') continue;
+    const from = ops.reduce((first, { call }) => Math.min(first, call), Infinity);
+    const to = ops.reduce((last, { call }) => Math.max(last, call), 0);
+    const reason = `${key}: ${verdict.reason}`;
+    found.push({ result: verdict.result, checker: 'linearizability', reason, from, to });
+  }
+  return found;
+}
+
+function judgeCollections({ appends, lists, adds, sets }: History): Finding[] {
+  const found: Finding[] = [];
+  const list = checkLists(appends, lists);
+  if (list.result === 'violation') {
+    found.push(violation('lists', `${list.key}: ${list.reason}`, list.at));
+  }
+  const set = checkSets(adds, sets);
+  if (set.result === 'violation') {
+    found.push(violation('sets', `${set.set}: ${set.reason}`, set.at));
+  }
+  return found;
+}
+
+/** What needs the whole history: answers, scans and watches against it, and itself. */
+function judgeTruth(history: History, end: number): Finding[] {
+  const found: Finding[] = [];
+  const truth = new Truth(history.truth);
+  const flaw = truth.flaw();
+  if (flaw !== null) found.push(violation('truth', flaw, null));
+  found.push(...judgeAnswers(history, truth.changes));
+  const acked: AckedWrite[] = [];
+  for (const { output, ret } of history.operations) {
+    const isWrite = output?.type === 'put' || (output?.type === 'deleted' && output.deleted);
+    if (isWrite) acked.push({ revision: output.revision, ret });
+  }
+  const scans = checkSnapshotReads(truth, history.scans, acked);
+  if (scans.result === 'violation') found.push(violation('scans', scans.reason, null));
+  const watches = checkWatchers(truth, upTo(history.watchers, end));
+  if (watches.result === 'violation') {
+    found.push(violation('watches', `${watches.watcher}: ${watches.reason}`, null));
+  }
+  return found;
+}
+
+/** What was seen at or below the revision up to which the history is known. */
+function upTo(watchers: readonly WatcherSeen[], end: number): WatcherSeen[] {
+  return watchers.map((watcher) => ({
+    ...watcher,
+    sessions: watcher.sessions.map(({ start, messages }) => ({
+      start,
+      messages: messages.filter((message) => !('revision' in message) || message.revision <= end),
+    })),
+  }));
+}
+
+/** Acknowledged: in the history once, at the revision told. Refused: not in it. Anything: at most once. */
+function judgeAnswers(history: History, changes: readonly Change[]): Finding[] {
+  const found: Finding[] = [];
+  const puts = new Map<string, Change>();
+  for (const change of changes) {
+    if (change.kind !== 'put' || change.value === null) continue;
+    const earlier = puts.get(change.value);
+    if (earlier !== undefined) {
+      const reason = `${change.value} was applied twice: @${earlier.revision} and @${change.revision}`;
+      found.push(violation('answers', reason, null));
+    }
+    puts.set(change.value, change);
+  }
+  for (const { input, output, call, ret } of history.operations) {
+    if (input.type !== 'put' || output === null) continue;
+    const revision = puts.get(input.value)?.revision ?? null;
+    const told = output.type === 'put' ? output.revision : null;
+    if (revision === told) continue;
+    const reason = `${input.value}: the client was told ${told}, the history has ${revision}`;
+    found.push({ result: 'violation', checker: 'answers', reason, from: call, to: ret });
+  }
+  for (const { value, key, why, call } of history.refused) {
+    if (!puts.has(value)) continue;
+    found.push(violation('answers', `${value} of ${key} was refused (${why}), but is there`, call));
+  }
+  for (const { element, set, outcome, call } of history.adds) {
+    if (outcome === 'unknown' || puts.has(element) === (outcome === 'done')) continue;
+    const reason = `${element} of ${set} was ${outcome}, but ${puts.has(element) ? 'is' : 'is not'} there`;
+    found.push(violation('answers', reason, call));
+  }
+  return found;
+}
+
+function violation(checker: string, reason: string, at: number | null): Finding {
+  return { result: 'violation', checker, reason, from: at ?? 0, to: at ?? Infinity };
+}

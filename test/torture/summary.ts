@@ -1,0 +1,174 @@
+import type { FaultKind } from './faults/fault.ts';
+import type { FaultSeen, History } from './history-file.ts';
+import type { Finding } from './judge.ts';
+
+/** Requests that must succeed in the calm before each fault, and from its start until all is level. */
+export const SUCCESSES_MIN = 30;
+/** While faults of a kind last that leave a majority, all of them together. */
+export const DURING_MIN = 20;
+
+/** One kind of fault over a whole run. Times in ms. */
+export interface Row {
+  readonly kind: string;
+  readonly faults: number;
+  /** Requests that ended between a fault's start and the silence after it, and those that succeeded. */
+  readonly operations: number;
+  readonly successes: number;
+  /** Of these, before the fault was taken away. */
+  readonly during: number;
+  readonly violations: number;
+  readonly unknowns: number;
+  /** The longest time without a success. */
+  readonly longestGapMs: number;
+  /** The longest time from the end of a fault until all nodes were level; null: never. */
+  readonly convergenceMs: number | null;
+}
+
+export interface Summary {
+  readonly seed: number;
+  readonly operations: number;
+  readonly successes: number;
+  readonly lostAnswers: number;
+  readonly faults: number;
+  readonly rows: readonly Row[];
+  readonly findings: readonly Finding[];
+  /** Why the run proves nothing; empty when it does. */
+  readonly void: readonly string[];
+  /** Kinds that could not run, with the reason. */
+  readonly missing: readonly (readonly [string, string])[];
+  readonly seconds: number;
+}
+
+/** Counts a run by kind of fault, and says whether enough happened for it to mean anything. */
+export function summarize(
+  history: History,
+  findings: readonly Finding[],
+  kinds: readonly FaultKind[],
+  missing: Summary['missing'],
+): Summary {
+  const answers = [...history.answers].sort((a, b) => a.at - b.at);
+  const successes = answers.filter(({ ok }) => ok).map(({ at }) => at);
+  const all = answers.map(({ at }) => at);
+  const rows = kinds
+    .filter(({ name }) => history.faults.some(({ kind }) => kind === name))
+    .map((kind) => rowOf(kind, history.faults, { all, successes }, findings));
+  const last = history.faults.at(-1)?.silenced ?? history.started;
+  return {
+    ...{ seed: history.seed, operations: all.length, successes: successes.length },
+    lostAnswers: history.operations.filter(({ output }) => output === null).length,
+    ...{ faults: history.faults.length, rows, findings, missing },
+    void: whyVoid(history, successes, rows, kinds),
+    seconds: (last - history.started) / 1000,
+  };
+}
+
+interface Ends {
+  readonly all: readonly number[];
+  readonly successes: readonly number[];
+}
+
+function rowOf(
+  kind: FaultKind,
+  everyFault: readonly FaultSeen[],
+  ends: Ends,
+  findings: readonly Finding[],
+): Row {
+  const faults = everyFault.filter((fault) => fault.kind === kind.name);
+  const touching = findings.filter((finding) =>
+    faults.some(({ start, silenced }) => finding.from <= silenced && finding.to >= start),
+  );
+  const sum = (count: (fault: FaultSeen) => number) =>
+    faults.reduce((total, fault) => total + count(fault), 0);
+  const isLevel = faults.every(({ converged }) => converged !== null);
+  return {
+    ...{ kind: kind.name, faults: faults.length },
+    operations: sum(({ start, silenced }) => countBetween(ends.all, start, silenced)),
+    successes: sum(({ start, silenced }) => countBetween(ends.successes, start, silenced)),
+    during: sum(({ start, end }) => countBetween(ends.successes, start, end)),
+    violations: touching.filter(({ result }) => result === 'violation').length,
+    unknowns: touching.filter(({ result }) => result === 'unknown').length,
+    longestGapMs: Math.max(...faults.map((fault) => longestGap(ends.successes, fault))),
+    convergenceMs: isLevel
+      ? Math.max(...faults.map(({ end, converged }) => (converged ?? 0) - end))
+      : null,
+  };
+}
+
+function countBetween(sorted: readonly number[], from: number, to: number): number {
+  return indexAfter(sorted, to) - indexAfter(sorted, from);
+}
+
+function longestGap(successes: readonly number[], { start, silenced }: FaultSeen): number {
+  const from = Math.max(0, indexAfter(successes, start) - 1);
+  const to = indexAfter(successes, silenced);
+  let longest = 0;
+  for (let at = from + 1; at < to; at++) {
+    longest = Math.max(longest, (successes[at] as number) - (successes[at - 1] as number));
+  }
+  return longest;
+}
+
+/** How many are at or before a time. */
+function indexAfter(sorted: readonly number[], time: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as number) <= time) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function whyVoid(
+  { faults, started }: History,
+  successes: readonly number[],
+  rows: readonly Row[],
+  kinds: readonly FaultKind[],
+): string[] {
+  const reasons: string[] = [];
+  let calm = started;
+  for (const { number, kind, start, silenced, converged } of faults) {
+    const before = countBetween(successes, calm, start);
+    const after = countBetween(successes, start, silenced);
+    if (before < SUCCESSES_MIN) reasons.push(`only ${before} successes before ${kind} ${number}`);
+    if (after < SUCCESSES_MIN) reasons.push(`only ${after} successes in ${kind} ${number}`);
+    calm = converged ?? silenced;
+  }
+  for (const { kind, during } of rows) {
+    const leavesMajority = kinds.find(({ name }) => name === kind)?.leavesMajority ?? false;
+    if (leavesMajority && during < DURING_MIN) {
+      reasons.push(`only ${during} successes while ${kind} lasted`);
+    }
+  }
+  if (faults.length === 0) reasons.push('there was no fault');
+  return reasons;
+}
+
+/** The summary as a Markdown table, and what is wrong in words. */
+export function showSummary(summary: Summary): string {
+  const head = ['fault', 'faults', 'operations', 'successes', 'while it lasted', 'violations'];
+  head.push('unknowns', 'longest gap', 'level after at most');
+  const lines = [`| ${head.join(' | ')} |`, `|---|${'---:|'.repeat(head.length - 1)}`];
+  for (const row of summary.rows) {
+    const { kind, faults, operations, successes, during, violations, unknowns } = row;
+    const level = row.convergenceMs === null ? 'never' : seconds(row.convergenceMs);
+    const cells = [kind, faults, operations, successes, during, violations, unknowns];
+    lines.push(`| ${[...cells, seconds(row.longestGapMs), level].join(' | ')} |`);
+  }
+  const { operations, successes, faults, findings } = summary;
+  const violations = findings.filter(({ result }) => result === 'violation').length;
+  const total = `${operations} operations, ${successes} of them successful, ${faults} faults`;
+  lines.push('', `${total} in ${Math.round(summary.seconds)} s with seed ${summary.seed}: `);
+  lines[lines.length - 1] += `${violations} violations, ${findings.length - violations} unknowns`;
+  for (const [kind, reason] of summary.missing) lines.push(`not run: ${kind}: ${reason}`);
+  for (const { result, checker, reason } of findings.slice(0, 20)) {
+    lines.push(`${result} (${checker}): ${reason}`);
+  }
+  for (const reason of summary.void.slice(0, 20)) lines.push(`void: ${reason}`);
+  return lines.join('\n');
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

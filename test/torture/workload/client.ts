@@ -1,0 +1,99 @@
+import type { Random } from '../../../protocol/random.ts';
+import { sleep } from '../../kit/wait.ts';
+import { type Answer, isDefinite, nameOf, type Reply, send } from './http.ts';
+import { now, type Recorder } from './recorder.ts';
+
+/** What all clients of a run share. */
+export interface Shared {
+  readonly urls: readonly string[];
+  readonly recorder: Recorder;
+  nextProcess(): number;
+  /** Unique in the run. */
+  nextValue(): string;
+}
+
+/** Statuses that are answers to the question, not failures. */
+const ANSWERS: ReadonlySet<number> = new Set([200, 201, 404, 412]);
+/** Refusals that a fault explains. Any other means that client and server misunderstand each other. */
+const EXPECTED: ReadonlySet<number> = new Set([408, 429, 503, 504, 507]);
+const REPEATS_MAX = 8;
+
+/** One sequential client: a process in the checkers' sense, and a new one after each lost answer. */
+export class Client {
+  readonly shared: Shared;
+  readonly random: Random;
+  process: number;
+
+  constructor(shared: Shared, random: Random) {
+    this.shared = shared;
+    this.random = random;
+    this.process = shared.nextProcess();
+  }
+
+  chance(share: number): boolean {
+    return this.random.next() < share;
+  }
+
+  /** Sends one request to any node and counts its answer. Null: its outcome is not known. */
+  async ask(
+    method: string,
+    path: string,
+    headers: Record<string, string> = {},
+    body: string | null = null,
+  ): Promise<Answer | 'refused' | null> {
+    return this.#judge(await send(this.#url(), method, path, headers, body));
+  }
+
+  /**
+   * Repeats one request, with its Idempotency-Key, at any node until its outcome is known. Null when
+   * it is not after all of them; `refused` only when none of them can have done anything.
+   */
+  async insist(
+    method: string,
+    path: string,
+    headers: Record<string, string>,
+    body: string | null,
+  ): Promise<Answer | 'refused' | null> {
+    const keyed = { ...headers, 'idempotency-key': this.shared.nextValue() };
+    let isLost = false;
+    for (let n = 0; n < REPEATS_MAX; n++) {
+      const reply = await send(this.#url(), method, path, keyed, body);
+      if (typeof reply !== 'string' && ANSWERS.has(reply.status)) return this.#judge(reply);
+      if (!isDefinite(reply)) isLost = true;
+      this.#noteOddity(reply);
+      await sleep(50 + this.random.next() * 200);
+    }
+    return this.#judge(isLost ? 'lost' : 'refused');
+  }
+
+  /** Called with an operation's outcome: a process that lost an answer is over. */
+  settle(outcome: unknown): void {
+    if (outcome === null) this.process = this.shared.nextProcess();
+  }
+
+  begin(key: string): { process: number; key: string; call: number } {
+    return { process: this.process, key, call: now() };
+  }
+
+  #url(): string {
+    const { urls } = this.shared;
+    return urls[Math.floor(this.random.next() * urls.length)] as string;
+  }
+
+  #judge(reply: Reply): Answer | 'refused' | null {
+    const { recorder } = this.shared;
+    if (typeof reply !== 'string' && ANSWERS.has(reply.status)) {
+      recorder.count('success', '');
+      return reply;
+    }
+    this.#noteOddity(reply);
+    const isKnown = isDefinite(reply);
+    recorder.count(isKnown ? 'refused' : 'unknown', nameOf(reply));
+    return isKnown ? 'refused' : null;
+  }
+
+  #noteOddity(reply: Reply): void {
+    if (typeof reply === 'string' || EXPECTED.has(reply.status)) return;
+    this.shared.recorder.flaw(`answered ${reply.status}: ${reply.text.slice(0, 300)}`);
+  }
+}
