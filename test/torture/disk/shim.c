@@ -53,7 +53,8 @@ struct range { off_t start, end; };
 /* What was written to one file and not synced. */
 struct dirty { ino_t ino; size_t count, room; struct range *ranges; struct dirty *next; };
 enum { OTHER = 0, FILE_FD = 1, FOLDER_FD = 2 };
-struct fd_info { ino_t ino; char kind; };
+/* A stream is written inside libc, where no call can be seen: what follows `copied` is new at each sync. */
+struct fd_info { ino_t ino; char kind; char is_stream; off_t copied; };
 
 static struct fd_info fds[FDS_MAX];
 static struct dirty *table[SLOTS];
@@ -76,13 +77,24 @@ DECLARE(ssize_t, pwritev64, int, const struct iovec *, int, off64_t);
 DECLARE(int, ftruncate64, int, off64_t);
 DECLARE(int, fsync, int);
 DECLARE(int, fdatasync, int);
+DECLARE(FILE *, fopen64, const char *, const char *);
+DECLARE(int, fclose, FILE *);
+DECLARE(size_t, fwrite_unlocked, const void *, size_t, size_t, FILE *);
+DECLARE(int, fflush_unlocked, FILE *);
 DECLARE(int, mkdir, const char *, mode_t);
 DECLARE(int, clock_gettime, clockid_t, struct timespec *);
+
+/* The shim itself is broken: better no node than one that is tested against nothing. */
+__attribute__((noreturn)) static void broken(const char *what) {
+  fprintf(stderr, "torture shim: %s: %s\n", what, strerror(errno));
+  abort();
+}
 
 static void resolve(void) {
 #define RESOLVE(name) real_##name = dlsym(RTLD_NEXT, #name)
   RESOLVE(open64); RESOLVE(close); RESOLVE(write); RESOLVE(writev); RESOLVE(pwrite64);
   RESOLVE(pwritev64); RESOLVE(ftruncate64); RESOLVE(fsync); RESOLVE(fdatasync);
+  RESOLVE(fopen64); RESOLVE(fclose); RESOLVE(fwrite_unlocked); RESOLVE(fflush_unlocked);
   RESOLVE(mkdir); RESOLVE(clock_gettime);
 }
 
@@ -96,9 +108,9 @@ __attribute__((constructor)) static void start(void) {
   if (data_path == NULL || page == NULL) { data_path = NULL; return; }
   data_length = strlen(data_path);
   int fd = REAL(open64)(page, O_RDWR);
-  if (fd < 0) abort();
+  if (fd < 0) broken("control");
   void *mapped = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (mapped == MAP_FAILED) abort();
+  if (mapped == MAP_FAILED) broken("map");
   control = mapped;
   REAL(close)(fd);
 }
@@ -179,24 +191,25 @@ static void sync_file(int fd, struct range *ranges, size_t count) {
   char path[4096];
   shadow_name(path, "objects", fds[fd].ino);
   int copy = REAL(open64)(path, O_RDWR | O_CREAT, 0600);
-  if (copy < 0) abort();
+  if (copy < 0) broken(path);
   /* The descriptor may be write-only: read through another one. */
   char own[64];
   snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
   int from = REAL(open64)(own, O_RDONLY);
-  if (from < 0) abort();
+  if (from < 0) broken(own);
   static char buffer[1 << 20];
   for (size_t i = 0; i < count; i++) {
     for (off_t at = ranges[i].start; at < ranges[i].end;) {
       size_t want = ranges[i].end - at < (off_t)sizeof buffer ? (size_t)(ranges[i].end - at) : sizeof buffer;
       ssize_t got = pread(from, buffer, want, at);
       if (got <= 0) break;
-      if (REAL(pwrite64)(copy, buffer, got, at) != got) abort();
+      if (REAL(pwrite64)(copy, buffer, got, at) != got) broken(path);
       at += got;
     }
   }
   struct stat64 now;
-  if (fstat64(from, &now) == 0) REAL(ftruncate64)(copy, now.st_size);
+  if (fstat64(from, &now) != 0) broken(own);
+  REAL(ftruncate64)(copy, now.st_size);
   REAL(close)(from);
   REAL(close)(copy);
 }
@@ -207,8 +220,8 @@ static void sync_folder(int fd) {
   snprintf(fresh, sizeof fresh, "%s.new", path);
   snprintf(own, sizeof own, "/proc/self/fd/%d", fd);
   DIR *folder = opendir(own);
-  FILE *out = fopen64(fresh, "w");
-  if (folder == NULL || out == NULL) abort();
+  FILE *out = REAL(fopen64)(fresh, "w");
+  if (folder == NULL || out == NULL) broken(fresh);
   struct dirent *entry;
   while ((entry = readdir(folder)) != NULL) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
@@ -216,7 +229,7 @@ static void sync_folder(int fd) {
     if (kind != 0) fprintf(out, "%c %llu %s\n", kind, (unsigned long long)entry->d_ino, entry->d_name);
   }
   closedir(folder);
-  if (fclose(out) != 0 || rename(fresh, path) != 0) abort();
+  if (REAL(fclose)(out) != 0 || rename(fresh, path) != 0) broken(path);
 }
 
 static int synced(int fd, int (*real)(int)) {
@@ -235,10 +248,20 @@ static int synced(int fd, int (*real)(int)) {
     file->count = file->room = 0;
     pthread_mutex_unlock(&lock);
   }
+  int is_stream = fds[fd].kind == FILE_FD && fds[fd].is_stream;
+  struct stat64 before;
+  if (is_stream && fstat64(fd, &before) != 0) broken("stream");
   int result = real(fd);
   if (result == 0 && shadow_path != NULL) {
-    if (fds[fd].kind == FILE_FD) sync_file(fd, ranges, count);
-    else sync_folder(fd);
+    if (is_stream) {
+      struct range fresh = { fds[fd].copied, before.st_size };
+      sync_file(fd, &fresh, 1);
+      fds[fd].copied = before.st_size;
+    } else if (fds[fd].kind == FILE_FD) {
+      sync_file(fd, ranges, count);
+    } else {
+      sync_folder(fd);
+    }
   }
   free(ranges);
   pthread_mutex_unlock(&sync_lock);
@@ -250,28 +273,56 @@ int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
 
 /* ---- opening and naming ---- */
 
-static int opened(const char *path, int flags, mode_t mode) {
-  if (boot_path != NULL && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot_path;
-  if (!is_data(path)) {
-    int other = REAL(open64)(path, flags, mode);
-    if (other >= 0 && other < FDS_MAX) fds[other].kind = OTHER;
-    return other;
-  }
-  struct stat64 before;
-  int existed = stat64(path, &before) == 0;
-  int fd = REAL(open64)(path, flags, mode);
-  if (fd < 0 || fd >= FDS_MAX) return fd;
+/* Takes note of a new descriptor of a file or folder below the data folder. */
+static void note_open(int fd, const char *path, const struct stat64 *before) {
   struct stat64 now;
-  if (fstat64(fd, &now) != 0) abort();
-  fds[fd].ino = now.st_ino;
+  if (fstat64(fd, &now) != 0) broken(path);
+  fds[fd] = (struct fd_info){ .ino = now.st_ino };
   fds[fd].kind = S_ISDIR(now.st_mode) ? FOLDER_FD : S_ISREG(now.st_mode) ? FILE_FD : OTHER;
-  if (!existed && fds[fd].kind == FILE_FD && shadow_path != NULL) {
+  if (before == NULL && fds[fd].kind == FILE_FD && shadow_path != NULL) {
     char pin[4096];
     shadow_name(pin, "pins", now.st_ino);
-    if (link(path, pin) != 0 && errno != EEXIST && errno != ENOENT) abort();
+    if (link(path, pin) != 0 && errno != EEXIST && errno != ENOENT) broken(pin);
   }
-  if (existed && (flags & O_TRUNC)) note_write(fd, 0, before.st_size);
+  if (before != NULL && now.st_size < before->st_size) note_write(fd, now.st_size, before->st_size);
+}
+
+static int opened(const char *path, int flags, mode_t mode) {
+  if (boot_path != NULL && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot_path;
+  struct stat64 before;
+  int is_ours = is_data(path);
+  int existed = is_ours && stat64(path, &before) == 0;
+  int fd = REAL(open64)(path, flags, mode);
+  if (fd < 0 || fd >= FDS_MAX) return fd;
+  if (is_ours) note_open(fd, path, existed ? &before : NULL);
+  else fds[fd].kind = OTHER;
   return fd;
+}
+
+/* LevelDB writes through streams. */
+FILE *fopen64(const char *path, const char *mode) {
+  if (real_fopen64 == NULL) resolve();
+  struct stat64 before;
+  int is_ours = is_data(path);
+  int existed = is_ours && stat64(path, &before) == 0;
+  FILE *stream = REAL(fopen64)(path, mode);
+  if (stream == NULL) return NULL;
+  int fd = fileno(stream);
+  if (fd < 0 || fd >= FDS_MAX) return stream;
+  fds[fd].kind = OTHER;
+  if (is_ours && mode[0] != 'r') {
+    note_open(fd, path, existed ? &before : NULL);
+    fds[fd].is_stream = 1;
+    fds[fd].copied = mode[0] == 'a' && existed ? before.st_size : 0;
+  }
+  return stream;
+}
+
+int fclose(FILE *stream) {
+  if (real_fclose == NULL) resolve();
+  int fd = fileno(stream);
+  if (fd >= 0 && fd < FDS_MAX) fds[fd].kind = OTHER;
+  return REAL(fclose)(stream);
 }
 
 int open64(const char *path, int flags, ...) {
@@ -374,6 +425,20 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int parts_count, off64_t at
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return pwritev64(fd, parts, count, at); }
+
+static int has_no_room(FILE *stream) {
+  return control->write_mode == 1 && is_watched(fileno(stream));
+}
+
+size_t (fwrite_unlocked)(const void *bytes, size_t size, size_t count, FILE *stream) {
+  if (has_no_room(stream)) { errno = ENOSPC; return 0; }
+  return REAL(fwrite_unlocked)(bytes, size, count, stream);
+}
+
+int (fflush_unlocked)(FILE *stream) {
+  if (stream != NULL && has_no_room(stream)) { errno = ENOSPC; return EOF; }
+  return REAL(fflush_unlocked)(stream);
+}
 
 /*
  * The new length reaches the shadow with the next sync, as sync_file copies the length. What was cut off is
