@@ -8,7 +8,9 @@ import type { Role } from './raft/events.ts';
 export interface Node {
   readonly service: KvService;
   readonly replicaId: ReplicaId;
-  /** Hands over leadership where it can, answers what is pending, stops all actors, closes storage. */
+  /** Passes leadership on where another voter can take it; resolves when it has, or soon anyway. */
+  handOver(): Promise<void>;
+  /** Hands over, answers what is pending, stops all actors, closes storage. */
   stop(): Promise<void>;
   /** For the simulator's invariants and for status pages; views, not copies. */
   inspect(): readonly ReplicaInspection[];

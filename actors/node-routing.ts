@@ -21,6 +21,7 @@ import { FeedHub } from './feed/hub.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
+import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
 import { messageBytes } from './replica/message-bytes.ts';
 import { statusOf } from './replica/status.ts';
@@ -40,8 +41,10 @@ import {
 /** A hint from a reply is believed before the own replica's view for this long. */
 const HINT_FRESH_MS = 500;
 const MAP_READ_MS = 5_000;
-/** Looks at a new leader before requests to the old one are given up. */
+/** Looks at a new leader before requests to the old one are given up, which may still answer. */
 const LEADER_SETTLED = 2;
+/** A leader that was silent for so long when it was replaced answers nothing more. */
+const SILENT_MS = LIMITS.heartbeatMs * 3;
 
 export interface RoutingParts {
   readonly config: NodeConfig;
@@ -51,6 +54,7 @@ export interface RoutingParts {
   readonly post: PostOffice;
   readonly loop: TurnLoop;
   readonly presence: Presence;
+  readonly peers: PeerWatch;
   /** This life of this node. */
   readonly life: number;
 }
@@ -110,14 +114,33 @@ export class NodeRouting implements Reach, ServiceHost {
       const known = this.#leaders.get(replica.group);
       if (known?.leader !== leader) this.#leaders.set(replica.group, { leader, seen: 0 });
       else if (known.seen < LEADER_SETTLED && ++known.seen === LEADER_SETTLED) {
-        this.#pending.leaderChanged(replica.group, leader);
+        this.#pending.leaderChanged(replica.group, leader, () => true);
       }
     }
   }
 
+  /** A replica here knows another leader. */
+  onLeader(group: GroupId, leader: NodeId): void {
+    const { peers } = this.#parts;
+    const nowMs = this.clock.monotonicMs();
+    this.#hints.delete(group);
+    this.#pending.leaderChanged(group, leader, (node) => {
+      return node !== this.nodeId && peers.silentMs(node, nowMs) > SILENT_MS;
+    });
+    this.#calls.leaderKnown(group);
+  }
+
+  /** The bus says that nobody listens for the node: whoever waits for it learns that at once. */
+  nodeGone(node: NodeId): void {
+    this.#pending.nodeGone(node);
+  }
+
   /** Which life of a node speaks now: requests go to that one only. */
   noteLife(node: NodeId, life: number): void {
+    const before = this.#lives.get(node);
+    if (before === life) return;
     this.#lives.set(node, life);
+    if (before !== undefined) this.#pending.nodeGone(node);
   }
 
   onReply(reply: MessageOf<'Reply'>): void {
@@ -158,10 +181,14 @@ export class NodeRouting implements Reach, ServiceHost {
   // Reach.
 
   leaderOf(group: GroupId): NodeId | null {
+    const { peers, replicas } = this.#parts;
     const hint = this.#hints.get(group);
-    if (hint !== undefined && this.clock.monotonicMs() - hint.atMs < HINT_FRESH_MS)
-      return hint.node;
-    return this.#parts.replicas.get(group)?.leaderNode() ?? hint?.node ?? null;
+    const hinted = hint === undefined || peers.isAbsent(hint.node) ? null : hint.node;
+    if (hint !== undefined && this.clock.monotonicMs() - hint.atMs < HINT_FRESH_MS) {
+      if (hinted !== null) return hinted;
+    }
+    const known = replicas.get(group)?.leaderNode() ?? null;
+    return known === null || peers.isAbsent(known) ? hinted : known;
   }
 
   noteLeader(group: GroupId, leader: NodeId | null): void {
@@ -197,12 +224,12 @@ export class NodeRouting implements Reach, ServiceHost {
       body,
     };
     const bytes = messageBytes(request);
-    const { replicas, post, loop, ports } = this.#parts;
+    const { replicas, post, loop, ports, peers } = this.#parts;
     if (node === this.nodeId) {
       replicas.onRequest(group, request, bytes, (reply) => this.onReply(reply));
       return true;
     }
-    if (ports.bus.state() !== 'connected') return false;
+    if (ports.bus.state() !== 'connected' || peers.isAbsent(node)) return false;
     post.post(node, 'request', { group, to: '', message: request }, bytes);
     loop.mail();
     return true;

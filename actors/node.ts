@@ -5,7 +5,13 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { randomInt } from '../protocol/random.ts';
 import type { Lane } from '../protocol/subjects.ts';
-import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import {
+  type GroupId,
+  META_GROUP,
+  type NodeId,
+  nodeOf,
+  type ReplicaId,
+} from '../protocol/types.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
@@ -16,7 +22,9 @@ import { TurnLoop } from './kit/turn-loop.ts';
 import { reportGauges } from './node-metrics.ts';
 import type { Node, ReplicaInspection } from './node-port.ts';
 import { NodeRouting } from './node-routing.ts';
+import { PeerWatch } from './peer-watch.ts';
 import { Presence } from './presence.ts';
+import { rejected } from './replica/context.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { ReplicaSet } from './replica-set.ts';
 import { ShardManager } from './shard/manager.ts';
@@ -46,6 +54,7 @@ class RunningNode implements Node {
   readonly #ports: Ports;
   readonly #clockWatch = new ClockWatch();
   readonly #presence = new Presence();
+  readonly #peers = new PeerWatch();
   /** Drawn at each start: requests to an earlier life of this node are refused. */
   readonly #life: number;
   #identity: Identity;
@@ -87,8 +96,10 @@ class RunningNode implements Node {
   }
 
   listen(): Promise<void> {
-    return this.#ports.bus.listen(this.#config.nodeId, (lane, payload) =>
-      this.#onPayload(lane, payload),
+    return this.#ports.bus.listen(
+      this.#config.nodeId,
+      (lane, payload) => this.#onPayload(lane, payload),
+      (node) => this.#onAbsent(node),
     );
   }
 
@@ -124,6 +135,8 @@ class RunningNode implements Node {
       born: () => this.#born(),
       clockTrusted: () =>
         this.#clockWatch.isTrusted(ports.clock.wallMs(), ports.clock.monotonicMs()),
+      onLeader: (group, leader) => this.#routing?.onLeader(group, leader),
+      onDoubt: (leader) => this.#probe(leader),
     });
     for (const replica of recovered.replicas) this.#replicas.add(replica);
     const replicas = this.#replicas;
@@ -137,6 +150,7 @@ class RunningNode implements Node {
       post: this.#post,
       loop: this.#loop,
       presence: this.#presence,
+      peers: this.#peers,
       life: this.#life,
     });
     const routing = this.#routing;
@@ -152,7 +166,13 @@ class RunningNode implements Node {
         return nodes.map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
       },
     });
-    this.#every(LIMITS.tickMs, () => replicas.tick());
+    this.#every(LIMITS.tickMs, () => {
+      replicas.tick();
+      const nowMs = ports.clock.monotonicMs();
+      for (const node of replicas.leaderNodes()) {
+        if (this.#peers.isSilent(node, nowMs)) this.#probe(node);
+      }
+    });
     this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
     this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
@@ -166,7 +186,7 @@ class RunningNode implements Node {
 
   async stop(): Promise<void> {
     if (this.#stopped) return;
-    await this.#handOver();
+    await this.handOver();
     this.#stopped = true;
     for (const cancel of this.#timers) cancel();
     this.#forming?.stop();
@@ -197,7 +217,7 @@ class RunningNode implements Node {
   }
 
   /** Leaders with other voters pass on, so that a planned stop costs no election timeout. */
-  async #handOver(): Promise<void> {
+  async handOver(): Promise<void> {
     const leading = (this.#replicas?.all() ?? []).filter(
       (replica) => replica.isLeader() && replica.raft.log.config.voters.length > 1,
     );
@@ -216,7 +236,6 @@ class RunningNode implements Node {
   }
 
   #onPayload(lane: Lane | 'hello', payload: Uint8Array): void {
-    if (this.#stopped) return;
     let envelope: Envelope;
     try {
       envelope = decodeEnvelope(payload);
@@ -227,14 +246,16 @@ class RunningNode implements Node {
     }
     const { from, to } = envelope;
     if (from === this.replicaId) return;
+    if (this.#stopped) return this.#refuse(envelope);
     if (lane === 'hello') return this.#onHello(envelope);
     const clusterId = this.#identity.formation?.clusterId ?? '';
     if (to !== this.#config.nodeId || (clusterId !== '' && envelope.clusterId !== clusterId)) {
       this.#ports.telemetry.count('envelopes_refused', 1, { reason: 'misaddressed' });
       return;
     }
-    const { clock } = this.#ports;
-    this.#clockWatch.note(nodeOf(from), envelope.wallMs, clock.monotonicMs());
+    const nowMs = this.#ports.clock.monotonicMs();
+    this.#clockWatch.note(nodeOf(from), envelope.wallMs, nowMs);
+    this.#peers.heard(nodeOf(from), nowMs);
     this.#routing?.noteLife(nodeOf(from), envelope.life);
     for (const routed of envelope.messages) {
       const { message } = routed;
@@ -245,13 +266,39 @@ class RunningNode implements Node {
     }
   }
 
+  /** Sends a node something only so that the bus can say whether it has gone. */
+  #probe(node: NodeId | null): void {
+    if (node === null || node === this.#config.nodeId || this.#peers.isAbsent(node)) return;
+    this.#ports.bus.send(node, 'raft', this.#post.encode(node, []));
+  }
+
+  #onAbsent(node: NodeId): void {
+    if (this.#stopped || node === this.#config.nodeId || !this.#peers.missed(node)) return;
+    this.#ports.telemetry.log('info', 'a node has left', { peer: node });
+    this.#replicas?.nodeGone(node);
+    this.#routing?.nodeGone(node);
+  }
+
+  /** What still arrives while the bus is being drained: another node leads now. */
+  #refuse({ from, messages }: Envelope): void {
+    for (const { group, message } of messages) {
+      if (message.type !== 'Request') continue;
+      const body = rejected('not_leader', 'this node is stopping');
+      const reply = { type: 'Reply' as const, requestId: message.requestId, body };
+      this.#post.post(nodeOf(from), 'request', { group, to: '', message: reply }, 128);
+    }
+    this.#post.flush();
+  }
+
   #onHello(envelope: Envelope): void {
     const hello = envelope.messages[0]?.message;
     if (hello?.type !== 'Hello') return;
     const { formation } = this.#identity;
     if (formation === null) return this.#forming?.onHello(envelope.from, hello);
     if (hello.clusterId === formation.clusterId) {
-      this.#presence.note(envelope.from, hello, this.#ports.clock.monotonicMs());
+      const nowMs = this.#ports.clock.monotonicMs();
+      this.#presence.note(envelope.from, hello, nowMs);
+      this.#peers.heard(nodeOf(envelope.from), nowMs);
       this.#routing?.noteLife(nodeOf(envelope.from), envelope.life);
     } else if (hello.clusterId === '') {
       const form = nodeMessage({ type: 'Form', formation });

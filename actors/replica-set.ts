@@ -4,7 +4,13 @@ import type { Formation } from '../protocol/messages/node.ts';
 import { type RaftMessage, raftMessages } from '../protocol/messages/raft.ts';
 import type { ReadAnswer } from '../protocol/service.ts';
 import type { Lane } from '../protocol/subjects.ts';
-import { type GroupId, META_GROUP, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import {
+  type GroupId,
+  META_GROUP,
+  type NodeId,
+  nodeOf,
+  type ReplicaId,
+} from '../protocol/types.ts';
 import type { KeyRef } from '../protocol/vshard.ts';
 import type { StateStore } from '../storage/ports.ts';
 import { emptyReplica, type RecoveredReplica } from './boot.ts';
@@ -26,6 +32,9 @@ export interface ReplicaSetParts {
   /** Writes down that this node has a log now; at once when it did so before. */
   born(): Promise<void>;
   clockTrusted(): boolean;
+  onLeader(group: GroupId, leader: NodeId): void;
+  /** Another replica misses this leader. */
+  onDoubt(leader: NodeId | null): void;
 }
 
 /**
@@ -79,8 +88,30 @@ export class ReplicaSet implements ReplicaHost {
     }
     const replica = this.get(group) ?? this.#join(group, message);
     if (replica === null) return;
+    // Somebody misses the leader: find out whether it is there, so as not to refuse the vote for long.
+    if (message.type === 'PreVote') this.#parts.onDoubt(replica.leaderNode());
     if (message.type === 'ClosedRevision') replica.onClosedRevision(message);
     else if (isRaft(message)) replica.onMessage(from, message);
+  }
+
+  /** Nodes that lead a group of this node's, this one excluded. */
+  leaderNodes(): Set<NodeId> {
+    const nodes = new Set<NodeId>();
+    for (const replica of this.#replicas.values()) {
+      const leader = replica.leaderNode();
+      if (leader !== null && !replica.isLeader()) nodes.add(leader);
+    }
+    return nodes;
+  }
+
+  /** The bus says that nobody listens for the node: what it led needs other leaders. */
+  nodeGone(node: NodeId): void {
+    for (const replica of this.#replicas.values()) {
+      const leader = replica.raft.leaderId;
+      if (leader !== null && !replica.isLeader() && nodeOf(leader) === node) {
+        replica.command({ type: 'LeaderGone', leader, order: replica.group });
+      }
+    }
   }
 
   onRequest(
@@ -153,6 +184,10 @@ export class ReplicaSet implements ReplicaHost {
 
   clockTrusted(): boolean {
     return this.#parts.clockTrusted();
+  }
+
+  onLeader(group: GroupId, leader: NodeId): void {
+    this.#parts.onLeader(group, leader);
   }
 
   wake(replica: Replica): void {

@@ -108,7 +108,8 @@ async function composeLocked(
     service: gate.service,
     httpUrl: url,
     async stop() {
-      await http.close();
+      // Others lead while the last requests are answered here.
+      await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
       if (node !== null) await (node as Node).stop();
       else await bus.drain();
       await telemetry.stop();

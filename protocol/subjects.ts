@@ -18,6 +18,14 @@ export function nodeSubject(cluster: string, nodeId: NodeId, lane: Lane): string
   return `minikv.${cluster}.node.${nodeId}.${lane}`;
 }
 
+/**
+ * Where a server tells one process that nobody listens for a node. `token` names the process and is
+ * drawn at random.
+ */
+export function absenceSubject(cluster: string, token: string, nodeId: NodeId): string {
+  return `minikv.${cluster}.absent.${token}.${nodeId}`;
+}
+
 /** Where nodes of a cluster find each other: everyone publishes, everyone listens. */
 export function helloSubject(cluster: string): string {
   return `minikv.${cluster}.hello`;

@@ -26,10 +26,16 @@ export interface Bus {
   send(to: NodeId, lane: Lane, payload: Uint8Array): boolean;
   /** Sends to every node of the cluster that listens on the lane `hello` (finding each other). */
   broadcast(payload: Uint8Array): boolean;
-  /** Starts receiving for this node. `handle` is called once per payload and must not throw. */
+  /**
+   * Starts receiving for this node. `handle` is called once per payload and must not throw. `absent`
+   * is called when something was sent on the lanes `raft` or `request` to a node for which nobody
+   * listens: its process ended, or lost its connection. A hint that may be false (a node that is just
+   * coming back), late, or never come (a node that hangs, a bus that cannot tell).
+   */
   listen(
     nodeId: NodeId,
     handle: (lane: Lane | 'hello', payload: Uint8Array) => void,
+    absent?: (node: NodeId) => void,
   ): Promise<void>;
   /** False while nobody can be listening to public events: then none need be made. */
   publishesEvents(): boolean;

@@ -5,7 +5,13 @@ import type { ReplicaId } from '../../protocol/types.ts';
 import { decideAppendEntries, decideAppendEntriesReply } from './append-entries.ts';
 import { decideLogSynced } from './commit.ts';
 import { decideApplied, decideCompact } from './compaction.ts';
-import { countPreVote, countVote, decideTimeoutNow, tickElection } from './election.ts';
+import {
+  countPreVote,
+  countVote,
+  decideLeaderGone,
+  decideTimeoutNow,
+  tickElection,
+} from './election.ts';
 import type { RaftCommand, RaftOutbox } from './events.ts';
 import * as snapshots from './install-snapshot.ts';
 import { decideChangeMembers } from './membership.ts';
@@ -41,6 +47,8 @@ export function decide(s: RaftView, c: RaftCommand, nowMs: number, out: RaftOutb
       return decideChangeMembers(s, c, nowMs, out); //                           §6
     case 'TransferLeader':
       return decideTransferLeader(s, c.to, nowMs, out); //                       thesis 3.10
+    case 'LeaderGone':
+      return decideLeaderGone(s, c, nowMs, out);
     case 'Applied':
       return decideApplied(s, c, out);
     case 'Compact':

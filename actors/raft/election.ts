@@ -71,8 +71,8 @@ export function countPreVote(
   out: RaftOutbox,
 ): void {
   if (s.role !== 'preCandidate' || m.nonce !== s.electionNonce) return;
-  if (!m.voteGranted || m.proposedTerm !== s.currentTerm + 1) return;
-  if (!isVoter(s.log.config, from)) return;
+  if (m.proposedTerm !== s.currentTerm + 1 || !isVoter(s.log.config, from)) return;
+  if (!m.voteGranted) return countDenial(s, from, nowMs, out);
   out.emit({ type: 'VoteReceived', from });
   if (hasVotes(s)) startElection(s, false, nowMs, out);
 }
@@ -86,7 +86,8 @@ export function countVote(
   out: RaftOutbox,
 ): void {
   if (s.role !== 'candidate' || m.term !== s.currentTerm || m.nonce !== s.electionNonce) return;
-  if (!m.voteGranted || !isVoter(s.log.config, from)) return;
+  if (!isVoter(s.log.config, from)) return;
+  if (!m.voteGranted) return countDenial(s, from, nowMs, out);
   out.emit({ type: 'VoteReceived', from });
   if (hasVotes(s)) becomeLeader(s, nowMs, out);
 }
@@ -101,6 +102,46 @@ export function decideTimeoutNow(
 ): void {
   if (m.term !== s.currentTerm || s.leaderId !== from || !mayCampaign(s)) return;
   startElection(s, true, nowMs, out);
+}
+
+/**
+ * Votes were split, or those asked do not miss the leader yet: once this attempt cannot be won any more,
+ * the next follows soon. Where a leader was merely not heard here, the others hear it, and asking them
+ * more often is of no use.
+ */
+function countDenial(s: RaftView, from: ReplicaId, nowMs: number, out: RaftOutbox): void {
+  out.emit({ type: 'VoteDenied', from });
+  const canBeWon = hasQuorum(s.log.config, (id) => !s.votesDenied.has(id));
+  if (canBeWon || (s.role === 'preCandidate' && s.leaderHeardMs !== null)) return;
+  resetElectionTimer(s, nowMs, out, RETRY_MS_MIN, RETRY_MS_MAX);
+}
+
+const RETRY_MS_MIN = 30;
+const RETRY_MS_MAX = 150;
+
+/** Until the others have noticed too; and apart, so that the order counts. */
+const STAND_AFTER_MS = 20;
+const STAND_APART_MS = 60;
+
+/**
+ * The leader's node is said to have left: no vote waits for it any more, and the other voters stand one
+ * after another, in an order that changes with the term and from group to group. Where that is wrong, the others refuse the
+ * pre-vote, and the leader's next message is followed as before.
+ */
+export function decideLeaderGone(
+  s: RaftView,
+  { leader, order }: { readonly leader: ReplicaId; readonly order: number },
+  nowMs: number,
+  out: RaftOutbox,
+): void {
+  if (s.role === 'leader' || s.leaderId !== leader || s.leaderHeardMs === null) return;
+  out.emit({ type: 'LeaderMissed' });
+  if (!mayCampaign(s)) return;
+  const others = s.log.config.voters.filter((id) => id !== leader).sort();
+  const place = (others.indexOf(s.self) + s.currentTerm + order) % Math.max(1, others.length);
+  const deadlineMs = nowMs + STAND_AFTER_MS + place * STAND_APART_MS;
+  if (s.electionDeadlineMs !== null && s.electionDeadlineMs <= deadlineMs) return;
+  out.emit({ type: 'ElectionTimerReset', deadlineMs, seed: s.seed });
 }
 
 /** A vote for itself counts only when it is a voter (thesis 4.2.2). */

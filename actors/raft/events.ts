@@ -18,6 +18,8 @@ export type RaftCommand =
       readonly learners: readonly ReplicaId[];
     }
   | { readonly type: 'TransferLeader'; readonly to: ReplicaId | null }
+  /** The bus says that the leader's node has left; a hint that may be wrong. Replicas with the same `order` stand in the same order. */
+  | { readonly type: 'LeaderGone'; readonly leader: ReplicaId; readonly order: number }
   /** The state machine has applied up to `appliedIndex` and the engine holds it durably up to `flushedIndex`. */
   | { readonly type: 'Applied'; readonly appliedIndex: number; readonly flushedIndex: number }
   /** Drop the log behind flushedIndex, except a tail of logRetainBytes for slow followers. */
@@ -119,11 +121,14 @@ type AnyServerEvent =
   /** `seed` is the generator's state after the draw that made the deadline. */
   | { readonly type: 'ElectionTimerReset'; readonly deadlineMs: number; readonly seed: number }
   /** The leader of the current term was heard. */
-  | { readonly type: 'LeaderHeard'; readonly nowMs: number };
+  | { readonly type: 'LeaderHeard'; readonly nowMs: number }
+  /** The leader of the current term is believed to be gone: votes need not wait for it. */
+  | { readonly type: 'LeaderMissed' };
 
 type CandidateEvent =
   | { readonly type: 'ElectionStarted'; readonly nonce: number }
-  | { readonly type: 'VoteReceived'; readonly from: ReplicaId };
+  | { readonly type: 'VoteReceived'; readonly from: ReplicaId }
+  | { readonly type: 'VoteDenied'; readonly from: ReplicaId };
 
 type LeaderEvent =
   | { readonly type: 'LeadershipTaken'; readonly noopIndex: number; readonly nonce: number }

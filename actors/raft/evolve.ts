@@ -60,13 +60,20 @@ export function evolve(s: RaftState, e: RaftEvent): void {
     case 'LeaderHeard':
       s.leaderHeardMs = e.nowMs;
       return;
+    case 'LeaderMissed':
+      s.leaderHeardMs = null;
+      return;
     case 'ElectionStarted':
       s.votesGranted.clear();
+      s.votesDenied.clear();
       s.electionNonce = e.nonce;
       s.nonce = e.nonce;
       return;
     case 'VoteReceived':
       s.votesGranted.add(e.from);
+      return;
+    case 'VoteDenied':
+      s.votesDenied.add(e.from);
       return;
     case 'SnapshotReceiving':
       s.receiving = e;
@@ -91,8 +98,10 @@ type LeaderOnly = Exclude<
       | 'AppliedAdvanced'
       | 'ElectionTimerReset'
       | 'LeaderHeard'
+      | 'LeaderMissed'
       | 'ElectionStarted'
       | 'VoteReceived'
+      | 'VoteDenied'
       | 'SnapshotReceiving'
       | 'SnapshotAbandoned'
       | 'LeadershipTaken'
@@ -201,6 +210,7 @@ function changeRole(s: RaftState, e: EventOf<'RoleChanged'>): void {
   s.role = e.role;
   s.leaderId = e.leaderId;
   s.votesGranted.clear();
+  s.votesDenied.clear();
   s.leader = null;
 }
 

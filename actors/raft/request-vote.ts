@@ -1,7 +1,7 @@
 import type { RaftMessageOf } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
 import type { RaftOutbox } from './events.ts';
-import { hasLiveLeader, resetElectionTimer } from './roles.ts';
+import { hasLiveLeader, resetElectionTimer, restingRole } from './roles.ts';
 import type { RaftView } from './state.ts';
 
 /** The voter's side. Every replica answers, also one that does not know itself to be a voter. */
@@ -48,7 +48,10 @@ export function refuseVote(
   replyVote(s, from, m, false, out);
 }
 
-/** PreVote (thesis 9.6): would this replica vote so? Changes nothing: no term, vote or timer. */
+/**
+ * PreVote (thesis 9.6): would this replica vote so? Changes no term and no vote. Whoever is granted one
+ * gets a moment to win before this replica stands itself.
+ */
 export function decidePreVote(
   s: RaftView,
   from: ReplicaId,
@@ -58,6 +61,7 @@ export function decidePreVote(
 ): void {
   const voteGranted =
     m.proposedTerm > s.currentTerm && isUpToDate(s, m) && !hasLiveLeader(s, nowMs);
+  if (voteGranted) yieldTo(s, from, m, nowMs, out);
   out.sendAfterSync(from, {
     type: 'PreVoteReply',
     term: s.currentTerm,
@@ -65,6 +69,30 @@ export function decidePreVote(
     voteGranted,
     nonce: m.nonce,
   });
+}
+
+/** Long enough for an election between nodes that answer, far below an election timeout. */
+const YIELD_MS = 100;
+
+/**
+ * Two that ask each other at the same time would both be granted, both stand and split the votes. So of
+ * two equal logs the lower id steps back for a moment. Since links keep order, it sees the question
+ * before the answer to its own.
+ */
+function yieldTo(
+  s: RaftView,
+  from: ReplicaId,
+  m: RaftMessageOf<'PreVote'>,
+  nowMs: number,
+  out: RaftOutbox,
+): void {
+  if (s.role === 'preCandidate') {
+    const isEqual = m.lastLogTerm === s.log.lastTerm && m.lastLogIndex === s.log.lastIndex;
+    if (isEqual && from < s.self) return;
+    out.emit({ type: 'RoleChanged', role: restingRole(s), leaderId: null });
+  } else if (s.role !== 'follower') return;
+  if (s.electionDeadlineMs === null || s.electionDeadlineMs >= nowMs + YIELD_MS) return;
+  out.emit({ type: 'ElectionTimerReset', deadlineMs: nowMs + YIELD_MS, seed: s.seed });
 }
 
 function replyVote(

@@ -65,7 +65,8 @@ export function mayCampaign(s: RaftView): boolean {
 
 /**
  * A leader was heard within the minimum election timeout, or this is one (its own quorum check
- * keeps it honest): then no vote is given to others (thesis 4.2.3).
+ * keeps it honest): then no vote is given to others (thesis 4.2.3). Only votes rest on this, never a read:
+ * a leader that the bus calls gone may still be there.
  */
 export function hasLiveLeader(s: RaftView, nowMs: number): boolean {
   if (s.role === 'leader') return true;
@@ -74,10 +75,15 @@ export function hasLiveLeader(s: RaftView, nowMs: number): boolean {
 }
 
 /** Draws a new timeout (§5.2: randomized, so that split votes are rare). */
-export function resetElectionTimer(s: RaftView, nowMs: number, out: RaftOutbox): void {
+export function resetElectionTimer(
+  s: RaftView,
+  nowMs: number,
+  out: RaftOutbox,
+  msMin: number = LIMITS.electionTimeoutMsMin,
+  msMax: number = LIMITS.electionTimeoutMsMax,
+): void {
   const seed = nextSeed(s.seed);
-  const spread = LIMITS.electionTimeoutMsMax - LIMITS.electionTimeoutMsMin;
-  const timeoutMs = LIMITS.electionTimeoutMsMin + Math.floor((mix(seed) / 2 ** 32) * spread);
+  const timeoutMs = msMin + Math.floor((mix(seed) / 2 ** 32) * (msMax - msMin));
   out.emit({ type: 'ElectionTimerReset', deadlineMs: nowMs + timeoutMs, seed });
 }
 

@@ -36,6 +36,7 @@ export interface RaftState {
   // Volatile, candidates and pre-candidates.
   electionNonce: number;
   readonly votesGranted: Set<ReplicaId>;
+  readonly votesDenied: Set<ReplicaId>;
 
   // Volatile, leaders.
   leader: LeaderState | null;
@@ -102,9 +103,12 @@ export interface Sending {
 }
 
 /** What decide() sees: no assignment, and a log without mutators. */
-export type RaftView = Readonly<Omit<RaftState, 'log' | 'votesGranted' | 'leader'>> & {
+export type RaftView = Readonly<
+  Omit<RaftState, 'log' | 'votesGranted' | 'votesDenied' | 'leader'>
+> & {
   readonly log: RaftLogView;
   readonly votesGranted: ReadonlySet<ReplicaId>;
+  readonly votesDenied: ReadonlySet<ReplicaId>;
   readonly leader: LeaderView | null;
 };
 
@@ -143,6 +147,7 @@ export function createRaftState(config: RaftConfig): RaftState {
     receiving: null,
     electionNonce: 0,
     votesGranted: new Set(),
+    votesDenied: new Set(),
     leader: null,
   };
 }

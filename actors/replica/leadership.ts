@@ -1,4 +1,5 @@
-import type { ReplicaId } from '../../protocol/types.ts';
+import { type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
+import type { Role } from '../raft/events.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { ReplicaContext } from './context.ts';
 
@@ -7,20 +8,37 @@ export class Leadership {
   readonly #context: ReplicaContext;
   readonly #raft: RaftState;
   readonly #onLost: () => void;
+  readonly #onLeader: (leader: NodeId) => void;
   /** Term in which this replica leads; 0 when it does not. */
   #term = 0;
   #leaderId: ReplicaId | null = null;
+  #role: Role = 'learner';
+  /** Its no-op is not committed yet. */
+  #isNew = false;
 
-  constructor(context: ReplicaContext, raft: RaftState, onLost: () => void) {
+  /** `onLost`: this replica leads no more. `onLeader`: another leader is known, perhaps this one. */
+  constructor(
+    context: ReplicaContext,
+    raft: RaftState,
+    onLost: () => void,
+    onLeader: (leader: NodeId) => void,
+  ) {
     this.#context = context;
     this.#raft = raft;
     this.#onLost = onLost;
+    this.#onLeader = onLeader;
   }
 
   /** After every decision of the core. */
   look(): void {
     const { role, currentTerm, leaderId, log } = this.#raft;
     const { group, ports } = this.#context;
+    if (role !== this.#role) {
+      this.#role = role;
+      if (role === 'preCandidate') {
+        ports.telemetry.log('info', 'asks for votes', { group, term: currentTerm });
+      }
+    }
     if (role !== 'leader') {
       if (this.#term !== 0) {
         this.#term = 0;
@@ -29,14 +47,19 @@ export class Leadership {
       }
     } else if (this.#term !== currentTerm) {
       this.#term = currentTerm;
+      this.#isNew = true;
       // A new leader starts above every revision and every reserved bound in its log.
       this.#context.clock.raise(log.clockBound);
       ports.telemetry.count('raft_elections_won', 1, { group });
       ports.telemetry.log('info', 'leads', { group, term: currentTerm });
+    } else if (this.#isNew && this.#raft.commitIndex >= (this.#raft.leader?.noopIndex ?? 0)) {
+      this.#isNew = false;
+      ports.telemetry.log('info', 'serves', { group, term: currentTerm });
     }
     if (leaderId !== this.#leaderId) {
       this.#leaderId = leaderId;
       ports.telemetry.count('raft_leader_changes', 1, { group });
+      if (leaderId !== null) this.#onLeader(nodeOf(leaderId));
     }
   }
 }

@@ -49,6 +49,8 @@ export interface ReplicaHost {
   post(group: GroupId, to: ReplicaId, lane: Lane, message: Message, bytes: number): void;
   clockTrusted(): boolean;
   wake(replica: Replica): void;
+  /** Another leader of the group is known. */
+  onLeader(group: GroupId, leader: NodeId): void;
   /** An invariant broke: the replica answers nothing any more. */
   onBroken(replica: Replica, error: unknown): void;
 }
@@ -136,7 +138,8 @@ export class Replica implements Checkpointed, ReplicaContext {
       replaceState: (replaced) => this.#replaceState(replaced),
     });
     this.#chores = new Chores(this);
-    this.#leadership = new Leadership(this, raft, () => this.#closer.refuseAll());
+    const onLeader = host.onLeader.bind(host, group);
+    this.#leadership = new Leadership(this, raft, () => this.#closer.refuseAll(), onLeader);
     this.#parts = {
       context: this,
       raft,

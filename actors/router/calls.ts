@@ -51,6 +51,8 @@ export class Calls {
   readonly #reach: Reach;
   readonly #pending: PendingRequests;
   readonly #telemetry: Telemetry;
+  /** Calls that pause, by group: a new leader wakes them. */
+  readonly #pausing = new Map<GroupId, Set<() => void>>();
 
   constructor(clock: Clock, reach: Reach, pending: PendingRequests, telemetry: Telemetry) {
     this.#clock = clock;
@@ -101,7 +103,7 @@ export class Calls {
       const node = this.#target(group, options.target, attempt);
       if (node === null) {
         failure ??= new AppError('unavailable', `group ${group} has no known leader`);
-        await this.#pause(Math.min(leftMs, RETRY_PAUSE_MS));
+        await this.#pause(group, Math.min(leftMs, RETRY_PAUSE_MS));
         continue;
       }
       const reply = await this.#attempt(node, group, body, leftMs, options);
@@ -118,13 +120,13 @@ export class Calls {
       } else if (reply.type === wanted) {
         return reply as ReplyOf<T>;
       } else if (reply.type === 'Rejected') {
-        failure = this.#rejection(group, reply, body, unanswered);
+        failure = this.#rejection(group, node, reply, body, unanswered);
       } else {
         throw new AppError('internal', `unexpected reply ${reply.type}`);
       }
       this.#telemetry.count('request_retries');
       const pauseMs = attempt === 0 ? 2 : RETRY_PAUSE_MS;
-      await this.#pause(Math.min(Math.max(0, endMs - this.#clock.monotonicMs()), pauseMs));
+      await this.#pause(group, Math.min(Math.max(0, endMs - this.#clock.monotonicMs()), pauseMs));
     }
   }
 
@@ -148,8 +150,8 @@ export class Calls {
   ): Promise<ReplyBody | null> {
     const waitMs = options.repeatable ? Math.min(leftMs, ATTEMPT_MS + waitOf(body)) : leftMs;
     return new Promise<ReplyBody | null>((resolve) => {
-      const leader = options.target === 'leader' ? node : null;
-      const requestId = this.#pending.open(waitMs, { group, leader }, resolve);
+      const asked = { group, node, asLeader: options.target === 'leader' };
+      const requestId = this.#pending.open(waitMs, asked, resolve);
       if (requestId === null) return resolve(FULL);
       const deadlineMs = Math.ceil(waitMs);
       const request = { requestId, deadlineMs, traceparent: options.traceparent, body };
@@ -162,6 +164,7 @@ export class Calls {
   /** Retryable refusals come back as the failure to remember; the others are thrown. */
   #rejection(
     group: GroupId,
+    asked: NodeId,
     reply: ReplyOf<'Rejected'>,
     body: RequestBody,
     unanswered: boolean,
@@ -171,16 +174,34 @@ export class Calls {
     if (code === 'compacted') details['oldestRevision'] = reply.hint;
     const error = new AppError(code, reply.message, { definite: reply.definite, details });
     if (code === 'not_leader') {
-      this.#reach.noteLeader(group, reply.leader);
+      // One that names itself is handing over, and does not know yet to whom.
+      this.#reach.noteLeader(group, reply.leader === asked ? null : reply.leader);
       return new AppError('unavailable', `group ${group} has no leader that answers`);
     }
     if (code === 'overloaded' && body.type !== 'Write') return error;
     throw unanswered ? unknownOutcome(group) : error;
   }
 
-  #pause(ms: number): Promise<void> {
+  /** The group has a leader that this node did not know: whoever waits for one asks it now. */
+  leaderKnown(group: GroupId): void {
+    const pausing = this.#pausing.get(group);
+    if (pausing !== undefined) for (const wake of [...pausing]) wake();
+  }
+
+  #pause(group: GroupId, ms: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#clock.after(ms, resolve);
+      let pausing = this.#pausing.get(group);
+      if (pausing === undefined) {
+        pausing = new Set();
+        this.#pausing.set(group, pausing);
+      }
+      const wake = (): void => {
+        cancel();
+        pausing.delete(wake);
+        resolve();
+      };
+      pausing.add(wake);
+      const cancel = this.#clock.after(ms, wake);
     });
   }
 }

@@ -5,10 +5,11 @@ import type { GroupId, NodeId } from '../../protocol/types.ts';
 
 type Settle = (reply: ReplyBody | null) => void;
 
-/** Whom a request was handed to, as the leader of which group; null when any replica may answer. */
+/** Whom a request was handed to, and whether as the group's leader. */
 export interface Asked {
   readonly group: GroupId;
-  readonly leader: NodeId | null;
+  readonly node: NodeId;
+  readonly asLeader: boolean;
 }
 
 interface Waiting {
@@ -61,13 +62,17 @@ export class PendingRequests {
     return this.#settle(id, body);
   }
 
-  /** Another node leads the group now: the old leader will hardly answer, so nobody waits for it. */
-  leaderChanged(group: GroupId, leader: NodeId): void {
+  /** Another node leads the group now: what was asked of earlier leaders is given up where `isGivenUp`. */
+  leaderChanged(group: GroupId, leader: NodeId, isGivenUp: (node: NodeId) => boolean): void {
     for (const [id, { asked }] of this.#waiting) {
-      if (asked.group === group && asked.leader !== null && asked.leader !== leader) {
-        this.#settle(id, null);
-      }
+      if (asked.group !== group || !asked.asLeader || asked.node === leader) continue;
+      if (isGivenUp(asked.node)) this.#settle(id, null);
     }
+  }
+
+  /** The node has left: it will answer nothing. */
+  nodeGone(node: NodeId): void {
+    for (const [id, { asked }] of this.#waiting) if (asked.node === node) this.#settle(id, null);
   }
 
   #end(grain: number): void {

@@ -21,6 +21,7 @@ export interface InProcessEvent {
 }
 
 type Listener = (lane: Lane | 'hello', payload: Uint8Array) => void;
+type Absent = (node: NodeId) => void;
 
 interface HubPorts {
   readonly clock: Clock;
@@ -55,9 +56,9 @@ export class InProcessHub {
   }
 
   /** Registers a node's mailbox; a restarted node takes the place of its former life. */
-  open(nodeId: NodeId, handle: Listener): Mailbox {
+  open(nodeId: NodeId, handle: Listener, absent: Absent): Mailbox {
     this.#mailboxes.get(nodeId)?.close();
-    const mailbox = new Mailbox(handle, this.#clock, this.metrics);
+    const mailbox = new Mailbox(handle, absent, this.#clock, this.metrics);
     this.#mailboxes.set(nodeId, mailbox);
     return mailbox;
   }
@@ -67,9 +68,22 @@ export class InProcessHub {
     if (this.#mailboxes.get(nodeId) === mailbox) this.#mailboxes.delete(nodeId);
   }
 
-  deliver(to: NodeId, lane: Lane, payload: Uint8Array): boolean {
+  /** `from`: the mailboxes of the sender, which are told when the receiver is absent. */
+  deliver(
+    from: ReadonlyMap<NodeId, Mailbox>,
+    to: NodeId,
+    lane: Lane,
+    payload: Uint8Array,
+  ): boolean {
     const mailbox = this.#mailboxes.get(to);
-    if (mailbox === undefined) return this.metrics.dropped(lane, 'no_listener');
+    if (mailbox === undefined) {
+      if (lane === 'raft' || lane === 'request') {
+        this.#clock.soon(() => {
+          for (const mailbox of from.values()) mailbox.tellAbsent(to);
+        });
+      }
+      return this.metrics.dropped(lane, 'no_listener');
+    }
     return mailbox.put(lane, payload);
   }
 
@@ -110,6 +124,7 @@ export class InProcessHub {
 /** One node's queue: filled by sends, emptied once per turn of the event loop. */
 class Mailbox {
   readonly #handle: Listener;
+  readonly #absent: Absent;
   readonly #clock: Clock;
   readonly #metrics: BusMetrics;
   #queue: (readonly [lane: Lane | 'hello', payload: Uint8Array])[] = [];
@@ -117,8 +132,9 @@ class Mailbox {
   #scheduled = false;
   #closed = false;
 
-  constructor(handle: Listener, clock: Clock, metrics: BusMetrics) {
+  constructor(handle: Listener, absent: Absent, clock: Clock, metrics: BusMetrics) {
     this.#handle = handle;
+    this.#absent = absent;
     this.#clock = clock;
     this.#metrics = metrics;
   }
@@ -136,6 +152,10 @@ class Mailbox {
       this.#clock.soon(() => this.#deliver());
     }
     return true;
+  }
+
+  tellAbsent(node: NodeId): void {
+    if (!this.#closed) this.#absent(node);
   }
 
   close(): void {
@@ -165,7 +185,7 @@ class Mailbox {
 export class InProcessBus implements Bus {
   readonly payloadBytesMax = LIMITS.busPayloadBytesMax;
   readonly #hub: InProcessHub;
-  readonly #mailboxes: (readonly [nodeId: NodeId, mailbox: Mailbox])[] = [];
+  readonly #mailboxes = new Map<NodeId, Mailbox>();
   #closed = false;
 
   constructor(hub: InProcessHub) {
@@ -179,7 +199,7 @@ export class InProcessBus implements Bus {
   send(to: NodeId, lane: Lane, payload: Uint8Array): boolean {
     if (this.#closed) return this.#hub.metrics.dropped(lane, 'closed');
     if (payload.length > this.payloadBytesMax) return this.#hub.metrics.dropped(lane, 'oversize');
-    return this.#hub.deliver(to, lane, payload);
+    return this.#hub.deliver(this.#mailboxes, to, lane, payload);
   }
 
   broadcast(payload: Uint8Array): boolean {
@@ -190,9 +210,9 @@ export class InProcessBus implements Bus {
     return this.#hub.deliverAll(payload);
   }
 
-  listen(nodeId: NodeId, handle: Listener): Promise<void> {
+  listen(nodeId: NodeId, handle: Listener, absent: Absent = () => {}): Promise<void> {
     if (this.#closed) this.#hub.warn('listen on a bus that has stopped');
-    else this.#mailboxes.push([nodeId, this.#hub.open(nodeId, handle)]);
+    else this.#mailboxes.set(nodeId, this.#hub.open(nodeId, handle, absent));
     return Promise.resolve();
   }
 

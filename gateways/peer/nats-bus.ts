@@ -1,6 +1,12 @@
 import type { Bus, BusState } from '../../actors/kit/ports.ts';
 import type { Telemetry } from '../../observability/port.ts';
-import { helloSubject, LANES, type Lane, nodeSubject } from '../../protocol/subjects.ts';
+import {
+  absenceSubject,
+  helloSubject,
+  LANES,
+  type Lane,
+  nodeSubject,
+} from '../../protocol/subjects.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import { BusMetrics, type Channel } from './bus-metrics.ts';
 import {
@@ -9,6 +15,7 @@ import {
   type LinkName,
   NatsLink,
   type NatsPorts,
+  processToken,
 } from './nats-link.ts';
 import * as options from './nats-options.ts';
 import type { ClientRequest, RequestServer } from './request-server.ts';
@@ -18,13 +25,20 @@ import type { ClientRequest, RequestServer } from './request-server.ts';
  * which cuts one off for being slow does not touch Raft's. What holds for each connection is in nats-link.ts.
  */
 
+type NodeSubjects = Readonly<Record<Lane | 'absence', string>>;
+
+/** NATS for one token of any text. */
+const ANY = '*' as NodeId;
+
 /** A node's three NATS connections behind the Bus port. Made by openNatsBus. */
 export class NatsBus implements Bus, RequestServer {
   readonly #cluster: string;
   readonly #metrics: BusMetrics;
   readonly #telemetry: Telemetry;
   readonly #links: Readonly<Record<LinkName, NatsLink>>;
-  readonly #subjects = new Map<NodeId, Readonly<Record<Lane, string>>>();
+  readonly #subjects = new Map<NodeId, NodeSubjects>();
+  /** Unguessable, so that only the servers know where to tell of absent nodes. */
+  readonly #token = processToken();
   readonly #stateListeners = new Set<(state: BusState) => void>();
   #lastState: BusState = 'disconnected';
 
@@ -64,16 +78,20 @@ export class NatsBus implements Bus, RequestServer {
   }
 
   send(to: NodeId, lane: Lane, payload: Uint8Array): boolean {
-    return this.#publish(lane, this.#subjectOf(to)[lane], payload, null);
+    const subjects = this.#subjectsOf(to);
+    // A reply subject makes the server answer when nobody listens; peers never answer there.
+    const reply = lane === 'raft' || lane === 'request' ? subjects.absence : '';
+    return this.#publish(lane, subjects[lane], payload, null, reply);
   }
 
   broadcast(payload: Uint8Array): boolean {
-    return this.#publish('hello', helloSubject(this.#cluster), payload, null);
+    return this.#publish('hello', helloSubject(this.#cluster), payload, null, '');
   }
 
   async listen(
     nodeId: NodeId,
     handle: (lane: Lane | 'hello', payload: Uint8Array) => void,
+    absent: (node: NodeId) => void = () => {},
   ): Promise<void> {
     const receive = (lane: Lane | 'hello', message: LinkMessage): void => {
       this.#metrics.received(lane, message.payload.length);
@@ -87,6 +105,14 @@ export class NatsBus implements Bus, RequestServer {
       const subject = nodeSubject(this.#cluster, nodeId, lane);
       this.#linkOf(lane).subscribe(subject, null, (message) => receive(lane, message));
     }
+    this.#links.control.subscribe(
+      absenceSubject(this.#cluster, this.#token, ANY),
+      null,
+      (message) => {
+        const node = message.subject.slice(message.subject.lastIndexOf('.') + 1);
+        if (message.isNoResponders) absent(node as NodeId);
+      },
+    );
     const hello = helloSubject(this.#cluster);
     this.#links.control.subscribe(hello, null, (message) => receive('hello', message));
     await Promise.all([this.#links.control.settle(), this.#links.bulk.settle()]);
@@ -102,7 +128,7 @@ export class NatsBus implements Bus, RequestServer {
     headers: Readonly<Record<string, string>>,
     payload: Uint8Array,
   ): void {
-    this.#publish('event', subject, payload, headers);
+    this.#publish('event', subject, payload, headers, '');
   }
 
   serveRequests(subject: string, queue: string, handle: (request: ClientRequest) => void): void {
@@ -124,8 +150,9 @@ export class NatsBus implements Bus, RequestServer {
     subject: string,
     payload: Uint8Array,
     headers: Headers | null,
+    reply: string,
   ): boolean {
-    const dropped = this.#linkOf(channel).publish(subject, payload, headers);
+    const dropped = this.#linkOf(channel).publish(subject, payload, headers, reply);
     if (dropped !== null) return this.#metrics.dropped(channel, dropped);
     this.#metrics.sent(channel, payload.length);
     return true;
@@ -138,7 +165,8 @@ export class NatsBus implements Bus, RequestServer {
       payload: message.payload,
       header: (name) => message.header(name),
       respond: (payload, headers) => {
-        return message.reply !== '' && this.#publish('event', message.reply, payload, headers);
+        if (message.reply === '') return false;
+        return this.#publish('event', message.reply, payload, headers, '');
       },
     };
   }
@@ -148,12 +176,13 @@ export class NatsBus implements Bus, RequestServer {
     return channel === 'event' ? this.#links.public : this.#links.control;
   }
 
-  #subjectOf(to: NodeId): Readonly<Record<Lane, string>> {
+  #subjectsOf(to: NodeId): NodeSubjects {
     const known = this.#subjects.get(to);
     if (known !== undefined) return known;
-    const subjects = Object.fromEntries(
+    const lanes = Object.fromEntries(
       LANES.map((lane) => [lane, nodeSubject(this.#cluster, to, lane)]),
     ) as Record<Lane, string>;
+    const subjects = { ...lanes, absence: absenceSubject(this.#cluster, this.#token, to) };
     this.#subjects.set(to, subjects);
     return subjects;
   }

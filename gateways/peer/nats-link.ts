@@ -6,6 +6,7 @@ import {
   type NatsConnection,
   type NodeConnectionOptions,
   nkeyAuthenticator,
+  nuid,
   type Status,
   type Subscription,
 } from 'nats';
@@ -32,6 +33,8 @@ export interface LinkMessage {
   readonly payload: Uint8Array;
   /** First value of a header, any case; null when absent. */
   header(name: string): string | null;
+  /** From the server itself: nobody listens where a payload with this reply subject went. */
+  readonly isNoResponders: boolean;
 }
 
 export type LinkName = 'control' | 'bulk' | 'public';
@@ -88,8 +91,13 @@ export class NatsLink {
     return Math.min(server, LIMITS.busPayloadBytesMax);
   }
 
-  /** Null when the payload left; else why it was dropped. */
-  publish(subject: string, payload: Uint8Array, headers: Headers | null): DropReason | null {
+  /** Null when the payload left; else why it was dropped. `reply` may be ''. */
+  publish(
+    subject: string,
+    payload: Uint8Array,
+    headers: Headers | null,
+    reply: string,
+  ): DropReason | null {
     if (this.#state === 'closed') return 'closed';
     const connection = this.#connection;
     if (connection === null || this.#state !== 'connected') return 'disconnected';
@@ -101,8 +109,9 @@ export class NatsLink {
     try {
       // The client keeps the array until the end of this turn; the caller may reuse its own at once.
       const copy = Buffer.from(payload);
-      if (encoded === null) connection.publish(subject, copy);
-      else connection.publish(subject, copy, { headers: encoded.headers });
+      if (encoded !== null) connection.publish(subject, copy, { headers: encoded.headers });
+      else if (reply !== '') connection.publish(subject, copy, { reply });
+      else connection.publish(subject, copy);
     } catch (error) {
       this.#ports.telemetry.log('warn', 'NATS refused a payload', { subject, error });
       return 'invalid';
@@ -299,6 +308,11 @@ export class NatsLink {
   }
 }
 
+/** An unguessable token, by the client library's own generator. */
+export function processToken(): string {
+  return nuid.next();
+}
+
 function credentialOptions(credentials: options.NatsCredentials): NodeConnectionOptions {
   switch (credentials.kind) {
     case 'none':
@@ -323,8 +337,12 @@ function linkMessage(message: Msg): LinkMessage {
       const value = message.headers?.get(name, 'insensitive') ?? '';
       return value === '' ? null : value;
     },
+    isNoResponders: message.data.length === 0 && message.headers?.code === NO_RESPONDERS,
   };
 }
+
+/** The status of a server's answer to a payload that nobody listens for. */
+const NO_RESPONDERS = 503;
 
 /** A line break in a value would forge a header, so such headers are refused as a whole. */
 function encodeHeaders(headers: Headers): { headers: MsgHdrsImpl; bytes: number } | 'invalid' {

@@ -70,12 +70,14 @@ export class SealedBus implements Bus {
   listen(
     nodeId: NodeId,
     handle: (lane: Lane | 'hello', payload: Uint8Array) => void,
+    absent?: (node: NodeId) => void,
   ): Promise<void> {
-    return this.#bus.listen(nodeId, (lane, sealed) => {
+    const open = (lane: Lane | 'hello', sealed: Uint8Array): void => {
       const payload = this.#open(lane, lane === 'hello' ? '' : nodeId, sealed);
       if (payload === null) this.#metrics.dropped(lane, 'forged');
       else handle(lane, payload);
-    });
+    };
+    return this.#bus.listen(nodeId, open, absent);
   }
 
   /** Events are public: anyone may read them, so nothing is added. */

@@ -171,6 +171,27 @@ export function busConformance(name: string, make: () => Promise<BusWorld>): voi
       await a.drain();
     });
 
+    it('tells whoever sends to a node that nobody listens for it, and only then', async () => {
+      const absent: string[] = [];
+      await a.listen(
+        node('n1'),
+        () => {},
+        (gone) => void absent.push(gone),
+      );
+      const received = await collect(b, node('n2'));
+      a.send(node('n2'), 'raft', bytes('present'));
+      await world.until(() => received.length > 0, 'the payload');
+      await world.settle();
+      expect(absent).toEqual([]);
+      await b.drain();
+      for (const lane of ['raft', 'request'] as const) {
+        absent.length = 0;
+        a.send(node('n2'), lane, bytes('to nobody'));
+        await world.until(() => absent.length > 0, `absence on ${lane}`);
+        expect(absent).toEqual(['n2']);
+      }
+    });
+
     it('stops listening when it is drained', async () => {
       const received = await collect(b, node('n2'));
       await b.drain();

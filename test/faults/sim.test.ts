@@ -61,6 +61,7 @@ describe('in virtual time', { timeout: 60_000 * SCALE }, () => {
   it('F07 30 % loss, repetition, delay and reordering: correct, only slower', async () => {
     const weather = {
       ...{ latencyMsMin: 30, jitterMsMean: 20, bytesPerMs: 100_000 },
+      ...{ tellsAbsence: true, falseAbsence: 0 },
       ...{ loss: 0.3, duplicate: 0.3, reorder: 0.3, reorderMsMax: 100 },
     };
     await survives([], [3501], { weather, faults: new Map() });

@@ -140,10 +140,14 @@ function cuttable(bus: Bus, isCut: () => boolean): Bus {
     state: () => bus.state(),
     send: (to, lane, payload) => isCut() || bus.send(to, lane, payload),
     broadcast: (payload) => isCut() || bus.broadcast(payload),
-    listen: (nodeId, handle) =>
-      bus.listen(nodeId, (lane, payload) => {
-        if (!isCut()) handle(lane, payload);
-      }),
+    listen: (nodeId, handle, absent) =>
+      bus.listen(
+        nodeId,
+        (lane, payload) => {
+          if (!isCut()) handle(lane, payload);
+        },
+        absent,
+      ),
     publishesEvents: () => bus.publishesEvents(),
     publishEvent: (subject, headers, payload) => bus.publishEvent(subject, headers, payload),
     drain: () => bus.drain(),

@@ -122,6 +122,7 @@ export function snapshotMeta(
 }
 
 export interface Setup {
+  readonly self?: string;
   /** Members, this replica (a) among them or not. */
   readonly members?: GroupConfig;
   readonly term?: number;
@@ -300,7 +301,7 @@ function stateOf(setup: Setup): RaftState {
       ? logOf((setup.log as readonly number[]) ?? [])
       : (setup.log as readonly LogEntry[]);
   const recovered = recoverState(
-    { self: id('a'), seed: 1 },
+    { self: id(setup.self ?? 'a'), seed: 1 },
     [
       {
         type: 'HardStateSaved',
@@ -315,7 +316,7 @@ function stateOf(setup: Setup): RaftState {
         ? [{ type: 'EntriesAppended' as const, prevLogIndex: 0, entries }]
         : []),
     ],
-    createRaftState({ self: id('a'), seed: 1 }).log.pointAt(0),
+    createRaftState({ self: id(setup.self ?? 'a'), seed: 1 }).log.pointAt(0),
   ).state;
   const out = new RecordedOutbox(recovered);
   const commitIndex = setup.commitIndex ?? 0;

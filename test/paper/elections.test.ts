@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { LIMITS } from '../../protocol/limits.ts';
-import { accepted, append, command, given, preVote, requestVote } from '../kit/raft-given.ts';
+import { accepted, append, command, given, id, preVote, requestVote } from '../kit/raft-given.ts';
 
 describe('terms', () => {
   test('a message with a newer term makes every server adopt it and follow (§5.1)', () => {
@@ -156,6 +156,52 @@ describe('pre-vote', () => {
     const raft = given({ term: 3 }).receives('b', preVote(9, 0, 0));
     expect(raft.events).toEqual([]);
     expect(raft.reply('PreVoteReply')).toMatchObject({ term: 3, voteGranted: true });
+  });
+
+  test('whoever is granted one gets a moment before this replica stands itself', () => {
+    const raft = given().tick();
+    const dueMs = raft.state.electionDeadlineMs as number;
+    raft.after(dueMs - raft.nowMs - 1).receives('b', preVote(1, 0, 0));
+    expect(raft.reply('PreVoteReply')).toMatchObject({ voteGranted: true });
+    expect(raft.state.electionDeadlineMs).toBeGreaterThan(dueMs);
+    expect(raft.state.electionDeadlineMs).toBeLessThan(dueMs + LIMITS.electionTimeoutMsMin);
+  });
+
+  test('of two equal logs that ask each other the lower id steps back, of others the shorter', () => {
+    expect(
+      given()
+        .timesOut()
+        .receives('b', preVote(1, 0, 0)).state.role,
+    ).toBe('follower');
+    const higher = given({ self: 'c' })
+      .timesOut()
+      .receives('b', preVote(1, 0, 0));
+    expect(higher.state.role).toBe('preCandidate');
+    expect(higher.reply('PreVoteReply')).toMatchObject({ voteGranted: true });
+    const shorter = given({ self: 'c', log: [1] })
+      .timesOut()
+      .receives('b', preVote(2, 2, 1));
+    expect(shorter.state.role).toBe('follower');
+    const longer = given({ log: [1, 1] })
+      .timesOut()
+      .receives('b', preVote(2, 1, 1));
+    expect(longer.state.role).toBe('preCandidate');
+    expect(longer.reply('PreVoteReply')).toMatchObject({ voteGranted: false });
+  });
+
+  test('an attempt that cannot be won any more is repeated soon, once the leader is said to be gone', () => {
+    const raft = given().receives('b', append(1, 0, 0, []));
+    raft.when({ type: 'LeaderGone', leader: id('b'), order: 0 }).timesOut();
+    const waitMs = (): number => (raft.state.electionDeadlineMs as number) - raft.nowMs;
+    raft.receives('c', raft.preVoteReply(false));
+    expect(waitMs()).toBeGreaterThanOrEqual(LIMITS.electionTimeoutMsMin);
+    raft.receives('b', raft.preVoteReply(false));
+    expect(waitMs()).toBeLessThanOrEqual(150);
+    const elsewhere = given().timesOut();
+    elsewhere.state.leaderHeardMs = elsewhere.nowMs - LIMITS.electionTimeoutMsMax;
+    for (const voter of ['b', 'c']) elsewhere.receives(voter, elsewhere.preVoteReply(false));
+    const laterMs = (elsewhere.state.electionDeadlineMs as number) - elsewhere.nowMs;
+    expect(laterMs).toBeGreaterThanOrEqual(LIMITS.electionTimeoutMsMin);
   });
 
   test('it is refused while a leader is heard (thesis 9.6)', () => {

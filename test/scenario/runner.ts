@@ -16,6 +16,7 @@ import type { RaftRequest } from '../kit/recorded-outbox.ts';
  *   stabilize                      until nothing is sent  log a b          what they hold
  *   propose a x y    read a 1      transfer a [b]         members a voters b c learners d
  *   crash a                        start a                compact a n      keep n entries
+ *   gone a b [n]                   a is told that b, which leads, has gone
  */
 export function runScenario(text: string): string {
   const scenario = new Scenario();
@@ -164,6 +165,8 @@ function coreCommand(name: string, args: string[]): RaftCommand {
           payload: Buffer.from(text),
         })),
       };
+    case 'gone':
+      return { type: 'LeaderGone', leader: id(args[0] ?? ''), order: Number(args[1] ?? 0) };
     case 'read':
       return { type: 'ReadIndex', readId: Number(args[0]) };
     case 'transfer':

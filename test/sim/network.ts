@@ -19,6 +19,10 @@ export interface LinkWeather {
   reorderMsMax: number;
   /** Bytes per ms one link carries; large payloads queue behind each other. */
   bytesPerMs: number;
+  /** The bus says when nobody listens for the receiver of a payload. */
+  tellsAbsence: boolean;
+  /** Probability per payload that it says so of a node that is there. */
+  falseAbsence: number;
 }
 
 export const FAIR_WEATHER: LinkWeather = {
@@ -29,6 +33,8 @@ export const FAIR_WEATHER: LinkWeather = {
   reorder: 0,
   reorderMsMax: 0,
   bytesPerMs: 100_000,
+  tellsAbsence: true,
+  falseAbsence: 0,
 };
 
 /** One direction between two nodes. */
@@ -53,6 +59,7 @@ interface Packet {
 interface Listener {
   readonly life: Life;
   readonly handle: (lane: Lane | 'hello', payload: Uint8Array) => void;
+  readonly absent: (node: NodeId) => void;
 }
 
 /** What leaves a node for the public, see Bus.publishEvent. */
@@ -152,8 +159,8 @@ export class SimNetwork {
         }
         return true;
       },
-      listen: (nodeId, handle) => {
-        if (life.alive) this.#listeners.set(nodeId, { life, handle });
+      listen: (nodeId, handle, absent = () => {}) => {
+        if (life.alive) this.#listeners.set(nodeId, { life, handle, absent });
         return Promise.resolve();
       },
       publishesEvents: () => true,
@@ -181,6 +188,9 @@ export class SimNetwork {
       return;
     }
     const { weather } = this;
+    if (weather.falseAbsence > 0 && this.#random.next() < weather.falseAbsence) {
+      this.#tellAbsence(packet);
+    }
     if (link.cut || this.#random.next() < weather.loss) return;
     this.#deliverAfter(this.#latencyMs(link, packet.payload.length), packet);
     if (weather.duplicate > 0 && this.#random.next() < weather.duplicate) {
@@ -214,10 +224,21 @@ export class SimNetwork {
         return;
       }
       const listener = this.#listeners.get(packet.to);
-      if (listener === undefined || !listener.life.alive || this.#busDown.has(packet.to)) return;
+      if (listener === undefined || !listener.life.alive || this.#busDown.has(packet.to)) {
+        if (this.weather.tellsAbsence) this.#tellAbsence(packet);
+        return;
+      }
       if (packet.life !== undefined && packet.life !== listener.life) return;
       this.#scheduler.after(0, listener.life, () => this.#handOver(listener, packet));
     });
+  }
+
+  /** The bus answers the sender's present life, as a server does on the sender's connection. */
+  #tellAbsence({ from, to, lane }: Packet): void {
+    if (lane !== 'raft' && lane !== 'request') return;
+    const listener = this.#listeners.get(from);
+    if (listener === undefined || !listener.life.alive || this.#busDown.has(from)) return;
+    this.#scheduler.after(this.weather.latencyMsMin, listener.life, () => listener.absent(to));
   }
 
   #handOver(listener: Listener, packet: Packet): void {

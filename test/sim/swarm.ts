@@ -97,7 +97,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     nodeCount,
     groupCount: random.next() < 0.6 ? 1 : 2,
     workMs: (overrides.seconds ?? 200) * 1000,
-    weather: { ...drawWeather(random), ...overrides.weather },
+    weather: { ...drawWeather(random), ...drawAbsence(seed), ...overrides.weather },
     faults: drawFaults(random, nodeCount, calm, overrides.faults),
     faultGapMsMean: 1500 + random.next() * 8000,
     clockOffsetMsMax: random.next() < 0.5 ? 20 : 1500,
@@ -137,6 +137,13 @@ function drawWeather(random: Random): LinkWeather {
     reorderMsMax: 5 + random.next() * 200,
     bytesPerMs: random.next() < 0.8 ? 100_000 : 2_000,
   };
+}
+
+/** From a stream of its own, so that older seeds keep everything else. */
+function drawAbsence(seed: number): Pick<LinkWeather, 'tellsAbsence' | 'falseAbsence'> {
+  const random = seededRandom(seed, 'absence');
+  const tellsAbsence = random.next() < 0.6;
+  return { tellsAbsence, falseAbsence: random.next() < 0.25 ? random.next() * 0.02 : 0 };
 }
 
 function drawFaults(

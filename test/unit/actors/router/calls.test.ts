@@ -144,12 +144,35 @@ describe('a read that is not answered', () => {
     script(reach, 'silence', ITEMS);
     reach.clock.after(50, () => {
       reach.leaders.set(group, n3);
-      reach.pending.leaderChanged(group, n3);
+      reach.pending.leaderChanged(group, n3, () => true);
     });
     reach.noteLeader = () => {};
     expect(await readOf(reach)).toBe(ITEMS);
     expect(reach.asked.map(({ node }) => node)).toEqual([n2, n3]);
     expect(reach.clock.nowMs).toBeLessThan(100);
+  });
+
+  it('is sent on at the moment a leader is known, not at the next look', async () => {
+    const reach = new FakeReach();
+    script(reach, ITEMS);
+    const atMs = 1_001;
+    reach.clock.after(atMs, () => {
+      reach.leaders.set(group, n3);
+      reach.calls.leaderKnown(group);
+    });
+    reach.local.add(group);
+    expect(await readOf(reach)).toBe(ITEMS);
+    expect(reach.clock.nowMs).toBeLessThan(atMs + 10);
+  });
+
+  it('does not believe one that refuses and names itself', async () => {
+    const reach = new FakeReach();
+    reach.leaders.set(group, n2);
+    const named: unknown[] = [];
+    reach.noteLeader = (_group, leader) => void named.push(leader);
+    script(reach, rejected('not_leader', { leader: n2 }), ITEMS);
+    expect(await readOf(reach)).toBe(ITEMS);
+    expect(named).toEqual([null]);
   });
 
   it('is late at its deadline, for certain', async () => {
@@ -179,7 +202,7 @@ describe('a write that was handed over and not answered', () => {
   it('is given up early when another node leads: still unknown', async () => {
     const reach = new FakeReach();
     reach.leaders.set(group, n2);
-    reach.clock.after(50, () => reach.pending.leaderChanged(group, n3));
+    reach.clock.after(50, () => reach.pending.leaderChanged(group, n3, () => true));
     expect(told(await writeOf(reach))).toEqual(['outcome_unknown', false]);
     expect(reach.clock.nowMs).toBeLessThan(100);
   });
@@ -223,7 +246,7 @@ describe('a write that was handed over and not answered', () => {
 
 function fill(reach: FakeReach): void {
   for (let i = 0; i <= LIMITS.pendingRequestsMax; i++) {
-    reach.pending.open(60_000, { group: 9 as GroupId, leader: null }, () => {});
+    reach.pending.open(60_000, { group: 9 as GroupId, node: n2, asLeader: false }, () => {});
   }
 }
 

@@ -10,9 +10,9 @@ const group = 1 as GroupId;
 const n1 = 'n1' as NodeId;
 const n2 = 'n2' as NodeId;
 
-function open(pending: PendingRequests, leader: NodeId | null = n1, waitMs = 100) {
+function open(pending: PendingRequests, node: NodeId = n1, asLeader = true, waitMs = 100) {
   const settled: (ReplyBody | null)[] = [];
-  const id = pending.open(waitMs, { group, leader }, (reply) => settled.push(reply));
+  const id = pending.open(waitMs, { group, node, asLeader }, (reply) => settled.push(reply));
   return { id: id as number, settled };
 }
 
@@ -43,11 +43,12 @@ describe('pending requests', () => {
 
   it('to a leader that was replaced are given up early, others are not', () => {
     const pending = new PendingRequests(new HandClock(), 1);
-    const [old, current, any] = [open(pending, n1), open(pending, n2), open(pending, null)];
+    const [old, current, any] = [open(pending, n1), open(pending, n2), open(pending, n1, false)];
     const other = open(pending, n1);
-    pending.leaderChanged(9 as GroupId, n2);
+    pending.leaderChanged(9 as GroupId, n2, () => true);
+    pending.leaderChanged(group, n2, () => false);
     expect(other.settled).toEqual([]);
-    pending.leaderChanged(group, n2);
+    pending.leaderChanged(group, n2, (node) => node === n1);
     expect([old, current, any, other].map(({ settled }) => settled)).toEqual([
       [null],
       [],
@@ -56,11 +57,18 @@ describe('pending requests', () => {
     ]);
   });
 
+  it('to a node that has left are given up, as leader or not', () => {
+    const pending = new PendingRequests(new HandClock(), 1);
+    const all = [open(pending, n1), open(pending, n1, false), open(pending, n2)];
+    pending.nodeGone(n1);
+    expect(all.map(({ settled }) => settled)).toEqual([[null], [null], []]);
+  });
+
   it('are bounded', () => {
     const pending = new PendingRequests(new HandClock(), 1);
     for (let i = 0; i < LIMITS.pendingRequestsMax; i++) open(pending);
-    expect(pending.open(100, { group, leader: null }, () => {})).toBeNull();
+    expect(pending.open(100, { group, node: n1, asLeader: false }, () => {})).toBeNull();
     pending.reply(1, DONE);
-    expect(pending.open(100, { group, leader: null }, () => {})).not.toBeNull();
+    expect(pending.open(100, { group, node: n1, asLeader: false }, () => {})).not.toBeNull();
   });
 });
