@@ -35,7 +35,7 @@ export const USAGE = `usage: npm run bench -- [flags]
   --peers <name,...>       minikv node:http etcd Redis (all that are installed)
   --connections <n,...>    for put and get (1,64,256)
   --rounds <n>             interleaved rounds (3)
-  --seconds <n>            of one measurement (3)
+  --seconds <n>            of one measurement (2.5)
   --quick                  smaller and shorter: about four minutes for everything
   --against <name=main.js> another build of minikv beside this one; repeatable
   --profile                also keep CPU profiles of the hot paths
@@ -81,7 +81,7 @@ export function parseOptions(args: readonly string[]): Options | null {
       .split(',')
       .map((text) => numberOf(text, '--connections')),
     rounds: numberOf(values.rounds ?? (quick ? '2' : '3'), '--rounds'),
-    seconds: numberOf(values.seconds ?? (quick ? '1.5' : '3'), '--seconds'),
+    seconds: numberOf(values.seconds ?? (quick ? '1.5' : '2.5'), '--seconds'),
     seed: numberOf(values.seed ?? '1', '--seed'),
     quick,
     profile: values.profile ?? false,

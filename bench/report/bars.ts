@@ -6,6 +6,8 @@ import type { Spread } from './statistics.ts';
 /** What the project wants of itself, and what a run found. A bar that was not measured says so. */
 export interface BarFound {
   readonly what: string;
+  /** The same with what is wanted, short enough for a drawing. */
+  readonly label: string;
   readonly wanted: string;
   /** Null when it was not measured. */
   readonly found: string | null;
@@ -38,14 +40,36 @@ function loadBars({ cells }: Results): BarFound[] {
   const three = find(cells, 'put', 3, CONNECTIONS);
   const name = `PUT 100 B, durable, ${CONNECTIONS} connections`;
   return [
-    atLeast(`${name}, one node`, 0.6, BARE, put && rateRatio(put, MINIKV, BARE)),
-    atLeast(`${name}, one node`, 4, 'etcd', put && rateRatio(put, MINIKV, 'etcd')),
-    atLeast(`${name}, three nodes`, 4, 'etcd', three && rateRatio(three, MINIKV, 'etcd')),
-    atLeast('GET 100 B, linearizable, one node', 0.75, BARE, get && rateRatio(get, MINIKV, BARE)),
+    {
+      ...atLeast(`${name}, one node`, 0.6, BARE, put && rateRatio(put, MINIKV, BARE)),
+      label: 'PUT, one node: 0.6 x node:http',
+    },
+    {
+      ...atLeast(`${name}, one node`, 4, 'etcd', put && rateRatio(put, MINIKV, 'etcd')),
+      label: 'PUT, one node: 4 x etcd',
+    },
+    {
+      ...atLeast(`${name}, three nodes`, 4, 'etcd', three && rateRatio(three, MINIKV, 'etcd')),
+      label: 'PUT, three nodes: 4 x etcd',
+    },
+    {
+      ...atLeast(
+        'GET 100 B, linearizable, one node',
+        0.75,
+        BARE,
+        get && rateRatio(get, MINIKV, BARE),
+      ),
+      label: 'GET, one node: 0.75 x node:http',
+    },
   ];
 }
 
-function atLeast(what: string, wanted: number, other: string, found: Spread | null): BarFound {
+function atLeast(
+  what: string,
+  wanted: number,
+  other: string,
+  found: Spread | null,
+): Omit<BarFound, 'label'> {
   return {
     ...{ what, wanted: `at least ${wanted} x ${other}` },
     found: found === null ? null : `${ratioSpread(found)} x`,
@@ -63,6 +87,7 @@ function batchBars({ cells }: Results): BarFound[] {
     const best = rates.sort((a, b) => b.median - a.median)[0];
     return {
       ...{ what, wanted: `at least ${count(wanted)} keys/s` },
+      label: `Batches, ${nodes === 1 ? 'one node' : 'three nodes'}: ${count(wanted)} keys/s`,
       found: best === undefined ? null : `${count(best.median)} keys/s`,
       ...judged(best === undefined ? null : best.median / wanted),
     };
@@ -75,6 +100,7 @@ function singleWriterBar({ cells }: Results): BarFound {
   const wanted = 2.5;
   return {
     what: 'One writer, p50 of a PUT, one node',
+    label: `One writer, p50: ${wanted} x fsync`,
     wanted: `below ${wanted} x the disk's own fsync`,
     found: found === null ? null : `${ratioSpread(found)} x`,
     ...judged(found === null ? null : wanted / found.median, true),
@@ -85,18 +111,28 @@ function failoverBars({ failover }: Results): BarFound[] {
   const ours = failover.find(({ peer }) => peer === MINIKV);
   const theirs = failover.find(({ peer }) => peer === 'etcd');
   const kills = ours?.gapsMs.length ?? 20;
-  const bar = (what: string, wantedMs: number, read: 'medianMs' | 'maxMs'): BarFound => {
+  const bar = (
+    what: string,
+    label: string,
+    wantedMs: number,
+    read: 'medianMs' | 'maxMs',
+  ): BarFound => {
     const isEnough = ours !== undefined && kills >= 20;
     const beside = theirs === undefined ? '' : ` (etcd ${Math.round(theirs[read])} ms)`;
     return {
-      ...{ what, wanted: `below ${wantedMs} ms` },
+      ...{ what, wanted: `below ${wantedMs} ms`, label: `${label}: ${wantedMs} ms` },
       found: isEnough ? `${Math.round(ours[read])} ms${beside}` : null,
       ...judged(isEnough ? wantedMs / ours[read] : null, true),
     };
   };
   return [
-    bar('Failover gap after kill -9 of the leader, median of 20', 600, 'medianMs'),
-    bar('Failover gap, longest of 20', 1_200, 'maxMs'),
+    bar(
+      'Failover gap after kill -9 of the leader, median of 20',
+      'Failover, median',
+      600,
+      'medianMs',
+    ),
+    bar('Failover gap, longest of 20', 'Failover, longest', 1_200, 'maxMs'),
   ];
 }
 
@@ -106,7 +142,10 @@ function growthBars({ cells, growth }: Results): BarFound[] {
     const cell = cells.find((c) => c.workload === 'growth' && c.operation.kind === kind) ?? null;
     const found = cell && rateRatio(cell, name(GROWN_KEYS), name(SMALL_KEYS));
     const what = `${kind.toUpperCase()} at ${name(GROWN_KEYS)}`;
-    return atLeast(what, 0.8, `the rate at ${name(SMALL_KEYS)}`, found);
+    return {
+      ...atLeast(what, 0.8, `the rate at ${name(SMALL_KEYS)}`, found),
+      label: `${what}: 0.8 x`,
+    };
   });
   const bytes = growth.find(({ keys }) => keys === GROWN_KEYS)?.residentBytes ?? null;
   const wanted = 600e6;
@@ -114,6 +153,7 @@ function growthBars({ cells, growth }: Results): BarFound[] {
     ...bars,
     {
       ...{ what: `Resident memory at ${name(GROWN_KEYS)}`, wanted: 'below 600 MB' },
+      label: `Memory at ${name(GROWN_KEYS)}: 600 MB`,
       found: bytes === null ? null : `${Math.round(bytes / 1e6)} MB`,
       ...judged(bytes === null ? null : wanted / bytes, true),
     },
@@ -122,10 +162,10 @@ function growthBars({ cells, growth }: Results): BarFound[] {
 
 function startBars({ startup, recovery }: Results): BarFound[] {
   const wantedMs = 3_000;
-  const bar = (what: string, readyMs: readonly number[] | null): BarFound => {
+  const bar = (what: string, label: string, readyMs: readonly number[] | null): BarFound => {
     const longestMs = readyMs === null ? null : Math.max(...readyMs);
     return {
-      ...{ what, wanted: 'below 3 s' },
+      ...{ what, wanted: 'below 3 s', label: `${label}: 3 s` },
       found: longestMs === null ? null : `${(longestMs / 1000).toFixed(2)} s`,
       ...judged(longestMs === null ? null : wantedMs / longestMs, true),
     };
@@ -135,10 +175,12 @@ function startBars({ startup, recovery }: Results): BarFound[] {
   return [
     bar(
       'Start-up with 1,000,000 keys, longest',
+      'Start-up, 1,000,000 keys',
       isFull ? [...startup.cleanMs, ...startup.killedMs] : null,
     ),
     bar(
       'Start-up after kill -9 with 200,000 writes in the WAL, longest',
+      'Start-up, 200,000 writes in the WAL',
       isWhole ? recovery.readyMs : null,
     ),
   ];
@@ -150,11 +192,13 @@ function watchBars({ watch }: Results): BarFound[] {
   return [
     {
       ...{ what: `${what}: every event once and in order`, wanted: 'no flaw' },
+      label: 'Watch: every event once',
       found: watch === null ? null : watch.flaws.length === 0 ? 'no flaw' : `${watch.flaws[0]}`,
       ...judged(watch === null ? null : watch.flaws.length === 0 ? 1 : 0),
     },
     {
       ...{ what: `${what}: p99 of the delivery`, wanted: `below ${wantedMs} ms` },
+      label: `Watch, p99: ${wantedMs} ms`,
       found: watch === null ? null : `${watch.delivery.p99} ms`,
       ...judged(watch === null ? null : wantedMs / Math.max(watch.delivery.p99, 0.01), true),
     },

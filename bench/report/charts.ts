@@ -93,7 +93,7 @@ export function stripChart(chart: {
   const values = chart.rows.flatMap((row) => row.values);
   const scale = linearScale(Math.max(...values, ...chart.bounds.map(({ value }) => value)));
   const left = 90;
-  const x = (value: number): number => left + scale.at(value) * (WIDTH - left - 24);
+  const x = (value: number): number => left + scale.at(value) * (WIDTH - left - 56);
   const bottom = height - 30;
   svg.text(16, 24, chart.title, { size: 15, bold: true });
   for (const tick of scale.ticks) {
@@ -123,7 +123,7 @@ export function bulletChart(
 ): string {
   const height = 72 + rows.length * 24;
   const svg = new Svg(WIDTH, height, title);
-  const left = 400;
+  const left = 270;
   const scale = logScale(0.1, 10);
   const x = (share: number): number => left + scale.at(share) * (WIDTH - left - 60);
   svg.text(16, 24, title, { size: 15, bold: true });

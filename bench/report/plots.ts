@@ -25,19 +25,14 @@ export function plotsOf(results: Results): Plot[] {
 }
 
 function bars(results: Results): Plot | null {
-  const rows = barsOf(results).flatMap(({ what, wanted, share, isMet }) =>
+  const rows = barsOf(results).flatMap(({ label, wanted, share, isMet }) =>
     share === null || isMet === null || wanted === 'no flaw'
       ? []
-      : [{ name: nameOf(what, wanted), share: Math.max(share, 0.01), isMet }],
+      : [{ name: label, share: Math.max(share, 0.01), isMet }],
   );
   if (rows.length === 0) return null;
   const caption = 'How much of each bar is reached; 1 x and beyond is met';
   return { name: 'bars', caption, svg: bulletChart(caption, rows) };
-}
-
-function nameOf(what: string, wanted: string): string {
-  const text = `${what}: ${wanted}`;
-  return text.length > 66 ? `${text.slice(0, 64)}...` : text;
 }
 
 /** Rates by the number of connections. */

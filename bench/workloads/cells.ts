@@ -16,7 +16,7 @@ export function cellPlans(options: Options, nodes: number): CellPlan[] {
   }
   const mix = { kind: 'mix', putShare: 0.05 } as const;
   add('mix', { name: 'get 95 %, put 5 %', connections: 64, operation: mix });
-  for (const count of quick ? [4] : [1, 4, 16]) {
+  for (const count of quick ? [4] : [4, 16]) {
     const operation = { kind: 'batch', size: 1000 } as const;
     add('batch', { name: 'batch of 1,000', connections: count, operation });
   }

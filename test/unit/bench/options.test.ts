@@ -4,7 +4,7 @@ import { cellPlans } from '../../../bench/workloads/cells.ts';
 
 test('a plain run is everything, and writes its results', () => {
   expect(parseOptions([])).toMatchObject({
-    ...{ only: WORKLOADS, nodes: [1, 3], rounds: 3, seconds: 3, isFull: true },
+    ...{ only: WORKLOADS, nodes: [1, 3], rounds: 3, seconds: 2.5, isFull: true },
     ...{ connections: [1, 64, 256], out: 'bench/results', against: [] },
   });
 });
