@@ -18,6 +18,10 @@ export interface Telemetry {
   gauge(name: string, value: number, labels?: Labels): void;
   /** Records a duration in milliseconds (converted once, inside). */
   timeMs(name: string, ms: number, labels?: Labels): void;
+  /** `count` for one name and its labels, looked up once: for what every request counts. */
+  counterOf(name: string, labels?: Labels): (by: number) => void;
+  /** `timeMs`, likewise. */
+  timerOf(name: string, labels?: Labels): (ms: number) => void;
   log(level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>): void;
   /** True when someone collects spans: callers skip all work for them otherwise. */
   readonly tracing: boolean;
@@ -32,6 +36,8 @@ export const NO_TELEMETRY: Telemetry = {
   count: () => {},
   gauge: () => {},
   timeMs: () => {},
+  counterOf: () => () => {},
+  timerOf: () => () => {},
   log: () => {},
   tracing: false,
   span: () => NO_SPAN,

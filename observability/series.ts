@@ -92,37 +92,46 @@ export class SeriesTable {
     }
   }
 
+  /** The point behind a name and its labels; null when there is no such series of this kind. */
+  point(kind: MetricRow['kind'], name: string, labels: Labels | undefined): Point | null {
+    const series = this.#byName.get(name);
+    return series?.row.kind === kind ? series.point(labels) : null;
+  }
+
   /** Adds `by` (not negative) to a counter; false when refused. */
   add(name: string, by: number, labels: Labels | undefined): boolean {
-    const series = this.#byName.get(name);
-    if (series === undefined || series.row.kind !== 'counter' || !(by >= 0)) return false;
-    series.point(labels).value += by;
-    return true;
+    if (!(by >= 0)) return false;
+    const point = this.point('counter', name, labels);
+    if (point !== null) point.value += by;
+    return point !== null;
   }
 
   set(name: string, value: number, labels: Labels | undefined): boolean {
-    const series = this.#byName.get(name);
-    if (series === undefined || series.row.kind !== 'gauge') return false;
-    series.point(labels).value = value;
-    return true;
+    const point = this.point('gauge', name, labels);
+    if (point !== null) point.value = value;
+    return point !== null;
   }
 
   /** Records a duration, in seconds. */
   record(name: string, seconds: number, labels: Labels | undefined): boolean {
-    const series = this.#byName.get(name);
-    if (series === undefined || !Number.isFinite(seconds)) return false;
-    const histogram = series.row.kind === 'histogram' ? series.point(labels).histogram : null;
-    if (histogram === null) return false;
-    let bucket = 0;
-    while (bucket < histogram.bounds.length && seconds > histogram.bounds[bucket]!) bucket++;
-    histogram.counts[bucket] = histogram.counts[bucket]! + 1;
-    histogram.sum += seconds;
-    histogram.count += 1;
-    return true;
+    if (!Number.isFinite(seconds)) return false;
+    const histogram = this.point('histogram', name, labels)?.histogram ?? null;
+    if (histogram !== null) recordIn(histogram, seconds);
+    return histogram !== null;
   }
 
   /** Series with at least one point, in the order of the catalogue. */
   all(): readonly Series[] {
     return [...this.#byName.values()].filter((series) => series.points.size > 0);
   }
+}
+
+/** `seconds` must be finite. */
+export function recordIn(histogram: Histogram, seconds: number): void {
+  const { bounds, counts } = histogram;
+  let bucket = 0;
+  while (bucket < bounds.length && seconds > bounds[bucket]!) bucket++;
+  counts[bucket] = counts[bucket]! + 1;
+  histogram.sum += seconds;
+  histogram.count += 1;
 }

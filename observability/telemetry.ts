@@ -2,7 +2,7 @@ import type { Clock } from '../protocol/clock.ts';
 import { type LogOptions, openLog, type WriteLog } from './json-log.ts';
 import { METRICS } from './metrics.ts';
 import { NO_TELEMETRY, type Span, type Telemetry } from './port.ts';
-import { SeriesTable } from './series.ts';
+import { recordIn, SeriesTable } from './series.ts';
 import type { Tracing } from './tracing.ts';
 
 export interface TelemetryOptions {
@@ -58,6 +58,7 @@ export function startTelemetry(options: TelemetryOptions): NodeTelemetry {
     count: (name, by = 1, labels) => void (table.add(name, by, labels) || refused(name)),
     gauge: (name, value, labels) => void (table.set(name, value, labels) || refused(name)),
     timeMs: (name, ms, labels) => void (table.record(name, ms / 1000, labels) || refused(name)),
+    ...boundOf(table, refused),
     log,
     get tracing() {
       return tracer.current !== null;
@@ -75,6 +76,29 @@ export function startTelemetry(options: TelemetryOptions): NodeTelemetry {
       await tracer.ready;
       await Promise.race([tracer.current?.stop(), delay(clock, STOP_MS_MAX)]);
       tracer.current = null;
+    },
+  };
+}
+
+/** Writes to a series that was looked up once, with the refusals of `count` and `timeMs`. */
+function boundOf(
+  table: SeriesTable,
+  refused: (name: string) => void,
+): Pick<Telemetry, 'counterOf' | 'timerOf'> {
+  return {
+    counterOf(name, labels) {
+      const point = table.point('counter', name, labels);
+      return (by) => {
+        if (point !== null && by >= 0) point.value += by;
+        else refused(name);
+      };
+    },
+    timerOf(name, labels) {
+      const histogram = table.point('histogram', name, labels)?.histogram ?? null;
+      return (ms) => {
+        if (histogram !== null && Number.isFinite(ms)) recordIn(histogram, ms / 1000);
+        else refused(name);
+      };
     },
   };
 }

@@ -10,11 +10,13 @@ export interface RecordingTelemetry extends Telemetry {
 export function recordingTelemetry(): RecordingTelemetry {
   const counts: { name: string; by: number; labels: Labels }[] = [];
   const lines: { level: string; message: string }[] = [];
+  const count: Telemetry['count'] = (name, by = 1, labels = {}) => {
+    counts.push({ name, by, labels });
+  };
   return {
     ...NO_TELEMETRY,
-    count: (name, by = 1, labels = {}) => {
-      counts.push({ name, by, labels });
-    },
+    count,
+    counterOf: (name, labels) => (by) => count(name, by, labels),
     log: (level, message) => {
       lines.push({ level, message });
     },

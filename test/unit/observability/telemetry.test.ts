@@ -69,6 +69,26 @@ describe('metrics', () => {
     ]);
   });
 
+  it('counts the same through what was looked up once', async () => {
+    const telemetry = start();
+    const labels = { method: 'PUT', route: '/v1/kv', status: 200, key: 'left out' };
+    const counts = [telemetry.counterOf('http_requests', labels), telemetry.counterOf('no_such')];
+    const times = [telemetry.timerOf('wal_sync_seconds'), telemetry.timerOf('wal_syncs')];
+    for (const count of counts) count(2);
+    for (const took of times) took(3);
+    telemetry.count('http_requests', 1, labels);
+    telemetry.timeMs('wal_sync_seconds', 1000);
+    counts[0]?.(-1);
+    times[0]?.(Number.POSITIVE_INFINITY);
+    const text = await telemetry.metricsText();
+    expect(text).toContain(
+      'minikv_http_requests_total{method="PUT",route="/v1/kv",status="200"} 3\n',
+    );
+    expect(text).toContain('minikv_wal_sync_seconds_bucket{le="0.005"} 1\n');
+    expect(text).toContain('minikv_wal_sync_seconds_sum 1.003\n');
+    expect(text).toContain('minikv_telemetry_refused_total 4\n');
+  });
+
   it('runs the scrape hooks before each scrape', async () => {
     const telemetry = start();
     let scrapes = 0;
