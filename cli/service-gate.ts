@@ -11,18 +11,17 @@ export interface ServiceGate {
 /** Lets the listener answer health questions while the node still forms or recovers. */
 export function serviceGate(config: Config, version: string): ServiceGate {
   let behind: KvService | null = null;
-  const through = (): KvService => {
-    if (behind === null) throw new AppError('unavailable', 'the node is still starting');
-    return behind;
-  };
+  // Open, a call is one more function and no more promises than the service makes itself.
+  const refused = (): Promise<never> =>
+    Promise.reject(new AppError('unavailable', 'the node is still starting'));
   const service: KvService = {
-    put: async (ctx, op) => through().put(ctx, op),
-    delete: async (ctx, ref, condition) => through().delete(ctx, ref, condition),
-    get: async (ctx, ref, options) => through().get(ctx, ref, options),
-    batch: async (ctx, ops) => through().batch(ctx, ops),
-    scan: async (ctx, options) => through().scan(ctx, options),
-    watch: async (ctx, options) => through().watch(ctx, options),
-    transferLeader: async (ctx, group, to) => through().transferLeader(ctx, group, to),
+    put: (ctx, op) => behind?.put(ctx, op) ?? refused(),
+    delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),
+    get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),
+    batch: (ctx, ops) => behind?.batch(ctx, ops) ?? refused(),
+    scan: (ctx, options) => behind?.scan(ctx, options) ?? refused(),
+    watch: (ctx, options) => behind?.watch(ctx, options) ?? refused(),
+    transferLeader: (ctx, group, to) => behind?.transferLeader(ctx, group, to) ?? refused(),
     members: (group) => behind?.members(group) ?? null,
     status: () => behind?.status() ?? startingStatus(config, version),
   };

@@ -12,6 +12,8 @@ import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { BodyBudget } from './body.ts';
 import type { HttpBounds } from './bounds.ts';
+import type { HttpDates } from './http-date.ts';
+import type { Traffic } from './traffic.ts';
 
 export interface HttpConfig {
   readonly host: string;
@@ -37,6 +39,8 @@ export interface Edge {
   readonly stateHashes: (() => Promise<readonly ReplicaHash[]>) | null;
   readonly durability: string;
   readonly bodies: BodyBudget;
+  readonly traffic: Traffic;
+  readonly dates: HttpDates;
   /** Ends of the open watches; called once, when the listener drains. */
   readonly streams: Set<() => void>;
   /** A request id of our own. */

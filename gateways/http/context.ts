@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -9,8 +10,12 @@ type HashParts = readonly (string | Uint8Array)[];
 const WHOLE = /^[1-9][0-9]{0,15}$/;
 
 /** A header that is a whole number above 0; null when it is not there. */
-export function wholeHeader(request: FastifyRequest, name: string, max: number): number | null {
-  const text = request.headers[name];
+export function wholeHeader(
+  headers: IncomingHttpHeaders,
+  name: string,
+  max: number,
+): number | null {
+  const text = headers[name];
   if (text === undefined) return null;
   const value = typeof text === 'string' && WHOLE.test(text) ? Number(text) : Number.NaN;
   if (!(value <= max)) {
@@ -20,16 +25,24 @@ export function wholeHeader(request: FastifyRequest, name: string, max: number):
 }
 
 /** What the service needs to know of a request. `hashed`: what makes it the same request again. */
+export function contextFrom(
+  headers: IncomingHttpHeaders,
+  traceparent: string | null,
+  hashed: (() => HashParts) | null,
+): RequestContext {
+  const timeoutMs = wholeHeader(headers, 'x-minikv-timeout-ms', LIMITS.requestDeadlineMsMax);
+  return {
+    deadlineMs: timeoutMs ?? LIMITS.requestDeadlineMsDefault,
+    traceparent,
+    idempotency: hashed === null ? null : idempotencyOf(headers, hashed),
+  };
+}
+
 export function contextOf(
   request: FastifyRequest,
   hashed: (() => HashParts) | null = null,
 ): RequestContext {
-  const timeoutMs = wholeHeader(request, 'x-minikv-timeout-ms', LIMITS.requestDeadlineMsMax);
-  return {
-    deadlineMs: timeoutMs ?? LIMITS.requestDeadlineMsDefault,
-    traceparent: request.edge.traceparent,
-    idempotency: hashed === null ? null : idempotencyOf(request, hashed),
-  };
+  return contextFrom(request.headers, request.edge.traceparent, hashed);
 }
 
 /** Longest key that is carried as it is. */
@@ -47,10 +60,10 @@ function carried(key: string): string {
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/;
 
 function idempotencyOf(
-  request: FastifyRequest,
+  headers: IncomingHttpHeaders,
   hashed: () => HashParts,
 ): RequestContext['idempotency'] {
-  const key = request.headers['idempotency-key'];
+  const key = headers['idempotency-key'];
   if (key === undefined) return null;
   const max = LIMITS.idempotencyKeyBytesMax;
   if (typeof key !== 'string' || key.length > max || !IDEMPOTENCY_KEY.test(key)) {

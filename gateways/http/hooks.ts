@@ -8,15 +8,10 @@ import { queryOf } from './url.ts';
 
 /** What happens to every request and answer: identity, trace, gates, query, headers, metrics. */
 export function registerHooks(app: App, edge: Edge): void {
-  let open = 0;
   app.decorateRequest('edge');
   app.addHook('onRequest', (request, reply, done) => {
     request.edge = stateOf(edge, request);
-    edge.telemetry.gauge('http_requests_in_flight', ++open);
-    reply.raw.once('close', () => {
-      edge.telemetry.gauge('http_requests_in_flight', --open);
-      onDone(edge, request, reply);
-    });
+    reply.raw.once('close', () => onDone(edge, request, reply));
     try {
       gate(edge, request);
       request.query = queryOf(request.originalUrl);
@@ -34,11 +29,11 @@ export function registerHooks(app: App, edge: Edge): void {
 }
 
 function stateOf(edge: Edge, request: FastifyRequest): RequestState {
-  const { telemetry, clock } = edge;
+  const { telemetry, traffic } = edge;
   const parent = traceparentOf(request.headers['traceparent']);
   const span = telemetry.tracing ? telemetry.span(`HTTP ${routeOf(request)}`, parent) : null;
   return {
-    startedMs: clock.monotonicMs(),
+    startedMs: traffic.begin(),
     span,
     traceparent: span?.traceparent ?? parent,
     revision: null,
@@ -69,9 +64,7 @@ function onDone(edge: Edge, request: FastifyRequest, reply: FastifyReply): void 
   state.release?.();
   const route = request.routeOptions.url ?? 'none';
   const status = reply.raw.statusCode;
-  edge.telemetry.count('http_requests', 1, { method, route, status });
-  const tookMs = edge.clock.monotonicMs() - state.startedMs;
-  edge.telemetry.timeMs('http_request_seconds', tookMs, { method, route });
+  edge.traffic.end(state.startedMs, method, route, status);
   if (state.span === null) return;
   state.span.set('http.response.status_code', status);
   state.span.end();

@@ -1,16 +1,11 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Edge } from './app.ts';
 import { failBody } from './body.ts';
+import { EdgeRequest, EdgeResponse } from './exchange.ts';
 import { endWithProblem, rawProblem, requestIdOf } from './raw-answer.ts';
 import { screen } from './screen.ts';
 
@@ -23,6 +18,8 @@ interface Connection {
   open: number;
   /** The request read last. */
   last: IncomingMessage | null;
+  /** Whose end only their own `close` tells; none comes where an earlier answer never ended. */
+  readonly unanswered: Set<EdgeResponse>;
   /** No further request of this connection is answered. */
   isDoomed: boolean;
   /** One of the few that are kept for health checks. */
@@ -33,22 +30,37 @@ interface Connection {
 
 export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
+/** Answers some requests by itself, once their bodies are here. */
+export interface Direct {
+  takes(req: EdgeRequest, res: EdgeResponse): boolean;
+  /** A request it took goes another way. */
+  leave(req: EdgeRequest): void;
+  run(req: EdgeRequest, res: EdgeResponse, sent: OnSent): void;
+}
+
+/** `isOut`: nothing of the answer is left to send; otherwise the response's `close` will say so. */
+export type OnSent = (res: EdgeResponse, isOut: boolean) => void;
+
 export interface ListenerParts {
   readonly handle: RequestListener;
+  readonly direct: Direct;
   isWebSocketPath(path: string): boolean;
   readonly upgrade: UpgradeHandler;
 }
 
 export class Listener {
-  readonly server: Server;
+  readonly server: Server<typeof EdgeRequest, typeof EdgeResponse>;
   readonly #edge: Edge;
   readonly #parts: ListenerParts;
   readonly #connections = new Map<Duplex, Connection>();
+  /** Taken in this turn with a body that was not whole yet. */
+  #gathering: EdgeRequest[] = [];
 
   constructor(edge: Edge, parts: ListenerParts) {
     this.#edge = edge;
     this.#parts = parts;
     this.server = createServer({
+      ...{ IncomingMessage: EdgeRequest, ServerResponse: EdgeResponse },
       // Node counts URL and headers together; screen() tells them apart below this.
       maxHeaderSize: LIMITS.headerBytesMax + LIMITS.urlBytesMax,
       headersTimeout: edge.bounds.headersMs,
@@ -85,36 +97,85 @@ export class Listener {
       socket.destroy();
       return;
     }
-    this.#connections.set(socket, {
+    const connection: Connection = {
       open: 0,
       last: null,
+      unanswered: new Set(),
       isDoomed: false,
       isReserve: count >= connectionsMax,
       farewell: null,
-    });
+    };
+    this.#connections.set(socket, connection);
     this.#edge.telemetry.gauge('http_connections', count + 1);
     socket.once('close', () => {
       this.#connections.delete(socket);
+      for (const res of connection.unanswered) if (!res.closed) res.emit('close');
       this.#edge.telemetry.gauge('http_connections', this.#connections.size);
     });
   }
 
-  #onRequest(req: IncomingMessage, res: ServerResponse, refusal: AppError | null = null): void {
+  #onRequest(req: EdgeRequest, res: EdgeResponse, refusal: AppError | null = null): void {
     const connection = this.#connections.get(req.socket);
     if (connection === undefined || connection.isDoomed) return;
     connection.open++;
     connection.last = req;
-    res.once('close', () => this.#onAnswered(req.socket, connection));
+    req.response = res;
+    res.link = connection;
     const error = refusal ?? screen(req) ?? this.#crowded(req, connection);
-    if (error === null) {
+    if (error !== null) {
+      this.#follow(res, connection);
+      connection.isDoomed = true;
+      endWithProblem(this.#edge, res, error);
+    } else if (this.#parts.direct.takes(req, res)) {
+      req.gather(this.#onWhole);
+      this.#watchBody(req);
+    } else {
+      this.#follow(res, connection);
       this.#parts.handle(req, res);
-      return;
     }
-    connection.isDoomed = true;
-    endWithProblem(this.#edge, res, error);
   }
 
-  #crowded(req: IncomingMessage, connection: Connection): AppError | null {
+  #follow(res: EdgeResponse, connection: Connection): void {
+    const { socket } = res.req;
+    connection.unanswered.add(res);
+    res.once('close', () => {
+      connection.unanswered.delete(res);
+      this.#onAnswered(socket, connection);
+    });
+  }
+
+  readonly #onWhole = (req: EdgeRequest): void => {
+    if (req.response !== null) this.#parts.direct.run(req, req.response, this.#onSent);
+  };
+
+  readonly #onSent: OnSent = (res, isOut) => {
+    const connection = res.link as Connection;
+    if (isOut) this.#onAnswered(res.req.socket, connection);
+    else this.#follow(res, connection);
+  };
+
+  /** A body that is not here by the end of the turn is streamed, with the bounds and refusals of any other. */
+  #watchBody(req: EdgeRequest): void {
+    if (req.headers['content-length'] === undefined) return;
+    if (this.#gathering.length === 0) this.#edge.clock.soon(() => this.#streamTheRest());
+    this.#gathering.push(req);
+  }
+
+  #streamTheRest(): void {
+    const begun = this.#gathering;
+    this.#gathering = [];
+    for (const req of begun) {
+      if (!req.isGathering) continue;
+      this.#parts.direct.leave(req);
+      req.stream();
+      const connection = this.#connections.get(req.socket);
+      if (connection === undefined || req.response === null || req.destroyed) continue;
+      this.#follow(req.response, connection);
+      this.#parts.handle(req, req.response);
+    }
+  }
+
+  #crowded(req: EdgeRequest, connection: Connection): AppError | null {
     if (connection.open > this.#edge.bounds.pipelinedMax) {
       return new AppError('overloaded', 'too many requests at once on one connection');
     }

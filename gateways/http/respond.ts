@@ -1,13 +1,12 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { packBytes } from '../../protocol/codec.ts';
 import { AppError, type ErrorCode } from '../../protocol/errors.ts';
-import { problemOf } from '../kv/shapes.ts';
+import { JSON_TYPE, MSGPACK, problemAnswer, replyWith } from './answer.ts';
 import type { Edge } from './app.ts';
 import { dropBody } from './body.ts';
 
 /** How answers leave: JSON, or MessagePack where it is asked for; errors as problem details. */
-export const MSGPACK = 'application/msgpack';
-const JSON_TYPE = 'application/json; charset=utf-8';
 const MSGPACK_NAMES = /^application\/(?:vnd\.|x-)?msgpack$/;
 
 export function isMsgpack(mediaType: string): boolean {
@@ -27,8 +26,7 @@ export function weightOf(accept: string | undefined, matches: (type: string) => 
   return 0;
 }
 
-export function wantsMsgpack(request: FastifyRequest): boolean {
-  const { accept } = request.headers;
+export function wantsMsgpack({ accept }: IncomingHttpHeaders): boolean {
   if (accept === undefined || !accept.includes('msgpack')) return false;
   const weight = weightOf(accept, isMsgpack);
   return weight > 0 && weight >= weightOf(accept, (type) => type === 'application/json');
@@ -43,7 +41,7 @@ export function answer(
   shape: (binary: boolean) => unknown,
 ): string | Buffer {
   request.edge.revision = clock ?? request.edge.revision;
-  const binary = wantsMsgpack(request);
+  const binary = wantsMsgpack(request.headers);
   reply.code(status).header('content-type', binary ? MSGPACK : JSON_TYPE);
   if (!binary) return JSON.stringify(shape(false));
   const bytes = packBytes(shape(true));
@@ -58,24 +56,10 @@ export function sendProblem(
   reply: FastifyReply,
 ): void {
   const shown = fromFramework(error);
-  const problem = problemOf(shown, request.id);
-  if (problem.status >= 500 && problem.body['code'] === 'internal') {
-    const stack = error instanceof Error ? error.stack : String(error);
-    edge.telemetry.log('error', 'a request failed', { requestId: request.id, stack });
-  }
-  if (problem.retryAfterMs !== null) {
-    reply.header('retry-after', String(Math.ceil(problem.retryAfterMs / 1000)));
-  }
-  if (shown instanceof AppError && typeof shown.details['allow'] === 'string') {
-    reply.header('allow', shown.details['allow']);
-  }
   // A body nobody read is dropped within bounds, so that the client sees this answer and not a reset.
-  if (dropBody(edge, request.raw)) reply.removeHeader('connection');
-  else reply.header('connection', 'close');
-  const binary = wantsMsgpack(request);
-  reply.code(problem.status).header('content-type', binary ? MSGPACK : 'application/problem+json');
-  if (binary) reply.send(Buffer.from(packBytes(problem.body)));
-  else reply.send(JSON.stringify(problem.body));
+  if (!dropBody(edge, request.raw)) reply.header('connection', 'close');
+  else if (reply.hasHeader('connection')) reply.removeHeader('connection');
+  replyWith(reply, problemAnswer(edge, shown, request.id, wantsMsgpack(request.headers)));
 }
 
 const FRAMEWORK_CODES: Readonly<Record<string, ErrorCode>> = {

@@ -1,80 +1,47 @@
 import type { IncomingMessage } from 'node:http';
-import { AppError, type ErrorCode } from '../../protocol/errors.ts';
+import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 
-/** What Node's parser lets through and we do not (FAULTS, "Wrong by default"). In order; first hit answers. */
-interface Rule {
-  readonly code: ErrorCode;
-  readonly message: string;
-  isBroken(req: IncomingMessage, url: string): boolean;
-}
-
-const RULES: readonly Rule[] = [
-  {
-    code: 'malformed',
-    message: 'only HTTP/1.0 and HTTP/1.1 are spoken here',
-    isBroken: (req) => req.httpVersion !== '1.1' && req.httpVersion !== '1.0',
-  },
-  {
-    code: 'uri_too_long',
-    message: `the URL is longer than urlBytesMax, ${LIMITS.urlBytesMax}`,
-    isBroken: (_req, url) => url.length > LIMITS.urlBytesMax,
-  },
-  {
-    code: 'headers_too_large',
-    message: `more headers than headerCountMax, ${LIMITS.headerCountMax}`,
-    isBroken: (req) => req.rawHeaders.length > LIMITS.headerCountMax * 2,
-  },
-  {
-    code: 'headers_too_large',
-    message: `the headers are larger than headerBytesMax, ${LIMITS.headerBytesMax}`,
-    isBroken: (req) => headerBytes(req.rawHeaders) > LIMITS.headerBytesMax,
-  },
-  {
-    code: 'malformed',
-    message: 'the request must carry exactly one Host header',
-    isBroken: (req) => {
-      const hosts = countOf(req.rawHeaders, 'host');
-      return hosts > 1 || (hosts === 0 && req.httpVersion === '1.1');
-    },
-  },
-  {
-    code: 'malformed',
-    message: 'the request target must be a path: this is no proxy',
-    isBroken: (_req, url) => url.charCodeAt(0) !== 0x2f || url.includes('#'),
-  },
-  {
-    code: 'malformed',
-    message: 'chunked is the only transfer coding taken, once',
-    isBroken: (req) => {
-      const coding = req.headers['transfer-encoding'];
-      if (coding === undefined) return false;
-      return coding.toLowerCase() !== 'chunked' || req.httpVersion === '1.0';
-    },
-  },
-];
-
-/** Null where the request may go on; otherwise its one answer, after which the connection ends. */
+/**
+ * What Node's parser lets through and we do not (FAULTS, "Wrong by default"). Null where the request may
+ * go on; otherwise its one answer, after which the connection ends.
+ */
 export function screen(req: IncomingMessage): AppError | null {
+  const { rawHeaders, httpVersion } = req;
   const url = req.url ?? '';
-  for (const rule of RULES) {
-    if (rule.isBroken(req, url)) return new AppError(rule.code, rule.message);
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+    return new AppError('malformed', 'only HTTP/1.0 and HTTP/1.1 are spoken here');
+  }
+  if (url.length > LIMITS.urlBytesMax) {
+    const message = `the URL is longer than urlBytesMax, ${LIMITS.urlBytesMax}`;
+    return new AppError('uri_too_long', message);
+  }
+  if (rawHeaders.length > LIMITS.headerCountMax * 2) {
+    const message = `more headers than headerCountMax, ${LIMITS.headerCountMax}`;
+    return new AppError('headers_too_large', message);
+  }
+  let bytes = 0;
+  let hosts = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? '';
+    bytes += name.length + 4 + (rawHeaders[i + 1]?.length ?? 0);
+    if (name.length === 4 && (name === 'Host' || name.toLowerCase() === 'host')) hosts++;
+  }
+  if (bytes > LIMITS.headerBytesMax) {
+    const message = `the headers are larger than headerBytesMax, ${LIMITS.headerBytesMax}`;
+    return new AppError('headers_too_large', message);
+  }
+  if (hosts > 1 || (hosts === 0 && httpVersion === '1.1')) {
+    return new AppError('malformed', 'the request must carry exactly one Host header');
+  }
+  if (url.charCodeAt(0) !== 0x2f || url.includes('#')) {
+    return new AppError('malformed', 'the request target must be a path: this is no proxy');
+  }
+  const coding = req.headers['transfer-encoding'];
+  if (coding !== undefined && (coding.toLowerCase() !== 'chunked' || httpVersion === '1.0')) {
+    return new AppError('malformed', 'chunked is the only transfer coding taken, once');
   }
   return null;
-}
-
-function headerBytes(rawHeaders: readonly string[]): number {
-  let bytes = 0;
-  for (const part of rawHeaders) bytes += part.length + 2;
-  return bytes;
-}
-
-function countOf(rawHeaders: readonly string[], name: string): number {
-  let count = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.length === name.length && rawHeaders[i]?.toLowerCase() === name) count++;
-  }
-  return count;
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Server } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Telemetry } from '../../observability/port.ts';
@@ -9,6 +10,7 @@ import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
+import { DirectKeys } from '../kv/direct-keys.ts';
 import { registerKeyRoutes } from '../kv/key-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerSse } from '../watch/sse.ts';
@@ -18,6 +20,7 @@ import { BodyBudget } from './body.ts';
 import { HTTP_BOUNDS } from './bounds.ts';
 import { registerBodies } from './content.ts';
 import { registerHooks } from './hooks.ts';
+import { HttpDates } from './http-date.ts';
 import { Listener } from './listener.ts';
 import { registerNotImplemented } from './not-implemented.ts';
 import { registerDocs } from './openapi.ts';
@@ -25,6 +28,7 @@ import { endWithProblem, requestIdOf } from './raw-answer.ts';
 import { sendProblem } from './respond.ts';
 import { RouteTable } from './route-table.ts';
 import { validatorCompiler } from './schemas.ts';
+import { Traffic } from './traffic.ts';
 import { routedUrl } from './url.ts';
 
 export interface HttpServerOptions {
@@ -100,8 +104,10 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     stateHashes: options.stateHashes ?? null,
     durability: service.status().durability,
     bodies: new BodyBudget(bounds.bodyBytesHeldMax),
+    traffic: new Traffic(telemetry, clock),
+    dates: new HttpDates(),
     streams: new Set(),
-    nextRequestId: () => `${prefix}-${(++count).toString(36)}`,
+    nextRequestId: () => `${prefix}-${++count}`,
   };
 }
 
@@ -110,11 +116,12 @@ function buildApp(edge: Edge, sockets: WatchSockets, listeners: Listener[]): App
     serverFactory: (handle) => {
       const listener = new Listener(edge, {
         handle,
+        direct: new DirectKeys(edge),
         isWebSocketPath: (url) => sockets.isPath(url),
         upgrade: (req, socket, head) => void sockets.open(req, socket, head),
       });
       listeners.push(listener);
-      return listener.server;
+      return listener.server as unknown as Server;
     },
     // Listener answers these; the framework would answer a second time.
     clientErrorHandler: () => {},

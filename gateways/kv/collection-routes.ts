@@ -41,7 +41,7 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const ops = operationsOf(listBody(request, 'ops', LIMITS.batchOpsMax));
       const ctx = contextOf(request, () => ['batch', packBytes(ops)]);
-      const outcome = await runBatch(edge, ctx, ops, wantsMsgpack(request));
+      const outcome = await runBatch(edge, ctx, ops, wantsMsgpack(request.headers));
       return answer(request, reply, 200, outcome.clock, (binary) => ({
         results: batchToJson(ops, outcome, binary),
         revision: outcome.clock,

@@ -11,7 +11,8 @@ import type { RouteTable } from '../http/route-table.ts';
 import * as schemas from '../http/schemas.ts';
 import { pathOf } from '../http/url.ts';
 import { batchToJson, runBatch } from './batch.ts';
-import { deleteKey, getKey, kvKeyOf, putKey } from './key-routes.ts';
+import { kvKeyOf } from './key-answers.ts';
+import { deleteKey, getKey, putKey } from './key-routes.ts';
 import { type Listing, readPage } from './listing.ts';
 import { type EdgeOp, opFromJson, pageToJson, rangeOf, type Shape } from './shapes.ts';
 
@@ -109,7 +110,7 @@ function registerBatch(app: App, edge: Edge, tags: string[]): void {
       const read = list.map(seedOp);
       const ops = read.flatMap(({ op }) => (op === null ? [] : [op]));
       const ctx = contextOf(request, () => ['batch', packBytes(list)]);
-      const outcome = await runBatch(edge, ctx, ops, wantsMsgpack(request));
+      const outcome = await runBatch(edge, ctx, ops, wantsMsgpack(request.headers));
       return answer(request, reply, 200, outcome.clock, (binary) => {
         const shapes = batchToJson(ops, outcome, binary);
         let at = 0;
