@@ -45,6 +45,8 @@ export interface Results {
   readonly hardware: Hardware;
   readonly seconds: number;
   readonly peers: readonly PeerSeen[];
+  /** Workloads that could not be measured, and why. */
+  readonly failures: readonly { readonly workload: string; readonly reason: string }[];
   readonly cells: readonly Cell[];
   readonly memory: readonly MemoryFound[];
   readonly failover: readonly FailoverFound[];
@@ -55,11 +57,15 @@ export interface Results {
   readonly profiles: readonly ProfileFound[];
 }
 
-/** Resident memory of all of a peer's processes after the closed loops on it. */
+/**
+ * Resident memory of all of a peer's processes after the closed loops on it, and the CPU seconds in a second
+ * that they use when nobody asks them anything.
+ */
 export interface MemoryFound {
   readonly peer: string;
   readonly nodes: number;
   readonly residentBytes: number | null;
+  readonly idleCpu: number | null;
 }
 
 /** Longest time without a success after each kill, in ms. */

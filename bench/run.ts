@@ -1,5 +1,6 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { sleep } from '../test/kit/wait.ts';
 import type { Options } from './options.ts';
 import { bare } from './peers/bare.ts';
 import { disk } from './peers/disk.ts';
@@ -9,9 +10,9 @@ import type { PeerKind } from './peers/peer.ts';
 import { redis } from './peers/redis.ts';
 import { type Profiled, runProfiles } from './profile/run.ts';
 import { cellLines } from './report/cell-table.ts';
-import type { Cell, FailoverFound, GrowthFound, MemoryFound, Results } from './results.ts';
+import type { Cell, MemoryFound, Results } from './results.ts';
 import { commitOf, hardware } from './system/hardware.ts';
-import { residentBytesOf } from './system/process-use.ts';
+import { cpuSecondsOf, residentBytesOf } from './system/process-use.ts';
 import { cellPlans } from './workloads/cells.ts';
 import { runFailover } from './workloads/failover.ts';
 import { runGrowth } from './workloads/growth.ts';
@@ -42,7 +43,9 @@ const SIZES = {
   },
 };
 
-/** Everything that was asked for, one after another. */
+const IDLE_MS = 1_500;
+
+/** Everything that was asked for, one after another; what fails is told and left out. */
 export async function runAll(
   context: RunContext,
 ): Promise<{ results: Results; profiles: readonly Profiled[] }> {
@@ -56,38 +59,62 @@ export async function runAll(
     say(version === null ? `${name} is absent: ${install}` : `${name} ${version}`);
   }
   const present = kinds.filter((_, i) => peers[i]?.version !== null);
-  const cells: Cell[] = [];
-  const memory: MemoryFound[] = [];
-  const own = (name: string): string => {
-    const path = join(folder, name);
-    mkdirSync(path, { recursive: true });
-    return path;
+  const failures: { workload: string; reason: string }[] = [];
+  /** Runs one workload in a folder of its own; null when it was not asked for or failed. */
+  const attempt = async <T>(
+    workload: string,
+    isWanted: boolean,
+    run: (own: string) => Promise<T>,
+  ): Promise<T | null> => {
+    if (!isWanted) return null;
+    const own = join(folder, workload.replace(/\W+/g, '-'));
+    mkdirSync(own, { recursive: true });
+    try {
+      return await run(own);
+    } catch (error) {
+      const reason = (error as Error).message;
+      say(`${workload} FAILED: ${(error as Error).stack}`);
+      failures.push({ workload, reason });
+      return null;
+    } finally {
+      rmSync(own, { recursive: true, force: true });
+    }
   };
   const wants = (name: Options['only'][number]): boolean => options.only.includes(name);
+  const cells: Cell[] = [];
+  const memory: MemoryFound[] = [];
   for (const nodes of options.nodes) {
-    const found = await runCells(context, present, nodes, own(`cells-${nodes}`));
-    cells.push(...found.cells);
-    memory.push(...found.memory);
-    if (wants('nats')) cells.push(...(await runNats(nodes, own(`nats-${nodes}`), settings)));
+    const found = await attempt(`closed loops, nodes ${nodes}`, true, (own) =>
+      runCells(context, present, nodes, own),
+    );
+    cells.push(...(found?.cells ?? []));
+    memory.push(...(found?.memory ?? []));
+    const overNats = await attempt(`NATS, nodes ${nodes}`, wants('nats'), (own) =>
+      runNats(nodes, own, settings),
+    );
+    cells.push(...(overNats ?? []));
   }
   const withEtcd = present.includes(etcd);
-  const kills = { rounds: sizes.kills, withEtcd, folder: own('failover'), say };
-  const failover: FailoverFound[] = wants('failover') ? await runFailover(kills) : [];
-  const watch = wants('watch') ? await runWatch(sizes.watchSeconds, own('watch'), say) : null;
-  const startup = wants('startup')
-    ? await runStartup(sizes.startupKeys, own('startup'), settings)
-    : null;
-  const recovery = wants('recovery')
-    ? await runRecovery(sizes.recoveryWrites, own('recovery'), settings)
-    : null;
-  let growth: GrowthFound[] = [];
-  if (wants('growth')) {
-    const found = await runGrowth(sizes.growth, own('growth'), settings);
-    growth = found.sizes;
-    cells.push(...found.cells);
-  }
-  const profiled = { ...options, folder: own('profiles'), say };
-  const profiles = options.profile ? await runProfiles(profiled) : [];
+  const failover = await attempt('failover', wants('failover'), (own) =>
+    runFailover({ rounds: sizes.kills, withEtcd, folder: own, say }),
+  );
+  const watch = await attempt('watch', wants('watch'), (own) =>
+    runWatch(sizes.watchSeconds, own, say),
+  );
+  const startup = await attempt('startup', wants('startup'), (own) =>
+    runStartup(sizes.startupKeys, own, settings),
+  );
+  const recovery = await attempt('recovery', wants('recovery'), (own) =>
+    runRecovery(sizes.recoveryWrites, own, settings),
+  );
+  const growth = await attempt('growth', wants('growth'), (own) =>
+    runGrowth(sizes.growth, own, settings),
+  );
+  cells.push(...(growth?.cells ?? []));
+  const profiled = await attempt('profiles', options.profile, (own) =>
+    runProfiles({ ...options, folder: own, say }),
+  );
+  const profiles = profiled ?? [];
   const results: Results = {
     version: 1,
     date: new Date().toISOString(),
@@ -95,7 +122,9 @@ export async function runAll(
     command: context.command,
     hardware: hardware(folder),
     seconds: Math.round((performance.now() - startMs) / 1000),
-    ...{ peers, cells, memory, failover, growth, startup, recovery, watch },
+    ...{ peers, failures, cells, memory, startup, recovery, watch },
+    failover: failover ?? [],
+    growth: growth?.sizes ?? [],
     profiles: profiles.map(({ found }) => found),
   };
   return { results, profiles };
@@ -130,6 +159,7 @@ async function runCells(
       peers.push(new LoadedPeer(await kind.start({ nodes, folder: own })));
     }
     for (const peer of peers) await peer.fill(settings.seed);
+    const idle = await idleCpuOf(peers);
     for (const plan of plans) {
       const cell = await measureCell(plan, peers, settings);
       cells.push(cell);
@@ -139,9 +169,26 @@ async function runCells(
       .filter(({ peer }) => peer.pids().length > 0)
       .map(({ peer }) => ({
         ...{ peer: peer.name, nodes, residentBytes: residentBytesOf(peer.pids()) },
+        idleCpu: idle.get(peer.name) ?? null,
       }));
     return { cells, memory };
   } finally {
     await Promise.all(peers.map((peer) => peer.close()));
   }
+}
+
+/** CPU seconds in a second of each peer while none of them is asked anything. */
+async function idleCpuOf(peers: readonly LoadedPeer[]): Promise<Map<string, number>> {
+  await sleep(IDLE_MS);
+  const before = peers.map(({ peer }) => cpuSecondsOf(peer.pids()));
+  const startMs = performance.now();
+  await sleep(IDLE_MS);
+  const seconds = (performance.now() - startMs) / 1000;
+  const found = new Map<string, number>();
+  for (const [i, { peer }] of peers.entries()) {
+    const from = before[i] ?? null;
+    const to = cpuSecondsOf(peer.pids());
+    if (from !== null && to !== null) found.set(peer.name, (to - from) / seconds);
+  }
+  return found;
 }

@@ -12,6 +12,7 @@ export function renderPage(results: Results, source: string, plots: readonly Plo
   const sections = [
     head(results, source),
     bars(results),
+    failures(results),
     drawings(plots),
     machine(results),
     loads(results),
@@ -45,6 +46,12 @@ export function bars(results: Results): string {
     return [what, wanted, found ?? 'not measured in this run', verdict];
   });
   return `## Bars\n\n${markdownTable(['What', 'Wanted', 'Found', ''], rows)}`;
+}
+
+function failures({ failures: found }: Results): string | null {
+  if (found.length === 0) return null;
+  const lines = found.map(({ workload, reason }) => `- ${workload}: ${reason.split('\n', 1)[0]}`);
+  return `**Not measured, because it failed:**\n\n${lines.join('\n')}`;
 }
 
 function drawings(plots: readonly Plot[]): string | null {
@@ -153,14 +160,16 @@ ${delivery.p99} ms, at most ${delivery.max} ms.${cost}`;
 
 function memory({ memory: found }: Results): string | null {
   if (found.length === 0) return null;
-  const rows = found.map(({ peer, nodes, residentBytes }) => [
+  const rows = found.map(({ peer, nodes, residentBytes, idleCpu }) => [
     ...[peer, String(nodes), megabytes(residentBytes)],
+    idleCpu === null ? 'unknown' : `${(idleCpu * 100).toFixed(1)} % of a core`,
   ]);
-  return `## Memory
+  return `## Memory, and what idling costs
 
-Resident memory of all processes of a server (minikv on three nodes: with nats-server) after the closed loops.
+Resident memory of all processes of a server (minikv on three nodes: with nats-server) after the closed loops, and its
+CPU when nobody asks anything.
 
-${markdownTable(['Server', 'Nodes', 'Resident'], rows)}`;
+${markdownTable(['Server', 'Nodes', 'Resident', 'Idle CPU'], rows)}`;
 }
 
 function profiles({ profiles: found }: Results): string | null {

@@ -8,6 +8,10 @@ import { folderBytes } from '../system/folder-bytes.ts';
 import { residentBytesOf, residentPeakBytesOf } from '../system/process-use.ts';
 import { type CellPlan, LoadedPeer, type LoadSettings, measureCell } from './load.ts';
 
+/** A run must end. */
+const FILL_MS_MAX = 420_000;
+const FILL_STEP = 500_000;
+
 /** The same node with more and more keys: one node of each size at once, measured in turn. */
 
 export function sizeName(keys: number): string {
@@ -15,7 +19,7 @@ export function sizeName(keys: number): string {
 }
 
 export async function runGrowth(
-  sizes: readonly number[],
+  sizesWanted: readonly number[],
   folder: string,
   settings: LoadSettings,
 ): Promise<{ sizes: GrowthFound[]; cells: Cell[] }> {
@@ -23,7 +27,7 @@ export async function runGrowth(
   const peers: LoadedPeer[] = [];
   const filled: number[] = [];
   try {
-    for (const keys of sizes) {
+    for (const keys of sizesWanted) {
       const own = join(folder, `${keys}`);
       mkdirSync(own, { recursive: true });
       const peer = new LoadedPeer(
@@ -31,9 +35,16 @@ export async function runGrowth(
         keys,
       );
       peers.push(peer);
-      filled.push(await peer.fill(settings.seed));
-      say(`growth: ${sizeName(keys)} written, ${count(filled.at(-1) as number)} keys/s`);
+      const rate = await fillInTime(peer, keys, settings.seed);
+      if (rate === null) {
+        say(`growth: ${sizeName(keys)} were not written in ${FILL_MS_MAX / 1000} s, given up`);
+        await peers.pop()?.close();
+        break;
+      }
+      filled.push(rate);
+      say(`growth: ${sizeName(keys)} written, ${count(rate)} keys/s`);
     }
+    const sizes = sizesWanted.slice(0, filled.length);
     const cells: Cell[] = [];
     for (const kind of ['put', 'get'] as const) {
       const name = `${kind} as it grows`;
@@ -64,4 +75,15 @@ export async function runGrowth(
   } finally {
     await Promise.all(peers.map((peer) => peer.close()));
   }
+}
+
+/** Keys per second; null when it would take too long. */
+async function fillInTime(peer: LoadedPeer, keys: number, seed: number): Promise<number | null> {
+  const startMs = performance.now();
+  for (let from = 0; from < keys; from += FILL_STEP) {
+    const elapsedMs = performance.now() - startMs;
+    if (elapsedMs > FILL_MS_MAX) return null;
+    await peer.fill(seed, from, Math.min(keys, from + FILL_STEP));
+  }
+  return (keys * 1000) / (performance.now() - startMs);
 }

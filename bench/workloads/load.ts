@@ -12,6 +12,8 @@ export const VALUE_BYTES = 100;
 export const KEYS = 10_000;
 const FILL_BATCH = 500;
 const FILL_CONNECTIONS = 4;
+/** Filling is no measurement: a node that has just started may refuse. */
+const FILL_ATTEMPTS = 3;
 
 export interface CellPlan {
   readonly workload: WorkloadName;
@@ -39,15 +41,19 @@ export class LoadedPeer {
     this.#keys = keys;
   }
 
-  /** Writes every key once. Throws when one cannot be written. */
+  /** Writes every key, in up to three attempts. Throws when one cannot be written. */
   async fill(seed: number, from = 0, to = this.#keys): Promise<number> {
     if (!this.peer.can('fill', FILL_CONNECTIONS)) return 0;
     const operation = { kind: 'fill', size: FILL_BATCH, from, to } as const;
-    const sample = await this.run({
-      ...{ operation, connections: FILL_CONNECTIONS, seed, windowMs: 0, warmupMs: 0 },
-    });
-    if (sample.flaw !== null) throw new Error(`${this.peer.name} was not filled: ${sample.flaw}`);
-    return sample.keysPerSecond;
+    for (let attempt = 1; ; attempt++) {
+      const sample = await this.run({
+        ...{ operation, connections: FILL_CONNECTIONS, seed, windowMs: 0, warmupMs: 0 },
+      });
+      if (sample.flaw === null) return sample.keysPerSecond;
+      if (attempt === FILL_ATTEMPTS) {
+        throw new Error(`${this.peer.name} was not filled: ${sample.flaw}`);
+      }
+    }
   }
 
   async measure(plan: CellPlan, round: number, settings: LoadSettings): Promise<Sample> {

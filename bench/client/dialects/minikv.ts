@@ -48,7 +48,8 @@ function checkOf(valueBytes: number): CheckAnswer {
         return length === valueBytes ? null : `a value has ${length} bytes`;
       case 'batch': {
         const at = bytes.indexOf(FAILED, start);
-        return at < 0 || at >= end ? null : 'an operation of a batch failed';
+        if (at < 0 || at >= end) return null;
+        return `an operation of a batch failed: ${bytes.toString('latin1', at + 1, at + 100)}`;
       }
       case 'scan': {
         const found = countOf(bytes.subarray(start, end), ITEM);

@@ -90,7 +90,7 @@ test('minikv: a batch is MessagePack of puts of different keys', () => {
   expect(ops[999]?.op).toBe('put');
   expect(Buffer.from(ops[999]?.value ?? []).toString()).toBe(VALUE);
   dialect.feed(answer('\x81\xa4codex'));
-  expect(said).toEqual(['an operation of a batch failed']);
+  expect(said).toEqual(['an operation of a batch failed: codex']);
 });
 
 test('minikv: a fill has every key once, in order', () => {

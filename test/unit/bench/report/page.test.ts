@@ -11,6 +11,7 @@ test('the page shows bars met and missed, the command, the hardware and who was 
   const page = documentsOf(A_RUN, 'bench/results/x.json').get('benchmarks.md') as string;
   expect(page).toContain('\n    npm run bench\n');
   expect(page).toContain('A CPU, 2 cores');
+  expect(page).toContain('- NATS, nodes 3: no leader\n');
   expect(page).toContain('**Redis was absent**: apt-get install redis-server');
   expect(page).toMatch(/\| at least 4 x etcd \| 3\.00 .* \| \*\*missed\*\* \|/);
   expect(page).toMatch(/\| 120,000 keys\/s \| met \|/);
