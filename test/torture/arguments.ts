@@ -17,6 +17,8 @@ export interface Arguments {
   /** Use no namespaces, as on a machine without them. */
   readonly loopback: boolean;
   readonly basePort: number;
+  /** All nodes must be level so soon after a fault. */
+  readonly levelMs: number;
 }
 
 export const USAGE = `usage: npm run torture -- [options]
@@ -28,6 +30,7 @@ export const USAGE = `usage: npm run torture -- [options]
   --out FILE         write the summary there, as JSON
   --keep             keep history and logs of a good run
   --loopback         no network namespaces
+  --level-ms N       all nodes must be level so soon after a fault (default 10000)
   --base-port N      first of 30 ports on loopback (default 23500)`;
 
 /** Throws an Error with a line for people when they are not valid. */
@@ -43,6 +46,7 @@ export function parseArguments(args: readonly string[]): Arguments {
       out: { type: 'string' },
       keep: { type: 'boolean', default: false },
       loopback: { type: 'boolean', default: false },
+      'level-ms': { type: 'string', default: '10000' },
       'base-port': { type: 'string', default: '23500' },
     },
   });
@@ -58,6 +62,7 @@ export function parseArguments(args: readonly string[]): Arguments {
     check: values.check ?? null,
     out: values.out ?? null,
     ...{ keep: values.keep, loopback: values.loopback },
+    levelMs: numberOf('level-ms', values['level-ms'], 1),
     basePort: numberOf('base-port', values['base-port'], 1),
   };
 }

@@ -41,7 +41,7 @@ type Watched = WatchSession['messages'][number];
 export type HistoryLine =
   | { readonly t: 'run'; readonly seed: number; readonly started: number }
   /** Every request's end, for rates and gaps. */
-  | { readonly t: 'answer'; readonly at: number; readonly ok: boolean }
+  | { readonly t: 'answer'; readonly at: number; readonly ok: boolean; readonly operations: number }
   | { readonly t: 'op'; readonly op: Operation }
   | { readonly t: 'refused'; readonly put: Refused }
   | { readonly t: 'append'; readonly append: AppendSeen }
@@ -57,12 +57,20 @@ export type HistoryLine =
   | { readonly t: 'fault'; readonly fault: FaultSeen }
   | { readonly t: 'flaw'; readonly flaw: Flaw };
 
+/** A request has ended, with what was asked for or not. */
+export interface Ended {
+  readonly at: number;
+  readonly ok: boolean;
+  /** More than one in a batch. */
+  readonly operations: number;
+}
+
 /** A whole run, as read back. */
 export interface History {
   seed: number;
   started: number;
   /** When requests ended, and which of them with what was asked for. */
-  answers: { readonly at: number; readonly ok: boolean }[];
+  answers: Ended[];
   operations: Operation[];
   refused: Refused[];
   appends: AppendSeen[];
@@ -130,7 +138,7 @@ function add(history: History, watchers: Map<string, OpenWatcher>, line: History
       history.started = line.started;
       return;
     case 'answer':
-      history.answers.push({ at: line.at, ok: line.ok });
+      history.answers.push({ at: line.at, ok: line.ok, operations: line.operations });
       return;
     case 'op':
       history.operations.push(line.op);

@@ -17,17 +17,14 @@ export interface Finding {
   readonly to: number;
 }
 
-/** All replicas are level within this time after a fault, ms. */
-export const CONVERGENCE_MS_MAX = 10_000;
-
-/** Runs every checker over a run. An empty answer is a good one. */
-export function judge(history: History): Finding[] {
+/** Runs every checker over a run. All nodes must be level `levelMs` after a fault. Nothing found is good. */
+export function judge(history: History, levelMs: number): Finding[] {
   const found: Finding[] = [];
   for (const { what, at } of history.flaws) {
     found.push({ result: 'violation', checker: 'nemesis', reason: what, from: at, to: at });
   }
   found.push(
-    ...judgeConvergence(history),
+    ...judgeConvergence(history, levelMs),
     ...judgeRegisters(history),
     ...judgeCollections(history),
   );
@@ -40,9 +37,9 @@ export function judge(history: History): Finding[] {
   return found;
 }
 
-function judgeConvergence({ faults }: History): Finding[] {
+function judgeConvergence({ faults }: History, levelMs: number): Finding[] {
   return faults.flatMap(({ number, kind, what, start, end, converged }): Finding[] => {
-    if (converged !== null && converged - end <= CONVERGENCE_MS_MAX) return [];
+    if (converged !== null && converged - end <= levelMs) return [];
     const took = converged === null ? 'never' : `only after ${Math.round(converged - end)} ms`;
     const reason = `after fault ${number}, ${kind} ${what}, the nodes were level ${took}`;
     const to = converged ?? Infinity;

@@ -9,8 +9,19 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const COPIED = ['protocol', 'storage', 'actors', 'gateways', 'observability', 'cli'];
 const FILES = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
 
-/** Bugs at a port, which the simulator puts in by wrapping it. */
-const OWN: ReadonlyMap<string, readonly Patch[]> = new Map();
+/** A bug that the simulator puts in at a port. */
+const OWN: ReadonlyMap<string, readonly Patch[]> = new Map([
+  [
+    'fsync-skipped',
+    [
+      {
+        file: 'storage/disk/node-disk.ts',
+        find: 'fs.fdatasync(this.#fd, (failure) => done(failure && diskError(failure, this.#path)));',
+        replace: 'done(null);',
+      },
+    ],
+  ],
+]);
 
 /**
  * The simulator's patches, and some of its port bugs, by name: a build with one of them must be found

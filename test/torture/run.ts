@@ -28,7 +28,7 @@ async function main(): Promise<number> {
     console.error(`${(error as Error).message}\n${USAGE}`);
     return 2;
   }
-  if (args.check !== null) return checkFile(args.check);
+  if (args.check !== null) return checkFile(args.check, args.levelMs);
   const folder = process.env[FOLDER];
   if (folder === undefined) return outside(args);
   return torture(args, folder, isInside() ? null : (process.env[REASON] ?? 'not asked for'));

@@ -1,5 +1,5 @@
 import type { FaultKind } from './faults/fault.ts';
-import type { FaultSeen, History } from './history-file.ts';
+import type { Ended, FaultSeen, History } from './history-file.ts';
 import type { Finding } from './judge.ts';
 
 /** Requests that must succeed in the calm before each fault, and from its start until all is level. */
@@ -47,8 +47,8 @@ export function summarize(
   missing: Summary['missing'],
 ): Summary {
   const answers = [...history.answers].sort((a, b) => a.at - b.at);
-  const successes = answers.filter(({ ok }) => ok).map(({ at }) => at);
-  const all = answers.map(({ at }) => at);
+  const successes = endsOf(answers.filter(({ ok }) => ok));
+  const all = endsOf(answers);
   const rows = kinds
     .filter(({ name }) => history.faults.some(({ kind }) => kind === name))
     .map((kind) => rowOf(kind, history.faults, { all, successes }, findings));
@@ -60,6 +60,11 @@ export function summarize(
     void: whyVoid(history, successes, rows, kinds),
     seconds: (last - history.started) / 1000,
   };
+}
+
+/** When each operation ended, in order; those of a batch at one time. */
+function endsOf(answers: readonly Ended[]): number[] {
+  return answers.flatMap(({ at, operations }) => new Array<number>(operations).fill(at));
 }
 
 interface Ends {

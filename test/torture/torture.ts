@@ -16,8 +16,8 @@ import { now } from './workload/recorder.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const CLIENTS = 20;
-const PAUSE_MS: readonly [number, number] = [10, 60];
+const CLIENTS = 28;
+const PAUSE_MS: readonly [number, number] = [5, 40];
 
 /** One run from an empty cluster to its verdict. Returns the exit code. */
 export async function torture(
@@ -61,7 +61,7 @@ export async function torture(
     await cluster.close();
   }
   const history = await readHistory(path);
-  const summary = summarize(history, judge(history), kinds, absent);
+  const summary = summarize(history, judge(history, args.levelMs), kinds, absent);
   console.log(`\n${showSummary(summary)}`);
   return conclude(args, folder, summary, stop.signal.aborted);
 }

@@ -27,10 +27,13 @@ class Flow {
   }
 
   push(chunk: Buffer): void {
+    // What came together leaves together, with one call.
+    this.#to.cork();
     for (const { bytes, isMessage } of this.#reader.push(chunk)) {
       if (isMessage) this.#message(bytes);
       else this.#pass(bytes);
     }
+    this.#to.uncork();
   }
 
   release(): void {

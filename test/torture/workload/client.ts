@@ -17,12 +17,14 @@ const ANSWERS: ReadonlySet<number> = new Set([200, 201, 404, 412]);
 /** Refusals that a fault explains. Any other means that client and server misunderstand each other. */
 const EXPECTED: ReadonlySet<number> = new Set([408, 429, 503, 504, 507]);
 const REPEATS_MAX = 8;
+const BACKOFF_MS = 120;
 
 /** One sequential client: a process in the checkers' sense, and a new one after each lost answer. */
 export class Client {
   readonly shared: Shared;
   readonly random: Random;
   process: number;
+  #failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(shared: Shared, random: Random) {
     this.shared = shared;
@@ -34,14 +36,20 @@ export class Client {
     return this.random.next() < share;
   }
 
+  /** A client that was refused just now leaves the processor to those who are to serve it. */
+  async rest(): Promise<void> {
+    if (now() - this.#failedAt < BACKOFF_MS) await sleep(BACKOFF_MS * (0.5 + this.random.next()));
+  }
+
   /** Sends one request to any node and counts its answer. Null: its outcome is not known. */
   async ask(
     method: string,
     path: string,
     headers: Record<string, string> = {},
     body: string | null = null,
+    operations = 1,
   ): Promise<Answer | 'refused' | null> {
-    return this.#judge(await send(this.#url(), method, path, headers, body));
+    return this.#judge(await send(this.#url(), method, path, headers, body), operations);
   }
 
   /**
@@ -58,12 +66,12 @@ export class Client {
     let isLost = false;
     for (let n = 0; n < REPEATS_MAX; n++) {
       const reply = await send(this.#url(), method, path, keyed, body);
-      if (typeof reply !== 'string' && ANSWERS.has(reply.status)) return this.#judge(reply);
+      if (typeof reply !== 'string' && ANSWERS.has(reply.status)) return this.#judge(reply, 1);
       if (!isDefinite(reply)) isLost = true;
       this.#noteOddity(reply);
       await sleep(50 + this.random.next() * 200);
     }
-    return this.#judge(isLost ? 'lost' : 'refused');
+    return this.#judge(isLost ? 'lost' : 'refused', 1);
   }
 
   /** Called with an operation's outcome: a process that lost an answer is over. */
@@ -80,15 +88,16 @@ export class Client {
     return urls[Math.floor(this.random.next() * urls.length)] as string;
   }
 
-  #judge(reply: Reply): Answer | 'refused' | null {
+  #judge(reply: Reply, operations: number): Answer | 'refused' | null {
     const { recorder } = this.shared;
     if (typeof reply !== 'string' && ANSWERS.has(reply.status)) {
-      recorder.count('success', '');
+      recorder.count('success', '', operations);
       return reply;
     }
     this.#noteOddity(reply);
+    this.#failedAt = now();
     const isKnown = isDefinite(reply);
-    recorder.count(isKnown ? 'refused' : 'unknown', nameOf(reply));
+    recorder.count(isKnown ? 'refused' : 'unknown', nameOf(reply), operations);
     return isKnown ? 'refused' : null;
   }
 

@@ -51,14 +51,14 @@ export async function addToSet(client: Client, set: string): Promise<void> {
 
 /** Several elements with one request; each has an outcome of its own. */
 export async function addBatchToSet(client: Client, set: string): Promise<void> {
-  const count = 2 + Math.floor(client.random.next() * 4);
+  const count = 4 + Math.floor(client.random.next() * 13);
   const elements = Array.from({ length: count }, () => client.shared.nextValue());
   const ops = elements.map((element) => ({
     ...{ op: 'put', key: `${set}/${element}`, value: element, ifRevision: 0 },
   }));
   const { call } = client.begin(set);
   const headers = { 'content-type': 'application/json' };
-  const answer = await client.ask('POST', '/v1/batch', headers, JSON.stringify({ ops }));
+  const answer = await client.ask('POST', '/v1/batch', headers, JSON.stringify({ ops }), count);
   const results =
     answer === null || answer === 'refused' ? [] : (fieldsOf(answer)['results'] as BatchResult[]);
   for (const [i, element] of elements.entries()) {

@@ -42,7 +42,7 @@ const shared: Shared = {
 };
 const registers = new KeyPool('r/', { keys: 12, usesMax: 300, processesMax: 10 });
 const lists = new KeyPool('a/', { keys: 6, usesMax: 120, processesMax: 30 });
-const sets = new KeyPool('s/', { keys: 4, usesMax: 150, processesMax: 60 });
+const sets = new KeyPool('s/', { keys: 4, usesMax: 40, processesMax: 60 });
 
 async function runClient(random: Random): Promise<void> {
   const client = new Client(shared, random);
@@ -51,6 +51,7 @@ async function runClient(random: Random): Promise<void> {
     await gate;
     if (isOver) return;
     await oneOperation(client);
+    await client.rest();
     await sleep(low + random.next() * (high - low));
   }
 }
@@ -65,10 +66,10 @@ async function oneOperation(client: Client): Promise<void> {
     await readList(client, name);
     return;
   }
-  if (dice < 0.92) {
+  if (dice < 0.94) {
     const { name } = sets.take(random, process);
-    if (dice < 0.88) return addToSet(client, name);
-    return dice < 0.9 ? addBatchToSet(client, name) : readSet(client, name);
+    if (dice < 0.86) return addToSet(client, name);
+    return dice < 0.93 ? addBatchToSet(client, name) : readSet(client, name);
   }
   const prefix = ['r/', 'a/', 's/0000', 'r/0'][Math.floor(random.next() * 4)] as string;
   const past = client.chance(0.2) && recorder.highestRevision > 0 ? recorder.highestRevision : null;

@@ -19,7 +19,7 @@ export function shown(value: string): string {
 /** Writes down what the clients see, all with one clock, into the run's history file. */
 export class Recorder {
   readonly #file: WriteStream;
-  /** Requests that were sent (the repeats of an idempotent one are one). */
+  /** What was asked for, each operation of a batch by itself; repeats of a request are not counted. */
   operations = 0;
   /** Of them: answered with what was asked for. */
   successes = 0;
@@ -53,12 +53,13 @@ export class Recorder {
     if (revision > this.highestRevision) this.highestRevision = revision;
   }
 
-  count(outcome: 'success' | 'refused' | 'unknown', answer: string): void {
-    this.operations++;
-    if (outcome === 'success') this.successes++;
+  /** `operations`: of a batch, each of which has an outcome of its own; else 1. */
+  count(outcome: 'success' | 'refused' | 'unknown', answer: string, operations: number): void {
+    this.operations += operations;
+    if (outcome === 'success') this.successes += operations;
     else this.answers.set(answer, (this.answers.get(answer) ?? 0) + 1);
-    if (outcome === 'unknown') this.unknown++;
-    this.write({ t: 'answer', at: now(), ok: outcome === 'success' });
+    if (outcome === 'unknown') this.unknown += operations;
+    this.write({ t: 'answer', at: now(), ok: outcome === 'success', operations });
   }
 
   /** Something that must never be seen, whatever happens. */
