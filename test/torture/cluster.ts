@@ -54,8 +54,8 @@ export class Cluster {
   }
 
   /** Waits until every node says that it can serve. */
-  async ready(): Promise<void> {
-    const deadline = performance.now() + READY_MS;
+  async ready(timeoutMs = READY_MS): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
     for (const machine of this.machines) {
       while (!(await isReady(machine.url))) {
         if (performance.now() > deadline)

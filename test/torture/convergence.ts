@@ -2,8 +2,6 @@ import { statusOf } from '../kit/process-cluster.ts';
 import { sleep } from '../kit/wait.ts';
 import type { Cluster } from './cluster.ts';
 
-/** Beyond this a run is not waited for any longer: the cluster did not converge. */
-const GIVE_UP_MS = 60_000;
 const POLL_MS = 100;
 
 interface ReplicaHash {
@@ -24,12 +22,12 @@ export interface Converged {
 
 /**
  * Waits until all nodes are ready and have the same applied index and state hash in every group. The
- * workload is silent meanwhile, or there would never be one index.
+ * workload is silent meanwhile, or there would never be one index. Gives up after `giveUpMs`.
  */
-export async function awaitConvergence(cluster: Cluster): Promise<Converged> {
+export async function awaitConvergence(cluster: Cluster, giveUpMs: number): Promise<Converged> {
   const startedAt = performance.now();
   let reason = 'no answer';
-  while (performance.now() - startedAt < GIVE_UP_MS) {
+  while (performance.now() - startedAt < giveUpMs) {
     cluster.startMissing();
     reason = await lagging(cluster);
     if (reason === '') {
@@ -49,8 +47,8 @@ export async function awaitConvergence(cluster: Cluster): Promise<Converged> {
  * Waits until every group's voters are one replica of each node, all of which know it: until then a
  * replaced node's former name may still count for a quorum, and no other node may lose its disk.
  */
-export async function awaitRepair(cluster: Cluster): Promise<string> {
-  const deadline = performance.now() + GIVE_UP_MS;
+export async function awaitRepair(cluster: Cluster, giveUpMs: number): Promise<string> {
+  const deadline = performance.now() + giveUpMs;
   for (;;) {
     const seen = await Promise.all(cluster.machines.map(({ url }) => statusOf(url)));
     const open = seen.flatMap((status, i) => {

@@ -48,11 +48,15 @@ export interface NemesisEvents {
   flaw(what: string): void;
 }
 
-/** One fault from the calm before it to the calm after it. False when the run cannot go on. */
+/**
+ * One fault from the calm before it to the calm after it. False when the run cannot go on: after
+ * `giveUpMs` the nodes are not level.
+ */
 export async function happen(
   { number, kind, lastsMs, random }: Planned,
   cluster: Cluster,
   workload: Workload,
+  giveUpMs: number,
   events: NemesisEvents,
 ): Promise<boolean> {
   if (!(await workload.succeeds(SUCCESSES, PATIENCE_MS))) {
@@ -71,7 +75,7 @@ export async function happen(
   if (!recovers) events.flaw(`nothing succeeds after fault ${number}, ${kind.name} ${what}`);
   await workload.tell('pause');
   const silenced = now();
-  const { afterMs, reason, divergence } = await awaitConvergence(cluster);
+  const { afterMs, reason, divergence } = await awaitConvergence(cluster, giveUpMs);
   const converged = afterMs === null ? null : now();
   if (divergence !== null) events.flaw(`replicas differ: ${divergence}`);
   events.fault({ number, kind: kind.name, what, start, end, silenced, converged });
@@ -83,7 +87,7 @@ export async function happen(
     return false;
   }
   noteOwnExits(cluster, kind, number, events);
-  const open = kind.losesData ? await awaitRepair(cluster) : '';
+  const open = kind.losesData ? await awaitRepair(cluster, giveUpMs) : '';
   await workload.tell('resume');
   if (open !== '') events.flaw(`not repaired after fault ${number}, ${kind.name} ${what}: ${open}`);
   return open === '';

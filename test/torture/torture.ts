@@ -93,12 +93,16 @@ async function play(
   };
   try {
     const deadline = performance.now() + args.minutes * 60_000;
+    // What is not level in three times the time that it has will not be.
+    const giveUpMs = 3 * args.levelMs;
+    let isGood = true;
     for (const planned of schedule(seed, kinds)) {
       if (performance.now() > deadline || stop.aborted) break;
-      if (!(await happen(planned, cluster, workload, events))) break;
+      isGood = await happen(planned, cluster, workload, giveUpMs, events);
+      if (!isGood) break;
     }
     await cluster.heal();
-    await cluster.ready();
+    if (isGood) await cluster.ready();
     await workload.tell('resume');
     say('reading the history back');
     const counts = await workload.tell('finish');
