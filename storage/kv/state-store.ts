@@ -9,11 +9,9 @@ import type {
   StateStore,
   StateView,
 } from '../ports.ts';
+import { Memtable } from './memtable.ts';
 import { MergeCursor } from './merge-cursor.ts';
-import { newTree, type Tree, treeRows } from './tree.ts';
-
-/** What a row costs in a memtable beside its bytes. */
-const ROW_OVERHEAD_BYTES = 64;
+import { type Tree, treeRows } from './tree.ts';
 
 export interface StateStoreOptions {
   /** A memtable of this size is frozen and written to the engine. */
@@ -22,11 +20,6 @@ export interface StateStoreOptions {
   readonly memtableAgeMs: number;
   /** The engine failed: its state is unknown and the process must exit. Called once. */
   readonly onFatal: (error: unknown) => void;
-}
-
-interface Memtable {
-  readonly rows: Tree<Uint8Array | null>;
-  bytes: number;
 }
 
 /**
@@ -38,7 +31,7 @@ export class MemtableStore implements StateStore {
   readonly #engine: KvEngine;
   readonly #clock: Clock;
   readonly #options: StateStoreOptions;
-  #active = newMemtable();
+  #active = new Memtable();
   /** Oldest first. */
   #frozen: Memtable[] = [];
   #writing: Promise<void> | null = null;
@@ -54,10 +47,10 @@ export class MemtableStore implements StateStore {
   }
 
   get(key: string): Uint8Array | null {
-    const active = this.#active.rows.get(key);
+    const active = this.#active.get(key);
     if (active !== undefined) return active;
     for (let i = this.#frozen.length - 1; i >= 0; i--) {
-      const value = this.#frozen[i]!.rows.get(key);
+      const value = this.#frozen[i]!.get(key);
       if (value !== undefined) return value;
     }
     return this.#engine.get(key);
@@ -65,20 +58,14 @@ export class MemtableStore implements StateStore {
 
   write(batch: readonly EngineWrite[]): void {
     assert(!this.#closed, 'the state store is open');
-    const { rows } = this.#active;
-    let bytes = 0;
-    for (const { key, value } of batch) {
-      rows.set(key, value);
-      bytes += key.length + (value === null ? 0 : value.length) + ROW_OVERHEAD_BYTES;
-    }
-    this.#active.bytes += bytes;
+    for (const { key, value } of batch) this.#active.set(key, value);
     if (this.#active.bytes >= this.#options.memtableBytes) this.#freeze();
     else if (this.#active.bytes > 0) this.#armAge();
   }
 
   view(): StateView {
-    const tables = [this.#active.rows.clone()];
-    for (let i = this.#frozen.length - 1; i >= 0; i--) tables.push(this.#frozen[i]!.rows);
+    const tables = [this.#active.ordered()];
+    for (let i = this.#frozen.length - 1; i >= 0; i--) tables.push(this.#frozen[i]!.ordered());
     return new MergedView(tables, this.#engine.snapshot());
   }
 
@@ -111,7 +98,7 @@ export class MemtableStore implements StateStore {
     this.#cancelAge = null;
     if (this.#active.bytes === 0) return;
     this.#frozen.push(this.#active);
-    this.#active = newMemtable();
+    this.#active = new Memtable();
     if (this.#failure === null) this.#writing ??= this.#writeFrozen();
   }
 
@@ -122,10 +109,8 @@ export class MemtableStore implements StateStore {
   /** Never rejects: a failure is kept, told to onFatal, and met by flush() and close(). */
   async #writeFrozen(): Promise<void> {
     for (let table = this.#frozen[0]; table !== undefined; table = this.#frozen[0]) {
-      const batch: EngineWrite[] = [];
-      for (const [key, value] of table.rows.entries()) batch.push({ key, value });
       try {
-        await this.#engine.write(batch);
+        await this.#engine.write(table.rows());
       } catch (error) {
         this.#fail(error);
         return;
@@ -158,10 +143,6 @@ export class MemtableStore implements StateStore {
     this.#failure = { error };
     this.#options.onFatal(error);
   }
-}
-
-function newMemtable(): Memtable {
-  return { rows: newTree(), bytes: 0 };
 }
 
 class MergedView implements StateView {
