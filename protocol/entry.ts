@@ -1,6 +1,7 @@
 import { assert, assertCount } from './assert.ts';
 import { DecodeError } from './codec.ts';
 import { LIMITS } from './limits.ts';
+import { Slab } from './slab.ts';
 import type { Revision } from './types.ts';
 
 /** What a Raft entry carries: nothing, a configuration, a command for the state machine. */
@@ -23,6 +24,8 @@ export interface LogEntry {
 
 export const ENTRY_HEADER_BYTES = 25;
 
+const frames = new Slab();
+
 /** Builds the entry and its one encoding. */
 export function makeEntry(
   fields: { index: number; term: number; kind: EntryKind; clockBound: Revision },
@@ -32,7 +35,7 @@ export function makeEntry(
   assertCount(fields.term, 'term');
   assertCount(fields.clockBound, 'clockBound');
   assert(payload.length <= LIMITS.entryBytesMax, 'entry payload is too large');
-  const bytes = Buffer.allocUnsafe(ENTRY_HEADER_BYTES + payload.length);
+  const bytes = frames.take(ENTRY_HEADER_BYTES + payload.length);
   writeCount(bytes, 0, fields.index);
   writeCount(bytes, 8, fields.term);
   writeCount(bytes, 16, fields.clockBound);

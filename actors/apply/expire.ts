@@ -9,7 +9,7 @@ import {
   refOfStoredTriple,
   tripleOf,
 } from '../../storage/kv/keyspace.ts';
-import { decodeCount, decodeCurrent } from '../../storage/kv/rows.ts';
+import { decodeCount, decodeHead } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
@@ -31,7 +31,7 @@ export function applyExpire(state: GroupState, command: ExpireCommand): Outcome 
     const triple = tripleOf(ref);
     const bytes = state.row(currentKey(state.prefix, triple));
     if (bytes === null || state.ownedSince[vshard] === 0) continue;
-    const row = decodeCurrent(bytes);
+    const row = decodeHead(bytes);
     if (row.revision !== seen || !hasExpired(row, revision)) continue;
     events.push(removeRow(state, { ref, triple, vshard, bytes, row }, revision, 'expire'));
   }

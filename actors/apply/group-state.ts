@@ -7,6 +7,7 @@ import {
   GENERATION_MIN,
   generationPrefix,
   metaKey,
+  PREFIX_LENGTH,
   pointerKey,
 } from '../../storage/kv/keyspace.ts';
 import { decodeCounts, encodeCounts } from '../../storage/kv/rows.ts';
@@ -17,6 +18,11 @@ import type {
   StateStore,
   StateView,
 } from '../../storage/ports.ts';
+import { RowCache } from './row-cache.ts';
+
+/** Of each generation of the cache of current rows: some thousand keys per group. */
+const CACHE_BYTES_MAX = 1024 * 1024;
+const CURRENT_KIND = 'c'.charCodeAt(0);
 
 /**
  * The applied state of one group, in one generation of its rows. The counters are cached here and
@@ -64,8 +70,9 @@ export class GroupState {
   expiryFromMs = 0;
 
   #writes: EngineWrite[] = [];
-  /** Rows of this batch that a later op of the batch may read; null is a deleted row. */
+  /** Rows of this batch, current ones apart, that a later op of it may read; null is a deleted row. */
   readonly #staged = new Map<string, Uint8Array | null>();
+  readonly #current = new RowCache(CACHE_BYTES_MAX);
 
   private constructor(store: StateStore, group: GroupId, generation: number) {
     this.store = store;
@@ -101,13 +108,22 @@ export class GroupState {
 
   /** A row as this batch has left it. For kinds c, i and M only: others are never staged for reading. */
   row(key: string): Uint8Array | null {
-    const staged = this.#staged.get(key);
-    return staged === undefined ? this.store.get(key) : staged;
+    if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
+    const known = this.#current.get(key);
+    if (known !== undefined) return known;
+    const row = this.store.get(key);
+    this.#current.set(key, row);
+    return row;
+  }
+
+  #unstaged(key: string): Uint8Array | null {
+    return this.#staged.has(key) ? null : this.store.get(key);
   }
 
   /** Adds a row of kind c, i or M to the batch; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
-    this.#staged.set(key, value);
+    if (isCurrent(key)) this.#current.set(key, value);
+    else this.#staged.set(key, value);
     this.#writes.push({ key, value });
   }
 
@@ -132,8 +148,9 @@ export class GroupState {
     this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));
     const writes = this.#writes;
     this.#writes = [];
-    this.#staged.clear();
+    if (this.#staged.size > 0) this.#staged.clear();
     this.store.write(writes);
+    this.#current.trim();
   }
 
   /** The state of this moment, for reads that wait. Must be closed. */
@@ -141,6 +158,10 @@ export class GroupState {
     assert(this.#writes.length === 0, 'a view was taken inside an apply batch');
     return new GroupView(this, this.store.view());
   }
+}
+
+function isCurrent(key: string): boolean {
+  return key.charCodeAt(PREFIX_LENGTH) === CURRENT_KIND;
 }
 
 /** A frozen moment of one group: rows and the counters that belong to them. */

@@ -2,7 +2,7 @@ import type { Item } from '../../protocol/messages/request.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
-import type { VersionRow } from '../../storage/kv/rows.ts';
+import type { VersionHead, VersionRow } from '../../storage/kv/rows.ts';
 
 /** A stored version as the edges see it. `value` is a view on the row: never written to. */
 export function itemOf(ref: KeyRef, row: VersionRow): Item {
@@ -18,6 +18,6 @@ export function itemOf(ref: KeyRef, row: VersionRow): Item {
 }
 
 /** At or before the wall time of `revision`, the same on every replica. */
-export function hasExpired(row: VersionRow, revision: Revision): boolean {
+export function hasExpired(row: VersionHead, revision: Revision): boolean {
   return row.expiresAtMs !== null && row.expiresAtMs <= wallMsOfRevision(revision);
 }

@@ -5,12 +5,13 @@ import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { currentKey, expiryKey, feedKey, historyKey, tripleOf } from '../../storage/kv/keyspace.ts';
 import {
-  decodeCurrent,
+  decodeHead,
   encodeCount,
   encodeFeed,
   encodeTombstone,
   encodeVersion,
   type FeedKind,
+  type VersionHead,
   type VersionRow,
 } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
@@ -78,7 +79,7 @@ function applyOp(
 ): OpResult {
   const triple = tripleOf(op.ref);
   const bytes = state.row(currentKey(state.prefix, triple));
-  const row = bytes === null ? null : decodeCurrent(bytes);
+  const row = bytes === null ? null : decodeHead(bytes);
   const present = row === null || hasExpired(row, revision) ? null : row;
   const presentRevision = present === null ? 0 : present.revision;
   if (op.condition !== null && !holds(op.condition, presentRevision)) {
@@ -100,16 +101,16 @@ export interface Slot {
   readonly triple: string;
   readonly vshard: number;
   readonly bytes: Uint8Array | null;
-  readonly row: VersionRow | null;
+  readonly row: VersionHead | null;
 }
 
-export type FullSlot = Slot & { readonly bytes: Uint8Array; readonly row: VersionRow };
+export type FullSlot = Slot & { readonly bytes: Uint8Array; readonly row: VersionHead };
 
 function applyPut(
   state: GroupState,
   op: Extract<WriteOp, { type: 'put' }>,
   slot: Slot,
-  present: VersionRow | null,
+  present: VersionHead | null,
   revision: Revision,
   events: AppliedChange[],
 ): OpResult {
@@ -154,7 +155,7 @@ export function removeRow(
 }
 
 /** The current row becomes history, byte for byte, and its expiry row goes. */
-function supersede(state: GroupState, triple: string, row: VersionRow, bytes: Uint8Array): void {
+function supersede(state: GroupState, triple: string, row: VersionHead, bytes: Uint8Array): void {
   state.stage(historyKey(state.prefix, triple, row.revision), bytes);
   if (row.expiresAtMs !== null) {
     state.stage(expiryKey(state.prefix, row.expiresAtMs, triple), null);

@@ -40,7 +40,7 @@ export class Proposals {
     this.#asked.delete(proposalId);
     // An entry of an earlier term at this index was replaced here, perhaps not everywhere.
     this.#byIndex.get(index)?.onOutcome({ type: 'unknown' });
-    this.#byIndex.set(index, { term, ...asked });
+    this.#byIndex.set(index, { term, command: asked.command, onOutcome: asked.onOutcome });
   }
 
   refused(proposalId: number, reason: 'not_leader' | 'transferring' | 'overloaded'): void {

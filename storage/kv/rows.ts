@@ -2,6 +2,7 @@ import { assert, assertCount } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import type { OpResult } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { Slab } from '../../protocol/slab.ts';
 import type { Revision } from '../../protocol/types.ts';
 
 /**
@@ -23,6 +24,13 @@ export interface VersionRow {
   readonly value: Uint8Array;
 }
 
+/** What apply must know of a version to replace it. */
+export type VersionHead = Omit<VersionRow, 'contentType' | 'value'>;
+
+/** Versions may stay in a cache, feed rows leave with their memtable. */
+const versions = new Slab();
+const feedRows = new Slab();
+
 const HAS_EXPIRY = 1;
 const HAS_CONTENT_TYPE = 2;
 const TOMBSTONE = 4;
@@ -39,7 +47,7 @@ export function encodeVersion(row: VersionRow): Uint8Array {
     (row.expiresAtMs === null ? 0 : 8) +
     (type === null ? 0 : 2 + typeBytes) +
     row.value.length;
-  const out = Buffer.allocUnsafe(size);
+  const out = versions.take(size);
   out[0] = (row.expiresAtMs === null ? 0 : HAS_EXPIRY) | (type === null ? 0 : HAS_CONTENT_TYPE);
   writeU64(out, 1, row.revision);
   writeU64(out, 9, row.createRevision);
@@ -90,6 +98,21 @@ export function decodeVersion(bytes: Uint8Array): VersionRow | null {
   };
 }
 
+/** The head of a current row, without a view on its value. Throws DecodeError. */
+export function decodeHead(bytes: Uint8Array): VersionHead {
+  const row = bufferOf(bytes);
+  const flags = row[0];
+  if (flags === undefined || flags > 3 || row.length < VERSION_HEADER_BYTES) {
+    throw new DecodeError('not a current row');
+  }
+  return {
+    revision: readU64(row, 1),
+    createRevision: readU64(row, 9),
+    version: readU64(row, 17),
+    expiresAtMs: (flags & HAS_EXPIRY) === 0 ? null : readU64(row, VERSION_HEADER_BYTES),
+  };
+}
+
 /** The current row of a key that is there: never a tombstone. Throws DecodeError. */
 export function decodeCurrent(bytes: Uint8Array): VersionRow {
   const row = decodeVersion(bytes);
@@ -117,7 +140,7 @@ const FEED_BYTES = 17;
 
 /** kind u8, sequence u64, prevRevision u64. */
 export function encodeFeed(kind: FeedKind, sequence: number, prevRevision: Revision): Uint8Array {
-  const out = Buffer.allocUnsafe(FEED_BYTES);
+  const out = feedRows.take(FEED_BYTES);
   out[0] = FEED_KINDS.indexOf(kind);
   writeU64(out, 1, sequence);
   writeU64(out, 9, prevRevision);
