@@ -72,7 +72,7 @@ export class Forming {
 
   #tick(): void {
     if (this.#formed) return;
-    this.#ports.bus.broadcast(helloPayload(this.#config, this.#identity, '', this.#post));
+    this.#ports.bus.broadcast(helloPayload(this.#config, this.#identity, '', this.#post, 'ok'));
     this.#tryToForm();
     if (!this.#formed) this.#cancel = this.#ports.clock.after(HELLO_MS, () => this.#tick());
   }
@@ -117,6 +117,7 @@ export function helloPayload(
   identity: Identity,
   clusterId: string,
   post: PostOffice,
+  disk: Hello['disk'],
 ): Uint8Array {
   const hello: Hello = {
     type: 'Hello',
@@ -127,6 +128,7 @@ export function helloPayload(
     roles: [...config.roles],
     httpUrl: config.httpUrl,
     version: config.version,
+    disk,
   };
   return post.encode('all' as NodeId, [nodeMessage(hello)]);
 }

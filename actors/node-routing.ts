@@ -298,6 +298,7 @@ export class NodeRouting implements Reach, ServiceHost {
       ready,
       durability: config.durability,
       bus: ports.bus.state(),
+      disk: ports.storage.health.trouble() ?? 'ok',
       mapEpoch: this.#map.epoch,
       groups,
       nodes: presence.list(nowMs).map((seen) => ({

@@ -14,6 +14,7 @@ import {
 } from '../protocol/types.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
+import { DiskCare } from './disk-care.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
 import { Checkpointer } from './kit/checkpointer.ts';
 import type { Identity, Ports } from './kit/ports.ts';
@@ -31,6 +32,7 @@ import { ShardManager } from './shard/manager.ts';
 
 const HELLO_EVERY_MS = 1_000;
 const CHECKPOINT_CHECK_MS = 500;
+const DISK_CHECK_MS = 250;
 const LEADER_CHECK_MS = 100;
 const MANAGER_EVERY_MS = 500;
 const HANDOVER_MS = 300;
@@ -175,6 +177,8 @@ class RunningNode implements Node {
     });
     this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
     this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
+    const care = new DiskCare(ports, this.#presence, () => replicas.all());
+    this.#every(DISK_CHECK_MS, () => care.tick());
     this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
     this.#every(HELLO_EVERY_MS, () => {
       this.#sayHello();
@@ -199,7 +203,8 @@ class RunningNode implements Node {
     await Promise.race([bus.drain(), late]);
     if (this.#recovered !== null) {
       const { wal, state } = this.#recovered;
-      await state.flush();
+      // Without room there is nothing to flush to; the log has it all.
+      if (!this.#ports.storage.health.refusesWrites()) await state.flush();
       await state.close();
       await wal.close();
     }
@@ -314,7 +319,8 @@ class RunningNode implements Node {
   #sayHello(): void {
     const clusterId = this.#identity.formation?.clusterId ?? '';
     const { clock, bus } = this.#ports;
-    const payload = helloPayload(this.#config, this.#identity, clusterId, this.#post);
+    const disk = this.#ports.storage.health.trouble() ?? 'ok';
+    const payload = helloPayload(this.#config, this.#identity, clusterId, this.#post, disk);
     bus.broadcast(payload);
     const hello = decodeEnvelope(payload).messages[0]?.message;
     if (hello?.type === 'Hello') this.#presence.note(this.replicaId, hello, clock.monotonicMs());

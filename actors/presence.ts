@@ -11,6 +11,8 @@ export interface SeenNode {
   readonly httpUrl: string;
   readonly roles: readonly string[];
   readonly version: string;
+  /** 'ok', or what troubles its disk. */
+  readonly disk: Hello['disk'];
   readonly seenAtMs: number;
 }
 
@@ -27,6 +29,7 @@ export class Presence {
       httpUrl: hello.httpUrl,
       roles: hello.roles,
       version: hello.version,
+      disk: hello.disk,
       seenAtMs: nowMs,
     });
   }

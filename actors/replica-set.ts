@@ -86,6 +86,10 @@ export class ReplicaSet implements ReplicaHost {
       this.ports.telemetry.count('envelopes_refused', 1, { reason: 'another life' });
       return;
     }
+    if (isBulk(message) && !this.ports.storage.health.takesEntries()) {
+      this.ports.telemetry.count('envelopes_refused', 1, { reason: 'no room' });
+      return;
+    }
     const replica = this.get(group) ?? this.#join(group, message);
     if (replica === null) return;
     // Somebody misses the leader: find out whether it is there, so as not to refuse the vote for long.
@@ -207,4 +211,10 @@ export class ReplicaSet implements ReplicaHost {
 
 function isRaft(message: Message): message is RaftMessage {
   return Object.hasOwn(raftMessages, message.type);
+}
+
+/** What a replica would have to write down at length. */
+function isBulk(message: Message): boolean {
+  if (message.type === 'InstallSnapshot') return true;
+  return message.type === 'AppendEntries' && message.entries.length > 0;
 }

@@ -42,6 +42,7 @@ function startingStatus(config: Config, version: string): NodeStatus {
     ready: false,
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     bus: 'disconnected',
+    disk: 'ok',
     mapEpoch: 0,
     groups: [],
     nodes: [],

@@ -68,6 +68,8 @@ export const METRICS = {
   wal_sync_seconds: seconds('Time one sync of the write-ahead log took.'),
   state_memtable_bytes: gauge('Applied state not yet in the engine.'),
   keys: gauge('Live keys.', 'group'),
+  disk_free_bytes: gauge('Room on the disk of the data folder.'),
+  disk_trouble: gauge('1 while the disk is in trouble.', 'kind'),
   storage_errors: counter('Faults of the disk or the engine.', 'part'),
   // Bus
   bus_connected: gauge('1 while the bus is connected, else 0.'),

@@ -66,6 +66,8 @@ export const LIMITS = Object.freeze({
   walCheckpointBytes: 64 * MIB,
   /** Log kept in memory and in the WAL for slow followers after a checkpoint, per group. */
   logRetainBytes: 448 * KIB,
+  /** Room that is kept on the disk: below it new writes are refused, below half of it also followers' entries. */
+  diskReserveBytes: 64 * MIB,
   /** Bytes of applied state held in memory before writes wait for the engine. */
   memtableBytesMax: 32 * MIB,
 });
@@ -96,6 +98,10 @@ assert(LIMITS.tickMs * 2 <= LIMITS.heartbeatMs, 'ticks are finer than heartbeats
 assert(LIMITS.reserveAheadMs < LIMITS.clockOffsetMsMax, 'a reservation is no clock error');
 assert(LIMITS.appendBytesMax < LIMITS.appendInflightBytesMax, 'one append fits the window');
 assert(LIMITS.walSegmentBytes * 2 <= LIMITS.walCheckpointBytes, 'a checkpoint spans segments');
+assert(
+  LIMITS.walSegmentBytes + LIMITS.memtableBytesMax / 2 <= LIMITS.diskReserveBytes / 2,
+  'what is kept free takes one more segment and what the engine has not got yet',
+);
 assert(
   (LIMITS.groupsMax + 1) * LIMITS.logRetainBytes <= LIMITS.walCheckpointBytes / 2,
   'a checkpoint rewrites less than half of what it drops',

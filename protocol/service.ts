@@ -132,6 +132,8 @@ export interface NodeStatus {
   readonly ready: boolean;
   readonly durability: 'quorum-fsync' | 'memory';
   readonly bus: 'connected' | 'disconnected' | 'closed';
+  /** 'ok', or what troubles this node's disk. */
+  readonly disk: 'ok' | 'full' | 'read-only' | 'no-handles' | 'slow' | 'stalled';
   readonly mapEpoch: number;
   readonly groups: readonly GroupStatus[];
   readonly nodes: readonly {

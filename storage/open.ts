@@ -1,10 +1,11 @@
 import type { Clock } from '../protocol/clock.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Random } from '../protocol/random.ts';
+import { DiskHealth } from './disk/health.ts';
 import { type Disk, DiskError } from './disk/port.ts';
 import { type Identity, loadIdentity, saveIdentity } from './identity.ts';
 import { MemtableStore } from './kv/state-store.ts';
-import type { KvEngine, SnapshotStore, StateStore, Wal, WalRecovery } from './ports.ts';
+import type { DiskView, KvEngine, SnapshotStore, StateStore, Wal, WalRecovery } from './ports.ts';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
 import { openWal, quarantineWal } from './wal/recovery.ts';
 
@@ -34,13 +35,16 @@ export interface OpenedStorage {
   ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
   openState(): Promise<StateStore>;
   readonly snapshots: SnapshotStore;
+  readonly health: DiskView;
   quarantine(reason: string): Promise<void>;
 }
 
 /** Puts WAL, state and snapshots of one data folder together. */
 export function openStorage(parts: StorageParts): OpenedStorage {
   const { disk, clock, random } = parts;
+  const health = new DiskHealth(disk, clock);
   const walOptions = {
+    health,
     segmentBytes: LIMITS.walSegmentBytes,
     markerDelayMs: MARKER_DELAY_MS,
     prepareAhead: parts.prepareAhead,
@@ -55,8 +59,10 @@ export function openStorage(parts: StorageParts): OpenedStorage {
         memtableBytes: MEMTABLE_BYTES,
         memtableAgeMs: MEMTABLE_AGE_MS,
         onFatal: (error) => parts.onFatal('the state engine failed', error),
+        mayWrite: () => health.feedsEngine(),
       }),
     snapshots: new SnapshotFiles(disk),
+    health,
     quarantine: async (reason) => {
       const number = (await disk.list(QUARANTINE)).length + 1;
       const note = `${new Date(clock.wallMs()).toISOString()} ${reason}\n`;

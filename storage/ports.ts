@@ -15,16 +15,32 @@ export interface Wal {
   append(records: readonly WalRecord[]): number;
   /**
    * Writes and fsyncs everything appended so far, in one write and one fdatasync; calls back once.
-   * One sync at a time: the caller waits. After an error the WAL is dead: the process must exit.
+   * One sync at a time: the caller waits, while there is no room for as long as that takes. After an
+   * error the WAL is dead: the process must exit.
    */
   sync(done: (error: Error | null) => void): void;
   /** Position of the next record: counts bytes since the WAL was born, never reused. */
   position(): number;
   /** Bytes between the oldest kept record and position(). */
   sizeBytes(): number;
-  /** Removes segments that hold only records before `position`. */
+  /** Removes segments that hold only records before `position`; none while the disk takes no write. */
   dropBefore(position: number): Promise<void>;
   close(): Promise<void>;
+}
+
+/** `slow`: syncs take long. `stalled`: the log waits for one, or for room. The others refuse writes. */
+export type DiskTrouble = 'full' | 'read-only' | 'no-handles' | 'slow' | 'stalled';
+
+/** What the actors ask about the disk; storage/disk/health.ts. */
+export interface DiskView {
+  /** Asks the disk itself; a few times a second. Never rejects. */
+  look(): Promise<void>;
+  trouble(): DiskTrouble | null;
+  /** New writes of clients must be refused. */
+  refusesWrites(): boolean;
+  /** Entries of a leader, and its snapshots, may be taken. */
+  takesEntries(): boolean;
+  freeBytes(): number;
 }
 
 /** What opening a WAL found. */

@@ -5,7 +5,7 @@ import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
-import type { SnapshotStore, StateStore, Wal, WalRecovery } from '../../storage/ports.ts';
+import type { DiskView, SnapshotStore, StateStore, Wal, WalRecovery } from '../../storage/ports.ts';
 
 /** Bus state as the node sees it. */
 export type BusState = 'connected' | 'disconnected' | 'closed';
@@ -74,6 +74,7 @@ export interface StoragePorts {
   ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
   openState(): Promise<StateStore>;
   readonly snapshots: SnapshotStore;
+  readonly health: DiskView;
   /** Moves WAL, state and snapshots aside, so that the node can return empty with a new incarnation. */
   quarantine(reason: string): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import type { Command, OpResult } from '../../protocol/commands.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { DiskView } from '../../storage/ports.ts';
 import {
   notLeader,
   type ProposalOutcome,
@@ -21,6 +22,8 @@ export function handleWrite(
   if (!context.clockTrusted()) {
     return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
   }
+  const refusal = diskRefusal(context.ports.storage.health);
+  if (refusal !== null) return reply(refusal);
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());
   const span = spans.propose(traceparent);
@@ -36,6 +39,15 @@ export function handleWrite(
     span?.end(outcome.type === 'applied' ? undefined : outcome.type);
     reply(written(context, outcome));
   });
+}
+
+/** Writes are refused while there is still room for what Raft itself has to write. */
+function diskRefusal(health: DiskView): ReplyBody | null {
+  if (!health.refusesWrites()) return null;
+  if (health.trouble() === 'full') {
+    return rejected('storage_full', "the leader's disk is full: free some space, or add a node");
+  }
+  return rejected('unavailable', `the leader's disk cannot be written: ${health.trouble()}`);
 }
 
 function written(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {

@@ -88,6 +88,7 @@ export class ShardManager implements ShardEffects {
         nodeId: seen.nodeId,
         replica: seen.replica,
         isReplica: seen.roles.includes('replica'),
+        isWell: seen.disk === 'ok',
       }));
     return { nodes, groups, isSteady: this.#isSteady(groups) };
   }

@@ -8,6 +8,8 @@ export interface ObservedNode {
   /** Its replica id now: another incarnation than in a configuration means that its log was lost. */
   readonly replica: ReplicaId;
   readonly isReplica: boolean;
+  /** Its disk is fit to lead with. */
+  readonly isWell: boolean;
 }
 
 /** A group as its leader describes it. */
@@ -155,9 +157,11 @@ function planLeaders(observed: Observed): Step | null {
   for (const { group, leader } of observed.groups) {
     const here = leads.get(nodeOf(leader.replica)) ?? 0;
     const better = leader.matches.find((match) => {
-      const count = leads.get(nodeOf(match.replica));
+      const node = nodeOf(match.replica);
+      const count = leads.get(node);
       const isVoter = leader.config.voters.includes(match.replica);
-      return isVoter && match.active && count !== undefined && count + 2 <= here;
+      const isWell = observed.nodes.some(({ nodeId, isWell }) => nodeId === node && isWell);
+      return isVoter && isWell && match.active && count !== undefined && count + 2 <= here;
     });
     if (better !== undefined) {
       const to = nodeOf(better.replica);

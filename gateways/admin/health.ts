@@ -16,10 +16,11 @@ export function registerHealthRoutes(app: App, edge: Edge): void {
     schema: schema('How this node is'),
     handler: async (request, reply) => {
       const status = edge.service.status();
-      const { ready: isReady, durability, bus, nodeId, version } = status;
-      const state = edge.isDraining() ? 'draining' : isReady ? 'ready' : 'starting';
+      const { ready: isReady, durability, bus, disk, nodeId, version } = status;
+      const serving = disk === 'ok' ? 'ready' : 'degraded';
+      const state = edge.isDraining() ? 'draining' : isReady ? serving : 'starting';
       return answer(request, reply, 200, status.clock, () => ({
-        ...{ status: state, nodeId, version, durability, bus },
+        ...{ status: state, nodeId, version, durability, bus, disk },
         uptimeMs: status.uptimeMs,
       }));
     },

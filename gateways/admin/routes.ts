@@ -58,6 +58,7 @@ function statusToJson(status: NodeStatus) {
     ready: status.ready,
     durability: status.durability,
     bus: status.bus,
+    disk: status.disk,
     map_epoch: status.mapEpoch,
     uptime_ms: status.uptimeMs,
     clock: status.clock,

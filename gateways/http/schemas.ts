@@ -281,11 +281,14 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
 };
 
 export const Health = Type.Object({
-  status: Type.Union(['live', 'ready', 'starting', 'draining'].map((name) => Type.Literal(name))),
+  status: Type.Union(
+    ['live', 'ready', 'degraded', 'starting', 'draining'].map((name) => Type.Literal(name)),
+  ),
   nodeId: Type.Optional(Type.String()),
   version: Type.Optional(Type.String()),
   durability: Type.Optional(Type.String()),
   bus: Type.Optional(Type.String()),
+  disk: Type.Optional(Type.String()),
   uptimeMs: Type.Optional(Type.Integer()),
 });
 
@@ -318,6 +321,7 @@ export const Status = Type.Object(
     ready: Type.Boolean(),
     durability: Type.String(),
     bus: Type.String(),
+    disk: Type.String(),
     map_epoch: Type.Integer(),
     uptime_ms: Type.Integer(),
     clock: Type.Integer(),

@@ -27,6 +27,8 @@ export const nodeMessages = {
       /** Where people reach this node, for status pages. */
       httpUrl: s.str(256),
       version: s.str(32),
+      /** Whether this node's disk is fit to lead with. */
+      disk: s.oneOf('ok', 'full', 'read-only', 'no-handles', 'slow', 'stalled'),
     }),
   ],
   /** The founder's decision, or an existing cluster's answer to an empty node's Hello. */

@@ -43,6 +43,10 @@ export class MemoryDisk implements Disk {
   async rename(from: string, to: string): Promise<void> {
     renameIn(this.#files, checkPath(from), checkPath(to));
   }
+
+  async freeBytes(): Promise<number> {
+    return Number.MAX_SAFE_INTEGER;
+  }
 }
 
 /** Moves a file, or every file of a folder, to a new path. Rejects ENOENT when there is neither. */

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rename, statfs, unlink } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { checkPath, folderOf, UNFINISHED_SUFFIX } from './path.ts';
-import { type Disk, DiskError, type DiskFile } from './port.ts';
+import { type Disk, DiskError, type DiskFile, SyncError } from './port.ts';
 
 /** The data folder on a real file system. Every change of a folder is fsynced before it resolves. */
 export class NodeDisk implements Disk {
@@ -63,6 +63,14 @@ export class NodeDisk implements Disk {
     await syncFolder(join(source, '..'));
   }
 
+  async freeBytes(): Promise<number> {
+    await asDiskError(access(this.#root, fs.constants.W_OK)); // EROFS
+    const handle = await asDiskError(open(this.#root, 'r')); // EMFILE
+    await handle.close();
+    const { bavail, bsize } = await asDiskError(statfs(this.#root));
+    return bavail * bsize;
+  }
+
   #full(path: string): string {
     return join(this.#root, checkPath(path));
   }
@@ -113,12 +121,18 @@ class NodeFile implements DiskFile {
   writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void {
     this.#writeAll(offset, bytes, (error) => {
       if (error !== null) return done(error);
-      fs.fdatasync(this.#fd, (failure) => done(failure && diskError(failure, this.#path)));
+      fs.fdatasync(this.#fd, (failure) => done(failure && this.#syncError(failure)));
     });
   }
 
   async sync(): Promise<void> {
-    await this.#call<void>((done) => fs.fdatasync(this.#fd, done));
+    await new Promise<void>((resolved, rejected) => {
+      fs.fdatasync(this.#fd, (error) => (error ? rejected(this.#syncError(error)) : resolved()));
+    });
+  }
+
+  #syncError(error: NodeJS.ErrnoException): SyncError {
+    return new SyncError(error.code ?? 'EIO', `${this.#path}: ${error.message}`, error);
   }
 
   async truncate(length: number): Promise<void> {

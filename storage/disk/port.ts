@@ -16,6 +16,8 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Moves a file or folder within the data folder, durably; makes parent folders. */
   rename(from: string, to: string): Promise<void>;
+  /** Bytes that may still be written; rejects with the code of what stands in the way of any write. */
+  freeBytes(): Promise<number>;
 }
 
 export interface DiskFile {
@@ -33,10 +35,26 @@ export interface DiskFile {
 
 /** A disk error with the operating system's code, e.g. ENOSPC, EIO, EROFS, EMFILE. */
 export class DiskError extends Error {
-  override readonly name = 'DiskError';
+  override readonly name: string = 'DiskError';
   readonly code: string;
   constructor(code: string, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
   }
+}
+
+/** A failed fsync: whatever its code, it must never be repeated (fsyncgate). */
+export class SyncError extends DiskError {
+  override readonly name = 'SyncError';
+}
+
+const PASSING_CODES = ['ENOSPC', 'EDQUOT', 'EROFS', 'EMFILE', 'ENFILE'];
+
+/** Whether a write or an open failed for want of something that may come back: it may be repeated. */
+export function mayPass(error: unknown): error is DiskError {
+  return (
+    error instanceof DiskError &&
+    !(error instanceof SyncError) &&
+    PASSING_CODES.includes(error.code)
+  );
 }

@@ -10,7 +10,7 @@ import { ClassicLevel } from 'classic-level';
 import { MemoryLevel } from 'memory-level';
 import type { Clock } from '../../protocol/clock.ts';
 import { NodeDisk } from '../disk/node-disk.ts';
-import type { Disk } from '../disk/port.ts';
+import { type Disk, DiskError } from '../disk/port.ts';
 import type {
   EngineCursor,
   EngineRange,
@@ -123,8 +123,9 @@ export class LevelEngine implements KvEngine {
     return new LevelSnapshot(this.#level, this.#level.snapshot());
   }
 
+  /** Rejects with DiskError where the disk has no room, no handle, or is read-only. */
   write(batch: readonly EngineWrite[]): Promise<void> {
-    const written = this.#writes.then(() => this.#write(batch));
+    const written = this.#writes.then(() => this.#write(batch)).catch(asPassing);
     this.#writes = written.catch(() => {}); // told to the caller; the next write fails by itself
     return written;
   }
@@ -135,11 +136,11 @@ export class LevelEngine implements KvEngine {
    */
   async flush(): Promise<void> {
     await this.#writes;
-    await this.#traits.flush();
+    await this.#traits.flush().catch(asPassing);
     // Which row is the last is known only when its turn has come: an older one must not go over it.
     const probed = this.#writes.then(() => {
       const probe = this.#lastWrite;
-      return probe === null ? undefined : this.#write([probe]);
+      return probe === null ? undefined : this.#write([probe]).catch(asPassing);
     });
     this.#writes = probed.catch(() => {}); // told to the caller; the next write fails by itself
     await probed;
@@ -152,7 +153,12 @@ export class LevelEngine implements KvEngine {
 
   /** One atomic batch; the rows are handed over in slices, so that the event loop goes on. */
   async #write(batch: readonly EngineWrite[]): Promise<void> {
+    await this.#hand(batch);
+    // Not before: a row of a batch that failed must not go in without the others.
     this.#lastWrite = batch.at(-1) ?? this.#lastWrite;
+  }
+
+  async #hand(batch: readonly EngineWrite[]): Promise<void> {
     if (batch.length <= ROWS_PER_TURN) {
       await this.#level.batch(batch.map(operationOf));
       return;
@@ -168,6 +174,22 @@ export class LevelEngine implements KvEngine {
     }
     await chained.write();
   }
+}
+
+const PASSING: readonly (readonly [text: string, code: string])[] = [
+  ['No space left on device', 'ENOSPC'],
+  ['Disk quota exceeded', 'EDQUOT'],
+  ['Read-only file system', 'EROFS'],
+  ['Too many open files', 'EMFILE'],
+];
+
+/** LevelDB tells the system's error only in words. */
+function asPassing(error: unknown): never {
+  const { message, cause } = error as Error;
+  const text = `${message} ${cause instanceof Error ? cause.message : ''}`;
+  const found = PASSING.find(([words]) => text.includes(words));
+  if (found === undefined) throw error;
+  throw new DiskError(found[1], text, error);
 }
 
 class LevelSnapshot implements EngineSnapshot {

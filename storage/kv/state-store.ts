@@ -1,5 +1,6 @@
 import { assert } from '../../protocol/assert.ts';
 import type { Clock } from '../../protocol/clock.ts';
+import { DiskError, mayPass } from '../disk/port.ts';
 import type {
   EngineCursor,
   EngineRange,
@@ -20,12 +21,22 @@ export interface StateStoreOptions {
   readonly memtableAgeMs: number;
   /** The engine failed: its state is unknown and the process must exit. Called once. */
   readonly onFatal: (error: unknown) => void;
+  /** Whether there is room enough for the engine to write; until then memtables wait. */
+  readonly mayWrite: () => boolean;
 }
+
+const ROOM_POLL_MS = 100;
+/** An engine that fails so often although there is room does not mend by itself. */
+const PASSING_FAILURES_MAX = 5;
+
+/** At the end of a store that had no room for what was pending. */
+const NO_ROOM = new DiskError('ENOSPC', 'no room for the state');
 
 /**
  * Memtables over a KvEngine. S1: a memtable becomes one engine batch, and memtables reach the engine
  * in order, so the engine always holds a prefix of the write() calls. S2: a frozen memtable stays in
  * front of the engine until its batch is in, so that no moment shows half of it. S3: views are clones.
+ * S4: after a failed write nothing more goes into the engine's log before a flush has closed it off.
  */
 export class MemtableStore implements StateStore {
   readonly #engine: KvEngine;
@@ -36,6 +47,8 @@ export class MemtableStore implements StateStore {
   #frozen: Memtable[] = [];
   #writing: Promise<void> | null = null;
   #cancelAge: (() => void) | null = null;
+  /** The engine's last write failed half-way. */
+  #isTorn = false;
   #failure: { readonly error: unknown } | null = null;
   #closed = false;
 
@@ -72,7 +85,8 @@ export class MemtableStore implements StateStore {
   async flush(): Promise<void> {
     this.#freeze();
     await this.#written();
-    await this.#guard(() => this.#engine.flush());
+    await this.#withRoom(() => this.#engine.flush());
+    if (this.#failure !== null) throw this.#failure.error;
   }
 
   pendingBytes(): number {
@@ -81,13 +95,18 @@ export class MemtableStore implements StateStore {
     return bytes;
   }
 
-  /** Writes what is pending, unsynced, and closes the engine. Rejects when the engine had failed. */
+  /**
+   * Writes what is pending, unsynced, if there is room, and closes the engine: the log has it all.
+   * Rejects when the engine had failed.
+   */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#freeze();
     this.#closed = true;
     try {
-      await this.#written();
+      await this.#written().catch((error: unknown) => {
+        if (error !== NO_ROOM) throw error;
+      });
     } finally {
       await this.#engine.close();
     }
@@ -109,12 +128,9 @@ export class MemtableStore implements StateStore {
   /** Never rejects: a failure is kept, told to onFatal, and met by flush() and close(). */
   async #writeFrozen(): Promise<void> {
     for (let table = this.#frozen[0]; table !== undefined; table = this.#frozen[0]) {
-      try {
-        await this.#engine.write(table.rows());
-      } catch (error) {
-        this.#fail(error);
-        return;
-      }
+      const batch = table.rows();
+      await this.#withRoom(() => this.#engine.write(batch));
+      if (this.#failure !== null) return;
       this.#frozen.shift();
     }
     this.#writing = null;
@@ -129,13 +145,31 @@ export class MemtableStore implements StateStore {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
-  async #guard(work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#fail(error);
-      throw error;
+  /**
+   * Does it once there is room. Without room in spite of that the engine's own log may end in a torn
+   * record: it is closed off by a flush before anything else is written (S4), and the work repeated.
+   */
+  async #withRoom(work: () => Promise<void>): Promise<void> {
+    for (let failures = 0; this.#failure === null; ) {
+      while (!this.#options.mayWrite()) {
+        if (this.#closed) this.#failure = { error: NO_ROOM };
+        if (this.#failure !== null) return;
+        await this.#pause();
+      }
+      try {
+        if (this.#isTorn) await this.#engine.flush();
+        this.#isTorn = false;
+        return await work();
+      } catch (error) {
+        if (!mayPass(error) || ++failures > PASSING_FAILURES_MAX) return this.#fail(error);
+        this.#isTorn = true;
+        await this.#pause();
+      }
     }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolved) => this.#clock.after(ROOM_POLL_MS, resolved));
   }
 
   #fail(error: unknown): void {

@@ -1,13 +1,19 @@
 import { assert } from '../../protocol/assert.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
-import { type Disk, DiskError, type DiskFile } from '../disk/port.ts';
+import type { DiskHealth } from '../disk/health.ts';
+import { type Disk, DiskError, type DiskFile, mayPass } from '../disk/port.ts';
 import type { Wal, WalRecord } from '../ports.ts';
 import { saveHead, segmentPath } from './head.ts';
 import { BATCH_HEADER_BYTES, BatchBuffer, markerBytes } from './record.ts';
 
 /** Bytes of zeros written at once while a segment is prepared. */
 const ZERO_FILL_BYTES = 1024 * 1024;
+/** Pause before what found no room, no handle or a read-only disk is tried again. */
+const RETRY_MS = 250;
+const PREPARE_RETRY_MS = 2_000;
+
+const NOTHING_PREPARED = Promise.resolve(null);
 
 export interface WalOptions {
   /** Bytes of one segment file; one larger batch makes one larger segment. */
@@ -18,6 +24,8 @@ export interface WalOptions {
   readonly prepareAhead: boolean;
   /** Draws the id of a new WAL. */
   readonly random: Random;
+  /** Told of every sync, and of the room that is left. */
+  readonly health: DiskHealth;
 }
 
 export interface Segment {
@@ -41,6 +49,8 @@ export interface WalStart {
  * The WAL over any Disk. W1: a batch is written only when all before it are synced, so only the last
  * one can be torn. W2: batches are contiguous in position. W3: no failed sync is ever repeated: the
  * WAL is dead, and every later sync fails with the same error. W4: a segment always has room for a marker.
+ * W5: a write that finds no room is repeated, the same bytes in the same place, until it is whole; only
+ * then is it synced, and only then does its sync call back.
  */
 export class SegmentWal implements Wal {
   readonly #disk: Disk;
@@ -54,7 +64,11 @@ export class SegmentWal implements Wal {
   #gathering = new BatchBuffer();
   #syncing = new BatchBuffer();
   #waiting: ((error: Error | null) => void) | null = null;
-  #prepared: Promise<DiskFile | null>;
+  #prepared: Promise<DiskFile | null> = NOTHING_PREPARED;
+  /** The last try to prepare the next segment found no room. */
+  #isSpareMissing = false;
+  #cancelPrepare: (() => void) | null = null;
+  #cancelRetry: (() => void) | null = null;
   /** Head writes and removals, one after another. */
   #upkeep: Promise<void> = Promise.resolve();
   #failure: Error | null = null;
@@ -73,7 +87,7 @@ export class SegmentWal implements Wal {
     this.#offset = start.offset;
     this.#syncedPosition = start.position;
     this.#markedPosition = 0;
-    this.#prepared = this.#prepareNext();
+    this.#prepareAhead();
     this.#armMarker();
   }
 
@@ -91,6 +105,7 @@ export class SegmentWal implements Wal {
       return;
     }
     this.#waiting = done;
+    this.#options.health.syncBegins();
     if (this.#markerWrite === null) this.#writeBatch();
   }
 
@@ -111,8 +126,19 @@ export class SegmentWal implements Wal {
       }
       if (count === 0) return;
       const dropped = this.#segments.splice(0, count);
-      await this.#saveHead();
-      for (const segment of dropped) await this.#disk.remove(segmentPath(segment.sequence));
+      try {
+        await this.#saveHead();
+      } catch (error) {
+        this.#segments.unshift(...dropped);
+        if (mayPass(error)) return;
+        throw error;
+      }
+      for (const { sequence } of dropped) {
+        // One that stays is no longer counted and is removed at the next start.
+        await this.#disk.remove(segmentPath(sequence)).catch((error: unknown) => {
+          if (!mayPass(error)) throw error;
+        });
+      }
     });
   }
 
@@ -121,7 +147,8 @@ export class SegmentWal implements Wal {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelMarker?.();
-    if (this.#waiting !== null) {
+    this.#cancelPrepare?.();
+    if (this.#waiting !== null && this.#cancelRetry === null) {
       const done = this.#waiting;
       await new Promise<void>((resolved) => {
         this.#waiting = (error) => {
@@ -129,6 +156,10 @@ export class SegmentWal implements Wal {
           resolved();
         };
       });
+    }
+    if (this.#cancelRetry !== null) {
+      this.#cancelRetry();
+      this.#finishSync(new DiskError('ECANCELED', 'the log was closed before there was room'));
     }
     await this.#markerWrite;
     const prepared = await this.#prepared;
@@ -142,12 +173,15 @@ export class SegmentWal implements Wal {
     const batch = this.#gathering;
     this.#gathering = this.#syncing;
     this.#syncing = batch;
-    const bytes = batch.seal(this.#walId, this.#syncedPosition, this.#syncedPosition);
+    this.#write(batch.seal(this.#walId, this.#syncedPosition, this.#syncedPosition));
+  }
+
+  #write(bytes: Uint8Array): void {
     const isFull = this.#offset + bytes.length + BATCH_HEADER_BYTES > this.#options.segmentBytes;
     if (isFull && this.#offset > 0) {
       this.#rotate().then(
         () => this.#writeAndSync(bytes),
-        (error: Error) => this.#finishSync(error),
+        (error: Error) => this.#wrote(bytes, error),
       );
     } else this.#writeAndSync(bytes);
   }
@@ -159,7 +193,16 @@ export class SegmentWal implements Wal {
         this.#syncedPosition += bytes.length;
         this.#syncing.reset();
       }
-      this.#finishSync(error);
+      this.#wrote(bytes, error);
+    });
+  }
+
+  #wrote(bytes: Uint8Array, error: Error | null): void {
+    if (error === null || !mayPass(error) || this.#closed) return this.#finishSync(error);
+    this.#options.health.stalled(error);
+    this.#cancelRetry = this.#clock.after(RETRY_MS, () => {
+      this.#cancelRetry = null;
+      this.#write(bytes);
     });
   }
 
@@ -168,6 +211,8 @@ export class SegmentWal implements Wal {
     const done = this.#waiting;
     assert(done !== null, 'a sync was asked for');
     this.#waiting = null;
+    this.#options.health.syncEnded();
+    this.#tellSpare();
     done(this.#failure);
     this.#armMarker();
   }
@@ -178,19 +223,46 @@ export class SegmentWal implements Wal {
     const next = (await this.#prepared) ?? (await this.#disk.open(segmentPath(sequence)));
     if (this.#failure !== null) throw this.#failure;
     const previous = this.#file;
+    this.#prepared = NOTHING_PREPARED;
     this.#file = next;
     this.#offset = 0;
     this.#segments.push({ sequence, firstPosition: this.#syncedPosition });
-    this.#prepared = this.#prepareNext();
+    this.#prepareAhead();
     this.#inUpkeep(async () => {
-      await this.#saveHead();
+      // The head helps to find a segment that has gone missing; an older one does not harm.
+      await this.#saveHead().catch((error: Error) => this.#failUnlessPassing(error));
       await previous.close();
     }).catch((error: Error) => this.#fail(error));
   }
 
+  /** Prepares the next segment; without room for it, again when there is some. */
+  #prepareAhead(): void {
+    this.#cancelPrepare?.();
+    this.#cancelPrepare = null;
+    if (!this.#options.prepareAhead) return;
+    const { health, segmentBytes } = this.#options;
+    if (this.#isSpareMissing && health.freeBytes() < 2 * segmentBytes) return this.#prepareLater();
+    const { length } = this.#segments;
+    this.#prepared = this.#prepareNext().then((file) => {
+      this.#isSpareMissing = file === null;
+      this.#tellSpare();
+      if (file === null && length === this.#segments.length && !this.#closed) this.#prepareLater();
+      return file;
+    });
+  }
+
+  #prepareLater(): void {
+    this.#cancelPrepare = this.#clock.after(PREPARE_RETRY_MS, () => this.#prepareAhead());
+  }
+
+  /** Tells how much of the log's room is left once nothing can be prepared. */
+  #tellSpare(): void {
+    const left = Math.max(0, this.#options.segmentBytes - this.#offset);
+    this.#options.health.spare(this.#isSpareMissing ? left : null);
+  }
+
   /** The next segment filled with zeros, or null: it is then created when it is needed. */
   async #prepareNext(): Promise<DiskFile | null> {
-    if (!this.#options.prepareAhead) return null;
     const path = segmentPath(this.#segments.at(-1)!.sequence + 1);
     const { segmentBytes } = this.#options;
     const zeros = new Uint8Array(Math.min(ZERO_FILL_BYTES, segmentBytes));
@@ -203,9 +275,10 @@ export class SegmentWal implements Wal {
       await file.sync();
       return file;
     } catch (error) {
-      // Without room ahead the WAL still has the rest of its segment; the sync that needs more will tell.
-      if (!(error instanceof DiskError) || error.code !== 'ENOSPC') this.#fail(error as Error);
-      await this.#discard(path, file).catch((failure: Error) => this.#fail(failure));
+      // Without room ahead the WAL still has the rest of its segment.
+      this.#failUnlessPassing(error as Error);
+      const discarded = this.#discard(path, file);
+      await discarded.catch((failure: Error) => this.#failUnlessPassing(failure));
       return null;
     }
   }
@@ -217,6 +290,10 @@ export class SegmentWal implements Wal {
 
   #fail(error: Error): void {
     this.#failure ??= error;
+  }
+
+  #failUnlessPassing(error: Error): void {
+    if (!mayPass(error)) this.#fail(error);
   }
 
   #inUpkeep(work: () => Promise<void>): Promise<void> {
@@ -253,7 +330,7 @@ export class SegmentWal implements Wal {
     this.#markedPosition = this.#syncedPosition;
     this.#markerWrite = this.#file
       .write(this.#offset, markerBytes(this.#walId, this.#syncedPosition))
-      .catch((error: Error) => this.#fail(error))
+      .catch((error: Error) => this.#failUnlessPassing(error))
       .then(() => {
         this.#markerWrite = null;
         if (this.#waiting === null) return;

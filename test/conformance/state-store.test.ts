@@ -10,6 +10,7 @@ for (const [name, open] of Object.entries(ENGINES)) {
     new MemtableStore(await open(), clock, {
       memtableBytes: 600,
       memtableAgeMs: 1,
+      mayWrite: () => true,
       onFatal: (error) => {
         throw error;
       },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../protocol/clock.ts';
 import { seededRandom } from '../../protocol/random.ts';
+import { DiskHealth } from '../../storage/disk/health.ts';
 import type { Disk } from '../../storage/disk/port.ts';
 import type { Wal } from '../../storage/ports.ts';
 import { openWal, quarantineWal } from '../../storage/wal/recovery.ts';
@@ -39,7 +40,8 @@ export function synced(wal: Wal): Promise<void> {
 /** Opens and gathers what is there. */
 export async function reopen(disk: Disk, clock: Clock) {
   const seen: SeenRecord[] = [];
-  const opened = await openWal(disk, clock, WAL_TEST_OPTIONS, (stream, payload, position) => {
+  const options = { ...WAL_TEST_OPTIONS, health: new DiskHealth(disk, clock) };
+  const opened = await openWal(disk, clock, options, (stream, payload, position) => {
     seen.push({ stream, text: Buffer.from(payload).toString(), position });
   });
   return { ...opened, seen };

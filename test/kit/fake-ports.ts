@@ -103,6 +103,13 @@ function noStorage(snapshots: StoragePorts['snapshots']): StoragePorts {
     openWal: none,
     openState: none,
     snapshots,
+    health: {
+      look: async () => {},
+      trouble: () => null,
+      refusesWrites: () => false,
+      takesEntries: () => true,
+      freeBytes: () => Number.MAX_SAFE_INTEGER,
+    },
     quarantine: none,
   };
 }

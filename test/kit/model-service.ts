@@ -153,7 +153,7 @@ export class ModelService implements KvService {
     const group = { group: 1, leader: nodeId, local: null, vshardCount: 256 };
     return {
       ...{ nodeId, clusterId: '0123456789abcdef', cluster: 'model', version: '0.1.0' },
-      ...{ ready: this.isReady, durability: 'memory', bus: 'connected', mapEpoch: 1 },
+      ...{ ready: this.isReady, durability: 'memory', disk: 'ok', bus: 'connected', mapEpoch: 1 },
       groups: [group],
       nodes: [{ nodeId, httpUrl: 'http://127.0.0.1', seenMsAgo: null, roles: ['replica'] }],
       ...{ uptimeMs: 1, clock: this.#clock },

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { systemClock } from '../../cli/system-clock.ts';
 import { systemRandom } from '../../cli/system-random.ts';
+import { DiskHealth } from '../../storage/disk/health.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { openClassicEngine } from '../../storage/kv/level-engine.ts';
 import { MemtableStore } from '../../storage/kv/state-store.ts';
@@ -21,7 +22,11 @@ function keyOf(number: number): string {
 }
 
 const logged: number[] = [];
-const options = { segmentBytes: 256 * 1024, markerDelayMs: 5, prepareAhead: true, random };
+const health = new DiskHealth(disk, clock);
+const options = {
+  ...{ segmentBytes: 256 * 1024, markerDelayMs: 5, prepareAhead: true },
+  ...{ random, health },
+};
 const { wal, recovery } = await openWal(disk, clock, options, (_stream, payload) => {
   logged.push(Number.parseInt(Buffer.from(payload).toString(), 10));
 });
@@ -29,6 +34,7 @@ const engine = await openClassicEngine(join(root, 'state'), { bootId, clock });
 const store = new MemtableStore(engine, clock, {
   memtableBytes: 64 * 1024,
   memtableAgeMs: 20,
+  mayWrite: () => true,
   onFatal: (error) => {
     throw error;
   },

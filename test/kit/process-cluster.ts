@@ -29,6 +29,8 @@ export interface ClusterOptions {
   readonly nodes: number;
   readonly groups?: number;
   readonly flags?: readonly string[];
+  /** Called with each node's data folder before it starts for the first time. */
+  readonly prepare?: (data: string, index: number) => void;
 }
 
 interface Process {
@@ -59,7 +61,9 @@ export class ProcessCluster {
     for (let i = 1; i <= options.nodes; i++) {
       const id = `n${i}`;
       const port = await freePort();
-      cluster.#processes.push({ id, port, data: join(folder, id), child: null, output: '' });
+      const data = join(folder, id);
+      options.prepare?.(data, i - 1);
+      cluster.#processes.push({ id, port, data, child: null, output: '' });
     }
     for (let i = 0; i < options.nodes; i++) cluster.spawn(i);
     await cluster.ready();

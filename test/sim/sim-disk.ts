@@ -2,7 +2,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import { type Random, randomInt } from '../../protocol/random.ts';
 import { renameIn } from '../../storage/disk/memory-disk.ts';
 import { checkPath, namesIn } from '../../storage/disk/path.ts';
-import { type Disk, DiskError, type DiskFile } from '../../storage/disk/port.ts';
+import { type Disk, DiskError, type DiskFile, SyncError } from '../../storage/disk/port.ts';
 import { SimFile } from './sim-file.ts';
 
 /** How the disk behaves; every field may be changed at any time. */
@@ -98,6 +98,10 @@ export class SimDisk implements Disk {
 
   rename(from: string, to: string): Promise<void> {
     return this.session(this.#clock).rename(from, to);
+  }
+
+  freeBytes(): Promise<number> {
+    return this.session(this.#clock).freeBytes();
   }
 
   /** Power cut: unsynced writes are kept, lost or torn; changes of names happened in order up to some point. */
@@ -223,6 +227,14 @@ class SimSession implements Disk {
     return this.#change(from, () => renameIn(this.disk.parts.files, from, to));
   }
 
+  freeBytes(): Promise<number> {
+    return this.#access(() => {
+      const { writeErrorCode } = this.disk.faults;
+      if (writeErrorCode !== null) throw new DiskError(writeErrorCode, 'the simulated disk is ill');
+      return Math.min(this.room(), Number.MAX_SAFE_INTEGER);
+    });
+  }
+
   isAlive(): boolean {
     return this.disk.parts.isCurrent(this.#epoch);
   }
@@ -253,7 +265,7 @@ class SimSession implements Disk {
     if (faults.failNextSync || parts.random.next() < faults.syncErrorRate) {
       faults.failNextSync = false;
       file.syncFailed(writeCount, parts.random);
-      done(new DiskError('EIO', 'the simulated disk failed a sync'));
+      done(new SyncError('EIO', 'the simulated disk failed a sync'));
       return;
     }
     file.synced(writeCount);
@@ -261,9 +273,15 @@ class SimSession implements Disk {
   }
 
   #access<T>(work: () => T): Promise<T> {
-    return new Promise((resolved) => {
+    return new Promise((resolved, rejected) => {
       if (!this.disk.parts.isCurrent(this.#epoch)) return;
-      this.later(this.disk.faults.accessMs, 0, () => resolved(work()));
+      this.later(this.disk.faults.accessMs, 0, () => {
+        try {
+          resolved(work());
+        } catch (error) {
+          rejected(error);
+        }
+      });
     });
   }
 

@@ -1,6 +1,7 @@
 import type { StoragePorts } from '../../actors/kit/ports.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
+import { DiskHealth } from '../../storage/disk/health.ts';
 import type { Disk } from '../../storage/disk/port.ts';
 import { loadIdentity, saveIdentity } from '../../storage/identity.ts';
 import { MemtableStore } from '../../storage/kv/state-store.ts';
@@ -52,7 +53,9 @@ export class SimMachine implements Machine {
     fatal: (reason: string, error: unknown) => void,
   ): StoragePorts {
     const disk = this.#disk.session(clock);
+    const health = new DiskHealth(disk, clock);
     const walOptions = {
+      health,
       segmentBytes: this.#walSegmentBytes,
       markerDelayMs: 50,
       prepareAhead: false,
@@ -67,8 +70,10 @@ export class SimMachine implements Machine {
           memtableBytes: 64 * 1024,
           memtableAgeMs: 200,
           onFatal: (error) => fatal('the engine failed', error),
+          mayWrite: () => health.feedsEngine(),
         }),
       snapshots: new SnapshotFiles(disk),
+      health,
       quarantine: async () => {
         await quarantineWal(disk);
         this.#engine.wipe();

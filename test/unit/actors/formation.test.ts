@@ -34,7 +34,7 @@ class Member {
 
   /** What this node says of itself reaches the other. */
   greets(other: Member): void {
-    const envelope = decodeEnvelope(helloPayload(this.config, this.identity, '', this.post));
+    const envelope = decodeEnvelope(helloPayload(this.config, this.identity, '', this.post, 'ok'));
     const hello = envelope.messages[0]?.message;
     if (hello?.type === 'Hello') other.forming.onHello(envelope.from, hello);
   }
@@ -133,7 +133,7 @@ describe('forming a cluster', () => {
     const clock = new HandClock();
     const [a, b] = [new Member(clock, 'a', 'a b'), new Member(clock, 'b', 'a b')];
     a.forming.start();
-    const envelope = decodeEnvelope(helloPayload(b.config, b.identity, 'old', b.post));
+    const envelope = decodeEnvelope(helloPayload(b.config, b.identity, 'old', b.post, 'ok'));
     const hello = envelope.messages[0]?.message;
     if (hello?.type === 'Hello') a.forming.onHello(envelope.from, hello);
     expect(a.formation).toBeNull();

@@ -76,7 +76,7 @@ const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
   ClosedRevision: { revision: 1, index: 2 },
   Hello: {
     ...{ incarnation: 'aaaaaaaa', clusterId: '', initialMembers: [n1], groupCount: 8 },
-    ...{ roles: ['replica', 'gateway'], httpUrl: 'http://n1', version: '0.1.0' },
+    ...{ roles: ['replica', 'gateway'], httpUrl: 'http://n1', version: '0.1.0', disk: 'full' },
   },
   Form: {
     formation: {

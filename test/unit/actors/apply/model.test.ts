@@ -246,7 +246,8 @@ describe('apply against a model that forgets nothing', () => {
           const onFatal = (error: unknown): never => {
             throw error;
           };
-          const options = { memtableBytes, memtableAgeMs: 60_000, onFatal };
+          const waits = { memtableAgeMs: 60_000, mayWrite: () => true };
+          const options = { memtableBytes, ...waits, onFatal };
           const store = new MemtableStore(new MemoryEngine(REAL_CLOCK), REAL_CLOCK, options);
           const state = GroupState.open(store, GROUP);
           for (const [i, entry] of history.entries.entries()) {

@@ -34,7 +34,7 @@ class World {
     for (const group of [0, 1]) this.reach.leaders.set(group as GroupId, 'n1' as NodeId);
     const seen = (replica: ReplicaId) => ({
       ...{ nodeId: replica.split(':')[0] as NodeId, replica, httpUrl: '', version: '' },
-      ...{ roles: ['replica'], seenAtMs: 0 },
+      ...{ roles: ['replica'], seenAtMs: 0, disk: 'ok' as const },
     });
     this.manager = new ShardManager({
       calls: this.reach.calls,

@@ -15,7 +15,7 @@ const id = (name: string) => (name.includes(':') ? name : `${name}:1`) as Replic
 const ids = (names: string) => names.split(' ').filter(Boolean).map(id);
 
 function node(name: string, isReplica = true): ObservedNode {
-  return { nodeId: nodeOf(id(name)), replica: id(name), isReplica };
+  return { nodeId: nodeOf(id(name)), replica: id(name), isReplica, isWell: true };
 }
 
 interface GroupOptions {

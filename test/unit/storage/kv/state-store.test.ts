@@ -5,7 +5,7 @@ import { del, EVERYTHING, put, rowsOf } from '../../../conformance/kv-engine.ts'
 import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimEngineStore } from '../../../sim/sim-engine.ts';
 
-const OPTIONS = { memtableBytes: 1500, memtableAgeMs: 100 };
+const OPTIONS = { memtableBytes: 1500, memtableAgeMs: 100, mayWrite: () => true };
 
 describe('StateStore', () => {
   it('B17 after a power cut the engine holds a prefix of the batches, each whole, and all that were flushed', async () => {
