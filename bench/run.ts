@@ -159,6 +159,7 @@ async function runCells(
       peers.push(new LoadedPeer(await kind.start({ nodes, folder: own })));
     }
     for (const peer of peers) await peer.fill(settings.seed);
+    for (const peer of peers) await peer.warm(settings);
     const idle = await idleCpuOf(peers);
     for (const plan of plans) {
       const cell = await measureCell(plan, peers, settings);

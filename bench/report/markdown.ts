@@ -197,6 +197,7 @@ const METHOD = `## Method
 - One client process of our own (\`bench/client\`), prepared requests, one request under way on each connection, keys
   and values by seed, the same for every server. Answers are parsed strictly and read values must have the right
   length; one wrong answer makes a measurement void.
+- Every server is filled with the same keys and warmed by puts and gets before the first measurement.
 - Rounds go A B C A B C, and ratios are taken round by round, because neighbouring rounds had the same machine.
 - Servers and client share the cores. Where the client's CPU is at 0.9 or above it is marked as bound, and a ratio
   between two fast servers is then compressed; rates per second of server CPU are not.

@@ -44,6 +44,7 @@ export async function runGrowth(
       filled.push(rate);
       say(`growth: ${sizeName(keys)} written, ${count(rate)} keys/s`);
     }
+    for (const peer of peers) await peer.warm(settings);
     const sizes = sizesWanted.slice(0, filled.length);
     const cells: Cell[] = [];
     for (const kind of ['put', 'get'] as const) {

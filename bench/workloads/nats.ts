@@ -19,6 +19,8 @@ export async function runNats(
   const cells: Cell[] = [];
   try {
     await http.fill(settings.seed);
+    await http.warm(settings);
+    await nats.warm(settings);
     for (const kind of ['put', 'get'] as const) {
       const plan: CellPlan = {
         ...{ workload: 'nats', name: `${kind} (NATS)`, nodes, connections: 64 },
@@ -43,7 +45,7 @@ function overNats(peer: MinikvPeer): Peer {
     dialect: 'nats',
     targets: [{ host: '127.0.0.1', port: peer.natsPort }],
     pids: () => peer.pids(),
-    can: (kind) => kind === 'put' || kind === 'get',
+    can: (kind) => kind === 'put' || kind === 'get' || kind === 'mix',
     stop: async () => {},
   };
 }
