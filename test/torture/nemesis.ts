@@ -16,8 +16,9 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   ...DISK_FAULTS,
 ];
 
-/** Operations that must succeed before each fault, and again after it. */
-export const SUCCESSES = 30;
+/** Operations that succeed before each fault begins, and again after it has ended. */
+const CALM = 300;
+const RECOVERED = 30;
 const PATIENCE_MS = 30_000;
 
 export interface Planned {
@@ -59,7 +60,7 @@ export async function happen(
   giveUpMs: number,
   events: NemesisEvents,
 ): Promise<boolean> {
-  if (!(await workload.succeeds(SUCCESSES, PATIENCE_MS))) {
+  if (!(await workload.succeeds(CALM, PATIENCE_MS))) {
     events.flaw(`nothing succeeds before fault ${number}, ${kind.name}`);
     return false;
   }
@@ -71,7 +72,7 @@ export async function happen(
   noteOwnExits(cluster, kind, number, events);
   await cluster.heal();
   const end = now();
-  const recovers = await workload.succeeds(SUCCESSES, PATIENCE_MS);
+  const recovers = await workload.succeeds(RECOVERED, PATIENCE_MS);
   if (!recovers) events.flaw(`nothing succeeds after fault ${number}, ${kind.name} ${what}`);
   await workload.tell('pause');
   const silenced = now();

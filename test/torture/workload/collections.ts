@@ -51,7 +51,7 @@ export async function addToSet(client: Client, set: string): Promise<void> {
 
 /** Several elements with one request; each has an outcome of its own. */
 export async function addBatchToSet(client: Client, set: string): Promise<void> {
-  const count = 4 + Math.floor(client.random.next() * 13);
+  const count = 8 + Math.floor(client.random.next() * 17);
   const elements = Array.from({ length: count }, () => client.shared.nextValue());
   const ops = elements.map((element) => ({
     ...{ op: 'put', key: `${set}/${element}`, value: element, ifRevision: 0 },

@@ -68,7 +68,7 @@ async function oneOperation(client: Client): Promise<void> {
   }
   if (dice < 0.94) {
     const { name } = sets.take(random, process);
-    if (dice < 0.86) return addToSet(client, name);
+    if (dice < 0.85) return addToSet(client, name);
     return dice < 0.93 ? addBatchToSet(client, name) : readSet(client, name);
   }
   const prefix = ['r/', 'a/', 's/0000', 'r/0'][Math.floor(random.next() * 4)] as string;
