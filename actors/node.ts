@@ -26,7 +26,6 @@ import { NodeRouting } from './node-routing.ts';
 import { PeerWatch } from './peer-watch.ts';
 import { Presence } from './presence.ts';
 import { rejected } from './replica/context.ts';
-import { inspectReplica } from './replica/inspect.ts';
 import { ReplicaSet } from './replica-set.ts';
 import { ShardManager } from './shard/manager.ts';
 
@@ -218,7 +217,7 @@ class RunningNode implements Node {
   }
 
   inspect(): readonly ReplicaInspection[] {
-    return (this.#replicas?.all() ?? []).map(inspectReplica);
+    return this.#replicas?.inspections() ?? [];
   }
 
   /** Leaders with other voters pass on, so that a planned stop costs no election timeout. */

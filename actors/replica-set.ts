@@ -17,6 +17,8 @@ import { emptyReplica, type RecoveredReplica } from './boot.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
+import type { ReplicaInspection } from './node-port.ts';
+import { inspectReplica } from './replica/inspect.ts';
 import { readNow } from './replica/read-now.ts';
 import { Replica, type ReplicaHost } from './replica/replica.ts';
 
@@ -47,6 +49,7 @@ export class ReplicaSet implements ReplicaHost {
   readonly formation: Formation;
   readonly #parts: ReplicaSetParts;
   readonly #replicas = new Map<GroupId, Replica>();
+  readonly #inspections: ReplicaInspection[] = [];
   /** Groups whose replica is being made. */
   readonly #joining = new Set<GroupId>();
   #stopped = false;
@@ -62,6 +65,7 @@ export class ReplicaSet implements ReplicaHost {
     const { group, raft, state, records } = recovered;
     const replica = new Replica(this, group, this.#parts.self, raft, state, records);
     this.#replicas.set(group, replica);
+    this.#inspections.push(inspectReplica(replica));
     this.#parts.loop.add(replica);
     replica.start();
     return replica;
@@ -73,6 +77,11 @@ export class ReplicaSet implements ReplicaHost {
 
   all(): Replica[] {
     return [...this.#replicas.values()];
+  }
+
+  /** A view of each replica, for whoever watches from outside. */
+  inspections(): readonly ReplicaInspection[] {
+    return this.#inspections;
   }
 
   tick(): void {

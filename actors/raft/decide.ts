@@ -10,6 +10,7 @@ import {
   countVote,
   decideLeaderGone,
   decideTimeoutNow,
+  isElectionDue,
   tickElection,
 } from './election.ts';
 import type { RaftCommand, RaftOutbox } from './events.ts';
@@ -18,7 +19,7 @@ import { decideChangeMembers } from './membership.ts';
 import { decidePropose } from './propose.ts';
 import { hasQuorum, isMember } from './quorum.ts';
 import { decideReadIndex } from './read-index.ts';
-import { heartbeatAll, retrySnapshots } from './replicate.ts';
+import { heartbeatAll, nextHeartbeatMs, retrySnapshots } from './replicate.ts';
 import { decidePreVote, decideRequestVote, refuseVote } from './request-vote.ts';
 import { becomeFollower, hasLiveLeader } from './roles.ts';
 import type { RaftView } from './state.ts';
@@ -126,6 +127,16 @@ function isAsked(s: RaftView, from: ReplicaId): boolean {
   return s.leader?.peers.has(from) === true || isMember(s.log.config, from);
 }
 
+/**
+ * Whether a Tick would decide anything now. Most do not: hosts of many groups ask before they take a turn.
+ */
+export function isTickDue(s: RaftView, nowMs: number): boolean {
+  const { leader } = s;
+  if (leader === null) return isElectionDue(s, nowMs);
+  if (leader.transfer !== null || !hearsQuorum(s, nowMs)) return true;
+  return nowMs >= leader.heartbeatDueMs && leader.peers.size > 0;
+}
+
 /** Time passes: leaders keep their followers (§5.2), all others wait for a leader. */
 function decideTick(s: RaftView, nowMs: number, out: RaftOutbox): void {
   if (s.leader === null) return tickElection(s, nowMs, out);
@@ -134,7 +145,7 @@ function decideTick(s: RaftView, nowMs: number, out: RaftOutbox): void {
   if (nowMs < s.leader.heartbeatDueMs) return;
   retrySnapshots(s, nowMs, out);
   heartbeatAll(s, out);
-  out.emit({ type: 'HeartbeatScheduled', dueMs: nowMs + LIMITS.heartbeatMs });
+  out.emit({ type: 'HeartbeatScheduled', dueMs: nextHeartbeatMs(nowMs) });
   urgeTransfer(s, out);
 }
 

@@ -1,16 +1,22 @@
 import { assert } from '../../protocol/assert.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import type { RaftMessageOf } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
 import type { RaftOutbox } from './events.ts';
 import { membersAt } from './members.ts';
 import { appendOwnEntry } from './propose.ts';
 import { forEachVoter, hasQuorum, isSoleVoter, isVoter } from './quorum.ts';
-import { replicateToAll } from './replicate.ts';
+import { nextHeartbeatMs, replicateToAll } from './replicate.ts';
 import { hasLiveLeader, mayCampaign, resetElectionTimer } from './roles.ts';
 import type { RaftView } from './state.ts';
 
 /** The candidate's side: when to stand, whom to ask, when it has won (§5.2, thesis 9.6). */
+
+/** Whether `tickElection` would do anything. */
+export function isElectionDue(s: RaftView, nowMs: number): boolean {
+  if (!mayCampaign(s)) return false;
+  if (s.electionDeadlineMs === null || nowMs >= s.electionDeadlineMs) return true;
+  return isSoleVoter(s.log.config, s.self) && !hasLiveLeader(s, nowMs);
+}
 
 /** Followers, rule 2: no word from a leader within the timeout starts an election. */
 export function tickElection(s: RaftView, nowMs: number, out: RaftOutbox): void {
@@ -177,7 +183,7 @@ function becomeLeader(s: RaftView, nowMs: number, out: RaftOutbox): void {
   }
   appendOwnEntry(s, 'noop', NOTHING, out);
   replicateToAll(s, nowMs, out);
-  out.emit({ type: 'HeartbeatScheduled', dueMs: nowMs + LIMITS.heartbeatMs });
+  out.emit({ type: 'HeartbeatScheduled', dueMs: nextHeartbeatMs(nowMs) });
 }
 
 const NOTHING = new Uint8Array(0);

@@ -34,6 +34,14 @@ export function replicateToAll(s: RaftView, nowMs: number, out: RaftOutbox): voi
   for (const id of peersOf(s).keys()) replicateTo(s, id, nowMs, out);
 }
 
+/**
+ * When the next heartbeat is due: at a multiple of the period, so that all groups which a node leads beat
+ * in one turn, and one message to each peer carries them (architecture 4).
+ */
+export function nextHeartbeatMs(nowMs: number): number {
+  return (Math.floor(nowMs / LIMITS.heartbeatMs) + 1) * LIMITS.heartbeatMs;
+}
+
 /** A round of empty AppendEntries to everybody (§5.2). */
 export function heartbeatAll(s: RaftView, out: RaftOutbox): void {
   for (const [id, peer] of peersOf(s)) sendHeartbeat(s, id, peer, out);

@@ -31,6 +31,7 @@ export class Chores {
   #expiring = false;
   #flooring = false;
   #seeding = false;
+  #isSeeded = false;
   #collecting = false;
   #stopped = false;
 
@@ -42,7 +43,16 @@ export class Chores {
     this.#stopped = true;
   }
 
-  /** Called on every tick, with a monotonic time. Cheap when nothing is due. */
+  /** Whether `tick` would do anything now. */
+  isDue(nowMs: number): boolean {
+    if (nowMs >= this.#collectDueMs && !this.#collecting) return true;
+    if (!this.#context.isLeader()) return false;
+    if (!this.#context.clockTrusted()) return nowMs >= this.#handOverDueMs;
+    if (nowMs >= this.#floorDueMs || (nowMs >= this.#expiryDueMs && !this.#expiring)) return true;
+    return !this.#isSeeded && !this.#seeding;
+  }
+
+  /** Called on ticks, with a monotonic time. */
   tick(nowMs: number): void {
     if (this.#context.isLeader()) {
       if (this.#context.clockTrusted()) this.#lead(nowMs);
@@ -73,9 +83,9 @@ export class Chores {
   /** First leader of a new group: writes down what it owns, or the shard map in the meta group. */
   #seed(): void {
     const { group, state, config } = this.#context;
-    if (this.#seeding) return;
-    const isSeeded = group === META_GROUP ? readMeta(state, 'shard-map') !== null : state.epoch > 0;
-    if (isSeeded) return;
+    if (this.#seeding || this.#isSeeded) return;
+    this.#isSeeded = group === META_GROUP ? readMeta(state, 'shard-map') !== null : state.epoch > 0;
+    if (this.#isSeeded) return;
     this.#seeding = true;
     const map = initialShardMap(this.#context.groupCount());
     const settle = () => {

@@ -2,25 +2,51 @@ import { stateHash } from '../apply/state-hash.ts';
 import type { ReplicaInspection } from '../node-port.ts';
 import type { Replica } from './replica.ts';
 
-/** One replica's inside, read-only: views, not copies. */
+/** One replica's inside, read-only and always of this moment: a view, made once. */
 export function inspectReplica(replica: Replica): ReplicaInspection {
   const { raft, clock } = replica;
   return {
     group: replica.group,
     replica: replica.self,
-    role: raft.role,
-    currentTerm: raft.currentTerm,
-    votedFor: raft.votedFor,
-    leaderId: raft.leaderId,
-    commitIndex: raft.commitIndex,
-    appliedIndex: replica.state.appliedIndex,
-    syncedIndex: raft.syncedIndex,
-    baseIndex: raft.log.baseIndex,
-    lastIndex: raft.log.lastIndex,
-    clock: clock.clock,
-    closed: clock.closed,
-    floor: replica.state.floor,
-    config: raft.log.config,
+    get role() {
+      return raft.role;
+    },
+    get currentTerm() {
+      return raft.currentTerm;
+    },
+    get votedFor() {
+      return raft.votedFor;
+    },
+    get leaderId() {
+      return raft.leaderId;
+    },
+    get commitIndex() {
+      return raft.commitIndex;
+    },
+    get appliedIndex() {
+      return replica.state.appliedIndex;
+    },
+    get syncedIndex() {
+      return raft.syncedIndex;
+    },
+    get baseIndex() {
+      return raft.log.baseIndex;
+    },
+    get lastIndex() {
+      return raft.log.lastIndex;
+    },
+    get clock() {
+      return clock.clock;
+    },
+    get closed() {
+      return clock.closed;
+    },
+    get floor() {
+      return replica.state.floor;
+    },
+    get config() {
+      return raft.log.config;
+    },
     entry: (index) => raft.log.entryAt(index) ?? null,
     stateHash: () => stateHash(replica.state),
   };

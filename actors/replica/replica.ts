@@ -17,7 +17,7 @@ import type { GroupState } from '../apply/group-state.ts';
 import type { Checkpointed } from '../kit/checkpointer.ts';
 import { Inbox } from '../kit/inbox.ts';
 import type { Ports } from '../kit/ports.ts';
-import { decide } from '../raft/decide.ts';
+import { decide, isTickDue } from '../raft/decide.ts';
 import type { DurableRaftEvent, Proposal, RaftCommand, Role } from '../raft/events.ts';
 import { checkpointEvents } from '../raft/recover.ts';
 import type { RaftState } from '../raft/state.ts';
@@ -167,8 +167,12 @@ export class Replica implements Checkpointed, ReplicaContext {
 
   // What the node hands in.
 
+  /** Most ticks change nothing and take no turn. The applier may wait for room in the store. */
   tick(): void {
-    this.#push({ type: 'raft', command: { type: 'Tick' } }, 0);
+    const nowMs = this.ports.clock.monotonicMs();
+    if (isTickDue(this.raft, nowMs) || this.#chores.isDue(nowMs) || this.#applier.hasWork()) {
+      this.#push({ type: 'raft', command: { type: 'Tick' } }, 0);
+    }
   }
 
   onMessage(from: ReplicaId, message: RaftMessage): void {
@@ -363,9 +367,8 @@ export class Replica implements Checkpointed, ReplicaContext {
     const index = this.state.appliedIndex;
     const { voters, learners } = this.raft.log.config;
     for (const to of [...voters, ...learners]) {
-      if (to !== this.self) {
-        this.#courier.send(to, 'raft', { type: 'ClosedRevision', revision, index });
-      }
+      if (to === this.self) continue;
+      this.#courier.send(to, 'raft', { type: 'ClosedRevision', revision, index });
     }
   }
 

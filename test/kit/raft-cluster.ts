@@ -1,10 +1,11 @@
-import { decide } from '../../actors/raft/decide.ts';
+import { decide, isTickDue } from '../../actors/raft/decide.ts';
 import type { DurableRaftEvent, RaftCommand } from '../../actors/raft/events.ts';
 import { evolve } from '../../actors/raft/evolve.ts';
 import { EMPTY_CONFIG, type LogPoint } from '../../actors/raft/log.ts';
 import { birthOf, recoverState } from '../../actors/raft/recover.ts';
 import { createRaftState, type RaftState } from '../../actors/raft/state.ts';
 import { decodeEvent, encodeEvent } from '../../actors/raft/wal-codec.ts';
+import { assert } from '../../protocol/assert.ts';
 import { packBytes, unpackBytes } from '../../protocol/codec.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
@@ -92,7 +93,7 @@ export class Replica {
     this.inbox = [];
     const { out } = this;
     out.clear();
-    for (const command of batch) decide(this.state, command, this.cluster.nowMs, out);
+    for (const command of batch) this.#decide(command);
     this.cluster.hooks.onEvents(this);
     const cut = crash === 'none' ? this.cluster.hooks.crashIn(this) : crash;
     for (const event of out.durable) this.unsynced.push(encodeEvent(event));
@@ -105,6 +106,18 @@ export class Replica {
     this.#apply();
     const { lastIndex: index, lastTerm: term } = this.state.log;
     if (index > this.state.syncedIndex) this.inbox.push({ type: 'LogSynced', index, term });
+  }
+
+  /** A host leaves out ticks that are not due, so such a tick must change nothing, in any state. */
+  #decide(command: RaftCommand): void {
+    const { out, state } = this;
+    const { nowMs } = this.cluster;
+    const isIdle = command.type === 'Tick' && !isTickDue(state, nowMs);
+    const before = out.counts();
+    decide(state, command, nowMs, out);
+    // A leader without peers only notes when it would have to be heard again.
+    const noted = state.leader?.peers.size === 0 ? 1 : 0;
+    assert(!isIdle || out.counts() - before <= noted, 'a tick that was not due did something');
   }
 
   /** Loses memory, what was not synced from `keep` on, and the engine's unflushed part. */

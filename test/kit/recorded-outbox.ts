@@ -60,6 +60,12 @@ export class RecordedOutbox implements RaftOutbox {
     this.#state = state;
   }
 
+  /** How much was decided so far. */
+  counts(): number {
+    const { events, beforeSync, afterSync, requests } = this;
+    return events.length + beforeSync.length + afterSync.length + requests.length;
+  }
+
   emit(event: RaftEvent): void {
     evolve(this.#state, event);
     this.events.push(event);

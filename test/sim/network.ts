@@ -148,12 +148,12 @@ export class SimNetwork {
       state,
       send: (to, lane, payload) => {
         if (!canSend(payload)) return false;
-        this.#transmit({ from: node, to, lane, payload: Uint8Array.from(payload) });
+        this.#transmit({ from: node, to, lane, payload: new Uint8Array(payload) });
         return true;
       },
       broadcast: (payload) => {
         if (!canSend(payload)) return false;
-        const copy = Uint8Array.from(payload);
+        const copy = new Uint8Array(payload);
         for (const to of this.#ordinals.keys()) {
           this.#transmit({ from: node, to, lane: 'hello', payload: copy });
         }
@@ -229,7 +229,7 @@ export class SimNetwork {
         return;
       }
       if (packet.life !== undefined && packet.life !== listener.life) return;
-      this.#scheduler.after(0, listener.life, () => this.#handOver(listener, packet));
+      this.#scheduler.runIn(listener.life, () => this.#handOver(listener, packet));
     });
   }
 

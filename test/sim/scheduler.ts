@@ -40,6 +40,8 @@ export class Scheduler {
   #nowUs = 0;
   #sequence = 0;
   #stopped = false;
+  /** The life that the current event has passed into. */
+  #ranIn: Life | null = null;
   /** Events run so far. */
   eventCount = 0;
   /** Called after each event, with the life it ran in. */
@@ -66,6 +68,17 @@ export class Scheduler {
     return () => {
       event.run = null;
     };
+  }
+
+  /** From within an event of the world's own: the rest of it happens in a life, or waits while that is paused. */
+  runIn(life: Life, run: () => void): void {
+    if (!life.alive) return;
+    if (life.paused) {
+      life.held.push({ atUs: this.#nowUs, sequence: this.#sequence++, owner: life, run });
+      return;
+    }
+    this.#ranIn = life;
+    run();
   }
 
   /** A promise of the virtual instant `delayMs` from now, for the world's own loops. */
@@ -142,13 +155,14 @@ export class Scheduler {
     }
     this.eventCount++;
     event.run = null;
+    this.#ranIn = owner;
     try {
       run();
     } catch (error) {
-      this.onThrow(error, owner);
+      this.onThrow(error, this.#ranIn);
     }
     drainMicrotasks();
-    this.afterEvent(owner);
+    this.afterEvent(this.#ranIn);
   }
 
   #push(event: SimEvent): void {

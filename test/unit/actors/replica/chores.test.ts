@@ -11,8 +11,12 @@ import { settle } from '../../../kit/hand-clock.ts';
 async function tick(replica: FakeReplica, chores: Chores, ms: number): Promise<void> {
   const { clock } = replica.ports;
   for (const endMs = clock.nowMs + ms; clock.nowMs < endMs; clock.nowMs += 50) {
+    // A replica takes no turn for a tick that is not due: such a tick must do nothing.
+    const isDue = chores.isDue(clock.nowMs);
+    const count = replica.proposed.length + replica.commands.length;
     chores.tick(clock.nowMs);
     await settle();
+    if (!isDue) expect(replica.proposed.length + replica.commands.length).toBe(count);
   }
 }
 
