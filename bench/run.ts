@@ -1,5 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { findNatsServer } from '../cli/nats-server.ts';
 import { sleep } from '../test/kit/wait.ts';
 import type { Options } from './options.ts';
 import { bare } from './peers/bare.ts';
@@ -10,7 +11,8 @@ import type { PeerKind } from './peers/peer.ts';
 import { redis } from './peers/redis.ts';
 import { type Profiled, runProfiles } from './profile/run.ts';
 import { cellLines } from './report/cell-table.ts';
-import type { Cell, MemoryFound, Results } from './results.ts';
+import type { Cell, MemoryFound, PeerSeen, Results } from './results.ts';
+import { versionOf } from './system/binaries.ts';
 import { commitOf, hardware } from './system/hardware.ts';
 import { cpuSecondsOf, residentBytesOf } from './system/process-use.ts';
 import { cellPlans } from './workloads/cells.ts';
@@ -44,6 +46,7 @@ const SIZES = {
 };
 
 const IDLE_MS = 1_500;
+const RAM_DISKS = new Set(['tmpfs', 'ramfs']);
 
 /** Everything that was asked for, one after another; what fails is told and left out. */
 export async function runAll(
@@ -54,9 +57,16 @@ export async function runAll(
   const sizes = options.quick ? SIZES.quick : SIZES.normal;
   const settings = { ...options, say };
   const kinds = kindsOf(options);
-  const peers = kinds.map(({ name, version, install }) => ({ name, version: version(), install }));
+  const peers = [
+    ...kinds.map(({ name, version, install }) => ({ name, version: version(), install })),
+    natsSeen(),
+  ];
+  const hasNats = peers.at(-1)?.version !== null;
   for (const { name, version, install } of peers) {
     say(version === null ? `${name} is absent: ${install}` : `${name} ${version}`);
+  }
+  if (RAM_DISKS.has(hardware(folder).fileSystem)) {
+    say('the data folder is on a RAM disk, where an fsync costs nothing: see --data');
   }
   const present = kinds.filter((_, i) => peers[i]?.version !== null);
   const failures: { workload: string; reason: string }[] = [];
@@ -83,19 +93,19 @@ export async function runAll(
   const wants = (name: Options['only'][number]): boolean => options.only.includes(name);
   const cells: Cell[] = [];
   const memory: MemoryFound[] = [];
-  for (const nodes of options.nodes) {
+  for (const nodes of options.nodes.filter((count) => count === 1 || hasNats)) {
     const found = await attempt(`closed loops, nodes ${nodes}`, true, (own) =>
       runCells(context, present, nodes, own),
     );
     cells.push(...(found?.cells ?? []));
     memory.push(...(found?.memory ?? []));
-    const overNats = await attempt(`NATS, nodes ${nodes}`, wants('nats'), (own) =>
+    const overNats = await attempt(`NATS, nodes ${nodes}`, wants('nats') && hasNats, (own) =>
       runNats(nodes, own, settings),
     );
     cells.push(...(overNats ?? []));
   }
   const withEtcd = present.includes(etcd);
-  const failover = await attempt('failover', wants('failover'), (own) =>
+  const failover = await attempt('failover', wants('failover') && hasNats, (own) =>
     runFailover({ rounds: sizes.kills, withEtcd, folder: own, say }),
   );
   const watch = await attempt('watch', wants('watch'), (own) =>
@@ -128,6 +138,17 @@ export async function runAll(
     profiles: profiles.map(({ found }) => found),
   };
   return { results, profiles };
+}
+
+/** Not a peer, but more than one node and requests over NATS need it. */
+function natsSeen(): PeerSeen {
+  const file = findNatsServer();
+  return {
+    name: 'nats-server',
+    version: file === null ? null : versionOf(file),
+    install:
+      'apt-get install nats-server; without it there are no three nodes, failover and NATS requests',
+  };
 }
 
 function kindsOf(options: Options): PeerKind[] {

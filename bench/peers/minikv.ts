@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findNatsServer, type NatsServer, startNatsServer } from '../../cli/nats-server.ts';
+import { type NatsServer, startNatsServer } from '../../cli/nats-server.ts';
 import { freePort } from '../../test/kit/nats-server.ts';
 import { statusOf } from '../../test/kit/process-cluster.ts';
 import { ServerProcess } from '../system/server-process.ts';
@@ -27,7 +27,7 @@ export function minikvKind(name = 'minikv', main = MAIN): PeerKind {
     name,
     version: () => 'this build',
     install: 'npm run build',
-    maxNodes: findNatsServer() === null ? 1 : 3,
+    maxNodes: 3,
     start: ({ nodes, folder }) => startMinikv({ nodes, folder, main, name }),
   };
 }
