@@ -38,7 +38,10 @@ export class DamagedData extends Error {
 
 /** Reads the identity, or draws one for an empty folder. */
 export async function loadOrDrawIdentity(config: NodeConfig, ports: Ports): Promise<Identity> {
-  const found = await ports.storage.loadIdentity();
+  const found = await ports.storage.loadIdentity().catch(async (error: unknown) => {
+    await giveUpIdentity(config, ports, error);
+    return null;
+  });
   if (found !== null) {
     if (found.nodeId !== config.nodeId) {
       throw new Error(`the data folder belongs to node ${found.nodeId}, not to ${config.nodeId}`);
@@ -46,6 +49,26 @@ export async function loadOrDrawIdentity(config: NodeConfig, ports: Ports): Prom
     return found;
   }
   return drawIdentity(config, ports, null);
+}
+
+/**
+ * Nobody can tell any more who this folder was: a member of a cluster moves everything aside and comes
+ * back as somebody new. The log goes first: a new identity must not meet it.
+ */
+async function giveUpIdentity(config: NodeConfig, ports: Ports, error: unknown): Promise<void> {
+  if ((error as { code?: unknown }).code !== 'EBADMSG') throw error;
+  const reason = (error as Error).message;
+  if (!config.join && config.initialMembers.length === 1) throw new DamagedData(onlyCopy(reason));
+  ports.telemetry.log('error', 'the identity is damaged; returning as a new member', { reason });
+  ports.telemetry.count('storage_errors', 1, { part: 'quarantine' });
+  await ports.storage.quarantine(reason);
+}
+
+function onlyCopy(reason: string): string {
+  return (
+    `${reason}. This is the only copy and nothing has been changed: copy the data folder first, ` +
+    'then restore it from a backup, or start with an empty folder'
+  );
 }
 
 async function drawIdentity(
@@ -87,7 +110,7 @@ export async function recoverNode(
   }
   const self = replicaId(identity.nodeId, identity.incarnation);
   const giveUp = (reason: string): Promise<RecoveredNode> => {
-    if (isOnlyCopy(formation, self, events)) throw new DamagedData(reason);
+    if (isOnlyCopy(formation, self, events)) throw new DamagedData(onlyCopy(reason));
     return returnEmpty(config, ports, formation, reason);
   };
   if (wal === null) return giveUp(describeDamage(recovery.damage));
@@ -95,7 +118,12 @@ export async function recoverNode(
     await wal.close();
     return giveUp('the log is gone');
   }
-  const state = await ports.storage.openState();
+  const opened = await openState(ports, events);
+  if (typeof opened === 'string') {
+    await wal.close();
+    return giveUp(opened);
+  }
+  const state = opened;
   try {
     if (events.size === 0) assertNoRows(formation, state);
     const replicas = groupsHere(formation, self, events).map((group) =>
@@ -113,6 +141,30 @@ export async function recoverNode(
     const contradicts = error instanceof InvariantViolation || error instanceof DecodeError;
     if (!contradicts) throw error;
     return giveUp(`the replicas cannot be rebuilt: ${error}`);
+  }
+}
+
+/**
+ * The applied state; made again from the log when it is damaged and the log still has everything. Gives
+ * what is damaged when it has not.
+ */
+async function openState(
+  ports: Ports,
+  events: ReadonlyMap<GroupId, readonly DurableRaftEvent[]>,
+): Promise<StateStore | string> {
+  try {
+    return await ports.storage.openState();
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'EBADMSG') throw error;
+    const reason = (error as Error).message;
+    const isWhole = [...events.values()].every(
+      ([first]) => first?.type === 'HardStateSaved' && first.baseIndex === 0,
+    );
+    if (!isWhole) return reason;
+    ports.telemetry.log('error', 'the state is damaged; it is made again from the log', { reason });
+    ports.telemetry.count('storage_errors', 1, { part: 'quarantine' });
+    await ports.storage.setStateAside(reason);
+    return ports.storage.openState();
   }
 }
 

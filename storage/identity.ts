@@ -3,7 +3,7 @@ import { type NodeId, parseNodeId } from '../protocol/types.ts';
 import { crc32c } from './checksum.ts';
 import type { Disk } from './disk/port.ts';
 
-const IDENTITY_PATH = 'identity.json';
+export const IDENTITY_PATH = 'identity.json';
 const INCARNATION = /^[0-9a-f]{8,16}$/;
 
 /** Whose data folder this is. Written before anything else is, and whenever a part of it changes. */

@@ -3,7 +3,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Random } from '../protocol/random.ts';
 import { DiskHealth } from './disk/health.ts';
 import { type Disk, DiskError } from './disk/port.ts';
-import { type Identity, loadIdentity, saveIdentity } from './identity.ts';
+import { IDENTITY_PATH, type Identity, loadIdentity, saveIdentity } from './identity.ts';
 import { MemtableStore } from './kv/state-store.ts';
 import type { DiskView, KvEngine, SnapshotStore, StateStore, Wal, WalRecovery } from './ports.ts';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
@@ -36,6 +36,7 @@ export interface OpenedStorage {
   openState(): Promise<StateStore>;
   readonly snapshots: SnapshotStore;
   readonly health: DiskView;
+  setStateAside(reason: string): Promise<void>;
   quarantine(reason: string): Promise<void>;
 }
 
@@ -63,10 +64,12 @@ export function openStorage(parts: StorageParts): OpenedStorage {
       }),
     snapshots: new SnapshotFiles(disk),
     health,
+    setStateAside: async (reason) => {
+      await parts.setEngineAside(`${QUARANTINE}/state-${await note(disk, clock, reason)}`);
+    },
     quarantine: async (reason) => {
-      const number = (await disk.list(QUARANTINE)).length + 1;
-      const note = `${new Date(clock.wallMs()).toISOString()} ${reason}\n`;
-      await disk.writeFileAtomic(`${QUARANTINE}/reason-${number}`, Buffer.from(note));
+      const number = await note(disk, clock, reason);
+      await keepDamagedIdentity(disk, number);
       await parts.setEngineAside(`${QUARANTINE}/state-${number}`);
       if ((await disk.list(SNAPSHOT_FOLDER)).length > 0) {
         await disk.rename(SNAPSHOT_FOLDER, `${QUARANTINE}/snapshots-${number}`);
@@ -74,6 +77,21 @@ export function openStorage(parts: StorageParts): OpenedStorage {
       await quarantineWal(disk);
     },
   };
+}
+
+/** Writes down why something is moved aside; gives the number that its copies get. */
+async function note(disk: Disk, clock: Clock, reason: string): Promise<number> {
+  const number = (await disk.list(QUARANTINE)).length + 1;
+  const text = `${new Date(clock.wallMs()).toISOString()} ${reason}\n`;
+  await disk.writeFileAtomic(`${QUARANTINE}/reason-${number}`, Buffer.from(text));
+  return number;
+}
+
+/** The next identity is written over the damaged one. */
+async function keepDamagedIdentity(disk: Disk, number: number): Promise<void> {
+  if ((await loadIdentity(disk)).state !== 'damaged') return;
+  const file = await disk.readFile(IDENTITY_PATH);
+  if (file !== null) await disk.writeFileAtomic(`${QUARANTINE}/identity-${number}`, file);
 }
 
 async function readIdentity(disk: Disk): Promise<Identity | null> {

@@ -65,14 +65,17 @@ export interface Identity {
  * composition roots over one data folder.
  */
 export interface StoragePorts {
-  /** Null for an empty folder. Rejects with a clear message when the file is damaged. */
+  /** Null for an empty folder. Rejects with DiskError EBADMSG when the file is damaged. */
   loadIdentity(): Promise<Identity | null>;
   saveIdentity(identity: Identity): Promise<void>;
   /** Replays every record in order through `visit`, then gives the WAL ready for appends. */
   openWal(
     visit: (stream: number, payload: Uint8Array, position: number) => void,
   ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
+  /** Rejects with DiskError EBADMSG when the engine's files are damaged. */
   openState(): Promise<StateStore>;
+  /** Moves the state's files aside, so that it can be made again from the log. */
+  setStateAside(reason: string): Promise<void>;
   readonly snapshots: SnapshotStore;
   readonly health: DiskView;
   /** Moves WAL, state and snapshots aside, so that the node can return empty with a new incarnation. */

@@ -43,6 +43,11 @@ export class DiskError extends Error {
   }
 }
 
+/** Whether something that was written does not read back: it will not by asking again. */
+export function isDamage(error: unknown): error is DiskError {
+  return error instanceof DiskError && error.code === 'EBADMSG';
+}
+
 /** A failed fsync: whatever its code, it must never be repeated (fsyncgate). */
 export class SyncError extends DiskError {
   override readonly name = 'SyncError';

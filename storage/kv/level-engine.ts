@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type {
@@ -24,6 +25,8 @@ import type {
 const ROWS_PER_TURN = 256;
 const BOOT_ID_PATH = 'minikv-boot-id';
 const SET_ASIDE_FOLDER = 'set-aside';
+/** Says that a read met damage: the next start must not open these files again. */
+const DAMAGED_PATH = 'minikv-damaged';
 /** Names the manifest that a LevelDB consists of. */
 const CURRENT = 'CURRENT';
 const NEW_FOLDER = 'new';
@@ -35,6 +38,8 @@ type Level = AbstractLevel<string | Buffer | Uint8Array, Buffer, Buffer>;
 
 /** What differs between abstract-level stores. */
 interface LevelTraits {
+  /** A read met bytes that are not what was written. */
+  readonly onDamage: (damage: DiskError) => void;
   /** Makes everything written durable. */
   readonly flush: () => Promise<void>;
 }
@@ -43,18 +48,25 @@ interface LevelTraits {
  * Opens LevelDB in a folder of its own. `bootId`: names the machine's current boot; LevelDB does not
  * sync its own logs, so after another boot (a power cut, as far as we know) they may have holes: they
  * are set aside and the tables alone, a consistent prefix, are opened. '' means unknown: always set aside.
- * Rejects when another process has it open or when it is damaged (the error has LevelDB's own code).
+ * Rejects when another process has it open, with DiskError EBADMSG when it is damaged, also when that was
+ * found by a read in an earlier life.
  */
 export async function openClassicEngine(
   path: string,
   options: { readonly bootId: string; readonly clock: Pick<Clock, 'soon'> },
 ): Promise<KvEngine> {
   const disk = new NodeDisk(path);
+  const known = await disk.readFile(DAMAGED_PATH);
+  if (known !== null) throw new DiskError('EBADMSG', Buffer.from(known).toString());
   await setLogsAside(disk, options.bootId);
   await createWhole(path, disk);
   const level = new ClassicLevel<Buffer, Buffer>(path, BUFFERS);
-  await level.open();
+  await level.open().catch((error: Error) => {
+    throw damageIn(error) ?? error;
+  });
   return new LevelEngine(level as unknown as Level, options.clock, {
+    // In one go: the process may end with this error.
+    onDamage: (damage) => writeFileSync(join(path, DAMAGED_PATH), damage.message),
     flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
   });
 }
@@ -82,7 +94,10 @@ export async function createWhole(path: string, disk: Disk): Promise<void> {
 export async function openMemoryLevelEngine(clock: Pick<Clock, 'soon'>): Promise<KvEngine> {
   const level = new MemoryLevel<Buffer, Buffer>({ ...BUFFERS, storeEncoding: 'buffer' });
   await level.open();
-  return new LevelEngine(level as unknown as Level, clock, { flush: async () => {} });
+  return new LevelEngine(level as unknown as Level, clock, {
+    onDamage: () => {},
+    flush: async () => {},
+  });
 }
 
 /**
@@ -116,11 +131,15 @@ export class LevelEngine implements KvEngine {
   }
 
   get(key: string): Uint8Array | null {
-    return this.#level.getSync(Buffer.from(key, 'latin1')) ?? null;
+    try {
+      return this.#level.getSync(Buffer.from(key, 'latin1')) ?? null;
+    } catch (error) {
+      throw this.#seen(error as Error);
+    }
   }
 
   snapshot(): EngineSnapshot {
-    return new LevelSnapshot(this.#level, this.#level.snapshot());
+    return new LevelSnapshot(this.#level, this.#level.snapshot(), (error) => this.#seen(error));
   }
 
   /** Rejects with DiskError where the disk has no room, no handle, or is read-only. */
@@ -149,6 +168,13 @@ export class LevelEngine implements KvEngine {
   async close(): Promise<void> {
     await this.#writes;
     await this.#level.close();
+  }
+
+  /** Damage is written down, so that no later life trusts these files. */
+  #seen(error: Error): Error {
+    const damage = damageIn(error);
+    if (damage !== null) this.#traits.onDamage(damage);
+    return damage ?? error;
   }
 
   /** One atomic batch; the rows are handed over in slices, so that the event loop goes on. */
@@ -183,6 +209,16 @@ const PASSING: readonly (readonly [text: string, code: string])[] = [
   ['Too many open files', 'EMFILE'],
 ];
 
+/** The damage that an error of LevelDB tells of, or null. */
+function damageIn(error: Error): DiskError | null {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ((at as { code?: string }).code === 'LEVEL_CORRUPTION' || /^Corruption/.test(at.message)) {
+      return new DiskError('EBADMSG', `the state's files are damaged: ${at.message}`, error);
+    }
+  }
+  return null;
+}
+
 /** LevelDB tells the system's error only in words. */
 function asPassing(error: unknown): never {
   const { message, cause } = error as Error;
@@ -195,15 +231,21 @@ function asPassing(error: unknown): never {
 class LevelSnapshot implements EngineSnapshot {
   readonly #level: Level;
   readonly #snapshot: AbstractSnapshot;
+  readonly #seen: (error: Error) => Error;
 
-  constructor(level: Level, snapshot: AbstractSnapshot) {
+  constructor(level: Level, snapshot: AbstractSnapshot, seen: (error: Error) => Error) {
     this.#level = level;
     this.#snapshot = snapshot;
+    this.#seen = seen;
   }
 
   get(key: string): Uint8Array | null {
-    const value = this.#level.getSync(Buffer.from(key, 'latin1'), { snapshot: this.#snapshot });
-    return value ?? null;
+    try {
+      const value = this.#level.getSync(Buffer.from(key, 'latin1'), { snapshot: this.#snapshot });
+      return value ?? null;
+    } catch (error) {
+      throw this.#seen(error as Error);
+    }
   }
 
   cursor(range: EngineRange): EngineCursor {
@@ -213,7 +255,7 @@ class LevelSnapshot implements EngineSnapshot {
       reverse: range.reverse,
       snapshot: this.#snapshot,
     });
-    return new LevelCursor(iterator);
+    return new LevelCursor(iterator, this.#seen);
   }
 
   close(): Promise<void> {
@@ -223,16 +265,20 @@ class LevelSnapshot implements EngineSnapshot {
 
 class LevelCursor implements EngineCursor {
   readonly #iterator: AbstractIterator<Level, Buffer, Buffer>;
+  readonly #seen: (error: Error) => Error;
 
-  constructor(iterator: AbstractIterator<Level, Buffer, Buffer>) {
+  constructor(iterator: AbstractIterator<Level, Buffer, Buffer>, seen: (error: Error) => Error) {
     this.#iterator = iterator;
+    this.#seen = seen;
   }
 
   /** LevelDB may give fewer rows than asked for before the end, so it asks until one call gives none. */
   async next(max: number): Promise<EngineRow[]> {
     const rows: EngineRow[] = [];
     while (rows.length < max) {
-      const entries = await this.#iterator.nextv(max - rows.length);
+      const entries = await this.#iterator.nextv(max - rows.length).catch((error: Error) => {
+        throw this.#seen(error);
+      });
       if (entries.length === 0) break;
       for (const [key, value] of entries) rows.push([key.toString('latin1'), value]);
     }

@@ -110,6 +110,7 @@ function noStorage(snapshots: StoragePorts['snapshots']): StoragePorts {
       takesEntries: () => true,
       freeBytes: () => Number.MAX_SAFE_INTEGER,
     },
+    setStateAside: none,
     quarantine: none,
   };
 }

@@ -74,6 +74,7 @@ export class SimMachine implements Machine {
         }),
       snapshots: new SnapshotFiles(disk),
       health,
+      setStateAside: async () => this.#engine.wipe(),
       quarantine: async () => {
         await quarantineWal(disk);
         this.#engine.wipe();

@@ -6,7 +6,7 @@ import {
   recoverNode,
 } from '../../../actors/boot.ts';
 import type { Identity, StoragePorts } from '../../../actors/kit/ports.ts';
-import { encodeEvent } from '../../../actors/raft/wal-codec.ts';
+import { decodeEvent, encodeEvent } from '../../../actors/raft/wal-codec.ts';
 import { InvariantViolation } from '../../../protocol/assert.ts';
 import type { Formation } from '../../../protocol/messages/node.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../../protocol/types.ts';
@@ -26,6 +26,7 @@ class Folder {
   identity: Identity | null = null;
   records: WalRecord[] = [];
   damage: WalDamage | null = null;
+  stateDamage: DiskError | null = null;
   tornBytes = 0;
   syncError: Error | null = null;
   state = new MemoryState();
@@ -49,12 +50,19 @@ class Folder {
       },
       openState: async () => {
         this.trace.push('open state');
+        if (this.stateDamage !== null) throw this.stateDamage;
         return this.state;
+      },
+      setStateAside: async () => {
+        this.trace.push('set state aside');
+        this.stateDamage = null;
+        this.state = new MemoryState();
       },
       quarantine: async () => {
         this.trace.push('quarantine');
         this.records = [];
         this.damage = null;
+        this.stateDamage = null;
         this.state = new MemoryState();
       },
     };
@@ -214,15 +222,49 @@ describe('a later start', () => {
     const folder = await grown(SINGLE);
     folder.damage = DAMAGE;
     await expect(folder.recover(SINGLE)).rejects.toThrow(
-      new DamagedData(
-        'WAL segment 0.wal is damaged at byte 100 (position 100, synced up to 500): bad checksum',
-      ),
+      'WAL segment 0.wal is damaged at byte 100 (position 100, synced up to 500): bad checksum. ' +
+        'This is the only copy and nothing has been changed',
     );
     folder.damage = null;
     folder.records = [];
     await expect(folder.recover(SINGLE)).rejects.toThrow(DamagedData);
     expect(folder.trace).toEqual(['open wal', 'open wal', 'close wal']);
     expect(folder.identity?.incarnation).toBe(INCARNATION);
+  });
+
+  it('F12 of the engine: the state is made again from a log that has everything', async () => {
+    const folder = await grown(SINGLE);
+    folder.stateDamage = new DiskError('EBADMSG', 'a table is damaged');
+    const recovered = await folder.recover(SINGLE);
+    expect(folder.trace.slice(0, 4)).toEqual([
+      ...['open wal', 'open state', 'set state aside', 'open state'],
+    ]);
+    expect(recovered.identity.incarnation).toBe(INCARNATION);
+    expect(recovered.replicas.length).toBeGreaterThan(0);
+  });
+
+  it('F12 of the engine behind a compacted log: the only copy is refused and left as it is', async () => {
+    for (const formation of [SINGLE, TRIPLE]) {
+      const folder = await grown(formation);
+      folder.stateDamage = new DiskError('EBADMSG', 'a table is damaged');
+      const first = folder.records.map(({ stream, payload }) => {
+        const event = decodeEvent(payload);
+        const isBirth = event.type === 'HardStateSaved';
+        const moved = isBirth ? { ...event, baseIndex: 7, baseTerm: 1 } : event;
+        return { stream, payload: encodeEvent(moved) };
+      });
+      folder.records = first;
+      if (formation === SINGLE) {
+        await expect(folder.recover(SINGLE)).rejects.toThrow(
+          'a table is damaged. This is the only copy',
+        );
+        expect(folder.trace).toEqual(['open wal', 'open state', 'close wal']);
+      } else {
+        const recovered = await folder.recover(TRIPLE);
+        expect(recovered.identity.incarnation).not.toBe(INCARNATION);
+        expect(folder.trace).toContain('quarantine');
+      }
+    }
   });
 
   it('takes a disk that fails now for a failing disk, not for lost data', async () => {
