@@ -18,9 +18,10 @@ import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
 import type { ReplicaInspection } from './node-port.ts';
+import type { ReplicaHost } from './replica/host.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { readNow } from './replica/read-now.ts';
-import { Replica, type ReplicaHost } from './replica/replica.ts';
+import { Replica } from './replica/replica.ts';
 
 /** What the replicas of one node share. */
 export interface ReplicaSetParts {
@@ -197,6 +198,10 @@ export class ReplicaSet implements ReplicaHost {
 
   clockTrusted(): boolean {
     return this.#parts.clockTrusted();
+  }
+
+  hear(replica: Replica): void {
+    this.#parts.loop.hear(replica);
   }
 
   onLeader(group: GroupId, leader: NodeId): void {

@@ -97,7 +97,13 @@ export class Checkpointer implements TurnMember {
     this.#done = null;
   }
 
+  hear(): void {}
+
   hasWork(): boolean {
+    return false;
+  }
+
+  hasMore(): boolean {
     return false;
   }
 }

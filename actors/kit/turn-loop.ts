@@ -11,15 +11,20 @@ export interface TurnMember {
   takeRecords(into: WalRecord[]): void;
   /** Step 4: AppendEntries may leave before the sync. */
   releaseBeforeSync(): void;
-  /** Steps 6 and 7: all records handed over are durable. Send the rest, apply, reply, report. */
+  /** Step 6: all records handed over are durable. Send the rest. */
   afterSync(nowMs: number): void;
+  /** Steps 6 and 7: hear acknowledgements, apply what is committed, reply, report. */
+  hear(nowMs: number): void;
   /** Whether another turn is needed at once. */
   hasWork(): boolean;
+  /** Whether there is more to hear or to apply at once. */
+  hasMore(): boolean;
 }
 
 /**
  * The one order of effects, node-wide: one WAL append and one fsync for everything that gathered on
- * this node. While the fsync is in flight inboxes fill, so load makes batches larger by itself.
+ * this node. While the fsync is in flight inboxes fill, so load makes batches larger by itself, and what
+ * is synced and committed already is applied: that needs no disk.
  * A failed fsync is fatal: memory would be ahead of the disk for ever.
  */
 export class TurnLoop {
@@ -30,7 +35,9 @@ export class TurnLoop {
   readonly #fatal: (reason: string, error: unknown) => void;
   readonly #members = new Set<TurnMember>();
   #woken = new Set<TurnMember>();
+  #hearing = new Set<TurnMember>();
   #scheduled = false;
+  #hearScheduled = false;
   #syncing = false;
   #mailing = false;
   #stopped = false;
@@ -58,12 +65,19 @@ export class TurnLoop {
   remove(member: TurnMember): void {
     this.#members.delete(member);
     this.#woken.delete(member);
+    this.#hearing.delete(member);
   }
 
   /** The member has work: it takes part in the next turn. */
   wake(member: TurnMember): void {
     this.#woken.add(member);
     this.#schedule();
+  }
+
+  /** The member was acknowledged something: that is heard soon, whatever the disk does. */
+  hear(member: TurnMember): void {
+    this.#hearing.add(member);
+    this.#scheduleHearing();
   }
 
   /** Mail was posted outside a turn: it leaves soon. Held-back messages are not in the post office yet. */
@@ -84,6 +98,29 @@ export class TurnLoop {
     if (this.#scheduled || this.#syncing || this.#stopped) return;
     this.#scheduled = true;
     this.#clock.soon(() => this.#turn());
+  }
+
+  #scheduleHearing(): void {
+    if (this.#hearScheduled || this.#stopped || this.#hearing.size === 0) return;
+    this.#hearScheduled = true;
+    this.#clock.soon(() => this.#hear());
+  }
+
+  #hear(): void {
+    this.#hearScheduled = false;
+    if (this.#stopped) return;
+    const hearing = this.#hearing;
+    this.#hearing = new Set();
+    const nowMs = this.#clock.monotonicMs();
+    for (const member of hearing) {
+      if (!this.#members.has(member)) continue;
+      member.hear(nowMs);
+      if (member.hasWork()) this.#woken.add(member);
+      if (member.hasMore()) this.#hearing.add(member);
+    }
+    this.#post.flush();
+    if (this.#woken.size > 0) this.#schedule();
+    this.#scheduleHearing();
   }
 
   #turn(): void {
@@ -127,8 +164,11 @@ export class TurnLoop {
       if (!this.#members.has(member)) continue;
       member.afterSync(nowMs);
       if (member.hasWork()) this.#woken.add(member);
+      if (member.hasMore()) this.#hearing.add(member);
     }
     this.#post.flush();
+    // The next sync begins first, so that the disk works while entries are applied.
     if (this.#woken.size > 0) this.#schedule();
+    this.#scheduleHearing();
   }
 }

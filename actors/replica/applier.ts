@@ -48,7 +48,7 @@ export class Applier {
   hasWork(): boolean {
     return (
       !this.#paused &&
-      this.#context.state.appliedIndex < this.#raft.commitIndex &&
+      this.#context.state.appliedIndex < this.#applicable() &&
       this.#context.state.store.pendingBytes() < LIMITS.memtableBytesMax
     );
   }
@@ -82,11 +82,17 @@ export class Applier {
     return true;
   }
 
+  /** Committed, and synced here: the engine never holds what this node's log might not. */
+  #applicable(): number {
+    return Math.min(this.#raft.commitIndex, this.#raft.syncedIndex);
+  }
+
   #gather(): Committed[] {
     const { state } = this.#context;
     const batch: Committed[] = [];
     let bytes = 0;
-    for (let index = state.appliedIndex + 1; index <= this.#raft.commitIndex; index++) {
+    const last = this.#applicable();
+    for (let index = state.appliedIndex + 1; index <= last; index++) {
       const entry = this.#raft.log.entryAt(index);
       assert(entry !== undefined, 'a committed entry has left the log before it was applied');
       bytes += entry.bytes.length;

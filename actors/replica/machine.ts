@@ -8,12 +8,15 @@ export interface Hosted {
   decideBatch(nowMs: number): void;
   /** Decides what the sync of this turn allows. Must not throw. */
   decideSynced(nowMs: number): void;
+  /** Decides what followers have acknowledged, and applies. Must not throw. */
+  decideHeard(nowMs: number): void;
 }
 
 type ReplicaMachineEvent =
   | { readonly type: 'recovered' }
   | { readonly type: 'batch'; readonly nowMs: number }
   | { readonly type: 'synced'; readonly nowMs: number }
+  | { readonly type: 'heard'; readonly nowMs: number }
   /** From the machine to itself: the core's role is no longer the one that the mode shows. */
   | { readonly type: 'roleChanged' }
   | { readonly type: 'broken' }
@@ -53,6 +56,11 @@ const decideSynced = ({ context, event, self }: Args<'synced'>): void => {
   mirror(context, self);
 };
 
+const decideHeard = ({ context, event, self }: Args<'heard'>): void => {
+  context.hosted.decideHeard(event.nowMs);
+  mirror(context, self);
+};
+
 function mirror(context: Context, self: Args<'batch'>['self']): void {
   if (context.hosted.role() === context.mirrored.role) return;
   context.mirrored.role = context.hosted.role();
@@ -82,6 +90,7 @@ export const replicaMachine = machine.createMachine({
       on: {
         batch: { actions: decideBatch },
         synced: { actions: decideSynced },
+        heard: { actions: decideHeard },
         roleChanged: intoRole,
         broken: 'failed',
         stop: 'stopped',

@@ -4,6 +4,10 @@ import type { RaftEvent, RaftOutbox } from '../raft/events.ts';
 import { evolve, isDurable } from '../raft/evolve.ts';
 import type { RaftState } from '../raft/state.ts';
 import { encodeEvent } from '../raft/wal-codec.ts';
+import type { ReplicaContext } from './context.ts';
+import type { Proposals } from './proposals.ts';
+import type { ReadRounds } from './reads.ts';
+import type { SnapshotWork } from './snapshots.ts';
 
 export interface Outgoing {
   readonly to: ReplicaId;
@@ -31,6 +35,26 @@ export interface OutboxListener {
   onInstallSnapshot(meta: SnapshotMeta): void;
 }
 
+/** What the core asks for, handed to the parts of its replica. */
+export function listenFor(
+  { group, ports }: ReplicaContext,
+  proposals: Proposals,
+  rounds: ReadRounds,
+  snapshots: SnapshotWork,
+): OutboxListener {
+  return {
+    onProposed: (id, index, term) => proposals.appended(id, index, term),
+    onProposalRefused: (id, reason) => proposals.refused(id, reason),
+    onReadConfirmed: (id, index) => rounds.confirmed(id, index),
+    onReadRefused: (id) => rounds.refused(id),
+    onRefused: (what, reason) =>
+      ports.telemetry.log('info', 'the core refused', { group, what, reason }),
+    onSnapshotRequested: () => snapshots.make(),
+    onChunkReceived: (meta, offset, data) => snapshots.store(meta, offset, data),
+    onInstallSnapshot: (meta) => snapshots.install(meta),
+  };
+}
+
 /**
  * The outbox of one hosted core. `emit` evolves at once; durable events gather as WAL payloads.
  * Messages gather in two queues, before and after the sync, which the turn releases.
@@ -46,6 +70,13 @@ export class HostOutbox implements RaftOutbox {
   constructor(state: RaftState, listener: OutboxListener) {
     this.#state = state;
     this.#listener = listener;
+  }
+
+  /** Something here needs a turn: records to store, or messages that a turn releases. */
+  isWaiting(): boolean {
+    return (
+      this.records.length + this.beforeSync.length + this.afterSync.length + this.chunks.length > 0
+    );
   }
 
   emit(event: RaftEvent): void {

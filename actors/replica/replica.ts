@@ -1,10 +1,9 @@
 import type { Command } from '../../protocol/commands.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
-import type { Message, MessageOf } from '../../protocol/envelope.ts';
+import type { MessageOf } from '../../protocol/envelope.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
-import type { Formation } from '../../protocol/messages/node.ts';
 import type { RaftMessage } from '../../protocol/messages/raft.ts';
-import type { Lane } from '../../protocol/subjects.ts';
 import {
   type GroupId,
   type NodeId,
@@ -31,29 +30,16 @@ import type { ProposalOutcome, ReplicaContext, Reply } from './context.ts';
 import { rejected } from './context.ts';
 import { Courier } from './courier.ts';
 import { olderEvents, ReplicaFeed } from './feed.ts';
+import type { ReplicaHost } from './host.ts';
 import { Leadership } from './leadership.ts';
 import { type ReplicaActor, startReplicaMachine } from './machine.ts';
 import { messageBytes } from './message-bytes.ts';
-import { HostOutbox } from './outbox.ts';
+import { HostOutbox, listenFor } from './outbox.ts';
 import { Proposals } from './proposals.ts';
 import { ReadRounds } from './reads.ts';
 import { handleRequest, type Request, type RequestParts } from './requests.ts';
 import { SnapshotWork } from './snapshots.ts';
 import { WriteSpans } from './write-spans.ts';
-
-/** What a replica needs of its node. */
-export interface ReplicaHost {
-  readonly config: NodeConfig;
-  readonly ports: Ports;
-  readonly formation: Formation;
-  post(group: GroupId, to: ReplicaId, lane: Lane, message: Message, bytes: number): void;
-  clockTrusted(): boolean;
-  wake(replica: Replica): void;
-  /** Another leader of the group is known. */
-  onLeader(group: GroupId, leader: NodeId): void;
-  /** An invariant broke: the replica answers nothing any more. */
-  onBroken(replica: Replica, error: unknown): void;
-}
 
 type Work =
   | { readonly type: 'raft'; readonly command: RaftCommand }
@@ -90,6 +76,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   readonly #actor: ReplicaActor;
   #proposing: Proposal[] = [];
   #commands: RaftCommand[] = [];
+  #acks: RaftCommand[] = [];
   /** Records of this turn were handed to the WAL, ending with this log position. */
   #handedOver: { index: number; term: number } | null = null;
   /** Records that were born after the sync, so their messages wait for the next turn's. */
@@ -114,39 +101,28 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.raft = raft;
     this.state = state;
     this.clock = new GroupClock(state.clock, state.clockBound);
-    this.#outbox = new HostOutbox(raft, {
-      onProposed: (id, index, term) => this.#proposals.appended(id, index, term),
-      onProposalRefused: (id, reason) => this.#proposals.refused(id, reason),
-      onReadConfirmed: (id, index) => this.#rounds.confirmed(id, index),
-      onReadRefused: (id) => this.#rounds.refused(id),
-      onRefused: (what, reason) =>
-        this.ports.telemetry.log('info', 'the core refused', { group, what, reason }),
-      onSnapshotRequested: () => this.#snapshots.make(),
-      onChunkReceived: (meta, offset, data) => this.#snapshots.store(meta, offset, data),
-      onInstallSnapshot: (meta) => this.#snapshots.install(meta),
-    });
-    for (const event of records) this.#outbox.records.push(encodeEvent(event));
-    this.#courier = new Courier(this.#outbox, host.post.bind(host, group));
-    this.#spans = new WriteSpans(this);
     this.#rounds = new ReadRounds(this);
-    this.#closer = new Closer(this, (revision) => this.#announceClosed(revision));
-    this.#feed = new ReplicaFeed(this.ports.clock, state.clock, olderEvents(this));
-    this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
     this.#snapshots = new SnapshotWork(this, {
       sendChunk: (chunk, data) => this.#courier.sendChunk(chunk, data),
       pauseApply: (paused) => this.#applier.pause(paused),
       replaceState: (replaced) => this.#replaceState(replaced),
     });
+    this.#outbox = new HostOutbox(
+      raft,
+      listenFor(this, this.#proposals, this.#rounds, this.#snapshots),
+    );
+    for (const event of records) this.#outbox.records.push(encodeEvent(event));
+    this.#courier = new Courier(this.#outbox, host.post.bind(host, group));
+    this.#spans = new WriteSpans(this);
+    this.#closer = new Closer(this, (revision) => this.#announceClosed(revision));
+    this.#feed = new ReplicaFeed(this.ports.clock, state.clock, olderEvents(this));
+    this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
     this.#chores = new Chores(this);
     const onLeader = host.onLeader.bind(host, group);
     this.#leadership = new Leadership(this, raft, () => this.#closer.refuseAll(), onLeader);
     this.#parts = {
-      context: this,
-      raft,
-      rounds: this.#rounds,
-      closer: this.#closer,
-      feed: this.#feed,
-      spans: this.#spans,
+      ...{ context: this, raft, rounds: this.#rounds },
+      ...{ closer: this.#closer, feed: this.#feed, spans: this.#spans },
     };
     this.#actor = startReplicaMachine(this);
   }
@@ -159,10 +135,14 @@ export class Replica implements Checkpointed, ReplicaContext {
   }
 
   stop(): void {
+    this.#end('stop');
+  }
+
+  #end(type: 'stop' | 'broken'): void {
     this.#running = false;
     this.#chores.stop();
     this.#feed.stop();
-    this.#actor.send({ type: 'stop' });
+    this.#actor.send({ type });
   }
 
   // What the node hands in.
@@ -176,8 +156,11 @@ export class Replica implements Checkpointed, ReplicaContext {
   }
 
   onMessage(from: ReplicaId, message: RaftMessage): void {
-    const work: Work = { type: 'raft', command: { type: 'Message', from, message } };
-    if (!this.#push(work, messageBytes(message))) {
+    const command: RaftCommand = { type: 'Message', from, message };
+    if (message.type === 'AppendEntriesReply' && this.#acks.length < LIMITS.inboxCommandsMax) {
+      this.#acks.push(command);
+      if (this.#running) this.#host.hear(this);
+    } else if (!this.#push({ type: 'raft', command }, messageBytes(message))) {
       this.ports.telemetry.count('actor_inbox_refused', 1, { actor: 'replica' });
     }
   }
@@ -196,11 +179,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   /** The engine holds durably what was applied when its flush began. */
   onFlushed(appliedIndex: number): void {
     this.#flushedIndex = Math.max(this.#flushedIndex, appliedIndex);
-    this.command({
-      type: 'Applied',
-      appliedIndex: this.state.appliedIndex,
-      flushedIndex: this.#flushedIndex,
-    });
+    this.command(this.#applied());
     this.command({ type: 'Compact' });
   }
 
@@ -283,15 +262,20 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#actor.send({ type: 'synced', nowMs });
   }
 
+  hear(nowMs: number): void {
+    if (this.#running) this.#actor.send({ type: 'heard', nowMs });
+  }
+
   hasWork(): boolean {
-    return (
-      this.#running &&
-      (this.#inbox.length > 0 ||
-        this.#commands.length > 0 ||
-        this.#proposing.length > 0 ||
-        this.#outbox.records.length > 0 ||
-        this.#applier.hasWork())
-    );
+    return this.#running && (this.#hasInput() || this.#outbox.isWaiting());
+  }
+
+  hasMore(): boolean {
+    return this.#running && this.#applier.hasWork();
+  }
+
+  #hasInput(): boolean {
+    return this.#inbox.length + this.#commands.length + this.#proposing.length > 0;
   }
 
   // Hosted: called by the machine.
@@ -318,25 +302,36 @@ export class Replica implements Checkpointed, ReplicaContext {
     });
   }
 
-  /** Step 6: the own sync counts as an acknowledgement; apply what is committed; serve reads. */
+  /** Step 6: the own sync counts as an acknowledgement; serve reads. */
   decideSynced(nowMs: number): void {
     this.#guarded(() => {
       const handed = this.#handedOver;
       this.#handedOver = null;
       if (handed !== null) this.#decide({ type: 'LogSynced', ...handed }, nowMs);
-      if (this.#applier.step()) {
-        const { appliedIndex } = this.state;
-        const flushedIndex = this.#flushedIndex;
-        this.#decide({ type: 'Applied', appliedIndex, flushedIndex }, nowMs);
-        this.#closer.advanced();
-        this.#settleClosed();
-        this.#feed.advanced(this.clock.closed, this.state.floor);
-      }
       this.#rounds.applied(this.state.appliedIndex);
       // Messages that depend on records born just now wait for the next turn's sync.
       this.#carried = this.#outbox.records.length > 0;
       this.releaseBeforeSync();
       if (!this.#carried) this.#courier.releaseAfterSync(this.#snapshots);
+    });
+  }
+
+  /** Steps 6 and 7, perhaps while a sync is in flight: whatever of it needs one waits for the next. */
+  decideHeard(nowMs: number): void {
+    this.#guarded(() => {
+      const acks = this.#acks;
+      this.#acks = [];
+      for (const ack of acks) this.#decide(ack, nowMs);
+      if (this.#applier.step()) {
+        this.#decide(this.#applied(), nowMs);
+        this.#closer.advanced();
+        this.#settleClosed();
+        this.#feed.advanced(this.clock.closed, this.state.floor);
+      }
+      this.#rounds.applied(this.state.appliedIndex);
+      if (this.#outbox.records.length > 0) this.#carried = true;
+      // With entries to come, what is said here goes with them.
+      if (!this.#hasInput()) this.releaseBeforeSync();
     });
   }
 
@@ -362,14 +357,15 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#leadership.look();
   }
 
+  #applied(): RaftCommand {
+    const { appliedIndex } = this.state;
+    return { type: 'Applied', appliedIndex, flushedIndex: this.#flushedIndex };
+  }
+
   #announceClosed(revision: Revision): void {
     this.#feed.advanced(this.clock.closed, this.state.floor);
-    const index = this.state.appliedIndex;
-    const { voters, learners } = this.raft.log.config;
-    for (const to of [...voters, ...learners]) {
-      if (to === this.self) continue;
-      this.#courier.send(to, 'raft', { type: 'ClosedRevision', revision, index });
-    }
+    const { appliedIndex } = this.state;
+    this.#courier.announceClosed(revision, appliedIndex, this.self, this.raft.log.config);
   }
 
   #settleClosed(): void {
@@ -390,10 +386,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     try {
       work();
     } catch (error) {
-      this.#running = false;
-      this.#chores.stop();
-      this.#feed.stop();
-      this.#actor.send({ type: 'broken' });
+      this.#end('broken');
       this.#host.onBroken(this, error);
     }
   }

@@ -55,11 +55,13 @@ export class AppliedLog {
     this.applier.step();
   }
 
-  log(command: Command, term: number): void {
+  /** Committed by others, perhaps before it is synced here. */
+  log(command: Command, term: number, isSynced = true): void {
     const index = this.raft.log.lastIndex + 1;
     const clockBound = command.type === 'reserve' ? command.bound : 0;
     const entry = makeEntry({ index, term, kind: 'command', clockBound }, encodeCommand(command));
     evolve(this.raft, { type: 'EntriesAppended', prevLogIndex: index - 1, entries: [entry] });
     evolve(this.raft, { type: 'CommitAdvanced', commitIndex: index });
+    if (isSynced) evolve(this.raft, { type: 'SyncAdvanced', syncedIndex: index });
   }
 }

@@ -115,6 +115,12 @@ class LogOnly implements Checkpointed {
   step(): void {}
   releaseBeforeSync(): void {}
   afterSync(): void {}
+  hear(): void {}
+
+  hasMore(): boolean {
+    return false;
+  }
+
   hasWork(): boolean {
     return false;
   }

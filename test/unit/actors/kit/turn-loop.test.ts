@@ -51,6 +51,7 @@ class Member implements TurnMember {
   readonly #world: World;
   records = 0;
   again = 0;
+  more = 0;
   onAfterSync: () => void = () => {};
 
   constructor(world: World, stream: number, records: number) {
@@ -80,8 +81,17 @@ class Member implements TurnMember {
     this.onAfterSync();
   }
 
+  hear(): void {
+    this.#world.trace.push(`hear ${this.#stream}`);
+    this.#world.mail(3000 + this.#stream);
+  }
+
   hasWork(): boolean {
     return this.again-- > 0;
+  }
+
+  hasMore(): boolean {
+    return this.more-- > 0;
   }
 }
 
@@ -171,6 +181,48 @@ describe('the turn', () => {
     const one = world.member(1, 0);
     one.again = 1;
     expect(world.run().filter((line) => line === 'step 1')).toHaveLength(2);
+  });
+
+  it('hears acknowledgements while a sync is in flight, and sends what follows from them', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    one.more = 1;
+    world.loop.hear(one);
+    world.loop.hear(one);
+    expect(world.run()).toEqual(['hear 1', 'posted', 'hear 1', 'posted']);
+    world.wal.end(null);
+    expect(world.run()).toEqual(['synced', 'after 1', 'posted']);
+    const sent = world.ports.bus.messages().map((m) => 'revision' in m && m.revision);
+    expect(sent).toEqual([1001, 3001, 3001, 2001]);
+  });
+
+  it('begins the next sync before what the last one allows is applied', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    one.more = 1;
+    one.records = 1;
+    world.loop.wake(one);
+    world.wal.end(null);
+    expect(world.run()).toEqual([
+      ...['synced', 'after 1', 'posted', 'step 1', 'before 1', 'append 1', 'posted', 'sync begins'],
+      ...['hear 1', 'posted'],
+    ]);
+  });
+
+  it('hears nothing for a member that has left or after it was stopped', () => {
+    const world = new World();
+    const one = world.member(1, 0);
+    world.run();
+    world.loop.hear(one);
+    world.loop.remove(one);
+    expect(world.run()).toEqual([]);
+    const two = world.member(2, 0);
+    world.run();
+    world.loop.hear(two);
+    world.loop.stop();
+    expect(world.run()).toEqual([]);
   });
 
   it('wakes only those who were woken', () => {

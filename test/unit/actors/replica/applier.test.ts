@@ -75,6 +75,15 @@ describe('the applier', () => {
     expect(world.applier.step()).toBe(true);
   });
 
+  it('does not apply what a quorum has and this node has not synced', () => {
+    const world = new AppliedLog();
+    world.log(write(BASE, 'a'), 2);
+    world.log(write(BASE + 1, 'b'), 2, false);
+    expect(world.applier.step()).toBe(true);
+    expect(world.replica.state.appliedIndex).toBe(2);
+    expect([world.applier.hasWork(), world.applier.step()]).toEqual([false, false]);
+  });
+
   it('cuts a long log into batches', () => {
     const world = new AppliedLog();
     for (let i = 0; i < 1_500; i++) world.log({ type: 'compact', floor: 0 }, 2);

@@ -4,7 +4,7 @@ import type { Role } from '../../../../actors/raft/events.ts';
 import { type Hosted, startReplicaMachine } from '../../../../actors/replica/machine.ts';
 
 type Mode = 'recovering' | Role | 'failed' | 'stopped';
-type EventName = 'recovered' | 'batch' | 'synced' | 'broken' | 'stop';
+type EventName = 'recovered' | 'batch' | 'synced' | 'heard' | 'broken' | 'stop';
 
 /** What an event does in a mode: where it leads, and what it asks of the replica. */
 interface Expected {
@@ -20,6 +20,7 @@ function running(role: Role): Record<EventName, Expected> {
     recovered: stay(role),
     batch: { to: role, calls: ['decideBatch 7'] },
     synced: { to: role, calls: ['decideSynced 7'] },
+    heard: { to: role, calls: ['decideHeard 7'] },
     broken: stay('failed'),
     stop: stay('stopped'),
   };
@@ -29,6 +30,7 @@ const ended = (mode: Mode): Record<EventName, Expected> => ({
   recovered: stay(mode),
   batch: stay(mode),
   synced: stay(mode),
+  heard: stay(mode),
   broken: stay(mode),
   stop: stay(mode),
 });
@@ -38,6 +40,7 @@ const TABLE: Record<Mode, Record<EventName, Expected>> = {
     recovered: stay('follower'),
     batch: stay('recovering'),
     synced: stay('recovering'),
+    heard: stay('recovering'),
     broken: stay('failed'),
     stop: stay('stopped'),
   },
@@ -64,6 +67,11 @@ class Host implements Hosted {
     this.onBatch();
   }
 
+  decideHeard(nowMs: number): void {
+    this.calls.push(`decideHeard ${nowMs}`);
+    this.onBatch();
+  }
+
   decideSynced(nowMs: number): void {
     this.calls.push(`decideSynced ${nowMs}`);
     this.onBatch();
@@ -78,7 +86,8 @@ function modeOf(machine: Machine): Mode {
 }
 
 function send(machine: Machine, type: EventName): void {
-  machine.send(type === 'batch' || type === 'synced' ? { type, nowMs: 7 } : { type });
+  const isTimed = type === 'batch' || type === 'synced' || type === 'heard';
+  machine.send(isTimed ? { type, nowMs: 7 } : { type });
 }
 
 function startIn(host: Host, mode: Mode): Machine {
@@ -118,7 +127,7 @@ describe('the replica machine', () => {
   it('mirrors the role of the core after every batch, whatever it changes to', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.tuple(fc.constantFrom(...ROLES), fc.constantFrom('batch', 'synced'))),
+        fc.array(fc.tuple(fc.constantFrom(...ROLES), fc.constantFrom('batch', 'synced', 'heard'))),
         (turns) => {
           const host = new Host();
           const machine = startIn(host, 'follower');
