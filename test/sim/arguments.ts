@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { FAULT_KINDS, type FaultKind } from './swarm.ts';
 
 /** What `npm run sim` was asked for. */
@@ -14,8 +15,7 @@ export interface SimArguments {
   /** Real seconds after which no further seed begins. */
   readonly budget: number | null;
   readonly workers: number;
-  /** Of a worker: it runs the seeds of a range that leave this remainder. */
-  readonly remainder: number;
+  /** Gets its seeds from a parent, one after the other. */
   readonly isWorker: boolean;
   /** With the limits of small-limits.ts. */
   readonly small: boolean;
@@ -25,12 +25,13 @@ export interface SimArguments {
 
 export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [options]
   --seed N         one seed
-  --seeds A..B     a range, in two processes
+  --seeds A..B     a range, in as many processes as there are cores
+  --from N         begin a range with this seed: to go on after an interruption
   --seconds N      virtual seconds under faults (200)
   --nodes N        1, 3 or 5 instead of what the seed draws
   --faults a,b     only these faults: ${FAULT_KINDS.join(', ')}
   --mutant name    with a seeded bug (test/sim/mutants)
-  --workers N      processes for a range (2)
+  --workers N      processes for a range
   --small          limits so small that snapshots are taken all the time
   --first          stop at the first seed that fails
   --budget N       begin no further seed after N real seconds
@@ -59,7 +60,7 @@ export function parseArguments(argv: readonly string[]): SimArguments {
     if (!(FAULT_KINDS as readonly string[]).includes(kind)) throw new Error(`no fault ${kind}`);
   }
   return {
-    first,
+    first: numberOf(given.get('from')) ?? first,
     last,
     seconds: numberOf(given.get('seconds')),
     nodes: numberOf(given.get('nodes')),
@@ -70,8 +71,7 @@ export function parseArguments(argv: readonly string[]): SimArguments {
     budget: numberOf(given.get('budget')),
     small: given.has('small'),
     isSandboxed: given.has('sandboxed'),
-    workers: numberOf(given.get('workers')) ?? 2,
-    remainder: numberOf(given.get('remainder')) ?? 0,
+    workers: numberOf(given.get('workers')) ?? availableParallelism(),
     isWorker: given.has('worker'),
   };
 }

@@ -1,3 +1,4 @@
+import { againLine } from './pool.ts';
 import type { SimResult } from './simulate.ts';
 
 /** One line per seed. */
@@ -21,7 +22,7 @@ export function failureReport(result: SimResult, linesShown: number): string {
     `  answers other than ok: ${codes || 'none'}`,
     '  the last of what happened:',
     ...result.lines.slice(-linesShown).map((line) => `    ${line}`),
-    `  again: npm run sim -- --seed ${result.seed} --trace`,
+    againLine(result.seed),
     `  when it is fixed, add the seed to test/sim/seeds.txt`,
   ].join('\n');
 }

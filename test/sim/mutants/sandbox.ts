@@ -1,10 +1,20 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Patch } from './mutant.ts';
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+/** The sources, also when this file runs compiled, out of dist/. */
+const HERE = fileURLToPath(new URL('../../../', import.meta.url));
+const ROOT = existsSync(join(HERE, 'package.json')) ? HERE : join(HERE, '..');
 const COPIED = [
   'package.json',
   'tsconfig.json',

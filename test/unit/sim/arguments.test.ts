@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import { parseArguments } from '../../sim/arguments.ts';
 import { drawSwarm, FAULT_KINDS } from '../../sim/swarm.ts';
@@ -5,7 +6,10 @@ import { drawSwarm, FAULT_KINDS } from '../../sim/swarm.ts';
 describe('the command line of the simulator', () => {
   it('reads seeds, ranges and options', () => {
     const asked = parseArguments(['--seeds', '3..9', '--seconds', '50', '--trace']);
-    expect(asked).toMatchObject({ first: 3, last: 9, seconds: 50, trace: true, workers: 2 });
+    expect(asked).toMatchObject({ first: 3, last: 9, seconds: 50, trace: true });
+    expect(asked.workers).toBe(availableParallelism());
+    const later = parseArguments(['--seeds', '3..9', '--from', '7', '--workers', '5']);
+    expect(later).toMatchObject({ first: 7, last: 9, workers: 5 });
     expect(parseArguments(['--seed', '7'])).toMatchObject({ first: 7, last: 7 });
   });
 
