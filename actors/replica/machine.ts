@@ -1,4 +1,4 @@
-import { type ActionArgs, type ActorRefFrom, createActor, setup } from 'xstate';
+import { type ActorRefFrom, createActor, setup } from 'xstate';
 import type { Role } from '../raft/events.ts';
 
 /** What the machine holds: the replica that it hosts. A handle, never data. */
@@ -28,12 +28,6 @@ interface Context {
   readonly mirrored: { role: Role };
 }
 
-type Args<T extends ReplicaMachineEvent['type']> = ActionArgs<
-  Context,
-  Extract<ReplicaMachineEvent, { type: T }>,
-  ReplicaMachineEvent
->;
-
 const machine = setup({
   types: {
     context: {} as Context,
@@ -45,28 +39,6 @@ const machine = setup({
   },
 });
 
-/** One event and one action per batch; the mode follows with a second event when the role changed. */
-const decideBatch = ({ context, event, self }: Args<'batch'>): void => {
-  context.hosted.decideBatch(event.nowMs);
-  mirror(context, self);
-};
-
-const decideSynced = ({ context, event, self }: Args<'synced'>): void => {
-  context.hosted.decideSynced(event.nowMs);
-  mirror(context, self);
-};
-
-const decideHeard = ({ context, event, self }: Args<'heard'>): void => {
-  context.hosted.decideHeard(event.nowMs);
-  mirror(context, self);
-};
-
-function mirror(context: Context, self: Args<'batch'>['self']): void {
-  if (context.hosted.role() === context.mirrored.role) return;
-  context.mirrored.role = context.hosted.role();
-  self.send({ type: 'roleChanged' });
-}
-
 const ROLES = ['learner', 'follower', 'preCandidate', 'candidate', 'leader'] as const;
 
 const intoRole = ROLES.map((role) => ({
@@ -77,8 +49,8 @@ const intoRole = ROLES.map((role) => ({
 /**
  * Life cycle of one replica: recovering (its log is being replayed), running with its role as the
  * mode, failed (an invariant broke: it answers nothing until the process starts anew), stopped. The
- * machine hosts; every rule of the protocol is in the core, whose role the modes mirror. One event
- * carries a whole batch. Nothing is eventless: XState would ask all guards again after each event.
+ * machine hosts; every rule of the protocol is in the core, whose role the modes mirror. Nothing is
+ * eventless: XState would ask all guards again after each event.
  */
 export const replicaMachine = machine.createMachine({
   id: 'replica',
@@ -88,9 +60,6 @@ export const replicaMachine = machine.createMachine({
     recovering: { on: { recovered: intoRole, broken: 'failed', stop: 'stopped' } },
     running: {
       on: {
-        batch: { actions: decideBatch },
-        synced: { actions: decideSynced },
-        heard: { actions: decideHeard },
         roleChanged: intoRole,
         broken: 'failed',
         stop: 'stopped',
@@ -109,11 +78,35 @@ export const replicaMachine = machine.createMachine({
   },
 });
 
+/**
+ * The machine, and what it does with a batch: one event carries all of it, and changes no mode but by
+ * `roleChanged`. XState takes 2.4 microseconds to find the one action of such an event, and a turn of
+ * eight groups sends twenty-four, so those that carry batches are taken here, before it looks.
+ */
+const replicaLogic: typeof replicaMachine = Object.assign(Object.create(replicaMachine), {
+  transition(...[snapshot, event, scope]: Parameters<typeof replicaMachine.transition>) {
+    if (event.type !== 'batch' && event.type !== 'synced' && event.type !== 'heard') {
+      return replicaMachine.transition(snapshot, event, scope);
+    }
+    const { value, context } = snapshot;
+    if (typeof value === 'string') return snapshot;
+    const { hosted, mirrored } = context;
+    if (event.type === 'batch') hosted.decideBatch(event.nowMs);
+    else if (event.type === 'synced') hosted.decideSynced(event.nowMs);
+    else hosted.decideHeard(event.nowMs);
+    if (hosted.role() !== mirrored.role) {
+      mirrored.role = hosted.role();
+      scope.self.send({ type: 'roleChanged' });
+    }
+    return snapshot;
+  },
+});
+
 export type ReplicaActor = ActorRefFrom<typeof replicaMachine>;
 
 /** The machine of one replica, recovering. */
 export function startReplicaMachine(hosted: Hosted): ReplicaActor {
-  const actor = createActor(replicaMachine, { input: { hosted } });
+  const actor = createActor(replicaLogic, { input: { hosted } });
   actor.start();
   return actor;
 }
