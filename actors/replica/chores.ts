@@ -173,6 +173,8 @@ export class Chores {
       .then(async (collected) => {
         const dropped = await dropOldGenerations(state.store, group, COLLECT_ROWS);
         if (collected + dropped === 0) this.#collectDueMs = nowMs + COLLECT_IDLE_MS;
+        // There is more: writes may come faster than a step a second removes.
+        else if (collected + dropped >= COLLECT_ROWS) this.#collectDueMs = nowMs;
       })
       .catch((error: unknown) => {
         this.#context.ports.fatal('old rows could not be removed', error);
