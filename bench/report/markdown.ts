@@ -197,6 +197,8 @@ const METHOD = `## Method
 - One client process of our own (\`bench/client\`), prepared requests, one request under way on each connection, keys
   and values by seed, the same for every server. Answers are parsed strictly and read values must have the right
   length; one wrong answer makes a measurement void.
+- Loops are closed: a slow answer delays the next request of its connection, so the p99 of a stall is kinder than what
+  clients that come at their own time would see.
 - Every server is filled with the same keys and warmed by puts and gets before the first measurement.
 - Rounds go A B C A B C, and ratios are taken round by round, because neighbouring rounds had the same machine.
 - Servers and client share the cores. Where the client's CPU is at 0.9 or above it is marked as bound, and a ratio

@@ -10,8 +10,8 @@ import { cpuSecondsOf } from '../system/process-use.ts';
 export const VALUE_BYTES = 100;
 /** Keys that exist in load workloads. */
 export const KEYS = 10_000;
-const FILL_BATCH = 500;
-const FILL_CONNECTIONS = 4;
+const FILL_BATCH = 1_000;
+const FILL_CONNECTIONS = 8;
 const WARM_CONNECTIONS = 64;
 /** As long as so many measurements. */
 const WARM_WINDOWS = 2;

@@ -6,6 +6,9 @@ import { type NatsServer, type NatsServerOptions, startNatsServer } from '../../
 
 /** Real nats-server processes on free ports, with temporary folders. */
 
+const PORTS_FROM = 10_240;
+const PORTS = 10_000;
+
 type Extra = Omit<NatsServerOptions, 'port' | 'folder'>;
 
 export interface TestNats {
@@ -21,16 +24,22 @@ export interface TestNats {
   dispose(): Promise<void>;
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/**
+ * A port that was free a moment ago. Not one that the system hands out (from 32768 on, or 49152): while a
+ * node is down, a connection of somebody else could take it, and the node could not come back.
+ */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = PORTS_FROM + Math.floor(Math.random() * PORTS);
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      probe.close(() => resolve(port));
-    });
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
   });
 }
 
