@@ -18,6 +18,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     put: (ctx, op) => behind?.put(ctx, op) ?? refused(),
     delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),
     get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),
+    getNow: (ctx, ref) => behind?.getNow(ctx, ref) ?? null,
     batch: (ctx, ops) => behind?.batch(ctx, ops) ?? refused(),
     scan: (ctx, options) => behind?.scan(ctx, options) ?? refused(),
     watch: (ctx, options) => behind?.watch(ctx, options) ?? refused(),

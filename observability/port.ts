@@ -20,7 +20,8 @@ export interface Telemetry {
   timeMs(name: string, ms: number, labels?: Labels): void;
   /** `count` for one name and its labels, looked up once: for what every request counts. */
   counterOf(name: string, labels?: Labels): (by: number) => void;
-  /** `timeMs`, likewise. */
+  /** `gauge` and `timeMs`, likewise. */
+  gaugeOf(name: string, labels?: Labels): (value: number) => void;
   timerOf(name: string, labels?: Labels): (ms: number) => void;
   log(level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>): void;
   /** True when someone collects spans: callers skip all work for them otherwise. */
@@ -37,6 +38,7 @@ export const NO_TELEMETRY: Telemetry = {
   gauge: () => {},
   timeMs: () => {},
   counterOf: () => () => {},
+  gaugeOf: () => () => {},
   timerOf: () => () => {},
   log: () => {},
   tracing: false,

@@ -84,12 +84,19 @@ export function startTelemetry(options: TelemetryOptions): NodeTelemetry {
 function boundOf(
   table: SeriesTable,
   refused: (name: string) => void,
-): Pick<Telemetry, 'counterOf' | 'timerOf'> {
+): Pick<Telemetry, 'counterOf' | 'gaugeOf' | 'timerOf'> {
   return {
     counterOf(name, labels) {
       const point = table.point('counter', name, labels);
       return (by) => {
         if (point !== null && by >= 0) point.value += by;
+        else refused(name);
+      };
+    },
+    gaugeOf(name, labels) {
+      const point = table.point('gauge', name, labels);
+      return (value) => {
+        if (point !== null) point.value = value;
         else refused(name);
       };
     },

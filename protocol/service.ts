@@ -150,6 +150,8 @@ export interface KvService {
   put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult>;
   delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult>;
   get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer>;
+  /** What a linearizable `get` of the latest answers, where this node can tell in this moment; else null. */
+  getNow(ctx: RequestContext, ref: KeyRef): ReadAnswer | null;
   batch(
     ctx: RequestContext,
     ops: readonly BatchOp[],

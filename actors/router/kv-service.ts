@@ -82,11 +82,15 @@ export class RoutedKvService implements KvService {
 
   get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer> {
     if (options.consistency === 'linearizable' && options.revision === null) {
-      const group = this.#host.map().groups[vshardOf(ref)] as GroupId;
-      const answer = this.#host.readNow(group, ref, ctx.traceparent);
+      const answer = this.getNow(ctx, ref);
       if (answer !== null) return Promise.resolve(answer);
     }
     return this.#get(ctx, ref, options);
+  }
+
+  getNow(ctx: RequestContext, ref: KeyRef): ReadAnswer | null {
+    const group = this.#host.map().groups[vshardOf(ref)] as GroupId;
+    return this.#host.readNow(group, ref, ctx.traceparent);
   }
 
   async #get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer> {

@@ -6,6 +6,7 @@ import type { Edge } from './app.ts';
 
 export const MSGPACK = 'application/msgpack';
 export const JSON_TYPE = 'application/json; charset=utf-8';
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 
 /**
  * A whole answer, without what every answer carries. It leaves through the framework's reply or straight
@@ -13,8 +14,8 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
  */
 export interface Answer {
   readonly status: number;
-  /** Names and values in turn. */
-  readonly headers: readonly string[];
+  /** Header lines as they are sent, each with its CRLF; names in lower case. Whoever makes one checks values. */
+  readonly lines: string;
   /** Null: none, and no Content-Length either (304). */
   readonly body: string | Buffer | null;
 }
@@ -31,23 +32,31 @@ export function problemAnswer(
     const stack = error instanceof Error ? error.stack : String(error);
     edge.telemetry.log('error', 'a request failed', { requestId, stack });
   }
-  const headers: string[] = [];
+  let lines = '';
   if (problem.retryAfterMs !== null) {
-    headers.push('retry-after', String(Math.ceil(problem.retryAfterMs / 1000)));
+    lines += `retry-after: ${Math.ceil(problem.retryAfterMs / 1000)}\r\n`;
   }
   if (error instanceof AppError && typeof error.details['allow'] === 'string') {
-    headers.push('allow', error.details['allow']);
+    lines += `allow: ${error.details['allow']}\r\n`;
   }
-  const type = binary ? MSGPACK : 'application/problem+json; charset=utf-8';
-  headers.push('content-type', type);
+  lines += `content-type: ${binary ? MSGPACK : PROBLEM_TYPE}\r\n`;
   const body = binary ? Buffer.from(packBytes(problem.body)) : JSON.stringify(problem.body);
-  return { status: problem.status, headers, body };
+  return { status: problem.status, lines, body };
+}
+
+/** The lines of an answer, taken apart for whoever wants them so. */
+export function headersOf(lines: string): [name: string, value: string][] {
+  const split = (line: string): [string, string] => {
+    const colon = line.indexOf(': ');
+    return [line.slice(0, colon), line.slice(colon + 2)];
+  };
+  return lines.split('\r\n').slice(0, -1).map(split);
 }
 
 /** Through the framework; a handler returns what this returns. */
 export function replyWith(reply: FastifyReply, answer: Answer): FastifyReply {
-  const { status, headers, body } = answer;
-  for (let i = 0; i < headers.length; i += 2) reply.header(headers[i] ?? '', headers[i + 1]);
+  const { status, lines, body } = answer;
+  for (const [name, value] of headersOf(lines)) reply.header(name, value);
   reply.code(status);
   return body === null ? reply.send() : reply.send(body);
 }

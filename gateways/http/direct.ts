@@ -1,6 +1,7 @@
 import { STATUS_CODES } from 'node:http';
-import type { Answer } from './answer.ts';
+import { type Answer, headersOf } from './answer.ts';
 import type { Edge } from './app.ts';
+import { decimal } from './decimal.ts';
 import type { EdgeResponse } from './exchange.ts';
 import { commonHeaders } from './raw-answer.ts';
 
@@ -51,13 +52,12 @@ export class DirectAnswers {
     return false;
   }
 
-  #head(requestId: string, revision: number | null, { status, headers, body }: Answer): string {
-    let head = STATUS_LINES[status] ?? statusLine(status);
-    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
-    const shown = revision ?? this.#edge.service.status().clock;
-    head += `x-request-id: ${requestId}\r\nx-minikv-revision: ${shown}\r\n${this.#constant}`;
-    if (body !== null) head += `content-length: ${lengthOf(body)}\r\n`;
-    return head + this.#ending();
+  #head(requestId: string, revision: number | null, { status, lines, body }: Answer): string {
+    const first = STATUS_LINES[status] ?? statusLine(status);
+    const shown = decimal(revision ?? this.#edge.service.status().clock);
+    const common = `x-request-id: ${requestId}\r\nx-minikv-revision: ${shown}\r\n${this.#constant}`;
+    const length = body === null ? '' : `content-length: ${lengthOf(body)}\r\n`;
+    return `${first}${lines}${common}${length}${this.#ending()}`;
   }
 
   #ending(): string {
@@ -74,9 +74,9 @@ export class DirectAnswers {
     res: EdgeResponse,
     requestId: string,
     revision: number | null,
-    { status, headers, body }: Answer,
+    { status, lines, body }: Answer,
   ): void {
-    const all = [...headers];
+    const all = headersOf(lines).flat();
     for (const [name, value] of Object.entries(commonHeaders(this.#edge, requestId, revision))) {
       all.push(name, value);
     }

@@ -1,5 +1,6 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Readable } from 'node:stream';
 
 /**
  * node:http's own request and response, parsed and ordered by it as ever, with a short way through each:
@@ -7,8 +8,15 @@ import type { Socket } from 'node:net';
  * write. Everything else takes the usual way, at any point before the answer.
  */
 
+/** `isOut`: nothing of the answer is left to send; otherwise the response's `close` will say so. */
+export type OnSent = (res: EdgeResponse, isOut: boolean) => void;
+
 /** Told when a gathered request is whole. */
 export type OnWhole = (req: EdgeRequest) => void;
+
+const streamEnded = Object.getOwnPropertyDescriptor(Readable.prototype, 'readableEnded')?.get as (
+  this: Readable,
+) => boolean;
 
 interface Dumped {
   _dump(): void;
@@ -18,7 +26,8 @@ export class EdgeRequest extends IncomingMessage {
   /** Its answer; the listener sets it. */
   response: EdgeResponse | null = null;
   #onWhole: OnWhole | null = null;
-  #isTaken = false;
+  /** Its body was handed over whole; there is no stream. */
+  isTaken = false;
   #body: Buffer | null = null;
 
   constructor(socket: Socket) {
@@ -54,7 +63,7 @@ export class EdgeRequest extends IncomingMessage {
     if (onWhole === null) return super.push(chunk);
     if (chunk === null) {
       this.#onWhole = null;
-      this.#isTaken = true;
+      this.isTaken = true;
       onWhole(this);
     } else {
       this.#body = this.#body === null ? chunk : Buffer.concat([this.#body, chunk]);
@@ -64,13 +73,24 @@ export class EdgeRequest extends IncomingMessage {
 
   /** Node's server lets the rest of a body that nobody read run off; here there is none. */
   _dump(): void {
-    if (!this.#isTaken) (IncomingMessage.prototype as unknown as Dumped)._dump.call(this);
+    if (!this.isTaken) (IncomingMessage.prototype as unknown as Dumped)._dump.call(this);
   }
 }
+
+/** Also where nothing was streamed: Node's server waits for a request's `end` before it lets go of it. */
+Object.defineProperty(EdgeRequest.prototype, 'readableEnded', {
+  get(this: EdgeRequest): boolean {
+    return this.isTaken || streamEnded.call(this);
+  },
+});
 
 export class EdgeResponse extends ServerResponse<EdgeRequest> {
   /** What the listener knows of the connection. */
   link: object | null = null;
+  /** Of an answer that goes past the framework. */
+  requestId = '';
+  startedMs = 0;
+  onSent: OnSent | null = null;
 
   /**
    * Writes a whole answer, head and all, and ends it. False, with nothing written, where that cannot

@@ -64,7 +64,7 @@ function onDone(edge: Edge, request: FastifyRequest, reply: FastifyReply): void 
   state.release?.();
   const route = request.routeOptions.url ?? 'none';
   const status = reply.raw.statusCode;
-  edge.traffic.end(state.startedMs, method, route, status);
+  edge.traffic.end(state.startedMs, method, edge.traffic.route(route), status);
   if (state.span === null) return;
   state.span.set('http.response.status_code', status);
   state.span.end();

@@ -7,45 +7,69 @@ interface Ways {
   readonly answered: ((by: number) => void)[];
 }
 
+/** A route's requests; `method` comes from the route table. */
+export class RouteTraffic {
+  readonly #telemetry: Telemetry;
+  readonly #route: string;
+  readonly #ways = new Map<string, Ways>();
+
+  constructor(telemetry: Telemetry, route: string) {
+    this.#telemetry = telemetry;
+    this.#route = route;
+  }
+
+  answered(method: string, status: number, tookMs: number): void {
+    const ways = this.#ways.get(method) ?? this.#add(method);
+    ways.took(tookMs);
+    (ways.answered[status] ?? this.#addStatus(ways, method, status))(1);
+  }
+
+  #add(method: string): Ways {
+    const labels = { method, route: this.#route };
+    const ways = { took: this.#telemetry.timerOf('http_request_seconds', labels), answered: [] };
+    this.#ways.set(method, ways);
+    return ways;
+  }
+
+  #addStatus(ways: Ways, method: string, status: number): (by: number) => void {
+    const labels = { method, route: this.#route, status };
+    const count = this.#telemetry.counterOf('http_requests', labels);
+    ways.answered[status] = count;
+    return count;
+  }
+}
+
 /** Counts requests, the same way for every way an answer may take. */
 export class Traffic {
   readonly #telemetry: Telemetry;
   readonly #clock: Clock;
-  /** By route, then method: both come from the route table, so there are few. */
-  readonly #ways = new Map<string, Map<string, Ways>>();
+  readonly #routes = new Map<string, RouteTraffic>();
+  readonly #showOpen: (count: number) => void;
   #open = 0;
 
   constructor(telemetry: Telemetry, clock: Clock) {
     this.#telemetry = telemetry;
     this.#clock = clock;
+    this.#showOpen = telemetry.gaugeOf('http_requests_in_flight');
   }
 
   /** Returns when the request began, for `end`. */
   begin(): number {
-    this.#telemetry.gauge('http_requests_in_flight', ++this.#open);
+    this.#showOpen(++this.#open);
     return this.#clock.monotonicMs();
   }
 
   /** `route` is the pattern, as `/v1/kv/:key`. */
-  end(startedMs: number, method: string, route: string, status: number): void {
-    this.#telemetry.gauge('http_requests_in_flight', --this.#open);
-    const { answered, took } = this.#waysOf(method, route);
-    let count = answered[status];
-    if (count === undefined) {
-      count = this.#telemetry.counterOf('http_requests', { method, route, status });
-      answered[status] = count;
-    }
-    count(1);
-    took(this.#clock.monotonicMs() - startedMs);
+  route(route: string): RouteTraffic {
+    const found = this.#routes.get(route);
+    if (found !== undefined) return found;
+    const made = new RouteTraffic(this.#telemetry, route);
+    this.#routes.set(route, made);
+    return made;
   }
 
-  #waysOf(method: string, route: string): Ways {
-    const found = this.#ways.get(route)?.get(method);
-    if (found !== undefined) return found;
-    const took = this.#telemetry.timerOf('http_request_seconds', { method, route });
-    const ways: Ways = { took, answered: [] };
-    const byMethod = this.#ways.get(route) ?? new Map<string, Ways>();
-    this.#ways.set(route, byMethod.set(method, ways));
-    return ways;
+  end(startedMs: number, method: string, route: RouteTraffic, status: number): void {
+    this.#showOpen(--this.#open);
+    route.answered(method, status, this.#clock.monotonicMs() - startedMs);
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Condition } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
+import { decimal } from '../http/decimal.ts';
 
 /**
  * Preconditions (RFC 9110 section 13) over revisions. A write takes one strong entity tag: a list, or a
@@ -9,7 +10,7 @@ import { AppError } from '../../protocol/errors.ts';
 const STRONG = /^"([1-9][0-9]{0,15})"$/;
 
 export function eTagOf(revision: number): string {
-  return `"${revision}"`;
+  return `"${decimal(revision)}"`;
 }
 
 /** If-Match and If-None-Match of a write; null where neither is given. */

@@ -1,14 +1,14 @@
-import type { Item } from '../../protocol/messages/request.ts';
-import type { WriteResult } from '../../protocol/service.ts';
+import type { ReadAnswer, RequestContext, WriteResult } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { type Answer, problemAnswer } from '../http/answer.ts';
 import type { Edge } from '../http/app.ts';
 import { contextFrom } from '../http/context.ts';
 import { DirectAnswers } from '../http/direct.ts';
-import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
-import type { Direct, OnSent } from '../http/listener.ts';
+import type { EdgeRequest, EdgeResponse, OnSent } from '../http/exchange.ts';
+import type { Direct } from '../http/listener.ts';
 import { requestIdOf } from '../http/raw-answer.ts';
 import { traceparentOf } from '../http/trace.ts';
+import type { RouteTraffic } from '../http/traffic.ts';
 import { itemAnswer, kvKeyOf, readDelete, readPut, writeAnswer } from './key-answers.ts';
 
 const PREFIX = '/v1/kv/';
@@ -28,10 +28,12 @@ const LATEST = { consistency: 'linearizable', revision: null } as const;
 export class DirectKeys implements Direct {
   readonly #edge: Edge;
   readonly #answers: DirectAnswers;
+  readonly #route: RouteTraffic;
 
   constructor(edge: Edge) {
     this.#edge = edge;
     this.#answers = new DirectAnswers(edge);
+    this.#route = edge.traffic.route(ROUTE);
   }
 
   /** Whether this answers the request, once it is whole. Then it holds the body's share of the budget. */
@@ -57,100 +59,97 @@ export class DirectKeys implements Direct {
   }
 
   run(req: EdgeRequest, res: EdgeResponse, sent: OnSent): void {
-    const call = new DirectCall(this.#edge, this.#answers, res, sent);
+    res.startedMs = this.#edge.traffic.begin();
+    res.requestId = requestIdOf(this.#edge, req);
+    res.onSent = sent;
     try {
-      call.start(kvKeyOf(req.url ?? '', PREFIX));
+      this.#start(res, kvKeyOf(req.url ?? '', PREFIX));
     } catch (error) {
-      call.fail(error);
+      this.#fail(res, error);
     }
+  }
+
+  #start(res: EdgeResponse, ref: KeyRef): void {
+    const { service } = this.#edge;
+    const { method, headers, wholeBody } = res.req;
+    const traceparent = traceparentOf(headers['traceparent']);
+    if (method === 'PUT') {
+      const { ctx, op } = readPut(headers, traceparent, ref, wholeBody ?? EMPTY);
+      service.put(ctx, op).then(
+        (written) => this.#wrote(res, ref.key, written),
+        (error) => this.#fail(res, error),
+      );
+    } else if (method === 'DELETE') {
+      const { ctx, condition } = readDelete(headers, traceparent, ref);
+      service.delete(ctx, ref, condition).then(
+        (written) => this.#wrote(res, ref.key, written),
+        (error) => this.#fail(res, error),
+      );
+    } else {
+      this.#get(res, ref, contextFrom(headers, traceparent, null));
+    }
+  }
+
+  #get(res: EdgeResponse, ref: KeyRef, ctx: RequestContext): void {
+    const { service } = this.#edge;
+    const answer = service.getNow(ctx, ref);
+    if (answer !== null) {
+      this.#read(res, answer);
+      return;
+    }
+    service.get(ctx, ref, LATEST).then(
+      (found) => this.#read(res, found),
+      (error) => this.#fail(res, error),
+    );
+  }
+
+  #wrote(res: EdgeResponse, key: string, written: WriteResult): void {
+    let answer: Answer;
+    try {
+      answer = writeAnswer(key, written, false);
+    } catch (error) {
+      answer = problemAnswer(this.#edge, error, res.requestId, false);
+    }
+    this.#send(res, written.clock, answer);
+  }
+
+  #read(res: EdgeResponse, { item, clock }: ReadAnswer): void {
+    let answer: Answer;
+    try {
+      answer = itemAnswer(res.req.headers, item, this.#edge.dates);
+    } catch (error) {
+      answer = problemAnswer(this.#edge, error, res.requestId, false);
+    }
+    this.#send(res, clock, answer);
+  }
+
+  #fail(res: EdgeResponse, error: unknown): void {
+    this.#send(res, null, problemAnswer(this.#edge, error, res.requestId, false));
+  }
+
+  /** Never throws: nobody above would catch it. */
+  #send(res: EdgeResponse, revision: number | null, answer: Answer): void {
+    const { req } = res;
+    let isOut = true;
+    try {
+      if (!req.socket.destroyed) {
+        isOut = this.#answers.send(res, res.requestId, revision, answer);
+      }
+    } catch (error) {
+      this.#edge.telemetry.log('error', 'an answer could not be sent', { error });
+      req.socket.destroy();
+    }
+    if (req.method === 'PUT') this.#edge.bodies.give(bodyLength(req.headers['content-length']));
+    if (isOut) this.#end(res, answer.status);
+    else res.once('close', () => this.#end(res, answer.status));
+    res.onSent?.(res, isOut);
+  }
+
+  #end(res: EdgeResponse, status: number): void {
+    this.#edge.traffic.end(res.startedMs, res.req.method ?? '', this.#route, status);
   }
 }
 
 function bodyLength(header: string | undefined): number {
   return header === undefined ? 0 : Number(header);
-}
-
-class DirectCall {
-  readonly #edge: Edge;
-  readonly #answers: DirectAnswers;
-  readonly #res: EdgeResponse;
-  readonly #sent: OnSent;
-  readonly #startedMs: number;
-  readonly #requestId: string;
-
-  constructor(edge: Edge, answers: DirectAnswers, res: EdgeResponse, sent: OnSent) {
-    this.#edge = edge;
-    this.#answers = answers;
-    this.#res = res;
-    this.#sent = sent;
-    this.#startedMs = edge.traffic.begin();
-    this.#requestId = requestIdOf(edge, res.req);
-  }
-
-  start(ref: KeyRef): void {
-    const { service } = this.#edge;
-    const { method, headers, wholeBody } = this.#res.req;
-    const traceparent = traceparentOf(headers['traceparent']);
-    if (method === 'PUT') {
-      const { ctx, op } = readPut(headers, traceparent, ref, wholeBody ?? EMPTY);
-      service.put(ctx, op).then(
-        (written) => this.#wrote(ref.key, written),
-        (error) => this.fail(error),
-      );
-    } else if (method === 'DELETE') {
-      const { ctx, condition } = readDelete(headers, traceparent, ref);
-      service.delete(ctx, ref, condition).then(
-        (written) => this.#wrote(ref.key, written),
-        (error) => this.fail(error),
-      );
-    } else {
-      service.get(contextFrom(headers, traceparent, null), ref, LATEST).then(
-        ({ item, clock }) => this.#read(item, clock),
-        (error) => this.fail(error),
-      );
-    }
-  }
-
-  #wrote(key: string, written: WriteResult): void {
-    let answer: Answer;
-    try {
-      answer = writeAnswer(key, written, false);
-    } catch (error) {
-      answer = this.#problem(error);
-    }
-    this.#send(written.clock, answer);
-  }
-
-  #read(item: Item | null, clock: number): void {
-    let answer: Answer;
-    try {
-      answer = itemAnswer(this.#res.req.headers, item, this.#edge.dates);
-    } catch (error) {
-      answer = this.#problem(error);
-    }
-    this.#send(clock, answer);
-  }
-
-  fail(error: unknown): void {
-    this.#send(null, this.#problem(error));
-  }
-
-  #problem(error: unknown): Answer {
-    return problemAnswer(this.#edge, error, this.#requestId, false);
-  }
-
-  #send(revision: number | null, answer: Answer): void {
-    const res = this.#res;
-    const { req } = res;
-    const isGone = req.socket.destroyed;
-    const isOut = isGone || this.#answers.send(res, this.#requestId, revision, answer);
-    if (req.method === 'PUT') this.#edge.bodies.give(bodyLength(req.headers['content-length']));
-    if (isOut) this.#end(answer.status);
-    else res.once('close', () => this.#end(answer.status));
-    this.#sent(res, isOut);
-  }
-
-  #end(status: number): void {
-    this.#edge.traffic.end(this.#startedMs, this.#res.req.method ?? '', ROUTE, status);
-  }
 }

@@ -9,6 +9,7 @@ import type { RequestContext, WriteResult } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { type Answer, JSON_TYPE, MSGPACK } from '../http/answer.ts';
 import { contextFrom, wholeHeader } from '../http/context.ts';
+import { decimal } from '../http/decimal.ts';
 import type { HttpDates } from '../http/http-date.ts';
 import { keyAfter } from '../http/url.ts';
 import { eTagOf, readOutcome, writeCondition } from './conditions.ts';
@@ -71,11 +72,11 @@ export function readDelete(
 export function writeAnswer(key: string, written: WriteResult, binary: boolean): Answer {
   const { result, repeated } = written;
   const body = binary ? packed(writeResultToJson(key, result)) : writtenText(key, result);
-  const headers: string[] = [];
-  if (repeated) headers.push('idempotency-replayed', 'true');
-  if (result.type === 'put') headers.push('etag', eTagOf(result.revision));
-  headers.push('content-type', binary ? MSGPACK : JSON_TYPE);
-  return { status: result.type === 'put' && result.version === 1 ? 201 : 200, headers, body };
+  const isPut = result.type === 'put';
+  const replayed = repeated ? 'idempotency-replayed: true\r\n' : '';
+  const eTag = isPut ? `etag: ${eTagOf(result.revision)}\r\n` : '';
+  const lines = `${replayed}${eTag}content-type: ${binary ? MSGPACK : JSON_TYPE}\r\n`;
+  return { status: isPut && result.version === 1 ? 201 : 200, lines, body };
 }
 
 function packed(shape: unknown): Buffer {
@@ -91,12 +92,14 @@ export function writtenText(key: string, result: OpResult): string {
   if (result.type !== 'put' || !PLAIN_KEY.test(key)) {
     return JSON.stringify(writeResultToJson(key, result));
   }
-  const { revision, createRevision, version } = result;
-  return `{"key":"${key}","revision":${revision},"createRevision":${createRevision},"version":${version}}`;
+  const [revision, created] = [decimal(result.revision), decimal(result.createRevision)];
+  return `{"key":"${key}","revision":${revision},"createRevision":${created},"version":${result.version}}`;
 }
 
 /** Made once: a missing key is a common answer, and an error's stack costs more than the rest of it. */
 const NO_KEY = new AppError('key_not_found', 'there is no such key');
+
+const SANDBOX = "content-security-policy: default-src 'none'; sandbox\r\n";
 
 /** The answer to a read of one key; null is an absent one. */
 export function itemAnswer(
@@ -116,18 +119,17 @@ export function itemAnswer(
     const details = { currentRevision: item.revision };
     throw new AppError('precondition_failed', 'the key is at another revision', { details });
   }
-  const shown = ['etag', eTagOf(item.revision), 'last-modified'];
-  shown.push(dates.text(wallMsOfRevision(item.revision)), 'cache-control', 'no-cache');
+  const modified = dates.text(wallMsOfRevision(item.revision));
+  let lines = `etag: ${eTagOf(item.revision)}\r\nlast-modified: ${modified}\r\ncache-control: no-cache\r\n`;
   if (item.expiresAtMs !== null) {
-    shown.push('x-minikv-expires-at', new Date(item.expiresAtMs).toISOString());
+    lines += `x-minikv-expires-at: ${new Date(item.expiresAtMs).toISOString()}\r\n`;
   }
-  if (outcome === 'not_modified') return { status: 304, headers: shown, body: null };
+  if (outcome === 'not_modified') return { status: 304, lines, body: null };
   const { contentType } = item;
   const isShown = contentType !== null && isContentType(contentType);
-  shown.push('content-type', isShown ? contentType : 'application/octet-stream');
   // A stored page must not run as a page of this server.
-  shown.push('content-security-policy', "default-src 'none'; sandbox");
+  lines += `content-type: ${isShown ? contentType : 'application/octet-stream'}\r\n${SANDBOX}`;
   const { value } = item;
   const body = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  return { status: 200, headers: shown, body };
+  return { status: 200, lines, body };
 }

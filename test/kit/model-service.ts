@@ -47,6 +47,8 @@ export class ModelService implements KvService {
   #clock = 0;
   #floor = 0;
   isReady = true;
+  /** Whether reads of the latest are answered in the moment they are asked. */
+  readsNow = true;
   /** The next call fails with this. */
   failure: Error | null = null;
   readonly contexts: RequestContext[] = [];
@@ -91,6 +93,13 @@ export class ModelService implements KvService {
   ): Promise<{ item: Item | null; clock: number }> {
     this.#enter(ctx);
     const clock = this.#readAt(options.revision);
+    return { item: this.#itemAt(ref, clock), clock };
+  }
+
+  getNow(ctx: RequestContext, ref: KeyRef): { item: Item | null; clock: number } | null {
+    if (!this.readsNow || this.failure !== null) return null;
+    this.#enter(ctx);
+    const clock = this.#readAt(null);
     return { item: this.#itemAt(ref, clock), clock };
   }
 

@@ -5,12 +5,14 @@ import { METRICS } from '../../../observability/metrics.ts';
 const ROOT = new URL('../../../', import.meta.url);
 const FOLDERS = ['storage', 'actors', 'gateways', 'observability', 'cli'];
 /** `telemetry.count('name'`, also through a wrapper such as `this.#count('name'`; the table's own verbs too. */
-const REPORT = /\b(count|counterOf|gauge|timeMs|timerOf|add|set)\(\s*'([a-z][a-z0-9_]*)',?\s*/g;
+const REPORT =
+  /\b(count|counterOf|gauge|gaugeOf|timeMs|timerOf|add|set)\(\s*'([a-z][a-z0-9_]*)',?\s*/g;
 const KINDS: Record<string, string> = {
   count: 'counter',
   counterOf: 'counter',
   add: 'counter',
   gauge: 'gauge',
+  gaugeOf: 'gauge',
   set: 'gauge',
   timeMs: 'histogram',
   timerOf: 'histogram',

@@ -73,6 +73,8 @@ describe('metrics', () => {
     const telemetry = start();
     const labels = { method: 'PUT', route: '/v1/kv', status: 200, key: 'left out' };
     const counts = [telemetry.counterOf('http_requests', labels), telemetry.counterOf('no_such')];
+    const shows = [telemetry.gaugeOf('raft_term', { group: 3 }), telemetry.gaugeOf('wal_syncs')];
+    for (const show of shows) show(7);
     const times = [telemetry.timerOf('wal_sync_seconds'), telemetry.timerOf('wal_syncs')];
     for (const count of counts) count(2);
     for (const took of times) took(3);
@@ -86,7 +88,8 @@ describe('metrics', () => {
     );
     expect(text).toContain('minikv_wal_sync_seconds_bucket{le="0.005"} 1\n');
     expect(text).toContain('minikv_wal_sync_seconds_sum 1.003\n');
-    expect(text).toContain('minikv_telemetry_refused_total 4\n');
+    expect(text).toContain('minikv_raft_term{group="3"} 7\n');
+    expect(text).toContain('minikv_telemetry_refused_total 5\n');
   });
 
   it('runs the scrape hooks before each scrape', async () => {

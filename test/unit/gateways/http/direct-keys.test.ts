@@ -281,10 +281,14 @@ class SlowService extends ModelService {
 describe('a client', () => {
   it('that goes away leaves nothing behind, also behind an unanswered request', async () => {
     const gauges = new Map<string, number>();
-    const gauge: Telemetry['gauge'] = (name, value) => void gauges.set(name, value);
+    const telemetry: Telemetry = {
+      ...NO_TELEMETRY,
+      gauge: (name, value) => void gauges.set(name, value),
+      gaugeOf: (name) => (value) => void gauges.set(name, value),
+    };
     const service = new SlowService();
     const bounds = { bodyBytesHeldMax: 50_000 };
-    const server = await startModelServer({ bounds }, service, { ...NO_TELEMETRY, gauge });
+    const server = await startModelServer({ bounds }, service, telemetry);
     const body = 'x'.repeat(10_000);
     for (const query of ['', '?']) {
       const socket = open(server.url);
@@ -309,7 +313,7 @@ describe('a client', () => {
   it('that never reads cannot make the node hold more than a few answers', async () => {
     const server = await startModelServer();
     await call(server.url, 'PUT', '/v1/kv/big', { body: Buffer.alloc(700_000) });
-    const reads = vi.spyOn(server.service, 'get');
+    const reads = vi.spyOn(server.service, 'getNow');
     const socket = open(server.url).pause();
     socket.write('GET /v1/kv/big HTTP/1.1\r\nHost: h\r\n\r\n'.repeat(20_000));
     await waitFor(() => reads.mock.calls.length > 0);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import { decimal } from '../../../../gateways/http/decimal.ts';
 import { HttpDates } from '../../../../gateways/http/http-date.ts';
 import { itemAnswer, writtenText } from '../../../../gateways/kv/key-answers.ts';
 import { writeResultToJson } from '../../../../gateways/kv/shapes.ts';
@@ -14,6 +15,15 @@ it('the text of a write is its shape as JSON, whatever the key', () => {
     fc.property(fc.oneof(key, plain), count, count, count, (name, revision, created, version) => {
       const result = { type: 'put', revision, createRevision: created, version } as const;
       expect(writtenText(name, result)).toBe(JSON.stringify(writeResultToJson(name, result)));
+    }),
+  );
+});
+
+it('a number is text as String has it', () => {
+  const edges = [0, 999_999_999, 1e9, 1e9 + 1, 1e12, Number.MAX_SAFE_INTEGER].map(fc.constant);
+  fc.assert(
+    fc.property(fc.oneof(fc.maxSafeNat(), fc.nat(), ...edges), (n) => {
+      expect(decimal(n)).toBe(String(n));
     }),
   );
 });
@@ -35,7 +45,7 @@ it('a content type that could break out of its header is not shown', () => {
     ...{ ref, value: new Uint8Array(1), revision: 9, createRevision: 9, version: 1 },
     ...{ contentType: 'a/b\r\nset-cookie: x', expiresAtMs: null },
   };
-  const { headers } = itemAnswer({}, item, new HttpDates());
-  expect(headers).toContain('application/octet-stream');
-  expect(headers.join('')).not.toContain('set-cookie');
+  const { lines } = itemAnswer({}, item, new HttpDates());
+  expect(lines).toContain('content-type: application/octet-stream\r\n');
+  expect(lines).not.toContain('set-cookie');
 });
