@@ -28,6 +28,8 @@ export interface TestNode {
 export interface ClusterOptions {
   readonly nodes: number;
   readonly groups?: number;
+  /** One node over NATS as well. */
+  readonly nats?: boolean;
   readonly flags?: readonly string[];
   /** Called with each node's data folder before it starts for the first time. */
   readonly prepare?: (data: string, index: number) => void;
@@ -56,7 +58,7 @@ export class ProcessCluster {
 
   static async start(options: ClusterOptions): Promise<ProcessCluster> {
     const folder = mkdtempSync(join(tmpdir(), 'minikv-e2e-'));
-    const nats = options.nodes > 1 ? await testNats() : null;
+    const nats = options.nodes > 1 || options.nats ? await testNats() : null;
     const cluster = new ProcessCluster(folder, nats, options);
     for (let i = 1; i <= options.nodes; i++) {
       const id = `n${i}`;

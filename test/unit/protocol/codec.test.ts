@@ -87,7 +87,7 @@ describe('unpackBytes', () => {
     );
   });
 
-  it('I12 refuses the five bytes that would reserve 134 MB, without reserving them', () => {
+  it('I39 refuses the five bytes that would reserve 134 MB, without reserving them', () => {
     const bombs = [
       'dd 00ffffff',
       'dd ffffffff',
