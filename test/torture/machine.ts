@@ -182,7 +182,7 @@ export class Machine {
   /** Ends whatever a fault has left behind: disk, clock, link, nats-server and process work again. */
   async heal(): Promise<void> {
     this.disk?.fsync('works');
-    this.disk?.full(false);
+    this.disk?.room('enough');
     this.disk?.clock(0, 1);
     this.signal('SIGCONT');
     await this.link.set(HEALTHY);

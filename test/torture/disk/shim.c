@@ -5,7 +5,8 @@
  * to do from the page of TORTURE_CONTROL (struct control), which the test maps and writes.
  *
  *   fsync_mode 1: fsync and fdatasync fail with EIO        2: they take delay_ms longer
- *   write_mode 1: writes are short once, then ENOSPC
+ *   write_mode 1: writes are short once, then ENOSPC      2: writes work, but statfs tells of no room
+ *                 (in 1 as well)
  *   clock:     CLOCK_REALTIME = real + offset_ns + (real - anchor_ns) * (rate_permille - 1000) / 1000;
  *              the monotonic clock is never touched
  *   boot id:   /proc/sys/kernel/random/boot_id reads as TORTURE_BOOT_ID
@@ -29,6 +30,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/types.h>
@@ -425,6 +427,16 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int parts_count, off64_t at
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t at) { return pwritev64(fd, parts, count, at); }
+
+int statfs64(const char *path, struct statfs64 *out) {
+  static int (*real)(const char *, struct statfs64 *);
+  if (real == NULL) real = dlsym(RTLD_NEXT, "statfs64");
+  int result = real(path, out);
+  if (result == 0 && control->write_mode != 0 && is_data(path)) out->f_bfree = out->f_bavail = 0;
+  return result;
+}
+
+int statfs(const char *path, struct statfs *out) { return statfs64(path, (struct statfs64 *)out); }
 
 static int has_no_room(FILE *stream) {
   return control->write_mode == 1 && is_watched(fileno(stream));

@@ -59,9 +59,10 @@ export class DiskControl {
     this.#store();
   }
 
-  full(isFull: boolean): void {
-    this.#page.writeInt32LE(isFull ? 1 : 0, 8);
-    this.#page.writeInt32LE(isFull ? 1 : 0, 12);
+  /** `full`: writes fail with ENOSPC, the first is short. `filling`: they work, but no room is left. */
+  room(room: 'enough' | 'filling' | 'full'): void {
+    this.#page.writeInt32LE({ enough: 0, full: 1, filling: 2 }[room], 8);
+    this.#page.writeInt32LE(room === 'full' ? 1 : 0, 12);
     this.#store();
   }
 

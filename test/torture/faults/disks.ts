@@ -22,13 +22,24 @@ const SHIM_FAULTS: readonly FaultKind[] = [
   },
   {
     ...BASE,
+    name: 'disk-filling',
+    what: 'the disk of one node has no room left, but takes what Raft writes (F15)',
+    lastsMs: [2_000, 4_000],
+    begin: async (cluster, random) => {
+      const machine = await chosenMachine(cluster, random);
+      diskOf(machine).room('filling');
+      return machine.id;
+    },
+  },
+  {
+    ...BASE,
     name: 'disk-full',
-    what: 'the disk of one node is full, with short writes (F15)',
+    what: 'all at once the disk of one node is full, with short writes (F15)',
     lastsMs: [800, 2_500],
     begin: async (cluster, random) => {
       const machine = await chosenMachine(cluster, random);
       machine.expectEnd();
-      diskOf(machine).full(true);
+      diskOf(machine).room('full');
       return machine.id;
     },
   },

@@ -17,14 +17,17 @@ const ANSWERS: ReadonlySet<number> = new Set([200, 201, 404, 412]);
 /** Refusals that a fault explains. Any other means that client and server misunderstand each other. */
 const EXPECTED: ReadonlySet<number> = new Set([408, 429, 503, 504, 507]);
 const REPEATS_MAX = 8;
-const BACKOFF_MS = 120;
+/** After the first refusal; twice that after the next, up to the other. */
+const BACKOFF_MS = 60;
+const BACKOFF_MS_MAX = 900;
 
 /** One sequential client: a process in the checkers' sense, and a new one after each lost answer. */
 export class Client {
   readonly shared: Shared;
   readonly random: Random;
   process: number;
-  #failedAt = Number.NEGATIVE_INFINITY;
+  /** Refusals since the last success. */
+  #failures = 0;
 
   constructor(shared: Shared, random: Random) {
     this.shared = shared;
@@ -36,9 +39,11 @@ export class Client {
     return this.random.next() < share;
   }
 
-  /** A client that was refused just now leaves the processor to those who are to serve it. */
+  /** A client that is refused leaves the processor to those who are to serve it. */
   async rest(): Promise<void> {
-    if (now() - this.#failedAt < BACKOFF_MS) await sleep(BACKOFF_MS * (0.5 + this.random.next()));
+    if (this.#failures === 0) return;
+    const longest = Math.min(BACKOFF_MS * 2 ** (this.#failures - 1), BACKOFF_MS_MAX);
+    await sleep(longest * (0.5 + 0.5 * this.random.next()));
   }
 
   /** Sends one request to any node and counts its answer. Null: its outcome is not known. */
@@ -91,11 +96,12 @@ export class Client {
   #judge(reply: Reply, operations: number): Answer | 'refused' | null {
     const { recorder } = this.shared;
     if (typeof reply !== 'string' && ANSWERS.has(reply.status)) {
+      this.#failures = 0;
       recorder.count('success', '', operations);
       return reply;
     }
     this.#noteOddity(reply);
-    this.#failedAt = now();
+    this.#failures++;
     const isKnown = isDefinite(reply);
     recorder.count(isKnown ? 'refused' : 'unknown', nameOf(reply), operations);
     return isKnown ? 'refused' : null;

@@ -139,9 +139,14 @@ describe.skipIf(shim === null)('a disk under the shim', () => {
     disk.fsync('fails');
     expect(run(`put(at('a'), 'x', true);`)).toBe('EIO');
     disk.fsync('works');
-    disk.full(true);
+    disk.room('full');
     expect(run(`fs.writeFileSync(at('b'), 'many bytes');`)).toBe('ENOSPC');
-    disk.full(false);
+    const free = `console.log(fs.statfsSync(process.env.DATA).bavail === 0);`;
+    expect(run(free)).toBe('true');
+    disk.room('filling');
+    expect(run(`fs.writeFileSync(at('b'), 'many bytes'); ${free}`)).toBe('true');
+    disk.room('enough');
+    expect(run(free)).toBe('false');
     disk.fsync('slow', 150);
     const took = run(`
       const before = performance.now();
