@@ -167,13 +167,8 @@ class RunningNode implements Node {
         return nodes.map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
       },
     });
-    this.#every(LIMITS.tickMs, () => {
-      replicas.tick();
-      const nowMs = ports.clock.monotonicMs();
-      for (const node of replicas.leaderNodes()) {
-        if (this.#peers.isSilent(node, nowMs)) this.#probe(node);
-      }
-    });
+    // What arrived while this process did not run is heard first: the silence was its own.
+    this.#every(LIMITS.tickMs, () => ports.clock.soon(() => this.#tick(replicas)));
     this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
     this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     const care = new DiskCare(ports, this.#presence, () => replicas.all());
@@ -267,6 +262,15 @@ class RunningNode implements Node {
       else if (message.type === 'Reply') this.#routing?.onReply(message);
       else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
       else if (message.type !== 'Hello') this.#replicas?.onMessage(from, routed);
+    }
+  }
+
+  #tick(replicas: ReplicaSet): void {
+    if (this.#stopped) return;
+    replicas.tick();
+    const nowMs = this.#ports.clock.monotonicMs();
+    for (const node of replicas.leaderNodes()) {
+      if (this.#peers.isSilent(node, nowMs)) this.#probe(node);
     }
   }
 

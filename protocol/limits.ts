@@ -42,8 +42,8 @@ export const LIMITS = Object.freeze({
   requestDeadlineMsDefault: 5_000,
   requestDeadlineMsMax: 60_000,
   heartbeatMs: 80,
-  electionTimeoutMsMin: 350,
-  electionTimeoutMsMax: 700,
+  electionTimeoutMsMin: 400,
+  electionTimeoutMsMax: 800,
   tickMs: 20,
   /** A peer clock further off than this is not trusted (see ARCHITECTURE section 2). */
   clockOffsetMsMax: 5_000,

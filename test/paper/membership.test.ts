@@ -148,7 +148,8 @@ describe('learners', () => {
     const raft = given({ members: config('a b c', null, 'd e') }).leads('b');
     raft.when({ type: 'ReadIndex', readId: 1 }).acks('d').acks('e');
     expect(raft.requests).toEqual([]);
-    for (let i = 0; i < 12; i++) raft.after(LIMITS.heartbeatMs).tick();
+    const beats = Math.ceil(LIMITS.electionTimeoutMsMax / LIMITS.heartbeatMs) + 1;
+    for (let i = 0; i < beats; i++) raft.after(LIMITS.heartbeatMs).tick();
     expect(raft.state.role).toBe('follower');
   });
 

@@ -218,7 +218,8 @@ describe('the leader', () => {
   test('sends a chunk again when no answer comes, and ignores the late one (§7)', () => {
     const raft = compacted().when({ type: 'SnapshotReady', meta });
     const late = reply(raft, 60);
-    for (let i = 0; i < 9; i++) raft.after(LIMITS.heartbeatMs).acks('b').tick();
+    const beats = Math.ceil(LIMITS.electionTimeoutMsMax / LIMITS.heartbeatMs);
+    for (let i = 0; i < beats; i++) raft.after(LIMITS.heartbeatMs).acks('b').tick();
     expect(raft.requests).toMatchObject([{ type: 'sendChunk', chunk: { offset: 0 } }]);
     raft.receives('c', late);
     expect(raft.requests).toEqual([]);
@@ -227,7 +228,7 @@ describe('the leader', () => {
   test('repeats a lost chunk also while reads keep every follower busy (§7)', () => {
     const raft = compacted().when({ type: 'SnapshotReady', meta });
     const repeated: number[] = [];
-    for (let at = 0; at < 80; at++) {
+    for (let at = 0; at < LIMITS.electionTimeoutMsMax / 10 + 10; at++) {
       raft.after(10).when({ type: 'ReadIndex', readId: at }).acks('b').tick();
       if (raft.requests.some(({ type }) => type === 'sendChunk')) repeated.push(at);
     }
