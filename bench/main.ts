@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseOptions, USAGE } from './options.ts';
-import { bars } from './report/markdown.ts';
+import { othersOf } from './report/cell-summary.ts';
+import { bars, noiseLine } from './report/markdown.ts';
 import { publish, writeProfiles, writeResults } from './report/publish.ts';
 import { runAll } from './run.ts';
 
@@ -43,6 +44,8 @@ async function main(args: readonly string[]): Promise<number> {
     results.failures.length > 0 ||
     results.cells.some(({ samples }) => samples.some(({ flaw }) => flaw !== null));
   process.stdout.write(`\n${bars(results)}\n\n`);
+  const others = othersOf(results.cells);
+  if (others !== null) say(noiseLine(others).replaceAll('**', ''));
   if (options.out !== null) {
     const path = writeResults(results, resolve(ROOT, options.out));
     writeProfiles(profiles, results, resolve(ROOT, options.out));

@@ -16,6 +16,8 @@ export interface Sample {
   /** CPU seconds in a second of the window; null where the system does not tell. */
   readonly serverCpu: number | null;
   readonly clientCpu: number;
+  /** CPU seconds in a second that all other programs took, idle peers among them. */
+  readonly othersCpu: number | null;
   readonly flaw: string | null;
 }
 

@@ -56,6 +56,16 @@ export function summaryOf(cell: Cell, peer: string): PeerSummary | null {
   };
 }
 
+/** CPU seconds in a second that other programs took during all measurements; null where unknown. */
+export function othersOf(cells: readonly Cell[]): Spread | null {
+  const found = cells.flatMap(({ samples }) => samples.map(({ othersCpu }) => othersCpu));
+  const known = found.filter((value) => value !== null);
+  return known.length === 0 ? null : spreadOf(known);
+}
+
+/** More of others than this, and the figures are of a machine that had other things to do. */
+export const OTHERS_MAX = 0.3;
+
 /** Our rate to theirs, round by round. */
 export function rateRatio(cell: Cell, ours: string, theirs: string): Spread | null {
   return ratioOf(byRound(cell, ours, rateOf), byRound(cell, theirs, rateOf));

@@ -1,8 +1,10 @@
 import type { Results } from '../results.ts';
 import { barsOf } from './bars.ts';
+import { OTHERS_MAX, othersOf } from './cell-summary.ts';
 import { CELL_COLUMNS, cellRows, markdownTable } from './cell-table.ts';
-import { count } from './numbers.ts';
+import { count, ratio } from './numbers.ts';
 import type { Plot } from './plots.ts';
+import type { Spread } from './statistics.ts';
 
 /** `docs/benchmarks.md`: a run as a page. */
 
@@ -59,16 +61,26 @@ function drawings(plots: readonly Plot[]): string | null {
   return plots.map(({ name, caption }) => `![${caption}](${PLOT_FOLDER}/${name}.svg)`).join('\n\n');
 }
 
-function machine({ hardware, peers }: Results): string {
+/** What else the machine did. */
+export function noiseLine({ median, max }: Spread): string {
+  const used = `Other programs, idle peers among them, used ${ratio(median)} cores meanwhile (at most ${ratio(max)})`;
+  return median > OTHERS_MAX
+    ? `**${used}: the machine was busy, and the figures are worth little.**`
+    : `${used}.`;
+}
+
+function machine({ hardware, peers, cells }: Results): string {
   const { cpu, cores, memoryGiB, kernel, node, fileSystem } = hardware;
   const absent = peers.filter(({ version }) => version === null);
   const lines = absent.map(({ name, install }) => `\n\n**${name} was absent**: ${install}`);
-  const others = peers.filter(({ name, version }) => name !== 'minikv' && version !== null);
-  const versions = others.map(({ name, version }) => `${name} (${version})`).join(', ');
+  const present = peers.filter(({ name, version }) => name !== 'minikv' && version !== null);
+  const versions = present.map(({ name, version }) => `${name} (${version})`).join(', ');
+  const others = othersOf(cells);
+  const noise = others === null ? '' : `\n\n${noiseLine(others)}`;
   return `## Machine
 
 ${cpu}, ${cores} cores for servers and client together, ${memoryGiB} GiB, ${kernel}, ${fileSystem}, Node.js ${node}.
-Peers: ${versions}.${lines.join('')}`;
+Peers: ${versions}.${noise}${lines.join('')}`;
 }
 
 function loads(results: Results): string | null {

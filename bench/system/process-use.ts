@@ -15,6 +15,19 @@ export function cpuSecondsOf(pids: readonly number[]): number | null {
   });
 }
 
+/** CPU seconds of everything on this machine so far, what a hypervisor took away included. */
+export function machineCpuSeconds(): number | null {
+  try {
+    // user nice system idle iowait irq softirq steal; guest time is within user time.
+    const line = readFileSync('/proc/stat', 'latin1').split('\n', 1)[0] as string;
+    const [user, nice, system, , , irq, softirq, steal] = line.split(/ +/).slice(1).map(Number);
+    const ticks = [user, nice, system, irq, softirq, steal];
+    return ticks.reduce<number>((sum, count) => sum + (count ?? 0), 0) / TICKS_PER_SECOND;
+  } catch {
+    return null;
+  }
+}
+
 /** Resident memory of these processes in bytes. */
 export function residentBytesOf(pids: readonly number[]): number | null {
   return sumOf(pids, (pid) => kilobytes(pid, 'VmRSS') * 1024);

@@ -3,7 +3,7 @@ import type { Job, Operation } from '../client/job.ts';
 import type { WorkloadName } from '../options.ts';
 import type { Peer } from '../peers/peer.ts';
 import type { Cell, Sample } from '../results.ts';
-import { cpuSecondsOf } from '../system/process-use.ts';
+import { cpuSecondsOf, machineCpuSeconds } from '../system/process-use.ts';
 
 /** Closed loops over several peers in turn: A B C A B C ..., so that a slow minute slows all. */
 
@@ -94,12 +94,18 @@ export class LoadedPeer {
       ...{ ...of, keys: this.#keys, valueBytes: VALUE_BYTES },
     };
     let before: number | null = null;
+    let machineBefore: number | null = null;
     const result = await this.#client.run(job, () => {
       before = cpuSecondsOf(this.peer.pids());
+      machineBefore = machineCpuSeconds();
       onWindow();
     });
     const after = cpuSecondsOf(this.peer.pids());
+    const machineAfter = machineCpuSeconds();
     const { seconds, errors, firstError } = result;
+    const own = (before === null || after === null ? 0 : after - before) + result.clientCpuSeconds;
+    const machine =
+      machineBefore === null || machineAfter === null ? null : machineAfter - machineBefore;
     const flaw = errors > 0 ? `${errors} errors, first: ${firstError}` : null;
     return {
       ...{ peer: name, round: 0, flaw, latency: result.latency },
@@ -107,6 +113,7 @@ export class LoadedPeer {
       keysPerSecond: result.keys / seconds,
       serverCpu: before === null || after === null ? null : (after - before) / seconds,
       clientCpu: result.clientCpuSeconds / seconds,
+      othersCpu: machine === null ? null : Math.max(0, (machine - own) / seconds),
     };
   }
 }

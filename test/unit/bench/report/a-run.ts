@@ -6,7 +6,7 @@ export function sampleOf(peer: string, round: number, rate: number, p50Us = 1_00
   const latency = { count: 100, meanUs: p50Us, p50Us, p99Us: p50Us * 3, maxUs: p50Us * 9 };
   return {
     ...{ peer, round, requestsPerSecond: rate, keysPerSecond: rate, latency },
-    ...{ serverCpu: 0.8, clientCpu: 0.3, flaw: null },
+    ...{ serverCpu: 0.8, clientCpu: 0.3, othersCpu: 0.05, flaw: null },
   };
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { noiseLine } from '../../../../bench/report/markdown.ts';
 import { documentsOf, latestResults, stemOf } from '../../../../bench/report/publish.ts';
 import { A_RUN } from './a-run.ts';
 
@@ -27,6 +28,13 @@ test('every drawing that the page shows is there, and no other', () => {
     [...documents.keys()].filter((name) => name.endsWith('.svg')).sort(),
   );
   expect(shown.length).toBeGreaterThanOrEqual(7);
+});
+
+test('a machine that was busy with something else is told', () => {
+  expect(noiseLine({ median: 0.05, min: 0, max: 0.2, count: 9 })).not.toContain('**');
+  expect(noiseLine({ median: 0.5, min: 0, max: 1.2, count: 9 })).toMatch(/^\*\*Other .* busy/);
+  const page = documentsOf(A_RUN, 'x.json').get('benchmarks.md');
+  expect(page).toContain('used 0.05 cores meanwhile (at most 0.05).');
 });
 
 test('a run of a few things has a page too', () => {
