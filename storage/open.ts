@@ -10,8 +10,8 @@ import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
 import { openWal, quarantineWal } from './wal/recovery.ts';
 
 const QUARANTINE = 'quarantine';
-/** A memtable of this size goes to the engine; a smaller one after this long. */
-const MEMTABLE_BYTES = LIMITS.memtableBytesMax / 4;
+/** A memtable of this size goes to the engine, as one batch; a smaller one after this long. */
+const MEMTABLE_BYTES = LIMITS.memtableBytesMax / 32;
 const MEMTABLE_AGE_MS = 2_000;
 const MARKER_DELAY_MS = 100;
 

@@ -20,9 +20,12 @@ import type {
   EngineWrite,
   KvEngine,
 } from '../ports.ts';
+import { occupyTableMaps } from './table-maps.ts';
 
 /** Rows handed to the store between two turns of the event loop: about half a millisecond. */
 const ROWS_PER_TURN = 256;
+/** Beside the engine's own folder, so that copies of that have no thousand files more. */
+const MAPS_SUFFIX = '-maps';
 const BOOT_ID_PATH = 'minikv-boot-id';
 const SET_ASIDE_FOLDER = 'set-aside';
 /** Says that a read met damage: the next start must not open these files again. */
@@ -33,15 +36,44 @@ const NEW_FOLDER = 'new';
 /** Above every row's key: compacting just this writes the memtable out and rewrites no table. */
 const ABOVE_ALL_KEYS = Buffer.alloc(64, 0xff);
 const BUFFERS = { keyEncoding: 'buffer', valueEncoding: 'buffer' } as const;
+const MIB = 1024 * 1024;
+/**
+ * What bounds LevelDB's memory: two write buffers, the cache of blocks, and per open table its index and
+ * filter (about 2 % of it). Larger tables would make single compactions long, which writes wait for.
+ */
+const SIZES = {
+  writeBufferSize: 8 * MIB,
+  cacheSize: 32 * MIB,
+  maxFileSize: 8 * MIB,
+  maxOpenFiles: 4_096,
+  /** Unpacking a block costs more than reading it. */
+  compression: false,
+} as const;
 
 type Level = AbstractLevel<string | Buffer | Uint8Array, Buffer, Buffer>;
+
+/**
+ * What a chained batch of classic-level is implemented with. Its public methods close it after one write,
+ * and its native memory is then freed by the collector only, which does not know how much it is: so one
+ * is kept and used again.
+ */
+interface ReusableBatch {
+  _put(key: Buffer, value: Buffer): void;
+  _del(key: Buffer): void;
+  _clear(): void;
+  _write(options: object): Promise<void>;
+}
 
 /** What differs between abstract-level stores. */
 interface LevelTraits {
   /** A read met bytes that are not what was written. */
   readonly onDamage: (damage: DiskError) => void;
+  /** For large batches, where they are not worth an object per row. */
+  readonly batch: ReusableBatch | null;
   /** Makes everything written durable. */
   readonly flush: () => Promise<void>;
+  /** The store is closed. */
+  readonly closed: () => Promise<void>;
 }
 
 /**
@@ -60,14 +92,20 @@ export async function openClassicEngine(
   if (known !== null) throw new DiskError('EBADMSG', Buffer.from(known).toString());
   await setLogsAside(disk, options.bootId);
   await createWhole(path, disk);
-  const level = new ClassicLevel<Buffer, Buffer>(path, BUFFERS);
-  await level.open().catch((error: Error) => {
-    throw damageIn(error) ?? error;
-  });
+  const letGo = await occupyTableMaps(path + MAPS_SUFFIX);
+  const level = new ClassicLevel<Buffer, Buffer>(path, { ...BUFFERS, ...SIZES });
+  try {
+    await level.open();
+  } catch (error) {
+    await letGo();
+    throw damageIn(error as Error) ?? error;
+  }
   return new LevelEngine(level as unknown as Level, options.clock, {
     // In one go: the process may end with this error.
     onDamage: (damage) => writeFileSync(join(path, DAMAGED_PATH), damage.message),
     flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
+    closed: letGo,
+    batch: level.batch() as unknown as ReusableBatch,
   });
 }
 
@@ -97,6 +135,8 @@ export async function openMemoryLevelEngine(clock: Pick<Clock, 'soon'>): Promise
   return new LevelEngine(level as unknown as Level, clock, {
     onDamage: () => {},
     flush: async () => {},
+    closed: async () => {},
+    batch: null,
   });
 }
 
@@ -168,6 +208,7 @@ export class LevelEngine implements KvEngine {
   async close(): Promise<void> {
     await this.#writes;
     await this.#level.close();
+    await this.#traits.closed();
   }
 
   /** Damage is written down, so that no later life trusts these files. */
@@ -185,20 +226,21 @@ export class LevelEngine implements KvEngine {
   }
 
   async #hand(batch: readonly EngineWrite[]): Promise<void> {
-    if (batch.length <= ROWS_PER_TURN) {
+    const { batch: reusable } = this.#traits;
+    if (reusable === null) {
       await this.#level.batch(batch.map(operationOf));
       return;
     }
-    const chained = this.#level.batch();
+    reusable._clear();
     for (let i = 0; i < batch.length; i++) {
       const { key, value } = batch[i]!;
-      if (value === null) chained.del(Buffer.from(key, 'latin1'));
-      else chained.put(Buffer.from(key, 'latin1'), asBuffer(value));
+      if (value === null) reusable._del(Buffer.from(key, 'latin1'));
+      else reusable._put(Buffer.from(key, 'latin1'), asBuffer(value));
       if (i % ROWS_PER_TURN === ROWS_PER_TURN - 1) {
         await new Promise<void>((resolved) => this.#clock.soon(resolved));
       }
     }
-    await chained.write();
+    await reusable._write({});
   }
 }
 

@@ -109,7 +109,7 @@ export const DOORS: readonly Door[] = [
   },
   {
     what: /^(?:classic-level|memory-level|abstract-level)$/,
-    files: /^storage\/kv\/level-engine\.ts$/,
+    files: /^storage\/kv\/(?:level-engine|table-maps)\.ts$/,
     why: 'an engine is a KvEngine to everyone else',
   },
   { what: /^sorted-btree$/, files: /^storage\/kv\/tree\.ts$/, why: 'the memtable hides its tree' },
