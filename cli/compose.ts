@@ -118,15 +118,20 @@ async function composeLocked(
   };
 }
 
-/** The index and the hash are of one moment: both are taken before anything else can run. */
-function stateHashesOf(node: Node | null): Promise<ReplicaHash[]> {
+/**
+ * One replica after another, so that the node has turns in between. An index and its hash are of one
+ * moment: both are taken before anything else can run.
+ */
+async function stateHashesOf(node: Node | null): Promise<ReplicaHash[]> {
   if (node === null) throw new AppError('unavailable', 'the node is still starting');
-  return Promise.all(
-    node.inspect().map(async ({ group, replica, appliedIndex, stateHash }) => ({
-      ...{ group, replica, appliedIndex },
-      hash: await stateHash(),
-    })),
-  );
+  const hashes: ReplicaHash[] = [];
+  for (const { replica, group } of node.inspect()) {
+    const now = node.inspect().find((other) => other.replica === replica && other.group === group);
+    if (now === undefined) continue;
+    const { appliedIndex } = now;
+    hashes.push({ group, replica, appliedIndex, hash: await now.stateHash() });
+  }
+  return hashes;
 }
 
 async function openBus(

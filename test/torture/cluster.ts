@@ -18,6 +18,8 @@ export interface ClusterOptions {
 }
 
 export const SIZE = 3;
+/** Beside the meta group, 0. Few: three nodes, their nats-servers and the clients may share two cores. */
+export const GROUPS = 3;
 const READY_MS = 60_000;
 
 /** Three machines. What a fault breaks is reached through them and through `hosts`. */
@@ -42,7 +44,7 @@ export class Cluster {
           ...{ folder: join(options.folder, 'machines'), logs: options.logs },
           ...{ main: options.main, shim: options.shim, seed: options.seed + index },
           members: indexes.map((i) => `n${i + 1}`),
-          retentionSeconds: options.retentionSeconds,
+          ...{ groups: GROUPS, retentionSeconds: options.retentionSeconds },
           on: (command) => hosts?.on(index, command) ?? [...command],
         }),
     );

@@ -1,6 +1,6 @@
 import { statusOf } from '../kit/process-cluster.ts';
 import { sleep } from '../kit/wait.ts';
-import type { Cluster } from './cluster.ts';
+import { type Cluster, GROUPS } from './cluster.ts';
 
 const POLL_MS = 100;
 
@@ -21,20 +21,22 @@ export interface Converged {
 }
 
 /**
- * Waits until all nodes are ready and have the same applied index and state hash in every group. The
- * workload is silent meanwhile, or there would never be one index. Gives up after `giveUpMs`.
+ * Waits until all nodes are ready and have told the same state hash for the same applied index of every
+ * group. The workload is silent meanwhile, or there would never be one index. Gives up after `giveUpMs`.
  */
 export async function awaitConvergence(cluster: Cluster, giveUpMs: number): Promise<Converged> {
   const startedAt = performance.now();
+  const seen = new HashBook(cluster.machines.length);
   let reason = 'no answer';
   while (performance.now() - startedAt < giveUpMs) {
     cluster.startMissing();
     reason = await lagging(cluster);
     if (reason === '') {
       const hashes = await Promise.all(cluster.machines.map(({ url }) => hashesOf(url)));
-      const divergence = findDivergence(hashes);
+      for (const [node, replicas] of hashes.entries()) seen.note(node, replicas ?? []);
+      const { divergence } = seen;
       if (divergence !== null) return { afterMs: null, reason: divergence, divergence };
-      reason = differenceOf(hashes);
+      reason = seen.missing(GROUPS);
       if (reason === '')
         return { afterMs: performance.now() - startedAt, reason, divergence: null };
     }
@@ -106,27 +108,38 @@ async function hashesOf(url: string): Promise<ReplicaHash[] | null> {
   }
 }
 
-export function findDivergence(nodes: readonly (readonly ReplicaHash[] | null)[]): string | null {
-  const known = new Map<string, ReplicaHash>();
-  for (const replica of nodes.flatMap((hashes) => hashes ?? [])) {
-    const at = `group ${replica.group} at ${replica.appliedIndex}`;
-    const other = known.get(at);
-    if (other !== undefined && other.hash !== replica.hash) {
-      return `${at}: ${replica.replica} has ${replica.hash}, ${other.replica} ${other.hash}`;
-    }
-    known.set(at, replica);
-  }
-  return null;
-}
+/**
+ * Hashes by group and applied index. A group is level once all nodes have told one hash for one index: a
+ * new leader's entry, which moves the index, does not undo what was shown.
+ */
+export class HashBook {
+  divergence: string | null = null;
+  readonly #nodes: number;
+  readonly #known = new Map<string, { first: ReplicaHash; nodes: Set<number> }>();
+  readonly #level = new Set<number>();
 
-/** '' when every node holds every group at one index. */
-function differenceOf(nodes: readonly (readonly ReplicaHash[] | null)[]): string {
-  const shown = nodes.map((hashes) =>
-    hashes
-      ?.map(({ group, appliedIndex, hash }) => `${group}@${appliedIndex}=${hash}`)
-      .sort()
-      .join(' '),
-  );
-  if (shown.some((text) => text === undefined)) return 'a node told no state hashes';
-  return new Set(shown).size === 1 ? '' : 'the nodes are at different indexes';
+  constructor(nodes: number) {
+    this.#nodes = nodes;
+  }
+
+  note(node: number, replicas: readonly ReplicaHash[]): void {
+    for (const replica of replicas) {
+      const at = `group ${replica.group} at ${replica.appliedIndex}`;
+      const known = this.#known.get(at) ?? { first: replica, nodes: new Set() };
+      const { first, nodes } = known;
+      this.#known.set(at, known);
+      nodes.add(node);
+      if (nodes.size === this.#nodes) this.#level.add(replica.group);
+      if (first.hash === replica.hash) continue;
+      this.divergence = `${at}: ${replica.replica} has ${replica.hash}, ${first.replica} ${first.hash}`;
+    }
+  }
+
+  /** The first of the groups 0 to `groups` that is not level yet; '' when all are. */
+  missing(groups: number): string {
+    for (let group = 0; group <= groups; group++) {
+      if (!this.#level.has(group)) return `group ${group} was never at one index on all nodes`;
+    }
+    return '';
+  }
 }

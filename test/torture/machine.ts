@@ -23,6 +23,7 @@ export interface MachineOptions {
   /** The program that is tortured: cli/main.js of a build. */
   readonly main: string;
   readonly members: readonly string[];
+  readonly groups: number;
   /** URLs of all nats-servers' route ports. */
   readonly routes: readonly string[];
   /** Path of the disk shim; null without one. */
@@ -120,6 +121,7 @@ export class Machine {
     const args = ['serve', '--node-id', this.id, '--data', this.data, '--insecure'];
     args.push('--host', address, '--port', `${ports.http}`, '--s3-port', `${ports.http + 1}`);
     args.push('--nats', `nats://${address}:${ports.link}`, '--initial-members', members.join(','));
+    args.push('--groups', `${this.options.groups}`);
     const env = {
       MINIKV_RETENTION_SECONDS: `${retentionSeconds}`,
       ...(shim === null || this.disk === null ? {} : this.disk.env(shim, this.data)),

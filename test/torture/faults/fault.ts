@@ -1,5 +1,5 @@
 import { type Random, randomInt } from '../../../protocol/random.ts';
-import { type Cluster, SIZE } from '../cluster.ts';
+import { type Cluster, GROUPS, SIZE } from '../cluster.ts';
 import type { Machine } from '../machine.ts';
 
 /** What a run has to break things with; each is null, with the reason, where it cannot be had. */
@@ -40,7 +40,7 @@ export function anyMachine(cluster: Cluster, random: Random): Machine {
 
 /** The machine that leads a group drawn at random, or any where none does. */
 export async function leadingMachine(cluster: Cluster, random: Random): Promise<Machine> {
-  const group = randomInt(random, 0, 8);
+  const group = randomInt(random, 0, GROUPS);
   const other = anyMachine(cluster, random);
   return (await cluster.leaderOf(group)) ?? other;
 }

@@ -131,7 +131,7 @@ async function finish(): Promise<void> {
   await Promise.all(clients);
   const upTo = await currentRevision();
   const ttlOf = (value: string): number | null => recorder.ttls.get(value) ?? null;
-  const read = (url: string) => readTruth({ url, from: start, upTo, timeoutMs: 60_000, ttlOf });
+  const read = (url: string) => readTruth({ url, from: start, upTo, timeoutMs: 180_000, ttlOf });
   const truths = await Promise.allSettled(urls.map(read));
   let first: Change[] | null = null;
   for (const [i, truth] of truths.entries()) {
