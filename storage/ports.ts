@@ -149,6 +149,6 @@ export interface SnapshotStore {
   writeChunk(group: GroupId, meta: SnapshotMeta, offset: number, data: Uint8Array): Promise<number>;
   /** Opens a complete file, all checksums verified first; rejects with DiskError EBADMSG if damaged. */
   openRows(group: GroupId, snapshotId: string): Promise<EngineCursor>;
-  /** Removes one snapshot, or all of the group but `keep`. */
-  remove(group: GroupId, keep: string | null): Promise<void>;
+  /** Removes all snapshots of the group, complete or not, but those in `keep`. */
+  remove(group: GroupId, keep: readonly string[]): Promise<void>;
 }

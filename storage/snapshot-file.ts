@@ -113,12 +113,12 @@ export class SnapshotFiles implements SnapshotStore {
     });
   }
 
-  async remove(group: GroupId, keep: string | null): Promise<void> {
+  async remove(group: GroupId, keep: readonly string[]): Promise<void> {
     const ids = new Set<string>();
     for (const name of await this.#disk.list(folderOfGroup(group))) {
       ids.add(name.slice(0, name.lastIndexOf('.')));
     }
-    if (keep !== null) ids.delete(keep);
+    for (const id of keep) ids.delete(id);
     for (const id of ids) await this.#inTurn(group, id, () => this.#removeOne(group, id));
   }
 

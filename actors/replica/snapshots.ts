@@ -23,6 +23,8 @@ export class SnapshotWork {
   readonly #host: SnapshotHost;
   #making = false;
   #loading = false;
+  /** What another leader is sending: leadership may be lost while a snapshot is being made. */
+  #receivingId: string | null = null;
   /** Chunks are stored one after another. */
   #storing: Promise<void> = Promise.resolve();
 
@@ -35,6 +37,7 @@ export class SnapshotWork {
   make(): void {
     if (this.#making) return;
     this.#making = true;
+    this.#receivingId = null;
     this.#seal()
       .then(
         (meta) => this.#context.command({ type: 'SnapshotReady', meta }),
@@ -60,12 +63,25 @@ export class SnapshotWork {
         clockBound: view.clockBound,
       };
       const sealed = await ports.storage.snapshots.create(group, meta, rows);
-      await ports.storage.snapshots.remove(group, snapshotId);
+      await this.#removeBut(snapshotId);
       return sealed;
     } finally {
       await rows.close();
       await view.close();
     }
+  }
+
+  /** In turn with the chunks that are stored, so that none is stored while others go. */
+  #removeBut(snapshotId: string): Promise<void> {
+    const { group, ports } = this.#context;
+    const removed = this.#storing.then(() => {
+      const receivingId = this.#receivingId;
+      const keep = receivingId === null ? [snapshotId] : [snapshotId, receivingId];
+      return ports.storage.snapshots.remove(group, keep);
+    });
+    // Whoever asked hears of a failure; the next chunk does not depend on it.
+    this.#storing = removed.catch(() => {});
+    return removed;
   }
 
   send(chunk: Chunk, length: number): void {
@@ -80,6 +96,7 @@ export class SnapshotWork {
 
   store(meta: SnapshotMeta, offset: number, data: Uint8Array): void {
     const { group, ports } = this.#context;
+    this.#receivingId = meta.snapshotId;
     this.#storing = this.#storing
       .then(() => ports.storage.snapshots.writeChunk(group, meta, offset, data))
       .then(
@@ -117,7 +134,7 @@ export class SnapshotWork {
     this.#context.command({ type: 'SnapshotInstalled', meta });
     // Before any chunk of the next transfer.
     this.#storing = this.#storing
-      .then(() => ports.storage.snapshots.remove(group, null))
+      .then(() => ports.storage.snapshots.remove(group, []))
       .catch((error: unknown) => {
         ports.telemetry.log('warn', 'a snapshot was not removed', { group, error: `${error}` });
       });

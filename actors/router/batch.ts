@@ -1,3 +1,4 @@
+import type { Clock } from '../../protocol/clock.ts';
 import type { OpResult, WriteOp } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, RequestBody } from '../../protocol/messages/request.ts';
@@ -22,39 +23,97 @@ interface Part {
 const PART_BYTES_MAX = LIMITS.entryBytesMax >> 1;
 const PART_OPS_MAX = 1024;
 
+/** Where the map comes from, and the time. */
+export interface MapSource {
+  readonly clock: Clock;
+  map(): ShardMap;
+  /** Reads the shard map again; resolves when it is at least `epoch`. */
+  refreshMap(epoch: number, deadlineMs: number): Promise<void>;
+}
+
+/** One pass over the operations, or over those that the last pass found at another group. */
+interface Pass {
+  readonly calls: Calls;
+  readonly map: ShardMap;
+  readonly ctx: RequestContext;
+  readonly results: BatchResult[];
+  /** Slots whose group does not own their keys any more, and the newest epoch that was told. */
+  readonly moved: number[];
+  epoch: number;
+}
+
+const PASSES_MAX = 5;
+
 /**
  * Independent operations: grouped by group, cut to entry size, the groups in parallel; a failure is
- * told per item. With an idempotency key each part carries a key of its own (the request's key and the
- * part's number), so a repeated batch applies once.
+ * told per item. What has moved to another group is done there, by a newer map: of a part that met an old
+ * map nothing was written. With an idempotency key each part carries a key of its own (the request's key
+ * and the part's number), so a repeated batch applies once.
  */
 export async function runBatch(
   calls: Calls,
-  map: ShardMap,
+  source: MapSource,
   ctx: RequestContext,
   ops: readonly BatchOp[],
 ): Promise<{ results: BatchResult[]; clock: Revision }> {
   const results = new Array<BatchResult>(ops.length);
+  const endMs = source.clock.monotonicMs() + ctx.deadlineMs;
+  let slots = ops.map((_, slot) => slot);
+  let clock = 0;
+  let partCount = 0;
+  for (let passes = 1; ; passes++) {
+    const deadlineMs = endMs - source.clock.monotonicMs();
+    const pass: Pass = {
+      ...{ calls, map: source.map(), ctx: { ...ctx, deadlineMs }, results, moved: [], epoch: 0 },
+    };
+    const done = await runPass(pass, ops, slots, partCount);
+    clock = Math.max(clock, done.clock);
+    partCount = done.partCount;
+    const leftMs = endMs - source.clock.monotonicMs();
+    if (pass.moved.length === 0 || passes === PASSES_MAX || leftMs <= 0) return { results, clock };
+    try {
+      await source.refreshMap(pass.epoch, leftMs);
+    } catch (error) {
+      errorResult(error);
+      return { results, clock };
+    }
+    slots = pass.moved.sort((a, b) => a - b);
+  }
+}
+
+async function runPass(
+  pass: Pass,
+  ops: readonly BatchOp[],
+  slots: readonly number[],
+  firstPart: number,
+): Promise<{ clock: Revision; partCount: number }> {
+  const { map } = pass;
   const parts: Part[] = [];
   const open = new Map<GroupId, Part>();
   const reads = new Map<GroupId, { slots: number[]; keys: KeyRef[] }>();
-  for (let i = 0; i < ops.length; i++) {
-    const item = ops[i] as BatchOp;
-    if (item.kind === 'write') addWrite(parts, open, map, i, item.op);
-    else addRead(reads, map, i, item.ref);
+  for (const slot of slots) {
+    const item = ops[slot] as BatchOp;
+    if (item.kind === 'write') addWrite(parts, firstPart, open, map, slot, item.op);
+    else addRead(reads, map, slot, item.ref);
   }
   let clock = 0;
   const jobs: Promise<Revision>[] = [];
   for (const group of new Set(parts.map((part) => part.group))) {
-    const mine = parts.filter((part) => part.group === group);
-    jobs.push(runParts(calls, map, ctx, mine, results));
+    jobs.push(
+      runParts(
+        pass,
+        parts.filter((part) => part.group === group),
+      ),
+    );
   }
-  for (const [group, read] of reads) jobs.push(runReads(calls, map, ctx, group, read, results));
+  for (const [group, read] of reads) jobs.push(runReads(pass, group, read));
   for (const reached of await Promise.all(jobs)) clock = Math.max(clock, reached);
-  return { results, clock };
+  return { clock, partCount: firstPart + parts.length };
 }
 
 function addWrite(
   parts: Part[],
+  firstPart: number,
   open: Map<GroupId, Part>,
   map: ShardMap,
   slot: number,
@@ -68,7 +127,7 @@ function addWrite(
     part.bytes + bytes > PART_BYTES_MAX ||
     part.ops.length >= PART_OPS_MAX
   ) {
-    part = { group, number: parts.length, slots: [], ops: [], bytes: 0 };
+    part = { group, number: firstPart + parts.length, slots: [], ops: [], bytes: 0 };
     open.set(group, part);
     parts.push(part);
   }
@@ -91,27 +150,14 @@ function addRead(
 }
 
 /** One after another: of two writes to one key the later one of the batch is the last. */
-async function runParts(
-  calls: Calls,
-  map: ShardMap,
-  ctx: RequestContext,
-  parts: readonly Part[],
-  results: BatchResult[],
-): Promise<Revision> {
+async function runParts(pass: Pass, parts: readonly Part[]): Promise<Revision> {
   let clock = 0;
-  for (const part of parts) {
-    clock = Math.max(clock, await runPart(calls, map, ctx, part, results));
-  }
+  for (const part of parts) clock = Math.max(clock, await runPart(pass, part));
   return clock;
 }
 
-async function runPart(
-  calls: Calls,
-  map: ShardMap,
-  ctx: RequestContext,
-  part: Part,
-  results: BatchResult[],
-): Promise<Revision> {
+async function runPart(pass: Pass, part: Part): Promise<Revision> {
+  const { calls, map, ctx, results } = pass;
   const idempotency =
     ctx.idempotency === null
       ? null
@@ -121,10 +167,12 @@ async function runPart(
     const reply = await calls.call(part.group, body, 'Written', writeOptions(ctx, ctx.deadlineMs));
     for (let i = 0; i < part.slots.length; i++) {
       const result = reply.results[i] as OpResult;
-      results[part.slots[i] as number] =
-        result.type === 'wrong_shard'
-          ? { kind: 'error', code: 'wrong_shard', definite: true, message: 'the shard map changed' }
-          : { kind: 'write', result };
+      const slot = part.slots[i] as number;
+      if (result.type === 'wrong_shard') {
+        pass.moved.push(slot);
+        pass.epoch = Math.max(pass.epoch, result.epoch);
+        results[slot] = MOVED;
+      } else results[slot] = { kind: 'write', result };
     }
     return reply.clock;
   } catch (error) {
@@ -134,14 +182,15 @@ async function runPart(
   }
 }
 
+const MOVED: BatchResult = {
+  ...{ kind: 'error', code: 'wrong_shard', definite: true, message: 'the shard map changed' },
+};
+
 /** A reply may hold fewer items than asked for (they must fit one message): ask on for the rest. */
 async function runReads(
-  calls: Calls,
-  map: ShardMap,
-  ctx: RequestContext,
+  { calls, map, ctx, results }: Pass,
   group: GroupId,
   read: { slots: number[]; keys: KeyRef[] },
-  results: BatchResult[],
 ): Promise<Revision> {
   let clock = 0;
   let at = 0;

@@ -110,7 +110,7 @@ export class RoutedKvService implements KvService {
     ctx: RequestContext,
     ops: readonly BatchOp[],
   ): Promise<{ results: BatchResult[]; clock: Revision }> {
-    return runBatch(this.#calls, this.#host.map(), ctx, ops);
+    return runBatch(this.#calls, this.#host, ctx, ops);
   }
 
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {

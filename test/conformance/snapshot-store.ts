@@ -133,10 +133,10 @@ export function snapshotStoreConformance(name: string, make: () => Promise<Snaps
       for (const id of ['s1', 's2', 's3']) {
         await sender.create(GROUP, metaOf(id), cursorOf(someRows(3, 3)));
       }
-      await sender.remove(GROUP, 's2');
+      await sender.remove(GROUP, ['s2']);
       await expect(sender.openRows(GROUP, 's1')).rejects.toMatchObject({ code: 'ENOENT' });
       expect((await readAll(sender, 's2')).length).toBe(3);
-      await sender.remove(GROUP, null);
+      await sender.remove(GROUP, []);
       await expect(sender.readChunk(GROUP, 's2', 0, 1)).rejects.toMatchObject({ code: 'ENOENT' });
     });
   });

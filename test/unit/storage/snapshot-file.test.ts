@@ -53,7 +53,7 @@ describe('snapshot files', () => {
         await time.until(store.create(GROUP, metaOf('s1'), cursorOf(ROWS)));
         expect(await time.until(readAll(store, 's1'))).toEqual(TEXT);
       }
-      await time.until(store.remove(GROUP, null));
+      await time.until(store.remove(GROUP, []));
       expect(disk.paths()).toEqual([]);
     }
     expect(whole).toBeGreaterThan(seeds / 10);

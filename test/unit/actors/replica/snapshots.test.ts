@@ -81,6 +81,37 @@ describe('snapshot work', () => {
     await expect(snapshots.openRows(target.replica.group, meta.snapshotId)).rejects.toThrow();
   });
 
+  it('keeps what another leader sends while its own is being sealed: leadership was lost', async () => {
+    const source = new Snapshots();
+    source.replica.apply(write(BASE, 'a'));
+    const meta = await source.made();
+    const data = await source.all(meta);
+
+    const target = new Snapshots();
+    const { snapshots } = target.replica.ports.storage;
+    const create = snapshots.create.bind(snapshots);
+    let goOn = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    snapshots.create = async (...made) => {
+      await held;
+      return create(...made);
+    };
+    target.work.make();
+    target.work.store(meta, 0, data.subarray(0, 10));
+    await target.quiet();
+    goOn();
+    await target.quiet();
+    expect(target.trace.splice(0)).toEqual(['ChunkStored', 'SnapshotReady']);
+    target.replica.commands.length = 0;
+    target.work.store(meta, 10, data.subarray(10));
+    await target.quiet();
+    expect(target.replica.commands).toEqual([
+      { type: 'ChunkStored', snapshotId: meta.snapshotId, nextOffset: meta.totalBytes },
+    ]);
+  });
+
   it('answers a failure of each kind as a command, and goes on', async () => {
     const host = new Snapshots();
     const { replica, work, trace } = host;

@@ -36,7 +36,8 @@ function answer(group: GroupId, body: RequestBody): ReplyBody {
 }
 
 async function run(reach: FakeReach, ops: BatchOp[], ctx = CTX) {
-  const done = await reach.outcome(runBatch(reach.calls, MAP, ctx, ops));
+  const source = { clock: reach.clock, map: () => MAP, refreshMap: async () => {} };
+  const done = await reach.outcome(runBatch(reach.calls, source, ctx, ops));
   return done as { results: BatchResult[]; clock: number };
 }
 
@@ -140,6 +141,41 @@ describe('a batch', () => {
     });
     const { results } = await run(reach, [write(put('a', '1'))]);
     expect(results).toMatchObject([{ kind: 'error', code: 'wrong_shard', definite: true }]);
+  });
+
+  it('does what has moved at its new group, by a newer map, and keeps the order of the rest', async () => {
+    const reach = working();
+    const moved = { ...MAP, epoch: 2, groups: MAP.groups.map(() => 2 as GroupId) };
+    let map = MAP;
+    const asked: number[] = [];
+    const source = {
+      clock: reach.clock,
+      map: () => map,
+      refreshMap: async (epoch: number) => {
+        asked.push(epoch);
+        map = moved;
+      },
+    };
+    reach.answer = ({ group, body }) => {
+      if (group === 2 || body.type !== 'Write') return answer(group, body);
+      const results = body.ops.map(() => ({ type: 'wrong_shard' as const, epoch: 2 }));
+      return { type: 'Written', results, clock: 1, repeated: false };
+    };
+    const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
+    const ctx = { ...CTX, idempotency: { key: 'once', requestHash: new Uint8Array(32) } };
+    const ops = keys.map((key) => write(put(key, '1')));
+    const done = await reach.outcome(runBatch(reach.calls, source, ctx, ops));
+    const { results } = done as { results: BatchResult[] };
+    expect(asked).toEqual([2]);
+    expect(results.map(({ kind }) => kind)).toEqual(keys.map(() => 'write'));
+    const parts = reach.asked.flatMap(({ group, body }) =>
+      body.type === 'Write'
+        ? [{ group, key: body.idempotency?.key, keys: body.ops.map((op) => op.ref.key) }]
+        : [],
+    );
+    const last = parts[2];
+    expect(last).toMatchObject({ group: 2, keys: keys.filter((key) => groupOf(key) === 1) });
+    expect(new Set(parts.map(({ key }) => key)).size).toBe(3);
   });
 
   it('of nothing asks nobody', async () => {
