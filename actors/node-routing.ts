@@ -143,11 +143,9 @@ export class NodeRouting implements Reach, ServiceHost {
     if (before !== undefined) this.#pending.nodeGone(node);
   }
 
-  onReply(reply: MessageOf<'Reply'>): void {
-    this.#noteClock(clockOf(reply.body));
-    if (!this.#pending.reply(reply.requestId, reply.body)) {
-      this.#parts.ports.telemetry.count('replies_late');
-    }
+  onReply(requestId: number, body: ReplyBody): void {
+    this.#noteClock(clockOf(body));
+    if (!this.#pending.reply(requestId, body)) this.#parts.ports.telemetry.count('replies_late');
   }
 
   /**
@@ -166,7 +164,8 @@ export class NodeRouting implements Reach, ServiceHost {
       ports.telemetry.count('requests_repeated');
       return;
     }
-    this.#parts.replicas.onRequest(group, request, messageBytes(request), (reply) => {
+    this.#parts.replicas.onRequest(group, request, messageBytes(request), (body) => {
+      const reply = { type: 'Reply' as const, requestId: request.requestId, body };
       post.post(from, 'request', { group, to: '', message: reply }, messageBytes(reply));
       loop.mail();
     });
@@ -226,7 +225,7 @@ export class NodeRouting implements Reach, ServiceHost {
     const bytes = messageBytes(request);
     const { replicas, post, loop, ports, peers } = this.#parts;
     if (node === this.nodeId) {
-      replicas.onRequest(group, request, bytes, (reply) => this.onReply(reply));
+      replicas.onRequest(group, request, bytes, (reply) => this.onReply(requestId, reply));
       return true;
     }
     if (ports.bus.state() !== 'connected' || peers.isAbsent(node)) return false;

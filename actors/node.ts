@@ -259,8 +259,9 @@ class RunningNode implements Node {
     for (const routed of envelope.messages) {
       const { message } = routed;
       if (message.type === 'Form') this.#forming?.onForm(message.formation);
-      else if (message.type === 'Reply') this.#routing?.onReply(message);
-      else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
+      else if (message.type === 'Reply') {
+        this.#routing?.onReply(message.requestId, message.body);
+      } else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
       else if (message.type !== 'Hello') this.#replicas?.onMessage(from, routed);
     }
   }

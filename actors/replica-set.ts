@@ -2,6 +2,7 @@ import type { NodeConfig } from '../protocol/config.ts';
 import type { Message, MessageOf, Routed } from '../protocol/envelope.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { type RaftMessage, raftMessages } from '../protocol/messages/raft.ts';
+import type { ReplyBody } from '../protocol/messages/request.ts';
 import type { ReadAnswer } from '../protocol/service.ts';
 import type { Lane } from '../protocol/subjects.ts';
 import {
@@ -132,23 +133,21 @@ export class ReplicaSet implements ReplicaHost {
     group: GroupId,
     request: MessageOf<'Request'>,
     bytes: number,
-    reply: (message: MessageOf<'Reply'>) => void,
+    reply: (body: ReplyBody) => void,
   ): void {
     const replica = this.get(group);
-    const { requestId } = request;
     if (replica === null) {
       const message = 'no replica of this group is here';
-      const body = {
-        type: 'Rejected' as const,
+      return reply({
+        type: 'Rejected',
         code: 'not_leader',
         definite: true,
         message,
         leader: null,
         hint: 0,
-      };
-      return reply({ type: 'Reply', requestId, body });
+      });
     }
-    replica.onRequest(request, bytes, (body) => reply({ type: 'Reply', requestId, body }));
+    replica.onRequest(request, bytes, reply);
   }
 
   /** A linearizable answer of this very moment; null where the request has to take its turn. */

@@ -20,16 +20,21 @@ export class AppliedChange implements ChangeEvent {
 
   /** `row` is the new current row, null for a removal; `prevRow` the one that it replaced or removed. */
   constructor(
-    fields: Pick<ChangeEvent, 'kind' | 'ref' | 'vshard' | 'revision' | 'prevRevision' | 'sequence'>,
+    kind: FeedKind,
+    ref: KeyRef,
+    vshard: number,
+    revision: Revision,
+    prevRevision: Revision,
+    sequence: number,
     row: Uint8Array | null,
     prevRow: Uint8Array | null,
   ) {
-    this.kind = fields.kind;
-    this.ref = fields.ref;
-    this.vshard = fields.vshard;
-    this.revision = fields.revision;
-    this.prevRevision = fields.prevRevision;
-    this.sequence = fields.sequence;
+    this.kind = kind;
+    this.ref = ref;
+    this.vshard = vshard;
+    this.revision = revision;
+    this.prevRevision = prevRevision;
+    this.sequence = sequence;
     this.#row = row;
     this.#prevRow = prevRow;
   }

@@ -37,7 +37,7 @@ import { hasExpired } from './item.ts';
  */
 export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const ops = command.ops;
-  const vshards = new Uint8Array(ops.length);
+  const vshards = ops.length > VSHARDS.length ? new Uint8Array(ops.length) : VSHARDS;
   let owned = true;
   for (let i = 0; i < ops.length; i++) {
     const vshard = vshardOf((ops[i] as WriteOp).ref);
@@ -63,6 +63,9 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   }
   return { results, repeated: false, rejection: null, events };
 }
+
+/** Where one command's vshards are kept while it is applied. */
+const VSHARDS = new Uint8Array(1024);
 
 function wrongShard(state: GroupState, count: number): Outcome {
   const result: OpResult = { type: 'wrong_shard', epoch: state.epoch };
@@ -175,9 +178,16 @@ function recordEvent(
     feedKey(state.prefix, revision, slot.vshard, slot.triple),
     encodeFeed(kind, state.sequence, prevRevision),
   );
-  const { sequence } = state;
-  const { ref, vshard, bytes } = slot;
-  return new AppliedChange({ kind, ref, vshard, revision, prevRevision, sequence }, stored, bytes);
+  return new AppliedChange(
+    kind,
+    slot.ref,
+    slot.vshard,
+    revision,
+    prevRevision,
+    state.sequence,
+    stored,
+    slot.bytes,
+  );
 }
 
 function holds(condition: Condition, presentRevision: Revision): boolean {

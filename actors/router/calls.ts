@@ -87,26 +87,55 @@ export class Calls {
     return reply;
   }
 
-  async #call<T extends ReplyBody['type']>(
+  /** The first attempt, without the frame of an async function: nearly all need no second one. */
+  #call<T extends ReplyBody['type']>(
     group: GroupId,
     body: RequestBody,
     wanted: T,
     options: CallOptions,
   ): Promise<ReplyOf<T>> {
     const endMs = this.#clock.monotonicMs() + options.deadlineMs;
+    const node = options.deadlineMs > 0 ? this.#target(group, options.target, 0) : null;
+    if (node === null) return this.#insist(group, body, wanted, options, endMs, null);
+    return new Promise((resolve, reject) => {
+      this.#attempt(node, group, body, options.deadlineMs, options, (reply) => {
+        if (isReply(reply) && reply.type === wanted) resolve(reply as ReplyOf<T>);
+        else
+          this.#insist(group, body, wanted, options, endMs, { node, reply }).then(resolve, reject);
+      });
+    });
+  }
+
+  /** Goes on after the first attempt, if it had a node to ask, until `endMs`. */
+  async #insist<T extends ReplyBody['type']>(
+    group: GroupId,
+    body: RequestBody,
+    wanted: T,
+    options: CallOptions,
+    endMs: number,
+    first: { readonly node: NodeId; readonly reply: ReplyBody | null } | null,
+  ): Promise<ReplyOf<T>> {
     let failure: AppError | null = null;
     // Once a write was handed over and not answered, no later refusal makes it definite.
     let unanswered = false;
     for (let attempt = 0; ; attempt++) {
       const leftMs = endMs - this.#clock.monotonicMs();
-      if (leftMs <= 0) throw unanswered ? unknownOutcome(group) : (failure ?? noAnswer(group));
-      const node = this.#target(group, options.target, attempt);
+      const asked = attempt === 0 ? first : null;
+      if (leftMs <= 0 && asked === null) {
+        throw unanswered ? unknownOutcome(group) : (failure ?? noAnswer(group));
+      }
+      const node = asked === null ? this.#target(group, options.target, attempt) : asked.node;
       if (node === null) {
         failure ??= new AppError('unavailable', `group ${group} has no known leader`);
         await this.#pause(group, Math.min(leftMs, RETRY_PAUSE_MS));
         continue;
       }
-      const reply = await this.#attempt(node, group, body, leftMs, options);
+      const reply =
+        asked === null
+          ? await new Promise<ReplyBody | null>((resolve) => {
+              this.#attempt(node, group, body, leftMs, options, resolve);
+            })
+          : asked.reply;
       if (reply === NOT_SENT) {
         failure = new AppError('unavailable', `node ${node} cannot be reached`);
       } else if (reply === FULL) {
@@ -147,18 +176,15 @@ export class Calls {
     body: RequestBody,
     leftMs: number,
     options: CallOptions,
-  ): Promise<ReplyBody | null> {
+    settle: (reply: ReplyBody | null) => void,
+  ): void {
     const waitMs = options.repeatable ? Math.min(leftMs, ATTEMPT_MS + waitOf(body)) : leftMs;
-    return new Promise<ReplyBody | null>((resolve) => {
-      const asked = { group, node, asLeader: options.target === 'leader' };
-      const requestId = this.#pending.open(waitMs, asked, resolve);
-      if (requestId === null) return resolve(FULL);
-      const deadlineMs = Math.ceil(waitMs);
-      const request = { requestId, deadlineMs, traceparent: options.traceparent, body };
-      if (!this.#reach.send(node, group, request)) {
-        this.#pending.reply(requestId, NOT_SENT);
-      }
-    });
+    const asked = { group, node, asLeader: options.target === 'leader' };
+    const requestId = this.#pending.open(waitMs, asked, settle);
+    if (requestId === null) return settle(FULL);
+    const deadlineMs = Math.ceil(waitMs);
+    const request = { requestId, deadlineMs, traceparent: options.traceparent, body };
+    if (!this.#reach.send(node, group, request)) this.#pending.reply(requestId, NOT_SENT);
   }
 
   /** Retryable refusals come back as the failure to remember; the others are thrown. */
@@ -209,6 +235,10 @@ export class Calls {
 /** No replies of anybody: compared by identity. */
 const NOT_SENT: ReplyBody = { type: 'Done', revision: 0 };
 const FULL: ReplyBody = { type: 'Done', revision: 0 };
+
+function isReply(reply: ReplyBody | null): reply is ReplyBody {
+  return reply !== null && reply !== NOT_SENT && reply !== FULL;
+}
 
 function waitOf(body: RequestBody): number {
   return body.type === 'FeedRead' ? body.waitMs : 0;

@@ -58,24 +58,39 @@ export class RoutedKvService implements KvService {
     return this.#write(ctx, { type: 'delete', ref, condition });
   }
 
-  async #write(ctx: RequestContext, op: WriteOp): Promise<WriteResult> {
+  /** The first try, without the frame of an async function: the map hardly ever changes. */
+  #write(ctx: RequestContext, op: WriteOp): Promise<WriteResult> {
     const endMs = this.#host.clock.monotonicMs() + ctx.deadlineMs;
-    for (let attempt = 0; attempt < MAP_RETRIES_MAX; attempt++) {
+    const map = this.#host.map();
+    const group = map.groups[vshardOf(op.ref)] as GroupId;
+    const body = writeBody(map, op, ctx);
+    const called = this.#calls.call(group, body, 'Written', writeOptions(ctx, ctx.deadlineMs));
+    return called.then((reply) => {
+      const result = reply.results[0] as OpResult;
+      if (result.type === 'wrong_shard') return this.#writeAgain(ctx, op, endMs, result.epoch);
+      return { result, clock: reply.clock, repeated: reply.repeated };
+    });
+  }
+
+  async #writeAgain(
+    ctx: RequestContext,
+    op: WriteOp,
+    endMs: number,
+    wantedEpoch: number,
+  ): Promise<WriteResult> {
+    let epoch = wantedEpoch;
+    for (let attempt = 1; attempt < MAP_RETRIES_MAX; attempt++) {
+      await this.#host.refreshMap(epoch, endMs - this.#host.clock.monotonicMs());
       const map = this.#host.map();
       const group = map.groups[vshardOf(op.ref)] as GroupId;
-      const body: RequestBody = {
-        type: 'Write',
-        epoch: map.epoch,
-        ops: [op],
-        idempotency: ctx.idempotency,
-      };
+      const body = writeBody(map, op, ctx);
       const leftMs = endMs - this.#host.clock.monotonicMs();
       const reply = await this.#calls.call(group, body, 'Written', writeOptions(ctx, leftMs));
       const result = reply.results[0] as OpResult;
       if (result.type !== 'wrong_shard') {
         return { result, clock: reply.clock, repeated: reply.repeated };
       }
-      await this.#host.refreshMap(result.epoch, endMs - this.#host.clock.monotonicMs());
+      epoch = result.epoch;
     }
     throw new AppError('wrong_shard', 'the shard map keeps changing');
   }
@@ -137,4 +152,8 @@ export class RoutedKvService implements KvService {
   members(group: number): GroupConfig | null {
     return this.#host.members(group as GroupId);
   }
+}
+
+function writeBody(map: ShardMap, op: WriteOp, ctx: RequestContext): RequestBody {
+  return { type: 'Write', epoch: map.epoch, ops: [op], idempotency: ctx.idempotency };
 }

@@ -26,8 +26,9 @@ export function changeAt(revision: number, options: ChangeOptions = {}): ChangeE
 
 /** The same as apply yields it. */
 export function appliedAt(revision: number, options: ChangeOptions = {}): AppliedChange {
-  const { item, prev, ...fields } = changeAt(revision, options);
-  return new AppliedChange(fields, item && encodeVersion(item), prev && encodeVersion(prev));
+  const { kind, ref, vshard, prevRevision, sequence, item, prev } = changeAt(revision, options);
+  const [row, prevRow] = [item && encodeVersion(item), prev && encodeVersion(prev)];
+  return new AppliedChange(kind, ref, vshard, revision, prevRevision, sequence, row, prevRow);
 }
 
 export function itemAt(ref: KeyRef, revision: number, bytes = 1): Item {
