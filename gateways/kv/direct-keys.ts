@@ -1,3 +1,4 @@
+import { AppError } from '../../protocol/errors.ts';
 import type { ReadAnswer, RequestContext, WriteResult } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { type Answer, problemAnswer } from '../http/answer.ts';
@@ -116,7 +117,9 @@ export class DirectKeys implements Direct {
   #read(res: EdgeResponse, { item, clock }: ReadAnswer): void {
     let answer: Answer;
     try {
-      answer = itemAnswer(res.req.headers, item, this.#edge.dates);
+      const made = itemAnswer(res.req.headers, item, this.#edge.dates);
+      const isRefusal = made instanceof AppError;
+      answer = isRefusal ? problemAnswer(this.#edge, made, res.requestId, false) : made;
     } catch (error) {
       answer = problemAnswer(this.#edge, error, res.requestId, false);
     }

@@ -98,26 +98,22 @@ export function writtenText(key: string, result: OpResult): string {
 
 /** Made once: a missing key is a common answer, and an error's stack costs more than the rest of it. */
 const NO_KEY = new AppError('key_not_found', 'there is no such key');
+const NO_KEY_TO_MATCH = new AppError('precondition_failed', 'there is no such key');
 
 const SANDBOX = "content-security-policy: default-src 'none'; sandbox\r\n";
 
-/** The answer to a read of one key; null is an absent one. */
+/** The answer to a read of one key, or its refusal; null is an absent one. */
 export function itemAnswer(
   headers: IncomingHttpHeaders,
   item: Item | null,
   dates: HttpDates,
-): Answer {
-  if (item === null) {
-    // RFC 9110: If-Match cannot hold for what is not there.
-    if (headers['if-match'] === undefined) {
-      throw NO_KEY;
-    }
-    throw new AppError('precondition_failed', 'there is no such key');
-  }
+): Answer | AppError {
+  // RFC 9110: If-Match cannot hold for what is not there.
+  if (item === null) return headers['if-match'] === undefined ? NO_KEY : NO_KEY_TO_MATCH;
   const outcome = readOutcome(headers, item.revision);
   if (outcome === 'failed') {
     const details = { currentRevision: item.revision };
-    throw new AppError('precondition_failed', 'the key is at another revision', { details });
+    return new AppError('precondition_failed', 'the key is at another revision', { details });
   }
   const modified = dates.text(wallMsOfRevision(item.revision));
   let lines = `etag: ${eTagOf(item.revision)}\r\nlast-modified: ${modified}\r\ncache-control: no-cache\r\n`;

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AppError } from '../../protocol/errors.ts';
 import type { Consistency } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { replyWith } from '../http/answer.ts';
@@ -93,5 +94,7 @@ export async function getKey(
     revision: query.revision ?? null,
   });
   request.edge.revision = clock;
-  return replyWith(reply, itemAnswer(request.headers, item, edge.dates));
+  const answer = itemAnswer(request.headers, item, edge.dates);
+  if (answer instanceof AppError) throw answer;
+  return replyWith(reply, answer);
 }

@@ -90,13 +90,11 @@ export function eventToJson(event: ChangeEvent, options: { binary?: boolean } = 
 /** A write's outcome. Throws the refusal as an AppError: each edge shows it its own way. */
 export function writeResultToJson(key: string, result: OpResult): Shape {
   switch (result.type) {
-    case 'put':
-      return {
-        ...keyToJson(key),
-        revision: result.revision,
-        createRevision: result.createRevision,
-        version: result.version,
-      };
+    case 'put': {
+      const { revision, createRevision, version } = result;
+      if (ASCII.test(key)) return { key, revision, createRevision, version };
+      return { ...keyToJson(key), revision, createRevision, version };
+    }
     case 'deleted':
       return { deleted: result.deleted, revision: result.revision };
     case 'precondition_failed':
@@ -117,7 +115,8 @@ export function resultToJson(key: string, result: BatchResult, options: ShapeOpt
   }
   try {
     if (result.kind === 'write') {
-      return { ...keyToJson(key), ...writeResultToJson(key, result.result) };
+      const shape = writeResultToJson(key, result.result);
+      return result.result.type === 'put' ? shape : { ...keyToJson(key), ...shape };
     }
     if (result.item !== null) return itemToJson(result.item, options);
     throw new AppError('key_not_found', 'there is no such key');
@@ -286,6 +285,8 @@ export function bytesField(shape: Shape, name: string): string | null {
   }
   if (encoded !== undefined) return latin1(base64Of(encoded));
   if (plain === undefined) return null;
+  // Its bytes as latin1 are the text itself.
+  if (typeof plain === 'string' && ASCII.test(plain)) return plain;
   return latin1(plain instanceof Uint8Array ? plain : utf8(textOf(plain, name)));
 }
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
+import type { Answer } from '../../../../gateways/http/answer.ts';
 import { decimal } from '../../../../gateways/http/decimal.ts';
 import { HttpDates } from '../../../../gateways/http/http-date.ts';
 import { itemAnswer, writtenText } from '../../../../gateways/kv/key-answers.ts';
@@ -45,7 +46,7 @@ it('a content type that could break out of its header is not shown', () => {
     ...{ ref, value: new Uint8Array(1), revision: 9, createRevision: 9, version: 1 },
     ...{ contentType: 'a/b\r\nset-cookie: x', expiresAtMs: null },
   };
-  const { lines } = itemAnswer({}, item, new HttpDates());
+  const { lines } = itemAnswer({}, item, new HttpDates()) as Answer;
   expect(lines).toContain('content-type: application/octet-stream\r\n');
   expect(lines).not.toContain('set-cookie');
 });

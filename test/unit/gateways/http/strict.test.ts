@@ -63,6 +63,37 @@ describe('strict MessagePack', () => {
       }),
     );
   });
+  it('takes halves, and no number that JSON could not carry, however deep it is', () => {
+    const float = (value: number): Buffer => {
+      const bytes = Buffer.alloc(9, 0xcb);
+      bytes.writeDoubleBE(value, 1);
+      return bytes;
+    };
+    expect(parseMsgpack(float(0.5))).toBe(0.5);
+    for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, -1e300, 2 ** 53]) {
+      // Alone, in a list, and in {"a": [..]}.
+      const list = Buffer.concat([Buffer.from([0x91]), float(bad)]);
+      for (const bytes of [
+        float(bad),
+        list,
+        Buffer.concat([Buffer.from([0x81, 0xa1, 0x61]), list]),
+      ]) {
+        expect(() => parseMsgpack(bytes)).toThrow('beyond 2^53');
+      }
+    }
+  });
+  it('refuses what strict JSON refuses: bytes that are no text, a name twice, other names', () => {
+    const cases = [
+      'a2c328',
+      '82a16101a16102',
+      '8101c0',
+      'cf0020000000000000',
+      'd3ffe0000000000000',
+    ];
+    for (const hex of cases) {
+      expect(() => parseMsgpack(Buffer.from(hex, 'hex')), hex).toThrow(AppError);
+    }
+  });
 });
 
 describe('URLs', () => {
