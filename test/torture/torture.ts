@@ -1,4 +1,5 @@
 import { cpSync, createWriteStream, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Arguments } from './arguments.ts';
@@ -49,21 +50,24 @@ export async function torture(
     hosts: noNamespaces === null ? new NamespaceHosts(3) : null,
   });
   const path = join(folder, 'history.jsonl');
-  const stop = new AbortController();
-  process.on('SIGINT', () => stop.abort());
-  process.on('SIGTERM', () => stop.abort());
+  const interrupt = (): void => {
+    say('interrupted');
+    // Links and clients end when this process does.
+    void cluster.close().finally(() => process.exit(1));
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
-    await play(args, kinds, cluster, path, stop.signal);
+    await play(args, kinds, cluster, path);
   } catch (error) {
-    keep(folder, args, 'failures');
-    throw error;
+    say(`${(error as Error).message}; history and logs: ${keep(folder, args, 'failures')}`);
+    return 1;
   } finally {
     await cluster.close();
   }
   const history = await readHistory(path);
   const summary = summarize(history, judge(history, args.levelMs), kinds, absent);
   console.log(`\n${showSummary(summary)}`);
-  return conclude(args, folder, summary, stop.signal.aborted);
+  return conclude(args, folder, summary);
 }
 
 /** The cluster, the clients and the faults, until the time is over. */
@@ -72,7 +76,6 @@ async function play(
   kinds: readonly FaultKind[],
   cluster: Cluster,
   path: string,
-  stop: AbortSignal,
 ): Promise<void> {
   say(`starting three nodes ${cluster.hosts === null ? 'on loopback' : 'in namespaces'}`);
   await cluster.open();
@@ -97,7 +100,7 @@ async function play(
     const giveUpMs = 3 * args.levelMs;
     let isGood = true;
     for (const planned of schedule(seed, kinds)) {
-      if (performance.now() > deadline || stop.aborted) break;
+      if (performance.now() > deadline) break;
       isGood = await happen(planned, cluster, workload, giveUpMs, events);
       if (!isGood) break;
     }
@@ -117,7 +120,7 @@ async function play(
 }
 
 /** Writes the summary, keeps what somebody has to look at, and says how it went. */
-function conclude(args: Arguments, folder: string, summary: Summary, isCut: boolean): number {
+function conclude(args: Arguments, folder: string, summary: Summary): number {
   const results = join(HERE, 'results');
   const name = `${new Date().toISOString().slice(0, 16).replaceAll(':', '')}-seed-${args.seed}`;
   const out = args.out ?? join(results, `${name}.json`);
@@ -131,8 +134,8 @@ function conclude(args: Arguments, folder: string, summary: Summary, isCut: bool
     say(isBad ? `${args.mutant} was caught` : `${args.mutant} was NOT caught`);
     return isBad ? 0 : 1;
   }
-  if (isCut) say('the run was cut short');
-  return isBad || summary.void.length > 0 || isCut ? 1 : 0;
+  say(`load: ${loadavg()[2]?.toFixed(1)} over the last 15 minutes on ${cpus().length} processors`);
+  return isBad || summary.void.length > 0 ? 1 : 0;
 }
 
 /** Copies history and logs out of the run's folder. Returns where to. */
