@@ -19,7 +19,6 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 /** Operations that succeed before each fault begins, and again after it has ended. */
 const CALM = 300;
 const RECOVERED = 30;
-const PATIENCE_MS = 30_000;
 
 export interface Planned {
   readonly number: number;
@@ -60,7 +59,7 @@ export async function happen(
   giveUpMs: number,
   events: NemesisEvents,
 ): Promise<boolean> {
-  if (!(await workload.succeeds(CALM, PATIENCE_MS))) {
+  if (!(await workload.succeeds(CALM, giveUpMs))) {
     events.flaw(`nothing succeeds before fault ${number}, ${kind.name}`);
     return false;
   }
@@ -72,7 +71,7 @@ export async function happen(
   noteOwnExits(cluster, kind, number, events);
   await cluster.heal();
   const end = now();
-  const recovers = await workload.succeeds(RECOVERED, PATIENCE_MS);
+  const recovers = await workload.succeeds(RECOVERED, giveUpMs);
   if (!recovers) events.flaw(`nothing succeeds after fault ${number}, ${kind.name} ${what}`);
   await workload.tell('pause');
   const silenced = now();

@@ -75,11 +75,8 @@ export class NamespaceHosts {
   }
 
   heal(): void {
-    for (let host = 0; host < this.#count; host++) {
-      for (const set of ['cut', 'lossy']) {
-        must(this.on(host, ['nft', 'flush', 'set', 'inet', 'torture', set]));
-      }
-    }
+    const flush = 'flush set inet torture cut\nflush set inet torture lossy\n';
+    for (let host = 0; host < this.#count; host++) must(this.on(host, ['nft', '-f', '-']), flush);
   }
 
   #element(verb: 'add', set: string, from: number, to: number): void {
@@ -110,6 +107,9 @@ const RULES = `table inet torture {
 }
 `;
 
+/** Long, as a machine may be busy: a fault that cannot be taken away ends the run. */
+const COMMAND_MS_MAX = 60_000;
+
 function isThere(program: string): boolean {
   const folders = (process.env['PATH'] ?? '').split(delimiter).concat('/usr/sbin', '/sbin');
   return folders.some((folder) => {
@@ -125,7 +125,7 @@ function isThere(program: string): boolean {
 function run(command: readonly string[], input = ''): SpawnSyncReturns<string> {
   const [program = '', ...args] = command;
   const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
-  return spawnSync(program, args, { encoding: 'utf8', input, env, timeout: 10_000 });
+  return spawnSync(program, args, { encoding: 'utf8', input, env, timeout: COMMAND_MS_MAX });
 }
 
 function must(command: readonly string[], input = ''): void {
