@@ -105,6 +105,18 @@ describe('in virtual time', { timeout: 60_000 * SCALE }, () => {
     for (const result of results) expect(result.faults.get('emptyDisk') ?? 0).toBeGreaterThan(0);
   });
 
+  it('F28 nodes with a tenth to a third of a processor, in slices of up to 2 s: one history', async () => {
+    await survives(['slowCpu'], [2801, 2802]);
+  });
+
+  it('F06 B09 messages come again up to 13 s later, also to the next process: nothing applies twice', async () => {
+    await survives(['lateRepeats', 'killAny'], [601, 602]);
+  });
+
+  it('F16 F17 writes fail for seconds: nothing that was acknowledged is lost, and it recovers', async () => {
+    await survives(['writeError', 'killAny'], [1601, 1602]);
+  });
+
   it('F23 answers dropped and requests repeated with their key: applied once, the same answer', async () => {
     const drawn = drawSwarm(2301, { nodeCount: 3, seconds: SECONDS * SCALE, faults: [] });
     const mix = { ...drawn.client.mix };

@@ -47,6 +47,9 @@ export const FAULTS: Readonly<Record<FaultKind, Fault>> = {
   emptyDisk: { durationMs: SHORT, begin: emptyDisk },
   busDown: { durationMs: SHORT, begin: busDown },
   transferLeader: { durationMs: [1, 2], begin: transferLeader },
+  slowCpu: { durationMs: LONG, begin: slowCpu },
+  lateRepeats: { durationMs: LONG, begin: lateRepeats },
+  writeError: { durationMs: SHORT, begin: writeError },
 };
 
 function pickUp(world: World, random: Random): SimNode | null {
@@ -268,6 +271,42 @@ function emptyDisk(world: World, random: Random): (() => void) | null {
   return () => {
     if (crashAgain) crashInRepair(world, node, random);
     node.start();
+  };
+}
+
+/** F16, F17: the disk is read-only, or the process has no more file handles. */
+function writeError(world: World, random: Random): (() => void) | null {
+  const { id, machine } = pickOne(random, world.nodes) as SimNode;
+  const code = random.next() < 0.5 ? 'EROFS' : 'EMFILE';
+  world.trace.note(id, `writes fail with ${code}`);
+  machine.trouble.writeError = code;
+  return () => {
+    world.trace.note(id, 'writes succeed again');
+    machine.trouble.writeError = null;
+  };
+}
+
+/** F28: 10 to 30 % of a processor, in slices of a cgroup's length or long enough to lose an election. */
+function slowCpu(world: World, random: Random): (() => void) | null {
+  const node = pickOne(random, world.nodes) as SimNode;
+  const periodMs = random.next() < 0.6 ? 100 : 300 + random.next() * 1700;
+  const runMs = periodMs * (0.1 + random.next() * 0.2);
+  const slice = `${Math.round(runMs)} of ${Math.round(periodMs)} ms`;
+  world.trace.note(node.id, `runs ${slice}`);
+  node.throttle({ periodMs, runMs });
+  return () => {
+    world.trace.note(node.id, 'has its processor again');
+    node.throttle(null);
+  };
+}
+
+/** F6: messages come a second time, up to 13 s later, also to a process that was not there then. */
+function lateRepeats(world: World, random: Random): (() => void) | null {
+  world.network.lateRepeats = 0.02 + random.next() * 0.2;
+  world.trace.note('network', 'messages are repeated late');
+  return () => {
+    world.trace.note('network', 'no more late repeats');
+    world.network.lateRepeats = 0;
   };
 }
 

@@ -13,6 +13,8 @@ export interface DiskTrouble {
   failNextSync: boolean;
   /** Writes that need space fail with ENOSPC. */
   full: boolean;
+  /** Every write fails with this code, e.g. EROFS or EMFILE; null for none. */
+  writeError: string | null;
 }
 
 /** A moment in the life of a disk at which a fault can be aimed. */

@@ -71,6 +71,9 @@ export interface PublishedEvent {
 }
 
 const HELD_PER_LINK_MAX = 5000;
+/** Measured over NATS: what was sent before a cut came up to 13 s later. */
+const LATE_MS_MIN = 500;
+const LATE_MS_SPREAD = 12_500;
 
 /**
  * The wires between all nodes: every message of every link passes here, may be late, lost, repeated
@@ -89,6 +92,8 @@ export class SimNetwork {
   onSend: (from: NodeId, to: NodeId, lane: Lane | 'hello', payload: Uint8Array) => void = () => {};
   onPublish: (event: PublishedEvent) => void = () => {};
   deliveredCount = 0;
+  /** Probability that a message comes once more, seconds later, to whichever process then listens (F6). */
+  lateRepeats = 0;
 
   constructor(scheduler: Scheduler, random: Random, trace: Trace) {
     this.#scheduler = scheduler;
@@ -126,6 +131,7 @@ export class SimNetwork {
   heal(weather: LinkWeather): void {
     this.weather = { ...weather };
     this.#busDown.clear();
+    this.lateRepeats = 0;
     for (const [name, link] of this.#links) {
       link.cut = false;
       if (!link.clogged) continue;
@@ -193,6 +199,9 @@ export class SimNetwork {
     }
     if (link.cut || this.#random.next() < weather.loss) return;
     this.#deliverAfter(this.#latencyMs(link, packet.payload.length), packet);
+    if (this.lateRepeats > 0 && this.#random.next() < this.lateRepeats) {
+      this.#deliverAfter(LATE_MS_MIN + this.#random.next() * LATE_MS_SPREAD, packet);
+    }
     if (weather.duplicate > 0 && this.#random.next() < weather.duplicate) {
       // A repeat comes over the connection of its original: a new process never sees it.
       const life = this.#listeners.get(packet.to)?.life ?? null;

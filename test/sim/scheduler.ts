@@ -2,10 +2,15 @@ import { loadMicrotaskDrain } from './microtasks.ts';
 
 /** A callback at a virtual instant. `owner` null: the world's own (network, nemesis, clients). */
 interface SimEvent {
-  readonly atUs: number;
+  atUs: number;
   readonly sequence: number;
   readonly owner: Life | null;
   run: (() => void) | null;
+}
+
+export interface CpuQuota {
+  readonly periodMs: number;
+  readonly runMs: number;
 }
 
 /**
@@ -18,6 +23,8 @@ export class Life {
   readonly ordinal: number;
   alive = true;
   paused = false;
+  /** It runs only in the first `runMs` of each `periodMs`, as under a CPU quota; null: always. */
+  quota: CpuQuota | null = null;
   readonly held: SimEvent[] = [];
 
   constructor(name: string, ordinal: number) {
@@ -77,8 +84,21 @@ export class Scheduler {
       life.held.push({ atUs: this.#nowUs, sequence: this.#sequence++, owner: life, run });
       return;
     }
+    const waitUs = this.#throttledUs(life);
+    if (waitUs > 0) {
+      this.#push({ atUs: this.#nowUs + waitUs, sequence: this.#sequence++, owner: life, run });
+      return;
+    }
     this.#ranIn = life;
     run();
+  }
+
+  /** How long a life has to wait for the processor. */
+  #throttledUs({ quota }: Life): number {
+    if (quota === null) return 0;
+    const periodUs = Math.round(quota.periodMs * 1000);
+    const phaseUs = this.#nowUs % periodUs;
+    return phaseUs < quota.runMs * 1000 ? 0 : periodUs - phaseUs;
   }
 
   /** A promise of the virtual instant `delayMs` from now, for the world's own loops. */
@@ -150,6 +170,13 @@ export class Scheduler {
       if (!owner.alive) return;
       if (owner.paused) {
         owner.held.push(event);
+        return;
+      }
+      const waitUs = this.#throttledUs(owner);
+      if (waitUs > 0) {
+        // With its old number, so that what is late stays in its order.
+        event.atUs = this.#nowUs + waitUs;
+        this.#push(event);
         return;
       }
     }

@@ -132,6 +132,12 @@ function troubleOf(disk: SimDisk, random: Random): DiskTrouble {
     set failNextSync(fail) {
       faults.failNextSync = fail;
     },
+    get writeError() {
+      return faults.writeErrorCode;
+    },
+    set writeError(code) {
+      faults.writeErrorCode = code;
+    },
     get full() {
       return faults.capacityBytes < Number.POSITIVE_INFINITY;
     },

@@ -9,7 +9,7 @@ import type { GroupId, NodeId } from '../../protocol/types.ts';
 import { type Connection, NodeDown, NodeLost } from './cluster-port.ts';
 import type { Machine } from './machine.ts';
 import type { SimNetwork } from './network.ts';
-import { Life, type Scheduler } from './scheduler.ts';
+import { type CpuQuota, Life, type Scheduler } from './scheduler.ts';
 import { simClock, type WallClock } from './sim-clock.ts';
 import type { Trace } from './trace.ts';
 import { SimViolation } from './violation.ts';
@@ -53,6 +53,7 @@ export class SimNode {
   #node: Node | null = null;
   #lifeNumber = 0;
   #failedStarts = 0;
+  #quota: CpuQuota | null = null;
   /** The nemesis keeps it down: the supervisor must not start it. */
   #heldDown = false;
   #pending = new Set<() => void>();
@@ -95,6 +96,7 @@ export class SimNode {
     const { scheduler, network, trace, startNode, filterPorts, seed } = this.#parts;
     this.#lifeNumber++;
     const life = new Life(this.id, this.index);
+    life.quota = this.#quota;
     this.#life = life;
     const stream = `node-${this.index}-${this.#lifeNumber}`;
     const clock = simClock(scheduler, life, this.wall, seededRandom(seed, `${stream}-timers`));
@@ -128,6 +130,12 @@ export class SimNode {
     if (this.#life === null) return;
     this.#parts.trace.note(this.id, `${kind === 'power' ? 'loses power' : 'is killed'}: ${why}`);
     this.#end(this.#life, kind);
+  }
+
+  /** F28: this machine has little of a processor, whatever process it runs; null ends that. */
+  throttle(quota: CpuQuota | null): void {
+    this.#quota = quota;
+    if (this.#life !== null) this.#life.quota = quota;
   }
 
   pause(): void {

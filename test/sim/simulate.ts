@@ -145,8 +145,10 @@ function heal(world: World): void {
     node.machine.trouble.slowMs = 0;
     node.machine.trouble.hung = false;
     node.machine.trouble.full = false;
+    node.machine.trouble.writeError = null;
     node.machine.trouble.failNextSync = false;
     node.wall.correct(0);
+    node.throttle(null);
     node.resume();
     node.start();
   }

@@ -34,6 +34,9 @@ export const FAULT_KINDS = [
   'cutLeaderAfterAppend',
   'crashDuringSnapshot',
   'laggardAfterLeader',
+  'slowCpu',
+  'lateRepeats',
+  'writeError',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -41,6 +44,8 @@ export type FaultKind = (typeof FAULT_KINDS)[number];
 export interface SwarmConfig {
   readonly seed: number;
   readonly nodeCount: number;
+  /** Nodes beside the founders that join the cluster: empty, and of use to clients all the same. */
+  readonly joinerCount: number;
   readonly groupCount: number;
   /** Virtual time under faults; convergence and final reads come on top. */
   readonly workMs: number;
@@ -85,6 +90,9 @@ const NEEDS_PEERS: ReadonlySet<FaultKind> = new Set([
   'laggardAfterLeader',
 ]);
 
+/** Drawn from a stream of their own, so that older seeds keep everything else. */
+const LATER_KINDS: ReadonlySet<FaultKind> = new Set(['slowCpu', 'lateRepeats', 'writeError']);
+
 /** The configuration of a seed: a pure function of its arguments. */
 export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig {
   const random = seededRandom(seed, 'swarm');
@@ -95,10 +103,11 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   const config: SwarmConfig = {
     seed,
     nodeCount,
+    joinerCount: drawJoiners(seed, overrides.nodeCount ?? null, nodeCount),
     groupCount: random.next() < 0.6 ? 1 : 2,
     workMs: (overrides.seconds ?? 200) * 1000,
     weather: { ...drawWeather(random), ...drawAbsence(seed), ...overrides.weather },
-    faults: drawFaults(random, nodeCount, calm, overrides.faults),
+    faults: drawFaults(random, nodeCount, calm, overrides.faults, seed),
     faultGapMsMean: 1500 + random.next() * 8000,
     clockOffsetMsMax: random.next() < 0.5 ? 20 : 1500,
     syncMsMean: 0.3 + random.next() * random.next() * 15,
@@ -139,6 +148,11 @@ function drawWeather(random: Random): LinkWeather {
   };
 }
 
+function drawJoiners(seed: number, fixed: number | null, nodeCount: number): number {
+  const isOn = seededRandom(seed, 'joiners').next() < 0.25;
+  return isOn && fixed === null && nodeCount >= 3 ? 1 : 0;
+}
+
 /** From a stream of its own, so that older seeds keep everything else. */
 function drawAbsence(seed: number): Pick<LinkWeather, 'tellsAbsence' | 'falseAbsence'> {
   const random = seededRandom(seed, 'absence');
@@ -151,14 +165,22 @@ function drawFaults(
   nodeCount: number,
   calm: boolean,
   only: readonly FaultKind[] | undefined,
+  seed: number,
 ): Map<FaultKind, number> {
   const faults = new Map<FaultKind, number>();
   const share = 0.15 + random.next() * 0.5;
   for (const kind of FAULT_KINDS) {
+    if (LATER_KINDS.has(kind)) continue;
     // Draw for every kind, so that fixing some does not shift the others.
     const isOn = random.next() < share;
     const weight = 0.2 + random.next();
     if (nodeCount === 1 && NEEDS_PEERS.has(kind)) continue;
+    if (only === undefined ? isOn && !calm : only.includes(kind)) faults.set(kind, weight);
+  }
+  const later = seededRandom(seed, 'later-faults');
+  for (const kind of LATER_KINDS) {
+    const isOn = later.next() < share;
+    const weight = 0.2 + later.next();
     if (only === undefined ? isOn && !calm : only.includes(kind)) faults.set(kind, weight);
   }
   return faults;
@@ -179,7 +201,7 @@ export function describeSwarm(config: SwarmConfig): string {
   const { weather: w } = config;
   const faults = [...config.faults.keys()].join(',') || 'none';
   return (
-    `${config.nodeCount} nodes, ${config.groupCount} groups, ${config.clientCount} clients, ` +
+    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount} clients, ` +
     `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
     `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
     `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +

@@ -66,7 +66,8 @@ export class World implements ClusterPort {
       }),
     );
     this.#wire();
-    for (const index of Array(config.nodeCount).keys()) this.#addNode(index, parts);
+    const count = config.nodeCount + config.joinerCount;
+    for (const index of Array(count).keys()) this.#addNode(index, parts);
   }
 
   get nodeCount(): number {
@@ -149,13 +150,14 @@ export class World implements ClusterPort {
     const { config, scheduler, network, trace } = this;
     const id = (n: number): NodeId => parseNodeId(`n${n + 1}`) as NodeId;
     const members = Array.from({ length: config.nodeCount }, (_, n) => id(n));
+    const join = index >= config.nodeCount;
     const random = seededRandom(config.seed, `wall-${index}`);
     const offsetMs = Math.round((random.next() * 2 - 1) * config.clockOffsetMsMax);
     const nodeConfig: NodeConfig = {
       nodeId: id(index),
       cluster: 'sim',
-      initialMembers: members,
-      join: false,
+      initialMembers: join ? [] : members,
+      join,
       roles: ['replica', 'gateway'],
       groupCount: config.groupCount,
       retentionMs: config.retentionMs,

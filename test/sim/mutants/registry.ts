@@ -136,6 +136,44 @@ export const MUTANTS: readonly Mutant[] = [
       "    'unavailable',\n    `group",
     ),
   },
+  {
+    ...BASE,
+    name: 'any-life-answers',
+    what: 'a request that was meant for an earlier process is executed: a write applies twice (F6, B9)',
+    faults: ['lateRepeats', 'killLeader', 'killAny'],
+    busy: 'writes',
+    seedsMax: 6,
+    patches: patch(
+      'actors/node-routing.ts',
+      'if (request.life !== this.#parts.life) {',
+      'if (request.life < 0) {',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'repeats-executed',
+    what: 'a request that comes again is executed again (F6, B9)',
+    faults: ['lateRepeats'],
+    busy: 'writes',
+    patches: patch(
+      'actors/node-routing.ts',
+      'if (isWrite && this.#recent.isRepeat(',
+      'if (false && this.#recent.isRepeat(',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'failed-writes-forgotten',
+    what: 'a write that the disk refused counts as written (F16, F17)',
+    faults: ['writeError', 'killAny', 'powerCutAll'],
+    busy: 'writes',
+    seedsMax: 6,
+    patches: patch(
+      'storage/wal/wal.ts',
+      'this.#options.health.stalled(error);',
+      'if (bytes.length > 0) return this.#finishSync(null);\n    this.#options.health.stalled(error);',
+    ),
+  },
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);

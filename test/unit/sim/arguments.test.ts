@@ -31,5 +31,7 @@ describe('the configuration of a seed', () => {
     const kinds = new Set(configs.flatMap((config) => [...config.faults.keys()]));
     expect([...kinds].sort()).toEqual([...FAULT_KINDS].sort());
     expect(new Set(configs.map((config) => config.nodeCount))).toEqual(new Set([1, 3, 5]));
+    expect(new Set(configs.map((config) => config.joinerCount))).toEqual(new Set([0, 1]));
+    expect(drawSwarm(1, { nodeCount: 3 }).joinerCount).toBe(0);
   });
 });

@@ -78,6 +78,22 @@ describe('the simulated network', () => {
     expect(repeating.received.length / 2000).toBeCloseTo(1.5, 1);
   });
 
+  it('repeats late, also to a process that was not there when it was sent (F6)', async () => {
+    const { scheduler, network, send, received } = twoNodes();
+    network.lateRepeats = 1;
+    for (let i = 0; i < 50; i++) send(`${i}`);
+    await scheduler.run(400);
+    expect(received).toHaveLength(50);
+    const later: string[] = [];
+    const bus = network.bus(id('n2'), new Life('n2', 1));
+    await bus.listen(id('n2'), (_lane, payload) => later.push(Buffer.from(payload).toString()));
+    await scheduler.run(13_100);
+    expect(received).toHaveLength(50);
+    expect(later.map(Number).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 50 }, (_, i) => i),
+    );
+  });
+
   it('a cut loses what is sent meanwhile, in that direction only', async () => {
     const { scheduler, network, send, received, b } = twoNodes();
     network.setCut(id('n2'), id('n1'), true);

@@ -53,6 +53,36 @@ describe('the virtual-time scheduler', () => {
     expect(ran).toBe(1);
   });
 
+  it('runs a life with little processor in its slices only, late and in order', async () => {
+    const scheduler = new Scheduler();
+    const life = new Life('n1', 0);
+    const seen: [number, number][] = [];
+    life.quota = { periodMs: 100, runMs: 20 };
+    for (const atMs of [5, 30, 60, 99, 110, 150]) {
+      scheduler.after(atMs, life, () => seen.push([atMs, scheduler.nowMs()]));
+    }
+    scheduler.after(70, null, () => {
+      scheduler.runIn(life, () => seen.push([70, scheduler.nowMs()]));
+    });
+    scheduler.after(120, null, () => {
+      life.quota = null;
+    });
+    await scheduler.run(300);
+    expect(seen).toEqual([
+      ...[
+        [5, 5],
+        [30, 100],
+        [60, 100],
+        [99, 100],
+        [70, 100],
+      ],
+      ...[
+        [110, 110],
+        [150, 150],
+      ],
+    ]);
+  });
+
   it('keeps what falls due in a pause and runs it, in order, afterwards', async () => {
     const scheduler = new Scheduler();
     const life = new Life('n1', 0);
