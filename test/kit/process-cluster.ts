@@ -31,6 +31,8 @@ export interface ClusterOptions {
   /** One node over NATS as well. */
   readonly nats?: boolean;
   readonly flags?: readonly string[];
+  /** For Node itself. With any, the processes have a channel to this one, see `ask`. */
+  readonly nodeFlags?: readonly string[];
   /** Called with each node's data folder before it starts for the first time. */
   readonly prepare?: (data: string, index: number) => void;
 }
@@ -102,8 +104,9 @@ export class ProcessCluster {
     }
     if (groups !== undefined) args.push('--groups', `${groups}`);
     args.push(...(flags ?? []));
-    const child = spawn(process.execPath, [MAIN, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+    const nodeFlags = this.#options.nodeFlags ?? [];
+    const child = spawn(process.execPath, [...nodeFlags, MAIN, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe', ...(nodeFlags.length > 0 ? (['ipc'] as const) : [])],
       env: OWN_ENV,
     });
     node.child = child;
@@ -112,6 +115,16 @@ export class ProcessCluster {
         node.output += chunk.toString('utf8');
       });
     }
+  }
+
+  /** Asks what `nodeFlags` loaded into the node, and resolves with its next message. */
+  ask(index: number, question: string): Promise<unknown> {
+    const { child } = this.#at(index);
+    return new Promise((resolve, reject) => {
+      if (child === null) return reject(new Error(`node ${index} is down`));
+      child.once('message', resolve);
+      child.send(question, (error) => error !== null && reject(error));
+    });
   }
 
   /** Resolves with the exit code of the node's process. */
