@@ -7,9 +7,9 @@ import { drawSwarm, type FaultKind, type SwarmConfig } from '../sim/swarm.ts';
 /**
  * Rows met in virtual time: three nodes, one kind of fault again and again, and every property that
  * the simulator checks (linearizable reads, watches, applied once, equal states, convergence).
- * `npm run faults` runs ten times as long.
+ * `npm run faults` runs four times as long.
  */
-const SCALE = process.env['MINIKV_FAULTS'] === '1' ? 10 : 1;
+const SCALE = process.env['MINIKV_FAULTS'] === '1' ? 4 : 1;
 const SECONDS = 30;
 
 async function survives(
