@@ -181,7 +181,11 @@ function storageOf(
     clock,
     random,
     prepareAhead: true,
-    openEngine: () => openClassicEngine(join(root, STATE_FOLDER), { bootId: bootId(), clock }),
+    openEngine: () =>
+      openClassicEngine(join(root, STATE_FOLDER), {
+        ...{ bootId: bootId(), clock },
+        onDamage: (damage) => fatal('the state is damaged; the next start sets it aside', damage),
+      }),
     setEngineAside: async (folder) => {
       if ((await disk.list(STATE_FOLDER)).length > 0) await disk.rename(STATE_FOLDER, folder);
     },

@@ -20,6 +20,8 @@ import type {
   EngineWrite,
   KvEngine,
 } from '../ports.ts';
+import { asPassing, damageIn } from './level-errors.ts';
+import { checkLogs, checkTables, scrubEngineFiles } from './scrub.ts';
 import { occupyTableMaps } from './table-maps.ts';
 
 /** Rows handed to the store between two turns of the event loop: about half a millisecond. */
@@ -70,6 +72,8 @@ interface LevelTraits {
   readonly onDamage: (damage: DiskError) => void;
   /** For large batches, where they are not worth an object per row. */
   readonly batch: ReusableBatch | null;
+  /** Ends what goes on beside it. */
+  readonly stop: () => void;
   /** Makes everything written durable. */
   readonly flush: () => Promise<void>;
   /** The store is closed. */
@@ -85,24 +89,38 @@ interface LevelTraits {
  */
 export async function openClassicEngine(
   path: string,
-  options: { readonly bootId: string; readonly clock: Pick<Clock, 'soon'> },
+  options: {
+    readonly bootId: string;
+    readonly clock: Pick<Clock, 'soon' | 'after'>;
+    /** Damage was found while it is open, and written down: the process must exit. */
+    readonly onDamage?: (damage: DiskError) => void;
+  },
 ): Promise<KvEngine> {
   const disk = new NodeDisk(path);
   const known = await disk.readFile(DAMAGED_PATH);
   if (known !== null) throw new DiskError('EBADMSG', Buffer.from(known).toString());
   await setLogsAside(disk, options.bootId);
+  await checkLogs(disk);
   await createWhole(path, disk);
   const letGo = await occupyTableMaps(path + MAPS_SUFFIX);
   const level = new ClassicLevel<Buffer, Buffer>(path, { ...BUFFERS, ...SIZES });
   try {
     await level.open();
+    await checkTables(disk, options.clock);
   } catch (error) {
+    await level.close().catch(() => {}); // it never opened
     await letGo();
     throw damageIn(error as Error) ?? error;
   }
+  // In one go: the process may end with this error.
+  const note = (damage: DiskError) => writeFileSync(join(path, DAMAGED_PATH), damage.message);
+  const stop = scrubEngineFiles(disk, options.clock, (damage) => {
+    note(damage);
+    options.onDamage?.(damage);
+  });
   return new LevelEngine(level as unknown as Level, options.clock, {
-    // In one go: the process may end with this error.
-    onDamage: (damage) => writeFileSync(join(path, DAMAGED_PATH), damage.message),
+    onDamage: note,
+    stop,
     flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
     closed: letGo,
     batch: level.batch() as unknown as ReusableBatch,
@@ -134,6 +152,7 @@ export async function openMemoryLevelEngine(clock: Pick<Clock, 'soon'>): Promise
   await level.open();
   return new LevelEngine(level as unknown as Level, clock, {
     onDamage: () => {},
+    stop: () => {},
     flush: async () => {},
     closed: async () => {},
     batch: null,
@@ -206,6 +225,7 @@ export class LevelEngine implements KvEngine {
   }
 
   async close(): Promise<void> {
+    this.#traits.stop();
     await this.#writes;
     await this.#level.close();
     await this.#traits.closed();
@@ -242,32 +262,6 @@ export class LevelEngine implements KvEngine {
     }
     await reusable._write({});
   }
-}
-
-const PASSING: readonly (readonly [text: string, code: string])[] = [
-  ['No space left on device', 'ENOSPC'],
-  ['Disk quota exceeded', 'EDQUOT'],
-  ['Read-only file system', 'EROFS'],
-  ['Too many open files', 'EMFILE'],
-];
-
-/** The damage that an error of LevelDB tells of, or null. */
-function damageIn(error: Error): DiskError | null {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if ((at as { code?: string }).code === 'LEVEL_CORRUPTION' || /^Corruption/.test(at.message)) {
-      return new DiskError('EBADMSG', `the state's files are damaged: ${at.message}`, error);
-    }
-  }
-  return null;
-}
-
-/** LevelDB tells the system's error only in words. */
-function asPassing(error: unknown): never {
-  const { message, cause } = error as Error;
-  const text = `${message} ${cause instanceof Error ? cause.message : ''}`;
-  const found = PASSING.find(([words]) => text.includes(words));
-  if (found === undefined) throw error;
-  throw new DiskError(found[1], text, error);
 }
 
 class LevelSnapshot implements EngineSnapshot {

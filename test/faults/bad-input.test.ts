@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { connect as connectNats, type NatsConnection, headers as natsHeaders } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +5,7 @@ import { WebSocket } from 'ws';
 import { packBytes } from '../../protocol/codec.ts';
 import { ProcessCluster } from '../kit/process-cluster.ts';
 import { call, open, raw, statuses } from '../kit/raw-http.ts';
+import { repeated, rss } from '../kit/repeated.ts';
 import { sleep } from '../kit/wait.ts';
 
 /**
@@ -36,10 +36,10 @@ beforeAll(async () => {
     expect(put.status).toBe(201);
   }
   // Code is compiled and pools are filled before anything is measured.
-  await repeated(600, (n) =>
+  await repeated(AT_ONCE, 600, (n) =>
     call(url, 'PUT', `/v1/kv/warm/${n % 50}`, { body: 'x'.repeat(5_000) }),
   );
-  await repeated(600, (n) => call(url, 'GET', `/v1/kv/warm/${n % 50}`));
+  await repeated(AT_ONCE, 600, (n) => call(url, 'GET', `/v1/kv/warm/${n % 50}`));
 }, 120_000);
 
 afterAll(async () => {
@@ -47,22 +47,10 @@ afterAll(async () => {
   await cluster.dispose();
 });
 
-function rss(): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
-}
-
-async function repeated(times: number, run: (n: number) => Promise<unknown>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < times) await run(next++);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-}
-
 /** Runs an attack and holds the process to everything that must be true meanwhile and afterwards. */
 async function attack(run: (n: number) => Promise<unknown>, times = TIMES): Promise<void> {
-  await repeated(Math.ceil(times / 10), run);
-  const before = rss();
+  await repeated(AT_ONCE, Math.ceil(times / 10), run);
+  const before = rss(pid);
   let isOver = false;
   let slowestMs = 0;
   const health = (async () => {
@@ -74,7 +62,7 @@ async function attack(run: (n: number) => Promise<unknown>, times = TIMES): Prom
     }
   })();
   try {
-    await repeated(times, run);
+    await repeated(AT_ONCE, times, run);
   } finally {
     isOver = true;
   }
@@ -85,12 +73,12 @@ async function attack(run: (n: number) => Promise<unknown>, times = TIMES): Prom
     expect((await call(url, 'GET', `/v1/kv/kept/${n}`)).text).toBe(`value ${n}`);
   }
   const endMs = performance.now() + 10_000;
-  while (rss() - before > GROWTH_MAX && performance.now() < endMs) {
+  while (rss(pid) - before > GROWTH_MAX && performance.now() < endMs) {
     // A collection needs something to be allocated.
     await call(url, 'GET', '/v1/kv?prefix=kept/');
     await sleep(20);
   }
-  expect((rss() - before) / MIB).toBeLessThan(GROWTH_MAX / MIB);
+  expect((rss(pid) - before) / MIB).toBeLessThan(GROWTH_MAX / MIB);
 }
 
 /** Sends raw bytes; the server must answer one of these once, or close, and close within ten seconds. */
@@ -166,7 +154,7 @@ describe('a process under attack', { timeout: 120_000 }, () => {
 
   it('I10 I11 slow and idle connections by the thousand: others are served, no growth after', async () => {
     const count = isLong ? 4_000 : 1_000;
-    const before = rss();
+    const before = rss(pid);
     const sockets = Array.from({ length: count }, (_, n) => {
       const socket = open(url);
       if (n % 2 === 0) socket.write('GET /v1/kv/a HTTP/1.1\r\nHost: lo');
@@ -177,7 +165,7 @@ describe('a process under attack', { timeout: 120_000 }, () => {
     expect((await call(url, 'PUT', '/v1/kv/meanwhile', { body: 'x' })).status).toBeLessThan(202);
     for (const socket of sockets) socket.destroy();
     await attack((n) => call(url, 'GET', `/v1/kv/kept/${n % KEPT}`));
-    expect((rss() - before) / MIB).toBeLessThan(GROWTH_MAX / MIB);
+    expect((rss(pid) - before) / MIB).toBeLessThan(GROWTH_MAX / MIB);
   });
 
   it('I12 floods of pipelined requests: bounded, in order or closed, no growth', async () => {
