@@ -3,6 +3,7 @@ import { openLog, type WriteLog } from '../observability/json-log.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { Config } from './config.ts';
 import { CommandFailed } from './failures.ts';
+import { boundHeapGrowth } from './heap.ts';
 import { type Io, sleep } from './io.ts';
 import { logOptions } from './node-telemetry.ts';
 
@@ -31,6 +32,7 @@ export async function serve(
   compose: Compose,
   json: boolean,
 ): Promise<number> {
+  boundHeapGrowth();
   const log = openLog({ ...logOptions(config), base: { node: config.nodeId } });
   const undo = catchTheUncaught(log);
   try {
