@@ -67,6 +67,8 @@ async function revisionOf(
   throw new AppError('invalid_argument', `revision ${revision} lies in the future`);
 }
 
+type Part = ReplyOf<'Page'>;
+
 /** One page over all groups, merged in key order, all of it at one revision. */
 export async function scanPage(
   calls: Calls,
@@ -74,33 +76,52 @@ export async function scanPage(
   ctx: RequestContext,
   options: ScanOptions,
 ): Promise<ScanPage> {
+  const { reverse } = options;
   const stale = options.consistency === 'stale';
   const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
   const revision = await revisionOf(calls, map, ctx, options);
+  const groups = dataGroups(map);
+  const ask = (group: GroupId, start: string, end: string | null, count: number): Promise<Part> => {
+    const { tenant, space, values } = options;
+    const range = { tenant, space, revision, start, end, reverse, limit: count, values, stale };
+    const body = { type: 'Range' as const, epoch: map.epoch, ...range };
+    return calls.call(group, body, 'Page', readOptions(ctx, stale ? 'any' : 'leader'));
+  };
+  // Whatever each replica has: a group cannot be asked on at a revision that nobody named.
+  const isOnce = stale && options.revision === null;
+  const first = isOnce ? limit : firstAsk(limit, groups.length);
   const parts = await Promise.all(
-    dataGroups(map).map((group) =>
-      calls.call(
-        group,
-        {
-          type: 'Range',
-          epoch: map.epoch,
-          tenant: options.tenant,
-          space: options.space,
-          revision,
-          start: options.start,
-          end: options.end,
-          reverse: options.reverse,
-          limit,
-          values: options.values,
-          stale,
-        },
-        'Page',
-        readOptions(ctx, stale ? 'any' : 'leader'),
-      ),
-    ),
+    groups.map((group) => ask(group, options.start, options.end, first)),
   );
-  const at = stale && options.revision === null ? Math.min(...parts.map((p) => p.clock)) : revision;
-  return mergePage(parts, options.reverse, limit, at);
+  if (isOnce) return mergePage(parts, reverse, limit, Math.min(...parts.map((p) => p.clock)));
+  const page = mergePage(parts, reverse, limit, revision);
+  if (page.next === null || page.items.length === limit || !isSmall(parts)) return page;
+  const whole = await Promise.all(
+    parts.map(async (part, i) => {
+      const last = part.items[part.items.length - 1];
+      if (!part.more || last === undefined || part.items.length >= limit) return part;
+      const { key } = last.ref;
+      const [start, end] = reverse ? [options.start, key] : [`${key}\0`, options.end];
+      const rest = await ask(groups[i] as GroupId, start, end, limit - part.items.length);
+      return { ...rest, items: part.items.concat(rest.items) };
+    }),
+  );
+  return mergePage(whole, reverse, limit, revision);
+}
+
+/**
+ * What a group is asked for at first: keys are spread over the groups by hash, so each has about its
+ * share of a page. Where that was too little, the groups are asked on, once.
+ */
+function firstAsk(limit: number, groups: number): number {
+  return Math.min(limit, Math.ceil((limit / groups) * 1.25) + 8);
+}
+
+/** Whether the parts have room for more: a page of large values is cut by its bytes. */
+function isSmall(parts: readonly Part[]): boolean {
+  let bytes = 0;
+  for (const part of parts) for (const item of part.items) bytes += item.value.length;
+  return bytes < LIMITS.pageBytesMax;
 }
 
 /**

@@ -7,7 +7,8 @@ import type { BatchOp, KvService, RequestContext } from '../../protocol/service.
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 
 /**
- * What one linearizable `KvService.get` costs the main thread of a single node, without HTTP.
+ * What one linearizable `KvService.get`, and one `KvService.scan` of 100 keys, costs a single node,
+ * without HTTP.
  * `npx tsx bench/micro/engine-get.ts [keys] [rounds]`; prints microseconds of processor time, the
  * least of several rounds.
  */
@@ -15,6 +16,7 @@ import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts'
 const KEYS = Number(process.argv[2] ?? 10_000);
 const ROUNDS = Number(process.argv[3] ?? 7);
 const GETS = 20_000;
+const SCANS = 200;
 const AT_ONCE = 64;
 const CTX: RequestContext = { deadlineMs: 5_000, traceparent: null, idempotency: null };
 const LATEST = { consistency: 'linearizable' as const, revision: null };
@@ -57,17 +59,32 @@ async function read(service: KvService): Promise<number> {
   return (user + system) / GETS;
 }
 
+/** Pages of 100 from drawn places, one after another. */
+async function scan(service: KvService): Promise<number> {
+  const start = process.cpuUsage();
+  for (let i = 0; i < SCANS; i++) {
+    const { key } = refOf((i * 7_919) % KEYS);
+    const range = { tenant: DEFAULT_TENANT, space: KV_SPACE, start: key, end: null };
+    await service.scan(CTX, { ...range, reverse: false, limit: 100, values: true, ...LATEST });
+  }
+  const { user, system } = process.cpuUsage(start);
+  return (user + system) / SCANS;
+}
+
+async function least(measure: () => Promise<number>): Promise<string> {
+  let found = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) found = Math.min(found, await measure());
+  return found.toFixed(2);
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'minikv-get-'));
 const node = await compose(configOf(folder));
 try {
   await node.ready;
   await fill(node.service);
   await new Promise((resolve) => setTimeout(resolve, 3_000));
-  let least = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < ROUNDS; round++) {
-    least = Math.min(least, await read(node.service));
-  }
-  console.log(`KvService.get, ${KEYS} keys: ${least.toFixed(2)} us of processor time`);
+  const figures = [await least(() => read(node.service)), await least(() => scan(node.service))];
+  console.log(`${KEYS} keys: get ${figures[0]} us, scan of 100 ${figures[1]} us of processor time`);
 } finally {
   await node.stop();
   rmSync(folder, { recursive: true });

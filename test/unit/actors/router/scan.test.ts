@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { mergePage, scanPage, snapshotRevision } from '../../../../actors/router/scan.ts';
 import { initialShardMap } from '../../../../actors/router/shard-map.ts';
 import { AppError } from '../../../../protocol/errors.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import type { ReplyOf } from '../../../../protocol/messages/request.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../../../protocol/service.ts';
 import type { GroupId, NodeId } from '../../../../protocol/types.ts';
@@ -86,7 +87,66 @@ function scan(reach: FakeReach, more: Partial<ScanOptions>): Promise<ScanPage> {
 const rangesOf = (reach: FakeReach) =>
   reach.asked.flatMap(({ node, body }) => (body.type === 'Range' ? [{ node, ...body }] : []));
 
+/** Groups with these keys each, cut by count alone, as replicas answer. */
+function holding(keys: Record<number, string[]>): FakeReach {
+  const reach = world({ 1: 10, 2: 30, 3: 20 });
+  const { answer } = reach;
+  reach.answer = (asked) =>
+    asked.body.type === 'Range'
+      ? partOf(keys[asked.group] ?? [], asked.body, asked.body.limit)
+      : answer(asked);
+  return reach;
+}
+
+const numbered = (prefix: string, count: number) =>
+  Array.from({ length: count }, (_, i) => `${prefix}${String(i).padStart(4, '0')}`);
+
 describe('a scan', () => {
+  it('asks each group for about its share of the page', async () => {
+    const all = numbered('k', 300);
+    const of = (group: number) => all.filter((_, i) => i % 3 === group - 1);
+    for (const reverse of [false, true]) {
+      const reach = holding({ 1: of(1), 2: of(2), 3: of(3) });
+      const page = await scan(reach, { limit: 90, reverse });
+      const expected = reverse ? [...all].reverse() : all;
+      expect(page.items.map((item) => item.ref.key)).toEqual(expected.slice(0, 90));
+      expect(rangesOf(reach).map(({ limit }) => limit)).toEqual([46, 46, 46]);
+    }
+  });
+
+  it('asks on, once and at the same revision, where one group has more than its share', async () => {
+    for (const reverse of [false, true]) {
+      const reach = holding({ 1: numbered('a', 500), 2: numbered('b', 2), 3: [] });
+      const page = await scan(reach, { limit: 90, reverse });
+      const all = [...numbered('a', 500), ...numbered('b', 2)];
+      expect(page.items.map((item) => item.ref.key)).toEqual(
+        (reverse ? all.reverse() : all).slice(0, 90),
+      );
+      expect(page.next).not.toBeNull();
+      expect(rangesOf(reach).map(({ limit, revision }) => [limit, revision])).toEqual([
+        [46, 30],
+        [46, 30],
+        [46, 30],
+        [44, 30],
+      ]);
+    }
+  });
+
+  it('ends a page of large values where the groups did', async () => {
+    const reach = holding({});
+    const { answer } = reach;
+    const value = new Uint8Array(LIMITS.pageBytesMax / 8);
+    const items = numbered('a', 8).map((key) => ({ ...itemAt(ref(key), 1), value }));
+    reach.answer = (asked) =>
+      asked.body.type === 'Range' && asked.group === 1
+        ? { type: 'Page', items, more: true, clock: 50 }
+        : answer(asked);
+    const page = await scan(reach, { limit: 90 });
+    expect(page.items).toHaveLength(8);
+    expect(page.next).toBe('a0007\0');
+    expect(rangesOf(reach)).toHaveLength(3);
+  });
+
   it('reads all groups at the highest of their clocks', async () => {
     const reach = world({ 1: 10, 2: 30, 3: 20 });
     expect(await reach.outcome(snapshotRevision(reach.calls, MAP, CTX))).toBe(30);
