@@ -5,7 +5,7 @@ import type { Finding } from './judge.ts';
 /** Requests that must succeed in the calm before each fault, and from its start until all is level. */
 export const SUCCESSES_MIN = 30;
 /** While faults of a kind last that leave a majority, all of them together. */
-export const DURING_MIN = 20;
+export const DURING_MIN = 10;
 
 /** One kind of fault over a whole run. Times in ms. */
 export interface Row {
