@@ -1,5 +1,6 @@
 import { MessageReader } from './message-reader.ts';
 import { MessageWriter } from './message-writer.ts';
+import type { Codec } from './schema.ts';
 
 export { DecodeError } from './message-reader.ts';
 
@@ -15,6 +16,13 @@ const writer = new MessageWriter();
 /** MessagePack bytes (a fresh array). */
 export function packBytes(value: unknown): Uint8Array {
   return writer.write(value);
+}
+
+/** The MessagePack bytes of what a codec packs. */
+export function encodeWith<T>(codec: Codec<T>, value: T): Uint8Array {
+  writer.begin();
+  codec.write(writer, value);
+  return writer.end();
 }
 
 /**

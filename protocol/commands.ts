@@ -1,4 +1,4 @@
-import { packBytes, unpackBytes } from './codec.ts';
+import { encodeWith, unpackBytes } from './codec.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
 
@@ -114,7 +114,7 @@ export type WriteCommand = Extract<Command, { type: 'write' }>;
 const BOUNDS = { bytesMax: LIMITS.entryBytesMax, itemsMax: LIMITS.batchOpsMax * 2, depthMax: 12 };
 
 export function encodeCommand(command: Command): Uint8Array {
-  return packBytes(commandCodec.pack(command));
+  return encodeWith(commandCodec, command);
 }
 
 /** Throws DecodeError. */

@@ -1,4 +1,4 @@
-import { DecodeError, packBytes, unpackBytes } from './codec.ts';
+import { DecodeError, encodeWith, unpackBytes } from './codec.ts';
 import { LIMITS } from './limits.ts';
 import { nodeMessages } from './messages/node.ts';
 import { raftMessages } from './messages/raft.ts';
@@ -49,6 +49,8 @@ const envelopeCodec = s.record({
   messages: s.list(routedCodec, ENVELOPE_MESSAGES_MAX),
 });
 
+const versionedCodec = s.record({ version: s.count, body: envelopeCodec });
+
 /** Feeds the schema-hash test: a changed wire shape asks for a line in version.ts. */
 export const WIRE_SHAPE = envelopeCodec.shape;
 
@@ -59,8 +61,10 @@ const BOUNDS = {
 };
 
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const body = envelopeCodec.pack({ ...envelope, messages: envelope.messages as Routed[] });
-  return packBytes([PROTOCOL_VERSION, body]);
+  return encodeWith(versionedCodec, {
+    version: PROTOCOL_VERSION,
+    body: { ...envelope, messages: envelope.messages as Routed[] },
+  });
 }
 
 /** Throws DecodeError: bad bytes, or a version outside floor..current. */

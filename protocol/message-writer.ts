@@ -18,9 +18,19 @@ export class MessageWriter {
 
   /** The message, as bytes of its own. Short ones come from Node's pool: a malloc each costs more than the rest. */
   write(value: unknown): Uint8Array {
+    this.begin();
+    this.value(value);
+    return this.end();
+  }
+
+  /** Starts a message, for those who write it piece by piece. */
+  begin(): void {
     this.#at = 0;
     this.#depth = 0;
-    this.#value(value);
+  }
+
+  /** What was written since `begin`, as `write` gives it. */
+  end(): Uint8Array {
     const message = Buffer.allocUnsafe(this.#at);
     this.#buffer.copy(message, 0, 0, this.#at);
     // One large message must not pin its buffer for ever.
@@ -30,17 +40,17 @@ export class MessageWriter {
     return message;
   }
 
-  #value(value: unknown): void {
-    if (typeof value === 'number') this.#number(value);
-    else if (typeof value === 'string') this.#text(value);
+  value(value: unknown): void {
+    if (typeof value === 'number') this.number(value);
+    else if (typeof value === 'string') this.text(value);
     else if (value === null || value === undefined) this.#tag(0xc0);
     else if (typeof value === 'boolean') this.#tag(value ? 0xc3 : 0xc2);
     else if (Array.isArray(value)) this.#list(value);
-    else if (value instanceof Uint8Array) this.#binary(value);
+    else if (value instanceof Uint8Array) this.binary(value);
     else this.#map(value);
   }
 
-  #number(value: number): void {
+  number(value: number): void {
     if (!Number.isSafeInteger(value)) {
       this.#reserve(9);
       this.#tag(0xcb);
@@ -58,7 +68,7 @@ export class MessageWriter {
     else this.#wide(0xd3, value);
   }
 
-  #text(text: string): void {
+  text(text: string): void {
     if (text.length <= SHORT_TEXT_MAX && this.#ascii(text)) return;
     const length = Buffer.byteLength(text);
     if (length < 0x20) this.#tag(0xa0 | length);
@@ -89,19 +99,46 @@ export class MessageWriter {
     return true;
   }
 
-  #binary(bytes: Uint8Array): void {
-    const { length } = bytes;
+  /** A latin1 byte string, as binary. */
+  latin1(text: string): void {
+    const { length } = text;
+    this.#binaryHead(length);
+    if (length > SHORT_TEXT_MAX) {
+      this.#at += this.#buffer.write(text, this.#at, 'latin1');
+      return;
+    }
+    const buffer = this.#buffer;
+    let at = this.#at;
+    for (let i = 0; i < length; i++) buffer[at++] = text.charCodeAt(i);
+    this.#at = at;
+  }
+
+  #binaryHead(length: number): void {
     if (length < 0x100) this.#sized(0xc4, length, 1);
     else if (length < 0x1_0000) this.#sized(0xc5, length, 2);
     else this.#sized(0xc6, length, 4);
     this.#reserve(length);
+  }
+
+  binary(bytes: Uint8Array): void {
+    const { length } = bytes;
+    this.#binaryHead(length);
     this.#buffer.set(bytes, this.#at);
     this.#at += length;
   }
 
   #list(items: readonly unknown[]): void {
-    this.#head(0x90, 0xdc, items.length);
-    for (let i = 0; i < items.length; i++) this.#value(items[i]);
+    this.beginList(items.length);
+    for (let i = 0; i < items.length; i++) this.value(items[i]);
+    this.endList();
+  }
+
+  /** A list whose items the caller writes. */
+  beginList(count: number): void {
+    this.#head(0x90, 0xdc, count);
+  }
+
+  endList(): void {
     this.#depth--;
   }
 
@@ -112,8 +149,8 @@ export class MessageWriter {
     const names = Object.keys(fields);
     this.#head(0x80, 0xde, names.length);
     for (const name of names) {
-      this.#text(name);
-      this.#value(fields[name]);
+      this.text(name);
+      this.value(fields[name]);
     }
     this.#depth--;
   }

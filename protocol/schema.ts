@@ -1,5 +1,6 @@
 import { assert } from './assert.ts';
 import { DecodeError } from './codec.ts';
+import type { MessageWriter } from './message-writer.ts';
 
 /**
  * Small typed codecs between objects and msgpack-able tuples. A record travels as an array in
@@ -7,6 +8,8 @@ import { DecodeError } from './codec.ts';
  */
 export interface Codec<T> {
   pack(value: T): unknown;
+  /** Writes what `pack` gives, without making it. */
+  write(out: MessageWriter, value: T): void;
   /** Throws DecodeError, never anything else. */
   unpack(raw: unknown): T;
   readonly shape: string;
@@ -21,6 +24,7 @@ export type Of<C> = C extends Codec<infer T> ? T : never;
 /** A safe integer >= 0. */
 export const count: Codec<number> = {
   pack: (value) => value,
+  write: (out, value) => out.number(value),
   unpack: (raw) => {
     if (typeof raw === 'number' && Number.isSafeInteger(raw) && raw >= 0) return raw;
     throw new DecodeError('expected a count');
@@ -31,6 +35,7 @@ export const count: Codec<number> = {
 
 export const float: Codec<number> = {
   pack: (value) => value,
+  write: (out, value) => out.number(value),
   unpack: (raw) => {
     if (typeof raw === 'number' && Number.isFinite(raw)) return raw;
     throw new DecodeError('expected a number');
@@ -41,6 +46,7 @@ export const float: Codec<number> = {
 
 export const bool: Codec<boolean> = {
   pack: (value) => value,
+  write: (out, value) => out.value(value),
   unpack: (raw) => {
     if (typeof raw === 'boolean') return raw;
     throw new DecodeError('expected a boolean');
@@ -53,6 +59,7 @@ export const bool: Codec<boolean> = {
 export function str<T extends string = string>(max: number): Codec<T> {
   return {
     pack: (value) => value,
+    write: (out, value) => out.text(value),
     unpack: (raw) => {
       if (typeof raw === 'string' && raw.length <= max) return raw as T;
       throw new DecodeError(`expected text of at most ${max}`);
@@ -66,6 +73,7 @@ export function str<T extends string = string>(max: number): Codec<T> {
 export function latin1Str(max: number): Codec<string> {
   return {
     pack: (value) => Buffer.from(value, 'latin1'),
+    write: (out, value) => out.latin1(value),
     unpack: (raw) => {
       if (!(raw instanceof Uint8Array) || raw.length > max) throw new DecodeError('expected bytes');
       return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('latin1');
@@ -78,6 +86,7 @@ export function latin1Str(max: number): Codec<string> {
 export function bin(max: number): Codec<Uint8Array> {
   return {
     pack: (value) => value,
+    write: (out, value) => out.binary(value),
     unpack: (raw) => {
       if (raw instanceof Uint8Array && raw.length <= max) return raw;
       throw new DecodeError(`expected at most ${max} bytes`);
@@ -90,6 +99,7 @@ export function bin(max: number): Codec<Uint8Array> {
 export function oneOf<const T extends readonly string[]>(...names: T): Codec<T[number]> {
   return {
     pack: (value) => names.indexOf(value),
+    write: (out, value) => out.number(names.indexOf(value)),
     unpack: (raw) => {
       const name = typeof raw === 'number' ? names[raw] : undefined;
       if (name === undefined) throw new DecodeError('unknown variant');
@@ -102,6 +112,10 @@ export function oneOf<const T extends readonly string[]>(...names: T): Codec<T[n
 export function nullable<T>(inner: Codec<T>): Codec<T | null> {
   return {
     pack: (value) => (value === null ? null : inner.pack(value)),
+    write: (out, value) => {
+      if (value === null || value === undefined) out.value(null);
+      else inner.write(out, value);
+    },
     unpack: (raw) => (raw === null || raw === undefined ? null : inner.unpack(raw)),
     shape: `${inner.shape}?`,
   };
@@ -113,6 +127,11 @@ export function list<T>(inner: Codec<T>, max: number): Codec<T[]> {
       const out = new Array<unknown>(value.length);
       for (let i = 0; i < value.length; i++) out[i] = inner.pack(value[i] as T);
       return out;
+    },
+    write: (out, value) => {
+      out.beginList(value.length);
+      for (let i = 0; i < value.length; i++) inner.write(out, value[i] as T);
+      out.endList();
     },
     unpack: (raw) => {
       if (!Array.isArray(raw) || raw.length > max) throw new DecodeError('expected a list');
@@ -133,6 +152,7 @@ export function record<F extends Readonly<Record<string, Codec<any>>>>(
   const entries = Object.entries(fields) as [string, Codec<unknown>][];
   return {
     pack: generatePack(entries),
+    write: generateWrite(entries),
     unpack: generateUnpack<RecordOf<F>>(entries, null),
     unpackAs: (type) => generateUnpack<RecordOf<F> & { type: string }>(entries, type),
     shape: `{${entries.map(([name, codec]) => `${name}:${codec.shape}`).join(',')}}`,
@@ -151,6 +171,18 @@ function generatePack(entries: readonly [string, Codec<unknown>][]): (value: nev
     codec.packsItself === true ? `v.${checked(name)}` : `c${i}.pack(v.${checked(name)})`,
   );
   return generate(entries, `return (v) => [${parts.join(', ')}];`) as (value: never) => unknown;
+}
+
+function generateWrite(
+  entries: readonly [string, Codec<unknown>][],
+): (out: MessageWriter, value: never) => void {
+  const parts = entries.map(([name], i) => `c${i}.write(out, v.${checked(name)});`);
+  const body = `return (out, v) => {
+    out.beginList(${entries.length});
+    ${parts.join(' ')}
+    out.endList();
+  };`;
+  return generate(entries, body) as (out: MessageWriter, value: never) => void;
 }
 
 function generateUnpack<T>(
@@ -197,6 +229,13 @@ export function union<V extends Variants>(variants: V): Codec<UnionOf<V>> {
     pack: (value) => {
       const [tag, codec] = byName.get(value.type) as readonly [number, Codec<unknown>];
       return [tag, codec.pack(value)];
+    },
+    write: (out, value) => {
+      const [tag, codec] = byName.get(value.type) as readonly [number, Codec<unknown>];
+      out.beginList(2);
+      out.number(tag);
+      codec.write(out, value);
+      out.endList();
     },
     unpack: (raw) => {
       const tag = Array.isArray(raw) ? raw[0] : undefined;

@@ -10,6 +10,7 @@ import * as s from '../schema.ts';
  */
 const entries: s.Codec<LogEntry[]> = {
   pack: (value) => packEntries(value),
+  write: (out, value) => out.binary(packEntries(value)),
   unpack: (raw) => unpackEntries(s.bin(LIMITS.busPayloadBytesMax).unpack(raw)),
   shape: 'entries1',
 };

@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvariantViolation } from '../../../protocol/assert.ts';
-import { DecodeError } from '../../../protocol/codec.ts';
+import { DecodeError, encodeWith, packBytes } from '../../../protocol/codec.ts';
+import { commandCodec } from '../../../protocol/commands.ts';
+import { messageCodec } from '../../../protocol/envelope.ts';
 import * as s from '../../../protocol/schema.ts';
+import { histories } from '../../kit/kv-history.ts';
 
 const sample = s.union({
   Named: [
@@ -43,6 +46,33 @@ describe('schema codecs', () => {
       }),
     );
     expect(sample.unpack(sample.pack({ type: 'Empty' }))).toEqual({ type: 'Empty' });
+  });
+
+  it('write gives the bytes of what pack gives', () => {
+    fc.assert(
+      fc.property(named, (value) => {
+        expect(encodeWith(sample, value)).toEqual(packBytes(sample.pack(value)));
+      }),
+    );
+    const empty = { type: 'Empty' as const };
+    expect(encodeWith(sample, empty)).toEqual(packBytes(sample.pack(empty)));
+  });
+
+  it('write gives the same for commands, and for entries in a message', () => {
+    fc.assert(
+      fc.property(histories(20), ({ entries }) => {
+        for (const { command } of entries) {
+          if (command === null) continue;
+          expect(encodeWith(commandCodec, command)).toEqual(packBytes(commandCodec.pack(command)));
+        }
+        const append = {
+          ...{ type: 'AppendEntries' as const, term: 3, prevLogIndex: 0, prevLogTerm: 0 },
+          ...{ leaderCommit: 0, nonce: 2 ** 40, entries: entries.map(({ entry }) => entry) },
+        };
+        expect(encodeWith(messageCodec, append)).toEqual(packBytes(messageCodec.pack(append)));
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it('unpack of anything gives a value or throws DecodeError', () => {
