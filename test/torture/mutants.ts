@@ -16,7 +16,7 @@ const OWN: ReadonlyMap<string, readonly Patch[]> = new Map([
     [
       {
         file: 'storage/disk/node-disk.ts',
-        find: 'fs.fdatasync(this.#fd, (failure) => done(failure && diskError(failure, this.#path)));',
+        find: 'fs.fdatasync(this.#fd, (failure) => done(failure && this.#syncError(failure)));',
         replace: 'done(null);',
       },
     ],
