@@ -46,6 +46,8 @@ export class MemtableStore implements StateStore {
   /** Oldest first. */
   #frozen: Memtable[] = [];
   #writing: Promise<void> | null = null;
+  /** Its first memtable: under load the engine may never have written all. */
+  #writingOldest: Promise<void> = Promise.resolve();
   #cancelAge: (() => void) | null = null;
   /** The engine's last write failed half-way. */
   #isTorn = false;
@@ -129,7 +131,8 @@ export class MemtableStore implements StateStore {
   async #writeFrozen(): Promise<void> {
     for (let table = this.#frozen[0]; table !== undefined; table = this.#frozen[0]) {
       const batch = table.rows();
-      await this.#withRoom(() => this.#engine.write(batch));
+      this.#writingOldest = this.#withRoom(() => this.#engine.write(batch));
+      await this.#writingOldest;
       if (this.#failure !== null) return;
       this.#frozen.shift();
     }
@@ -140,7 +143,7 @@ export class MemtableStore implements StateStore {
   async #written(): Promise<void> {
     const last = this.#frozen.at(-1);
     while (this.#failure === null && last !== undefined && this.#frozen.includes(last)) {
-      await this.#writing;
+      await this.#writingOldest;
     }
     if (this.#failure !== null) throw this.#failure.error;
   }

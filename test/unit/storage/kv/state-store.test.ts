@@ -71,6 +71,26 @@ describe('StateStore', () => {
     expect(engine.get('b')).not.toBeNull();
   });
 
+  it('a flush ends also while the engine never catches up with the writes', async () => {
+    const time = new VirtualTime(1);
+    const { clock } = time.process();
+    const engine = new SimEngineStore(seededRandom(1, 'engine')).open(clock);
+    const store = new MemtableStore(engine, clock, { ...OPTIONS, onFatal: () => {} });
+    let flushed = false;
+    let count = 0;
+    const write = () => {
+      for (let i = 0; i < 20; i++) store.write([put(`k${count++}`, 'x'.repeat(2000))]);
+      if (!flushed) clock.after(1, write);
+    };
+    write();
+    void store.flush().then(() => {
+      flushed = true;
+    });
+    await time.pass(1_000);
+    expect(flushed).toBe(true);
+    expect(engine.get('k0')).not.toBeNull();
+  });
+
   it('F12 F14 an engine that fails is told once, and nothing is flushed after it', async () => {
     const time = new VirtualTime(1);
     const { clock } = time.process();
