@@ -19,6 +19,11 @@ interface Part {
   bytes: number;
 }
 
+interface Reads {
+  readonly slots: number[];
+  readonly keys: KeyRef[];
+}
+
 /** Half an entry, so that keys, headers and results fit beside the values. */
 const PART_BYTES_MAX = LIMITS.entryBytesMax >> 1;
 const PART_OPS_MAX = 1024;
@@ -36,6 +41,8 @@ interface Pass {
   readonly calls: Calls;
   readonly map: ShardMap;
   readonly ctx: RequestContext;
+  readonly clock: Clock;
+  readonly endMs: number;
   readonly results: BatchResult[];
   /** Slots whose group does not own their keys any more, and the newest epoch that was told. */
   readonly moved: number[];
@@ -45,8 +52,8 @@ interface Pass {
 const PASSES_MAX = 5;
 
 /**
- * Independent operations: grouped by group, cut to entry size, the groups in parallel; a failure is
- * told per item. What has moved to another group is done there, by a newer map: of a part that met an old
+ * Independent operations: grouped by group, cut to entry size, the groups in parallel, in each the writes
+ * before the reads; a failure is told per item. What has moved to another group is done there, by a newer map: of a part that met an old
  * map nothing was written. With an idempotency key each part carries a key of its own (the request's key
  * and the part's number), so a repeated batch applies once.
  */
@@ -65,6 +72,7 @@ export async function runBatch(
     const deadlineMs = endMs - source.clock.monotonicMs();
     const pass: Pass = {
       ...{ calls, map: source.map(), ctx: { ...ctx, deadlineMs }, results, moved: [], epoch: 0 },
+      ...{ clock: source.clock, endMs },
     };
     const done = await runPass(pass, ops, slots, partCount);
     clock = Math.max(clock, done.clock);
@@ -90,7 +98,7 @@ async function runPass(
   const { map } = pass;
   const parts: Part[] = [];
   const open = new Map<GroupId, Part>();
-  const reads = new Map<GroupId, { slots: number[]; keys: KeyRef[] }>();
+  const reads = new Map<GroupId, Reads>();
   for (const slot of slots) {
     const item = ops[slot] as BatchOp;
     if (item.kind === 'write') addWrite(parts, firstPart, open, map, slot, item.op);
@@ -98,15 +106,10 @@ async function runPass(
   }
   let clock = 0;
   const jobs: Promise<Revision>[] = [];
-  for (const group of new Set(parts.map((part) => part.group))) {
-    jobs.push(
-      runParts(
-        pass,
-        parts.filter((part) => part.group === group),
-      ),
-    );
+  for (const group of new Set([...open.keys(), ...reads.keys()])) {
+    const own = parts.filter((part) => part.group === group);
+    jobs.push(runGroup(pass, own, group, reads.get(group) ?? null));
   }
-  for (const [group, read] of reads) jobs.push(runReads(pass, group, read));
   for (const reached of await Promise.all(jobs)) clock = Math.max(clock, reached);
   return { clock, partCount: firstPart + parts.length };
 }
@@ -136,12 +139,7 @@ function addWrite(
   part.bytes += bytes;
 }
 
-function addRead(
-  reads: Map<GroupId, { slots: number[]; keys: KeyRef[] }>,
-  map: ShardMap,
-  slot: number,
-  ref: KeyRef,
-): void {
+function addRead(reads: Map<GroupId, Reads>, map: ShardMap, slot: number, ref: KeyRef): void {
   const group = map.groups[vshardOf(ref)] as GroupId;
   const read = reads.get(group) ?? { slots: [], keys: [] };
   reads.set(group, read);
@@ -150,10 +148,16 @@ function addRead(
 }
 
 /** One after another: of two writes to one key the later one of the batch is the last. */
-async function runParts(pass: Pass, parts: readonly Part[]): Promise<Revision> {
+/** Writes, then reads: whoever puts and gets a key in one batch finds what was put. */
+async function runGroup(
+  pass: Pass,
+  parts: readonly Part[],
+  group: GroupId,
+  read: Reads | null,
+): Promise<Revision> {
   let clock = 0;
   for (const part of parts) clock = Math.max(clock, await runPart(pass, part));
-  return clock;
+  return read === null ? clock : Math.max(clock, await runReads(pass, group, read));
 }
 
 async function runPart(pass: Pass, part: Part): Promise<Revision> {
@@ -188,9 +192,9 @@ const MOVED: BatchResult = {
 
 /** A reply may hold fewer items than asked for (they must fit one message): ask on for the rest. */
 async function runReads(
-  { calls, map, ctx, results }: Pass,
+  { calls, map, ctx, results, clock: time, endMs }: Pass,
   group: GroupId,
-  read: { slots: number[]; keys: KeyRef[] },
+  read: Reads,
 ): Promise<Revision> {
   let clock = 0;
   let at = 0;
@@ -204,7 +208,9 @@ async function runReads(
         revision: null,
         stale: false,
       };
-      const reply = await calls.call(group, body, 'Items', readOptions(ctx, 'leader'));
+      const deadlineMs = endMs - time.monotonicMs();
+      const options = { ...readOptions(ctx, 'leader'), deadlineMs };
+      const reply = await calls.call(group, body, 'Items', options);
       for (const item of reply.items as (Item | null)[]) {
         results[read.slots[at] as number] = { kind: 'get', item };
         at++;

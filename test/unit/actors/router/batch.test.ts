@@ -96,6 +96,20 @@ describe('a batch', () => {
     expect(await keysOf()).toEqual(first);
   });
 
+  it('asks a group for its reads when its writes are answered, and not another one', async () => {
+    const reach = working();
+    const far = ['b', 'c', 'd', 'e'].find((key) => groupOf(key) !== groupOf('a')) as string;
+    const get = (key: string): BatchOp => ({ kind: 'get', ref: ref(key) });
+    await run(reach, [get('a'), write(put('a', '1')), get(far)]);
+    const asked = reach.asked.map(({ group, body }) => [group, body.type]);
+    const [near, other] = [groupOf('a'), groupOf(far)];
+    expect(asked).toEqual([
+      [near, 'Write'],
+      [other, 'Read'],
+      [near, 'Read'],
+    ]);
+  });
+
   it('reads beside its writes, and asks on when a reply has not all items', async () => {
     const reach = working();
     const keys = ['a', 'b', 'c', 'd', 'e'].filter((key) => groupOf(key) === groupOf('a'));
@@ -128,8 +142,17 @@ describe('a batch', () => {
       const [wrote, read] = [results[i * 2], results[i * 2 + 1]];
       if (groupOf(keys[i] as string) === bad) {
         expect(wrote).toMatchObject({ kind: 'error', code: 'outcome_unknown', definite: false });
-        expect(read).toMatchObject({ kind: 'error', code: 'clock_skew', definite: true });
+        // It waited for the write in vain.
+        expect(read).toMatchObject({ kind: 'error', code: 'deadline_exceeded', definite: true });
       } else expect([wrote?.kind, read?.kind]).toEqual(['write', 'get']);
+    }
+    const reads = await run(
+      reach,
+      keys.map((key): BatchOp => ({ kind: 'get', ref: ref(key) })),
+    );
+    for (const [i, key] of keys.entries()) {
+      const skewed = { kind: 'error', code: 'clock_skew', definite: true };
+      expect(reads.results[i]).toMatchObject(groupOf(key) === bad ? skewed : { kind: 'get' });
     }
   });
 
