@@ -168,6 +168,7 @@ export class TurnLoop {
     }
     this.#post.flush();
     // The next sync begins first, so that the disk works while entries are applied.
+    if (this.#woken.size === 0 && !this.#hearScheduled) return this.#hear();
     if (this.#woken.size > 0) this.#schedule();
     this.#scheduleHearing();
   }

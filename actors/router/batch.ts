@@ -147,8 +147,10 @@ function addRead(reads: Map<GroupId, Reads>, map: ShardMap, slot: number, ref: K
   read.keys.push(ref);
 }
 
-/** One after another: of two writes to one key the later one of the batch is the last. */
-/** Writes, then reads: whoever puts and gets a key in one batch finds what was put. */
+/**
+ * Writes one after another: of two to one key the later one of the batch is the last. Then reads: whoever puts
+ * and gets a key in one batch finds what was put, whichever came first in it.
+ */
 async function runGroup(
   pass: Pass,
   parts: readonly Part[],

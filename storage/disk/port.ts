@@ -25,7 +25,7 @@ export interface DiskFile {
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Writes all bytes (loops over short writes). Not durable before sync. */
   write(offset: number, bytes: Uint8Array): Promise<void>;
-  /** The hot path: write, then fdatasync, one callback. */
+  /** The hot path: durable when it calls back without an error. After a SyncError like sync(). */
   writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void;
   /** fdatasync. After an error the file must not be used again (fsyncgate). */
   sync(): Promise<void>;

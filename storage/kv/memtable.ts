@@ -1,4 +1,5 @@
 import type { EngineWrite } from '../ports.ts';
+import { hashOfKey, KeyFilter } from './key-filter.ts';
 import { newTree, type Tree } from './tree.ts';
 
 type Value = Uint8Array | null;
@@ -19,12 +20,27 @@ export class Memtable {
   /** What was written since the rows were last put in order; it hides what `#ordered` has of a key. */
   #fresh = new Map<string, Value>();
   readonly #ordered: Tree<Value> = newTree();
+  /** Of the keys, once nothing more is written. */
+  #filter: KeyFilter | null = null;
   /** Everything that was ever written into it, replaced rows too. */
   bytes = 0;
 
   get(key: string): Value | undefined {
     const value = this.#fresh.get(key);
     return value === undefined && this.#ordered.size > 0 ? this.#ordered.get(key) : value;
+  }
+
+  /** Nothing more is written: from now on most keys that are not here are known by their hash. */
+  freeze(): void {
+    const filter = new KeyFilter();
+    this.#ordered.forEachPair((key) => filter.add(hashOfKey(key)));
+    for (const key of this.#fresh.keys()) filter.add(hashOfKey(key));
+    this.#filter = filter;
+  }
+
+  /** False where a frozen table has no row of a key with this hash (`hashOfKey`). */
+  mayHave(hash: number): boolean {
+    return this.#filter === null || this.#filter.mayHave(hash);
   }
 
   set(key: string, value: Value): void {

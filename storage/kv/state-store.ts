@@ -10,6 +10,7 @@ import type {
   StateStore,
   StateView,
 } from '../ports.ts';
+import { hashOfKey } from './key-filter.ts';
 import { Memtable } from './memtable.ts';
 import { MergeCursor } from './merge-cursor.ts';
 import { type Tree, treeRows } from './tree.ts';
@@ -64,11 +65,23 @@ export class MemtableStore implements StateStore {
   get(key: string): Uint8Array | null {
     const active = this.#active.get(key);
     if (active !== undefined) return active;
-    for (let i = this.#frozen.length - 1; i >= 0; i--) {
-      const value = this.#frozen[i]!.get(key);
+    if (this.#frozen.length > 0) {
+      const value = this.#getFrozen(key);
       if (value !== undefined) return value;
     }
     return this.#engine.get(key);
+  }
+
+  /** There may be dozens when the engine is behind, and most keys are in none of them. */
+  #getFrozen(key: string): Uint8Array | null | undefined {
+    const hash = hashOfKey(key);
+    for (let i = this.#frozen.length - 1; i >= 0; i--) {
+      const table = this.#frozen[i]!;
+      if (!table.mayHave(hash)) continue;
+      const value = table.get(key);
+      if (value !== undefined) return value;
+    }
+    return undefined;
   }
 
   write(batch: readonly EngineWrite[]): void {
@@ -118,6 +131,7 @@ export class MemtableStore implements StateStore {
     this.#cancelAge?.();
     this.#cancelAge = null;
     if (this.#active.bytes === 0) return;
+    this.#active.freeze();
     this.#frozen.push(this.#active);
     this.#active = new Memtable();
     if (this.#failure === null) this.#writing ??= this.#writeFrozen();

@@ -56,7 +56,8 @@ struct range { off_t start, end; };
 struct dirty { ino_t ino; size_t count, room; struct range *ranges; struct dirty *next; };
 enum { OTHER = 0, FILE_FD = 1, FOLDER_FD = 2 };
 /* A stream is written inside libc, where no call can be seen: what follows `copied` is new at each sync. */
-struct fd_info { ino_t ino; char kind; char is_stream; off_t copied; };
+/* is_durable: opened with O_DSYNC, which the shim does itself: each write is followed by a sync. */
+struct fd_info { ino_t ino; char kind; char is_stream; char is_durable; off_t copied; };
 
 static struct fd_info fds[FDS_MAX];
 static struct dirty *table[SLOTS];
@@ -294,10 +295,12 @@ static int opened(const char *path, int flags, mode_t mode) {
   struct stat64 before;
   int is_ours = is_data(path);
   int existed = is_ours && stat64(path, &before) == 0;
-  int fd = REAL(open64)(path, flags, mode);
+  int fd = REAL(open64)(path, is_ours ? flags & ~O_SYNC : flags, mode);
   if (fd < 0 || fd >= FDS_MAX) return fd;
-  if (is_ours) note_open(fd, path, existed ? &before : NULL);
-  else fds[fd].kind = OTHER;
+  if (is_ours) {
+    note_open(fd, path, existed ? &before : NULL);
+    fds[fd].is_durable = (flags & O_DSYNC) != 0;
+  } else fds[fd].kind = OTHER;
   return fd;
 }
 
@@ -413,6 +416,7 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
   if (room == 0 && length > 0) return full();
   ssize_t count = REAL(pwrite64)(fd, bytes, room, at);
   if (count > 0) note_write(fd, at, at + count);
+  if (count > 0 && fds[fd].is_durable && fdatasync(fd) != 0) return -1;
   return count;
 }
 
