@@ -256,12 +256,29 @@ export class NodeRouting implements Reach, ServiceHost {
     }
   }
 
-  readNow(group: GroupId, ref: KeyRef, traceparent: string | null): ReadAnswer | null {
+  readNow(
+    group: GroupId,
+    ref: KeyRef,
+    traceparent: string | null,
+    mayBlock: boolean,
+  ): ReadAnswer | null {
     const { replicas, ports } = this.#parts;
     if (traceparent !== null && ports.telemetry.tracing) return null;
-    const answer = replicas.readNow(group, ref);
+    const answer = replicas.readNow(group, ref, mayBlock);
     if (answer !== null) this.#noteClock(answer.clock);
     return answer;
+  }
+
+  warm(group: GroupId, ref: KeyRef, deadlineMs: number): Promise<boolean> | null {
+    let settle: (isWarm: boolean) => void = () => {};
+    if (!this.#parts.replicas.warm(group, ref, () => settle(true))) return null;
+    return new Promise((resolve) => {
+      const cancel = this.clock.after(deadlineMs, () => resolve(false));
+      settle = (isWarm) => {
+        cancel();
+        resolve(isWarm);
+      };
+    });
   }
 
   watch(ctx: RequestContext, options: WatchOptions): Promise<Watch> {

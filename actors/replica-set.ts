@@ -14,11 +14,13 @@ import {
 } from '../protocol/types.ts';
 import type { KeyRef } from '../protocol/vshard.ts';
 import type { StateStore } from '../storage/ports.ts';
+import { currentKeyOf } from './apply/read.ts';
 import { emptyReplica, type RecoveredReplica } from './boot.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
 import type { ReplicaInspection } from './node-port.ts';
+import { isSoleVoter } from './raft/read-index.ts';
 import type { ReplicaHost } from './replica/host.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { readNow } from './replica/read-now.ts';
@@ -151,15 +153,22 @@ export class ReplicaSet implements ReplicaHost {
   }
 
   /** A linearizable answer of this very moment; null where the request has to take its turn. */
-  readNow(group: GroupId, ref: KeyRef): ReadAnswer | null {
+  readNow(group: GroupId, ref: KeyRef, mayBlock: boolean): ReadAnswer | null {
     const replica = this.get(group);
     if (replica === null || this.#stopped) return null;
     try {
-      return readNow(replica, replica.raft, ref);
+      return readNow(replica, replica.raft, ref, mayBlock);
     } catch (error) {
       this.onBroken(replica, error);
       return null;
     }
+  }
+
+  /** Brings the key's row into memory. False: it is, or is not to be had here; else `done` follows. */
+  warm(group: GroupId, ref: KeyRef, done: () => void): boolean {
+    const replica = this.get(group);
+    if (replica === null || this.#stopped || !isSoleVoter(replica.raft)) return false;
+    return replica.state.warm(currentKeyOf(replica.state, ref), done);
   }
 
   stop(): void {

@@ -99,6 +99,8 @@ export interface EngineSnapshot {
 export interface KvEngine {
   /** Synchronous point lookup; null when absent. */
   get(key: string): Uint8Array | null;
+  /** The same on another thread, each row as of some moment before it resolves. */
+  getMany(keys: readonly string[]): Promise<(Uint8Array | null)[]>;
   snapshot(): EngineSnapshot;
   write(batch: readonly EngineWrite[]): Promise<void>;
   /** Returns when everything written before the call is durable. */
@@ -119,6 +121,13 @@ export interface StateView {
  */
 export interface StateStore {
   get(key: string): Uint8Array | null;
+  /** What is known without the engine: a row, null for a removed one, undefined where it must be asked. */
+  peek(key: string): Uint8Array | null | undefined;
+  /**
+   * Reads what peek() does not know, off the main thread. `done` gets the row of some moment since the call,
+   * undefined when it could not be read: get() then says why.
+   */
+  fetch(key: string, done: (row: Uint8Array | null | undefined) => void): void;
   /** Applies all writes at once. Duplicates: the last wins. */
   write(batch: readonly EngineWrite[]): void;
   /** A consistent moment; O(1) to take. Must be closed. */

@@ -19,9 +19,12 @@ import type {
   StateView,
 } from '../../storage/ports.ts';
 import { RowCache } from './row-cache.ts';
+import { RowWarmer } from './row-warmer.ts';
 
 /** Of each generation of the cache of current rows: some thousand keys per group. */
 const CACHE_BYTES_MAX = 1024 * 1024;
+/** Entries after a row that was not in memory, during which what is proposed is read ahead. */
+const COLD_ENTRIES = 1_000;
 const CURRENT_KIND = 'c'.charCodeAt(0);
 
 /**
@@ -73,12 +76,16 @@ export class GroupState {
   /** Rows of this batch, current ones apart, that a later op of it may read; null is a deleted row. */
   readonly #staged = new Map<string, Uint8Array | null>();
   readonly #current = new RowCache(CACHE_BYTES_MAX);
+  readonly #warmer: RowWarmer;
+  /** Rows that apply had to wait for; while there are some, what is proposed is read ahead. */
+  #coldToIndex = 0;
 
   private constructor(store: StateStore, group: GroupId, generation: number) {
     this.store = store;
     this.group = group;
     this.generation = generation;
     this.prefix = generationPrefix(group, generation);
+    this.#warmer = new RowWarmer(store, this.#current);
   }
 
   /** Reads the group's meta rows; a group without any is empty. Throws DecodeError. */
@@ -109,11 +116,44 @@ export class GroupState {
   /** A row as this batch has left it. For kinds c, i and M only: others are never staged for reading. */
   row(key: string): Uint8Array | null {
     if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
-    const known = this.#current.get(key);
+    const known = this.#known(key);
     if (known !== undefined) return known;
     const row = this.store.get(key);
-    this.#current.set(key, row);
+    this.#keep(key, row);
+    this.#coldToIndex = this.appliedIndex + COLD_ENTRIES;
     return row;
+  }
+
+  /** Whether a current row can be had without the disk. */
+  isWarm(key: string): boolean {
+    return this.#known(key) !== undefined;
+  }
+
+  /**
+   * Brings a current row into memory, off the main thread. False: it is there, or cannot be read ahead now;
+   * otherwise `done` is called soon.
+   */
+  warm(key: string, done: (() => void) | null): boolean {
+    return !this.isWarm(key) && this.#warmer.begin(key, done);
+  }
+
+  /** Whether reading ahead is worth its price: some row of late was not in memory. */
+  get isCold(): boolean {
+    return this.appliedIndex < this.#coldToIndex;
+  }
+
+  #known(key: string): Uint8Array | null | undefined {
+    const cached = this.#current.get(key);
+    if (cached !== undefined) return cached;
+    const row = this.store.peek(key);
+    if (row !== undefined) this.#keep(key, row);
+    return row;
+  }
+
+  #keep(key: string, row: Uint8Array | null): void {
+    this.#current.set(key, row);
+    // Not inside a batch, whose own rows must be found; that ends with a trim.
+    if (this.#writes.length === 0) this.#current.trim();
   }
 
   #unstaged(key: string): Uint8Array | null {
@@ -122,8 +162,10 @@ export class GroupState {
 
   /** Adds a row of kind c, i or M to the batch; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
-    if (isCurrent(key)) this.#current.set(key, value);
-    else this.#staged.set(key, value);
+    if (isCurrent(key)) {
+      this.#current.set(key, value);
+      this.#warmer.written(key);
+    } else this.#staged.set(key, value);
     this.#writes.push({ key, value });
   }
 

@@ -19,6 +19,11 @@ import { RowReader } from './row-reader.ts';
  * has expired at R's wall time. A read below the floor answers 'compacted'.
  */
 
+/** The row that `readLatest` reads. */
+export function currentKeyOf(state: GroupState, ref: KeyRef): string {
+  return currentKey(state.prefix, tripleOf(ref));
+}
+
 /**
  * The current version as applied so far. `atRevision` is the (closed) revision whose wall time
  * decides about expiry; null shows a version even when it has expired.
@@ -28,7 +33,7 @@ export function readLatest(
   ref: KeyRef,
   atRevision: Revision | null,
 ): Item | null {
-  const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
+  const bytes = state.row(currentKeyOf(state, ref));
   if (bytes === null) return null;
   const row = decodeCurrent(bytes);
   return atRevision !== null && hasExpired(row, atRevision) ? null : itemOf(ref, row);

@@ -1,6 +1,6 @@
 import type { ReadAnswer } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
-import { readLatest } from '../apply/read.ts';
+import { currentKeyOf, readLatest } from '../apply/read.ts';
 import { isSoleVoter } from '../raft/read-index.ts';
 import type { RaftView } from '../raft/state.ts';
 import type { ReplicaContext } from './context.ts';
@@ -8,13 +8,19 @@ import { thisMoment } from './reads.ts';
 
 /**
  * The linearizable read of a key in the very moment it is asked for; null where a round, an apply or a
- * reservation has to come first. Needs no turn, so it does not wait for a sync that is under way. Why
+ * reservation has to come first, or, unless it may block, the disk would have to be waited for. Needs no turn, so it does not wait for a sync that is under way. Why
  * this is true is argued in docs/protocol/reads-and-revisions.md, "The sole voter".
  */
-export function readNow(context: ReplicaContext, raft: RaftView, ref: KeyRef): ReadAnswer | null {
+export function readNow(
+  context: ReplicaContext,
+  raft: RaftView,
+  ref: KeyRef,
+  mayBlock: boolean,
+): ReadAnswer | null {
   const { leader, commitIndex } = raft;
   if (leader === null || commitIndex < leader.noopIndex || !isSoleVoter(raft)) return null;
   if (context.state.appliedIndex < commitIndex) return null;
+  if (!mayBlock && !context.state.isWarm(currentKeyOf(context.state, ref))) return null;
   const item = readLatest(context.state, ref, null);
   if (item === null || item.expiresAtMs === null) return { item, clock: context.clock.clock };
   // A key that can expire is read at this moment's revision, if that is under the bound already.

@@ -2,7 +2,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
-import { readAt, readLatest, readRange } from '../apply/read.ts';
+import { currentKeyOf, readAt, readLatest, readRange } from '../apply/read.ts';
 import { type Closer, highestPromise } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 
@@ -95,6 +95,9 @@ export function handleRead(
     });
     return;
   }
+  const { state } = context;
+  // By the time the round is confirmed the disk will have been asked.
+  for (const ref of request.keys) state.warm(currentKeyOf(state, ref), null);
   rounds.join(
     () => serveLatest(context, closer, request, reply),
     () => reply(notLeader(context)),

@@ -1,6 +1,7 @@
 import type { Command, OpResult } from '../../protocol/commands.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { DiskView } from '../../storage/ports.ts';
+import { currentKeyOf } from '../apply/read.ts';
 import {
   notLeader,
   type ProposalOutcome,
@@ -25,6 +26,9 @@ export function handleWrite(
   const refusal = diskRefusal(context.ports.storage.health);
   if (refusal !== null) return reply(refusal);
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
+  const { state } = context;
+  // The disk has the time until the entry is committed to read what the write replaces.
+  if (state.isCold) for (const op of request.ops) state.warm(currentKeyOf(state, op.ref), null);
   const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());
   const span = spans.propose(traceparent);
   const command: Command = {

@@ -35,7 +35,17 @@ export interface ServiceHost {
   members(group: GroupId): GroupConfig | null;
   watch(ctx: RequestContext, options: WatchOptions): Promise<Watch>;
   /** A linearizable read that needs neither a message nor a turn; null where it does. */
-  readNow(group: GroupId, ref: KeyRef, traceparent: string | null): ReadAnswer | null;
+  readNow(
+    group: GroupId,
+    ref: KeyRef,
+    traceparent: string | null,
+    mayBlock: boolean,
+  ): ReadAnswer | null;
+  /**
+   * Brings the key's row into memory where readNow waits for nothing else; null where there is nothing to
+   * bring. False: the disk did not answer within the time.
+   */
+  warm(group: GroupId, ref: KeyRef, deadlineMs: number): Promise<boolean> | null;
 }
 
 const MAP_RETRIES_MAX = 5;
@@ -99,13 +109,29 @@ export class RoutedKvService implements KvService {
     if (options.consistency === 'linearizable' && options.revision === null) {
       const answer = this.getNow(ctx, ref);
       if (answer !== null) return Promise.resolve(answer);
+      const group = this.#host.map().groups[vshardOf(ref)] as GroupId;
+      const warm = this.#host.warm(group, ref, ctx.deadlineMs);
+      if (warm !== null) return warm.then((isWarm) => this.#getWarm(ctx, ref, options, isWarm));
     }
     return this.#get(ctx, ref, options);
   }
 
   getNow(ctx: RequestContext, ref: KeyRef): ReadAnswer | null {
     const group = this.#host.map().groups[vshardOf(ref)] as GroupId;
-    return this.#host.readNow(group, ref, ctx.traceparent);
+    return this.#host.readNow(group, ref, ctx.traceparent, false);
+  }
+
+  /** Read after its row was brought, so as linearizable as without that. */
+  #getWarm(
+    ctx: RequestContext,
+    ref: KeyRef,
+    options: ReadOptions,
+    isWarm: boolean,
+  ): ReadAnswer | Promise<ReadAnswer> {
+    if (!isWarm) throw new AppError('deadline_exceeded', 'the disk did not answer in time');
+    const group = this.#host.map().groups[vshardOf(ref)] as GroupId;
+    const answer = this.#host.readNow(group, ref, ctx.traceparent, true);
+    return answer ?? this.#get(ctx, ref, options);
   }
 
   async #get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer> {

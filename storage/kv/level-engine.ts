@@ -197,6 +197,15 @@ export class LevelEngine implements KvEngine {
     }
   }
 
+  async getMany(keys: readonly string[]): Promise<(Uint8Array | null)[]> {
+    try {
+      const rows = await this.#level.getMany(keys.map((key) => Buffer.from(key, 'latin1')));
+      return rows.map((row) => row ?? null);
+    } catch (error) {
+      throw this.#seen(error as Error);
+    }
+  }
+
   snapshot(): EngineSnapshot {
     return new LevelSnapshot(this.#level, this.#level.snapshot(), (error) => this.#seen(error));
   }

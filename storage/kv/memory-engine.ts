@@ -28,6 +28,10 @@ export class MemoryEngine implements KvEngine {
     return this.#tree.get(key) ?? null;
   }
 
+  async getMany(keys: readonly string[]): Promise<(Uint8Array | null)[]> {
+    return keys.map((key) => this.get(key));
+  }
+
   snapshot(): EngineSnapshot {
     return new TreeSnapshot(this.#tree.clone());
   }

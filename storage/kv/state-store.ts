@@ -10,6 +10,7 @@ import type {
   StateStore,
   StateView,
 } from '../ports.ts';
+import { Fetcher } from './fetcher.ts';
 import { hashOfKey } from './key-filter.ts';
 import { Memtable } from './memtable.ts';
 import { MergeCursor } from './merge-cursor.ts';
@@ -43,6 +44,7 @@ export class MemtableStore implements StateStore {
   readonly #engine: KvEngine;
   readonly #clock: Clock;
   readonly #options: StateStoreOptions;
+  readonly #fetcher: Fetcher;
   #active = new Memtable();
   /** Oldest first. */
   #frozen: Memtable[] = [];
@@ -60,16 +62,21 @@ export class MemtableStore implements StateStore {
     this.#engine = engine;
     this.#clock = clock;
     this.#options = options;
+    this.#fetcher = new Fetcher(engine, clock);
   }
 
   get(key: string): Uint8Array | null {
+    const known = this.peek(key);
+    return known === undefined ? this.#engine.get(key) : known;
+  }
+
+  peek(key: string): Uint8Array | null | undefined {
     const active = this.#active.get(key);
-    if (active !== undefined) return active;
-    if (this.#frozen.length > 0) {
-      const value = this.#getFrozen(key);
-      if (value !== undefined) return value;
-    }
-    return this.#engine.get(key);
+    return active === undefined && this.#frozen.length > 0 ? this.#getFrozen(key) : active;
+  }
+
+  fetch(key: string, done: (row: Uint8Array | null | undefined) => void): void {
+    this.#fetcher.fetch(key, done);
   }
 
   /** There may be dozens when the engine is behind, and most keys are in none of them. */

@@ -31,6 +31,14 @@ export class MemoryState implements StateStore {
     return this.#rows.get(key) ?? null;
   }
 
+  peek(key: string): Uint8Array | null | undefined {
+    return this.get(key);
+  }
+
+  fetch(key: string, done: (row: Uint8Array | null | undefined) => void): void {
+    queueMicrotask(() => done(this.get(key)));
+  }
+
   write(batch: readonly EngineWrite[]): void {
     this.batches.push([...batch]);
     this.#sorted = null;

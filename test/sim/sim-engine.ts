@@ -86,6 +86,12 @@ export class SimEngine implements KvEngine {
     return this.#engine.get(key);
   }
 
+  async getMany(keys: readonly string[]): Promise<(Uint8Array | null)[]> {
+    const rows = keys.map((key) => this.#engine.get(key));
+    await this.#latency(0.05, 8);
+    return rows;
+  }
+
   snapshot(): EngineSnapshot {
     return this.#engine.snapshot();
   }

@@ -24,8 +24,8 @@ class World {
   }
 
   /** 'later' when it cannot be answered now. */
-  read(key: string): string | null {
-    const answer = readNow(this.replica, this.raft as unknown as RaftView, ref(key));
+  read(key: string, mayBlock = false): string | null {
+    const answer = readNow(this.replica, this.raft as unknown as RaftView, ref(key), mayBlock);
     if (answer === null) return 'later';
     return answer.item === null ? null : Buffer.from(answer.item.value).toString();
   }
@@ -82,5 +82,16 @@ describe('a read of this very moment', () => {
     expect(clock.clock).toBe(now());
     world.replica.trusted = false;
     expect(world.read('a')).toBe('later');
+  });
+
+  it('does not wait for the disk unless it may: the row is brought first, and read after that', () => {
+    const world = new World();
+    world.write('a', '1');
+    const { state } = world.replica;
+    const { isWarm } = state;
+    state.isWarm = () => false;
+    expect([world.read('a'), world.read('a', true)]).toEqual(['later', '1']);
+    state.isWarm = isWarm;
+    expect(world.read('a')).toBe('1');
   });
 });

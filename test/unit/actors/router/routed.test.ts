@@ -22,6 +22,8 @@ class Moved {
   lateBy = 0;
   /** What a read of this very moment answers. */
   now: ReadAnswer | null = null;
+  /** While its row is brought from the disk; settled by the test. */
+  warming: Promise<boolean> | null = null;
   readonly asked: [number, string][] = [];
   readonly service: RoutedKvService;
 
@@ -46,10 +48,11 @@ class Moved {
         if (this.refreshed.length <= this.lateBy) return;
         this.map = { epoch: 2, groups: this.map.groups.map(() => this.after) };
       },
-      readNow: (group, name) => {
+      readNow: (group, name, _trace, mayBlock) => {
         this.asked.push([group, name.key]);
-        return this.now;
+        return this.warming !== null && !mayBlock ? null : this.now;
       },
+      warm: () => this.warming,
       members: (group) => ({ voters: [`n${group}:1` as never], votersOld: null, learners: [] }),
     };
     this.service = new RoutedKvService(this.reach.calls, host as ServiceHost);
@@ -71,6 +74,23 @@ describe('the routed service', () => {
     world.now = null;
     expect(await read({})).toEqual(asked);
     expect(world.asked).toHaveLength(2);
+  });
+
+  it('brings a row that is on the disk only, and reads it then; a disk that hangs is told', async () => {
+    const latest = { consistency: 'linearizable' as const, revision: null };
+    for (const isWarm of [true, false]) {
+      const world = new Moved();
+      let settle: (isWarm: boolean) => void = () => {};
+      world.warming = new Promise((resolve) => {
+        settle = resolve;
+      });
+      const reading = world.service.get(CTX, ref('a'), latest);
+      // Read when it is brought, not as it was when it was asked for.
+      world.now = { item: itemAt(ref('a'), 5), clock: 6 };
+      settle(isWarm);
+      if (isWarm) expect(await reading).toBe(world.now);
+      else await expect(reading).rejects.toMatchObject({ code: 'deadline_exceeded' });
+    }
   });
 
   it('follows a moved key to its new group', async () => {
