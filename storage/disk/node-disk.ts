@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { access, mkdir, open, readdir, readFile, rename, statfs, unlink } from 'node:fs/promises';
+import { platform } from 'node:os';
 import { join, resolve } from 'node:path';
 import { checkPath, folderOf, UNFINISHED_SUFFIX } from './path.ts';
 import { type Disk, DiskError, type DiskFile, SyncError } from './port.ts';
@@ -90,7 +91,7 @@ export class NodeDisk implements Disk {
  * where they take two, and the second of two waits until the event loop looks for the first. (Elsewhere
  * Node's fdatasync asks for more than O_DSYNC gives: F_FULLFSYNC on macOS.)
  */
-const HAS_DURABLE_WRITES = process.platform === 'linux';
+const HAS_DURABLE_WRITES = platform() === 'linux';
 
 class NodeFile implements DiskFile {
   readonly #fd: number;
