@@ -12,6 +12,7 @@ const ZERO_FILL_BYTES = 1024 * 1024;
 /** Pause before what found no room, no handle or a read-only disk is tried again. */
 const RETRY_MS = 250;
 const PREPARE_RETRY_MS = 2_000;
+const DROP_RETRY_MS = 2_000;
 
 const NOTHING_PREPARED = Promise.resolve(null);
 
@@ -67,8 +68,11 @@ export class SegmentWal implements Wal {
   #prepared: Promise<DiskFile | null> = NOTHING_PREPARED;
   /** The last try to prepare the next segment found no room. */
   #isSpareMissing = false;
+  /** A rotation opens the next segment itself where none is prepared: nothing else may touch it then. */
+  #isRotating = false;
   #cancelPrepare: (() => void) | null = null;
   #cancelRetry: (() => void) | null = null;
+  #cancelDrop: (() => void) | null = null;
   /** Head writes and removals, one after another. */
   #upkeep: Promise<void> = Promise.resolve();
   #failure: Error | null = null;
@@ -130,8 +134,9 @@ export class SegmentWal implements Wal {
         await this.#saveHead();
       } catch (error) {
         this.#segments.unshift(...dropped);
-        if (mayPass(error)) return;
-        throw error;
+        if (!mayPass(error)) throw error;
+        this.#dropLater(position);
+        return;
       }
       for (const { sequence } of dropped) {
         // One that stays is no longer counted and is removed at the next start.
@@ -142,12 +147,22 @@ export class SegmentWal implements Wal {
     });
   }
 
+  /** What is dropped makes the room that others wait for. */
+  #dropLater(position: number): void {
+    this.#cancelDrop?.();
+    if (this.#closed) return;
+    this.#cancelDrop = this.#clock.after(DROP_RETRY_MS, () => {
+      this.dropBefore(position).catch((error: Error) => this.#fail(error));
+    });
+  }
+
   /** Waits for a sync under way; records that were never synced are given up. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelMarker?.();
     this.#cancelPrepare?.();
+    this.#cancelDrop?.();
     if (this.#waiting !== null && this.#cancelRetry === null) {
       const done = this.#waiting;
       await new Promise<void>((resolved) => {
@@ -219,6 +234,20 @@ export class SegmentWal implements Wal {
 
   /** Moves to the next segment. The one left behind is complete and synced (W1). */
   async #rotate(): Promise<void> {
+    this.#cancelPrepare?.();
+    this.#isRotating = true;
+    try {
+      await this.#moveOn();
+    } catch (error) {
+      this.#isRotating = false;
+      this.#prepareLater();
+      throw error;
+    }
+    this.#isRotating = false;
+    this.#prepareAhead();
+  }
+
+  async #moveOn(): Promise<void> {
     const sequence = this.#segments.at(-1)!.sequence + 1;
     const next = (await this.#prepared) ?? (await this.#disk.open(segmentPath(sequence)));
     if (this.#failure !== null) throw this.#failure;
@@ -227,7 +256,6 @@ export class SegmentWal implements Wal {
     this.#file = next;
     this.#offset = 0;
     this.#segments.push({ sequence, firstPosition: this.#syncedPosition });
-    this.#prepareAhead();
     this.#inUpkeep(async () => {
       // The head helps to find a segment that has gone missing; an older one does not harm.
       await this.#saveHead().catch((error: Error) => this.#failUnlessPassing(error));
@@ -238,20 +266,21 @@ export class SegmentWal implements Wal {
   /** Prepares the next segment; without room for it, again when there is some. */
   #prepareAhead(): void {
     this.#cancelPrepare?.();
-    this.#cancelPrepare = null;
-    if (!this.#options.prepareAhead) return;
+    if (!this.#options.prepareAhead || this.#isRotating || this.#closed) return;
     const { health, segmentBytes } = this.#options;
     if (this.#isSpareMissing && health.freeBytes() < 2 * segmentBytes) return this.#prepareLater();
-    const { length } = this.#segments;
     this.#prepared = this.#prepareNext().then((file) => {
       this.#isSpareMissing = file === null;
       this.#tellSpare();
-      if (file === null && length === this.#segments.length && !this.#closed) this.#prepareLater();
+      if (file === null) this.#prepareLater();
       return file;
     });
   }
 
+  /** A rotation under way prepares, or comes here, when it ends. */
   #prepareLater(): void {
+    this.#cancelPrepare?.();
+    if (this.#closed || this.#isRotating) return;
     this.#cancelPrepare = this.#clock.after(PREPARE_RETRY_MS, () => this.#prepareAhead());
   }
 

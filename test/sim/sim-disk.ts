@@ -23,6 +23,8 @@ export interface SimDiskFaults {
   capacityBytes: number;
   /** Every write fails with this code, e.g. EROFS (F16); null for none. */
   writeErrorCode: string | null;
+  /** Writes to this file find no room, while others do; null for none. */
+  noRoomFor: string | null;
 }
 
 export const HEALTHY_DISK: Readonly<SimDiskFaults> = {
@@ -34,6 +36,7 @@ export const HEALTHY_DISK: Readonly<SimDiskFaults> = {
   syncErrorRate: 0,
   capacityBytes: Number.POSITIVE_INFINITY,
   writeErrorCode: null,
+  noRoomFor: null,
 };
 
 /** A moment at which a fault can be aimed. */
@@ -362,7 +365,10 @@ class SimDiskFile implements DiskFile {
   /** In the page cache at once; short where there is no room. */
   #write(offset: number, bytes: Uint8Array): DiskError | null {
     if (!this.#session.isAlive()) return null;
-    const { writeErrorCode } = this.#session.disk.faults;
+    const { writeErrorCode, noRoomFor } = this.#session.disk.faults;
+    if (noRoomFor === this.#path) {
+      return new DiskError('ENOSPC', `${this.#path}: the simulated disk has no room for it`);
+    }
     if (writeErrorCode !== null) {
       return new DiskError(writeErrorCode, `${this.#path}: the simulated disk is ill`);
     }

@@ -5,6 +5,8 @@ import { record, reopen, synced } from '../../../conformance/wal.ts';
 import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimDisk, type SimDiskFaults } from '../../../sim/sim-disk.ts';
 
+const SECOND = 'wal/000000000002.wal';
+
 async function opened(faults: Partial<SimDiskFaults>) {
   const time = new VirtualTime(1);
   const { clock } = time.process();
@@ -154,6 +156,80 @@ describe('WAL', () => {
     disk.faults.hung = false;
     await time.pass(50);
     expect(done).toBe(true);
+  });
+
+  it('F15 B17 a segment is prepared again while the log moves into it: nothing that was acknowledged is overwritten', async () => {
+    // The next try is due 2 s after the first one has failed, and to open the file takes 60 ms here.
+    for (let putAtMs = 1_900; putAtMs < 2_300; putAtMs += 5) {
+      const { disk, put, restart, time } = await opened({
+        ...{ accessMs: [30, 30], noRoomFor: SECOND },
+      });
+      await time.pass(200);
+      disk.faults.noRoomFor = null;
+      await time.pass(putAtMs - 200);
+      const texts = ['large'.padEnd(1_900, '.'), 'rotates'.padEnd(300, '.'), 'second', 'third'];
+      for (const text of texts) expect(await put(text)).toBe('synced');
+      await time.pass(500);
+      expect(await put('fourth')).toBe('synced');
+      await time.pass(3_000);
+      const { seen, recovery } = await restart();
+      expect(recovery.damage, `put at ${putAtMs} ms`).toBeNull();
+      expect(seen.map(({ text }) => text)).toEqual([...texts, 'fourth']);
+    }
+  });
+
+  it('F15 F17 a rotation that fails, and one during which the preparing fails, lose nothing and are tried again', async () => {
+    for (let brokenMs = 100; brokenMs <= 2_600; brokenMs += 100) {
+      const { disk, put, restart, time } = await opened({
+        ...{ accessMs: [30, 30], noRoomFor: SECOND },
+      });
+      await put('large'.padEnd(1_900, '.'));
+      disk.faults.writeErrorCode = 'EMFILE';
+      disk.faults.noRoomFor = null;
+      const answer = put('rotates'.padEnd(300, '.'));
+      await time.pass(brokenMs);
+      disk.faults.writeErrorCode = null;
+      expect(await answer).toBe('synced');
+      for (let i = 0; i < 12; i++) expect(await put(`${i}`.padEnd(500, '.'))).toBe('synced');
+      await time.pass(3_000);
+      const live = disk.paths().filter((path) => path.endsWith('.wal'));
+      expect(disk.durableContent(live.at(-1)!)).toEqual(new Uint8Array(2048));
+      const { seen, recovery } = await restart();
+      expect(recovery.damage).toBeNull();
+      expect(seen.length).toBe(14);
+    }
+  });
+
+  it('F15 a segment that found no room is prepared when there is some, also when older ones went meanwhile', async () => {
+    const { disk, wal, put, time } = await opened({ accessMs: [30, 30] });
+    const fifth = 'wal/000000000005.wal';
+    disk.faults.noRoomFor = fifth;
+    while (!disk.paths().includes(fifth)) {
+      await put('x'.repeat(900));
+      await time.pass(100);
+    }
+    const sizeBytes = wal.sizeBytes();
+    await time.until(wal.dropBefore(wal.position() - 1_000));
+    expect(wal.sizeBytes()).toBeLessThan(sizeBytes);
+    await time.pass(300);
+    expect(disk.paths()).not.toContain(fifth);
+    disk.faults.noRoomFor = null;
+    await time.pass(5_000);
+    expect(disk.durableContent(fifth)).toEqual(new Uint8Array(2048));
+  });
+
+  it('F15 segments that could not be dropped for want of room go when there is some', async () => {
+    const { disk, wal, put, time } = await opened({});
+    for (let i = 0; i < 8; i++) await put('x'.repeat(900));
+    const sizeBytes = wal.sizeBytes();
+    disk.faults.writeErrorCode = 'ENOSPC';
+    await time.until(wal.dropBefore(wal.position()));
+    expect(wal.sizeBytes()).toBe(sizeBytes);
+    await time.pass(10_000);
+    disk.faults.writeErrorCode = null;
+    await time.pass(3_000);
+    expect(wal.sizeBytes()).toBeLessThan(2_048);
+    expect(disk.paths()).not.toContain('wal/000000000001.wal');
   });
 
   it('a next segment is prepared ahead, and the log does without when there is no room for it', async () => {
