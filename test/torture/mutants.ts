@@ -16,8 +16,8 @@ const OWN: ReadonlyMap<string, readonly Patch[]> = new Map([
     [
       {
         file: 'storage/disk/node-disk.ts',
-        find: 'fs.fdatasync(this.#fd, (failure) => done(failure && this.#syncError(failure)));',
-        replace: 'done(null);',
+        find: 'fs.constants.O_WRONLY | fs.constants.O_DSYNC',
+        replace: 'fs.constants.O_WRONLY',
       },
     ],
   ],

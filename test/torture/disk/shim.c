@@ -271,6 +271,18 @@ static int synced(int fd, int (*real)(int)) {
   return result;
 }
 
+/* Of a write with O_DSYNC: its own bytes, and the size that is needed to read them. */
+static int synced_write(int fd, off_t start, off_t end) {
+  if (control->fsync_mode == 1) { note_write(fd, start, end); errno = EIO; return -1; }
+  if (control->fsync_mode == 2) usleep(control->delay_ms * 1000);
+  pthread_mutex_lock(&sync_lock);
+  int result = REAL(fdatasync)(fd);
+  struct range own = { start, end };
+  if (result == 0 && shadow_path != NULL) sync_file(fd, &own, 1);
+  pthread_mutex_unlock(&sync_lock);
+  return result;
+}
+
 int fsync(int fd) { return synced(fd, REAL(fsync)); }
 int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
 
@@ -415,8 +427,9 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t at) {
   size_t room = room_for(length);
   if (room == 0 && length > 0) return full();
   ssize_t count = REAL(pwrite64)(fd, bytes, room, at);
-  if (count > 0) note_write(fd, at, at + count);
-  if (count > 0 && fds[fd].is_durable && fdatasync(fd) != 0) return -1;
+  if (count <= 0) return count;
+  if (fds[fd].is_durable) return synced_write(fd, at, at + count) == 0 ? count : -1;
+  note_write(fd, at, at + count);
   return count;
 }
 

@@ -117,6 +117,26 @@ describe.skipIf(shim === null)('a disk under the shim', () => {
     expect(readFileSync(join(data, 'sub/b'), 'utf8')).toBe('b');
   });
 
+  it('knows that a write to a descriptor with O_DSYNC is synced, and breaks it like a sync', () => {
+    const open = `
+      const { O_CREAT, O_WRONLY, O_DSYNC } = fs.constants;
+      const log = fs.openSync(at('log'), O_CREAT | O_WRONLY);
+      const durable = fs.openSync(at('log'), O_WRONLY | O_DSYNC);`;
+    run(`${open}
+      fs.writeSync(log, 'not synced', 100);
+      fs.writeSync(durable, 'synced', 0);
+      syncFolder(process.env.DATA);
+      fs.writeSync(log, 'lost', 1);
+    `);
+    cutPower(data, disk.shadow);
+    const content = readFileSync(join(data, 'log'), 'latin1');
+    expect(content.slice(0, 6)).toBe('synced');
+    expect(content.slice(100).replaceAll('\0', '')).toBe('');
+    disk.fsync('fails');
+    expect(run(`${open} fs.writeSync(durable, 'never', 0);`)).toBe('EIO');
+    disk.fsync('works');
+  });
+
   it('sees what LevelDB writes through streams', () => {
     const level = JSON.stringify(join(process.cwd(), 'node_modules/classic-level'));
     const open = `
