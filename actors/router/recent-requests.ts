@@ -6,25 +6,28 @@ const HALF = WINDOW / 2;
 /** Lives of one node whose requests may still be on their way. */
 const LIVES_MAX = 4;
 
-/** The writes of one life of one node. Its ids only grow. */
+/** The writes of one life of one node. Its ids only grow, and are close together: a bit for each, 128 KiB. */
 class Seen {
   #base = 0;
   /** Ids in [base, base + HALF) and in [base - HALF, base). */
-  #current = new Set<number>();
-  #previous = new Set<number>();
+  #current = new Uint8Array(HALF / 8);
+  #previous = new Uint8Array(HALF / 8);
 
   isRepeat(id: number): boolean {
     if (id >= this.#base + HALF) this.#advance(id);
-    if (id >= this.#base) return !added(this.#current, id);
+    if (id >= this.#base) return !added(this.#current, id - this.#base);
     if (id < this.#base - HALF) return true;
-    return !added(this.#previous, id);
+    return !added(this.#previous, id - this.#base + HALF);
   }
 
   #advance(id: number): void {
     const isNext = id < this.#base + WINDOW;
-    this.#previous = isNext ? this.#current : new Set();
+    const oldest = this.#previous;
+    this.#previous = this.#current;
+    this.#current = oldest;
+    this.#current.fill(0);
+    if (!isNext) this.#previous.fill(0);
     this.#base = isNext ? this.#base + HALF : id;
-    this.#current = new Set();
   }
 }
 
@@ -55,8 +58,10 @@ export class RecentRequests {
   }
 }
 
-function added(set: Set<number>, id: number): boolean {
-  if (set.has(id)) return false;
-  set.add(id);
+function added(bits: Uint8Array, at: number): boolean {
+  const byte = bits[at >> 3] as number;
+  const bit = 1 << (at & 7);
+  if ((byte & bit) !== 0) return false;
+  bits[at >> 3] = byte | bit;
   return true;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { RecentRequests } from '../../../../actors/router/recent-requests.ts';
+import { randomInt, seededRandom } from '../../../../protocol/random.ts';
 import { type NodeId, parseNodeId } from '../../../../protocol/types.ts';
 
 const n1 = parseNodeId('n1') as NodeId;
@@ -35,6 +36,32 @@ describe('recent requests', () => {
     expect(recent.isRepeat(n1, 1, 6)).toBe(false);
     expect(recent.isRepeat(n1, 1, 5 + 3 * WINDOW)).toBe(false);
     expect(recent.isRepeat(n1, 1, 7)).toBe(true);
+  });
+
+  it('tells as a set of the last ids would, from any first id', () => {
+    const random = seededRandom(1);
+    for (const first of [1, 0x7fff_fffe * 0x10_0000]) {
+      const recent = new RecentRequests();
+      const noted = new Set<number>();
+      let wrong = 0;
+      for (let i = 0, next = first; i < 200_000; i++) {
+        next += randomInt(random, 0, 20);
+        const id = Math.max(first, next - randomInt(random, 0, 400));
+        if (recent.isRepeat(n1, 1, id) !== noted.has(id)) wrong++;
+        noted.add(id);
+      }
+      expect(wrong).toBe(0);
+    }
+  });
+
+  it('costs a bit for an id', () => {
+    const before = process.memoryUsage();
+    const recent = new RecentRequests();
+    for (let id = 0; id < WINDOW; id++) recent.isRepeat(n1, 1, 0x7fff_fffe * 0x10_0000 + id);
+    const after = process.memoryUsage();
+    const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
+    expect(recent.isRepeat(n1, 1, 0x7fff_fffe * 0x10_0000 + WINDOW - 1)).toBe(true);
+    expect(grown).toBeLessThan(8_000_000);
   });
 
   it('knows the last few lives of a node', () => {
