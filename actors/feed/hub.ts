@@ -47,6 +47,8 @@ export class FeedHub implements FeedAccess {
   readonly #ahead = new Set<Watcher>();
   readonly #channels = new Channels();
   readonly #all = new Set<Watcher>();
+  /** Watches that ask the groups where to begin. */
+  #opening = 0;
   #ring: SharedEvent[] = [];
   #ringBytes = 0;
   /** Everything after this and up to the follower's position is in the ring. */
@@ -80,12 +82,14 @@ export class FeedHub implements FeedAccess {
 
   /** Opens a watch; rejects with `compacted` when its start is no longer kept. */
   async watch(ctx: RequestContext, options: WatchOptions): Promise<Watch> {
-    if (this.#all.size >= LIMITS.watchersPerNodeMax) {
+    if (this.#all.size + this.#opening >= LIMITS.watchersPerNodeMax) {
       throw new AppError('overloaded', 'too many watchers on this node');
     }
     const from = startOf(options);
-    const now = await closedRevision(this.calls, this.#map(), ctx);
-    if (from !== null && !options.initial) await this.#checkKept(ctx, from);
+    this.#opening++;
+    const now = await this.#openAt(ctx, options.initial ? null : from).finally(() => {
+      this.#opening--;
+    });
     this.#ensureStarted(now);
     const start = from !== null && !options.initial ? from : positionAfter(now);
     const watcher = new Watcher(options, start, (closed) => {
@@ -99,6 +103,13 @@ export class FeedHub implements FeedAccess {
     if (options.initial) watcher.source = new InitialSource(this, watcher, now);
     else this.join(watcher);
     return watcher;
+  }
+
+  /** The revision of now; a resume point must still be kept. */
+  async #openAt(ctx: RequestContext, from: Position | null): Promise<Revision> {
+    const now = await closedRevision(this.calls, this.#map(), ctx);
+    if (from !== null) await this.#checkKept(ctx, from);
+    return now;
   }
 
   /** Attaches a watcher at its position: from the ring when it reaches back far enough. */

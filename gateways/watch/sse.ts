@@ -140,13 +140,14 @@ class SseStream implements Stream {
 
   /**
    * One chunk, framed already: the same bytes go to all readers, past the response object, which would
-   * frame them anew for each. It has its socket once the answers before it on the connection are out.
+   * frame them anew for each. It has its socket once the answers before it on the connection are out. To a
+   * client of HTTP/1.0, which knows no chunks, the text goes bare, up to the end of the connection.
    */
   write(chunk: Buffer): boolean {
     if (chunk.length === 0 || !this.isOpen) return true;
     this.#hasWritten = true;
-    const { socket } = this.#res;
-    if (socket !== null) return socket.write(chunk);
+    const { socket, chunkedEncoding } = this.#res;
+    if (socket !== null && chunkedEncoding) return socket.write(chunk);
     const start = chunk.indexOf(CRLF) + CRLF.length;
     return this.#res.write(chunk.subarray(start, -CRLF.length));
   }

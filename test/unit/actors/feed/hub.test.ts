@@ -3,6 +3,7 @@ import { encodeToken, positionOf } from '../../../../actors/apply/position.ts';
 import { FeedHub } from '../../../../actors/feed/hub.ts';
 import { NO_TELEMETRY } from '../../../../observability/port.ts';
 import { AppError } from '../../../../protocol/errors.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import type {
   RequestContext,
   Watch,
@@ -205,6 +206,22 @@ describe('the hub', () => {
     const reading = world.read(again, 100);
     world.feed.group(1).add(70);
     expect(brief(await reading)).toEqual([70]);
+    world.hub.stop();
+  });
+
+  it('takes no more than watchersPerNodeMax, also when all of them come at once', async () => {
+    const world = new World();
+    const opened = Array.from({ length: LIMITS.watchersPerNodeMax + 10 }, () =>
+      world.hub.watch(CTX, OPTIONS).then(
+        () => 'open',
+        (error: AppError) => error.code,
+      ),
+    );
+    const outcome = (await world.feed.reach.outcome(Promise.all(opened))) as string[];
+    expect(outcome.filter((one) => one === 'overloaded')).toHaveLength(10);
+    expect(world.hub.watcherCount).toBe(LIMITS.watchersPerNodeMax);
+    world.hub.stop();
+    expect(await world.open()).toBeDefined();
     world.hub.stop();
   });
 

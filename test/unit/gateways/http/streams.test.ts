@@ -141,6 +141,24 @@ describe('a watch', () => {
     socket.ws.close();
     await waitFor(() => service.openWatches === 0);
   });
+  it('comes bare to a client of HTTP/1.0, which knows no chunks', async () => {
+    const server = await start();
+    const socket = open(server.url);
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk;
+    });
+    socket.write('GET /v1/watch HTTP/1.0\r\nHost: h\r\n\r\n');
+    await waitFor(() => text.includes(': watching'));
+    await call(server.url, 'PUT', '/v1/kv/old', { body: 'x' });
+    await waitFor(() => text.includes('"old"'));
+    const [head = '', body = ''] = text.split(/\r\n\r\n(.*)/s);
+    expect(head.toLowerCase()).not.toContain('transfer-encoding');
+    expect(head.toLowerCase()).toContain('connection: close');
+    expect(body).toMatch(/^: watching\n\nevent: put\nid: \S+\ndata: \{.*\}\n\n$/);
+    socket.destroy();
+    await waitFor(() => server.service.openWatches === 0);
+  });
   it('a WebSocket that answers no ping is ended', async () => {
     const server = await start({ bounds: { heartbeatMs: 60 } });
     const socket = openSocket(server.url, '/v1/watch', { autoPong: false });
