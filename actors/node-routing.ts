@@ -1,5 +1,5 @@
 import type { NodeConfig } from '../protocol/config.ts';
-import type { MessageOf } from '../protocol/envelope.ts';
+import type { Message, MessageOf } from '../protocol/envelope.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
 import type { Formation } from '../protocol/messages/node.ts';
@@ -146,6 +146,15 @@ export class NodeRouting implements Reach, ServiceHost {
   onReply(requestId: number, body: ReplyBody): void {
     this.#noteClock(clockOf(body));
     if (!this.#pending.reply(requestId, body)) this.#parts.ports.telemetry.count('replies_late');
+  }
+
+  /** A message of this node that cannot be sent: whoever asked learns at once that it did not leave. */
+  onTooLarge(message: Message): void {
+    if (message.type !== 'Request') return;
+    this.onReply(message.requestId, {
+      ...{ type: 'Rejected', code: 'too_large', definite: true, leader: null, hint: 0 },
+      message: 'the request is larger than a message may be',
+    });
   }
 
   /**

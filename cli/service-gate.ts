@@ -19,7 +19,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),
     get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),
     getNow: (ctx, ref) => behind?.getNow(ctx, ref) ?? null,
-    batch: (ctx, ops) => behind?.batch(ctx, ops) ?? refused(),
+    batch: (ctx, ops, budget) => behind?.batch(ctx, ops, budget) ?? refused(),
     scan: (ctx, options) => behind?.scan(ctx, options) ?? refused(),
     watch: (ctx, options) => behind?.watch(ctx, options) ?? refused(),
     transferLeader: (ctx, group, to) => behind?.transferLeader(ctx, group, to) ?? refused(),

@@ -17,6 +17,8 @@ export const LIMITS = Object.freeze({
   /** Operations in one POST /v1/batch. */
   batchOpsMax: 10_000,
   batchBytesMax: 16 * MIB,
+  /** What its gets and ranges may bring, as it is sent; what is read beyond it is `too_large`. */
+  batchAnswerBytesMax: 16 * MIB,
   /** Items of one scan page, and the default page. */
   pageItemsMax: 1000,
   pageItemsDefault: 100,

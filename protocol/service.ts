@@ -1,3 +1,4 @@
+import type { AnswerBudget } from './answer-budget.ts';
 import type { Condition, OpResult, WriteOp } from './commands.ts';
 import type { GroupConfig } from './membership.ts';
 import type { ChangeEvent, Item, ReplicaStatus } from './messages/request.ts';
@@ -152,9 +153,11 @@ export interface KvService {
   get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer>;
   /** What a linearizable `get` of the latest answers, where this node can tell in this moment; else null. */
   getNow(ctx: RequestContext, ref: KeyRef): ReadAnswer | null;
+  /** What the gets bring is bounded by `budget`, or where none is given by batchAnswerBytesMax. */
   batch(
     ctx: RequestContext,
     ops: readonly BatchOp[],
+    budget?: AnswerBudget,
   ): Promise<{ results: BatchResult[]; clock: Revision }>;
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage>;
   watch(ctx: RequestContext, options: WatchOptions): Promise<Watch>;

@@ -18,9 +18,18 @@ export class PostOffice {
   readonly #from: ReplicaId;
   readonly #life: number;
   readonly #parcels = new Map<Lane, Map<NodeId, Parcel>>();
+  readonly #onTooLarge: (message: Routed['message']) => void;
   #clusterId: string;
 
-  constructor(ports: Ports, from: ReplicaId, clusterId: string, life: number) {
+  /** `onTooLarge` is told of each message that no envelope can hold. */
+  constructor(
+    ports: Ports,
+    from: ReplicaId,
+    clusterId: string,
+    life: number,
+    onTooLarge: (message: Routed['message']) => void = () => {},
+  ) {
+    this.#onTooLarge = onTooLarge;
     this.#ports = ports;
     this.#from = from;
     this.#clusterId = clusterId;
@@ -76,6 +85,7 @@ export class PostOffice {
         type: messages[0]?.message.type,
         bytes: payload.length,
       });
+      for (const { message } of messages) this.#onTooLarge(message);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { AnswerBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { OpResult, WriteOp } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -27,6 +28,8 @@ interface Reads {
 /** Half an entry, so that keys, headers and results fit beside the values. */
 const PART_BYTES_MAX = LIMITS.entryBytesMax >> 1;
 const PART_OPS_MAX = 1024;
+/** Keys of one read. */
+const READ_BYTES_MAX = LIMITS.busPayloadBytesMax >> 1;
 
 /** Where the map comes from, and the time. */
 export interface MapSource {
@@ -43,6 +46,7 @@ interface Pass {
   readonly ctx: RequestContext;
   readonly clock: Clock;
   readonly endMs: number;
+  readonly budget: AnswerBudget;
   readonly results: BatchResult[];
   /** Slots whose group does not own their keys any more, and the newest epoch that was told. */
   readonly moved: number[];
@@ -55,13 +59,14 @@ const PASSES_MAX = 5;
  * Independent operations: grouped by group, cut to entry size, the groups in parallel, in each the writes
  * before the reads; a failure is told per item. What has moved to another group is done there, by a newer map: of a part that met an old
  * map nothing was written. With an idempotency key each part carries a key of its own (the request's key
- * and the part's number), so a repeated batch applies once.
+ * and the part's number), so a repeated batch applies once. What the reads bring counts against `budget`.
  */
 export async function runBatch(
   calls: Calls,
   source: MapSource,
   ctx: RequestContext,
   ops: readonly BatchOp[],
+  budget: AnswerBudget,
 ): Promise<{ results: BatchResult[]; clock: Revision }> {
   const results = new Array<BatchResult>(ops.length);
   const endMs = source.clock.monotonicMs() + ctx.deadlineMs;
@@ -72,7 +77,7 @@ export async function runBatch(
     const deadlineMs = endMs - source.clock.monotonicMs();
     const pass: Pass = {
       ...{ calls, map: source.map(), ctx: { ...ctx, deadlineMs }, results, moved: [], epoch: 0 },
-      ...{ clock: source.clock, endMs },
+      ...{ clock: source.clock, endMs, budget },
     };
     const done = await runPass(pass, ops, slots, partCount);
     clock = Math.max(clock, done.clock);
@@ -163,14 +168,15 @@ async function runGroup(
 }
 
 async function runPart(pass: Pass, part: Part): Promise<Revision> {
-  const { calls, map, ctx, results } = pass;
+  const { calls, map, ctx, results, clock: time, endMs } = pass;
   const idempotency =
     ctx.idempotency === null
       ? null
       : { key: `${ctx.idempotency.key}\0${part.number}`, requestHash: ctx.idempotency.requestHash };
   const body: RequestBody = { type: 'Write', epoch: map.epoch, ops: part.ops, idempotency };
   try {
-    const reply = await calls.call(part.group, body, 'Written', writeOptions(ctx, ctx.deadlineMs));
+    const options = writeOptions(ctx, endMs - time.monotonicMs());
+    const reply = await calls.call(part.group, body, 'Written', options);
     for (let i = 0; i < part.slots.length; i++) {
       const result = reply.results[i] as OpResult;
       const slot = part.slots[i] as number;
@@ -192,9 +198,12 @@ const MOVED: BatchResult = {
   ...{ kind: 'error', code: 'wrong_shard', definite: true, message: 'the shard map changed' },
 };
 
-/** A reply may hold fewer items than asked for (they must fit one message): ask on for the rest. */
+/**
+ * A reply may hold fewer items than asked for (they must fit one message): ask on for the rest, until the
+ * budget of the answer is used up.
+ */
 async function runReads(
-  { calls, map, ctx, results, clock: time, endMs }: Pass,
+  { calls, map, ctx, results, clock: time, endMs, budget }: Pass,
   group: GroupId,
   read: Reads,
 ): Promise<Revision> {
@@ -202,7 +211,8 @@ async function runReads(
   let at = 0;
   try {
     while (at < read.keys.length) {
-      const keys = read.keys.slice(at);
+      if (budget.failure !== null) throw budget.failure;
+      const keys = read.keys.slice(at, endOfMessage(read.keys, at));
       const body: RequestBody = {
         type: 'Read',
         epoch: map.epoch,
@@ -214,6 +224,8 @@ async function runReads(
       const options = { ...readOptions(ctx, 'leader'), deadlineMs };
       const reply = await calls.call(group, body, 'Items', options);
       for (const item of reply.items as (Item | null)[]) {
+        const refusal = item === null ? null : budget.take(item);
+        if (refusal !== null) throw refusal;
         results[read.slots[at] as number] = { kind: 'get', item };
         at++;
       }
@@ -224,4 +236,17 @@ async function runReads(
     for (const slot of read.slots.slice(at)) results[slot] = failed;
   }
   return clock;
+}
+
+/** Where the keys that fit one message end. */
+function endOfMessage(keys: readonly KeyRef[], start: number): number {
+  let bytes = 0;
+  let end = start;
+  while (end < keys.length) {
+    const { tenant, space, key } = keys[end] as KeyRef;
+    bytes += tenant.length + space.length + key.length + 32;
+    if (bytes > READ_BYTES_MAX && end > start) break;
+    end++;
+  }
+  return end;
 }

@@ -1,3 +1,4 @@
+import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
@@ -150,8 +151,9 @@ export class RoutedKvService implements KvService {
   async batch(
     ctx: RequestContext,
     ops: readonly BatchOp[],
+    budget = new AnswerBudget({}),
   ): Promise<{ results: BatchResult[]; clock: Revision }> {
-    return runBatch(this.#calls, this.#host, ctx, ops);
+    return runBatch(this.#calls, this.#host, ctx, ops, budget);
   }
 
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {

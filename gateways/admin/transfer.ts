@@ -1,3 +1,4 @@
+import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestContext } from '../../protocol/service.ts';
@@ -76,7 +77,9 @@ async function importAll(edge: Edge, ctx: RequestContext, entries: readonly unkn
     const key = bytesField(entries[i] as Shape, 'key');
     errors.push(failureToJson(key, new AppError('invalid_argument', 'it has expired already')));
   }
-  const outcome = await runBatch(edge, ctx, ops, false);
+  // All of them are writes.
+  const options = { binary: false, budget: new AnswerBudget({}) };
+  const outcome = await runBatch(edge, ctx, ops, options);
   for (const shape of batchToJson(ops, outcome, false)) {
     if (shape['code'] !== undefined) errors.push(shape);
   }

@@ -7,10 +7,10 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { Span, Telemetry } from '../../observability/port.ts';
+import type { ByteBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
-import type { BodyBudget } from './body.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
 import type { Traffic } from './traffic.ts';
@@ -38,7 +38,10 @@ export interface Edge {
   readonly metricsText: (() => Promise<string>) | null;
   readonly stateHashes: (() => Promise<readonly ReplicaHash[]>) | null;
   readonly durability: string;
-  readonly bodies: BodyBudget;
+  /** What request bodies hold, over all connections. */
+  readonly bodies: ByteBudget;
+  /** What the results of batches hold until they are sent. */
+  readonly answers: ByteBudget;
   readonly traffic: Traffic;
   readonly dates: HttpDates;
   /** Ends of the open watches; called once, when the listener drains. */

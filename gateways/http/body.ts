@@ -2,30 +2,6 @@ import type { IncomingMessage } from 'node:http';
 import { AppError } from '../../protocol/errors.ts';
 import type { Edge } from './app.ts';
 
-/** Bytes of request bodies held in memory, over all connections. */
-export class BodyBudget {
-  readonly #bytesMax: number;
-  #held = 0;
-
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-
-  get heldBytes(): number {
-    return this.#held;
-  }
-
-  take(bytes: number): boolean {
-    if (this.#held + bytes > this.#bytesMax) return false;
-    this.#held += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#held -= bytes;
-  }
-}
-
 type Fail = (error: AppError) => void;
 /** Bodies being read, so that the listener can say what broke one. */
 const reading = new WeakMap<IncomingMessage, Fail>();

@@ -18,6 +18,8 @@ export const HTTP_BOUNDS = Object.freeze({
   bodyDropBytesMax: 8 * 1024 * 1024,
   /** Request bodies held in memory at once, over all connections. */
   bodyBytesHeldMax: 256 * 1024 * 1024,
+  /** Results of batches held at once, from when they are read until their connection has taken them. */
+  answerBytesHeldMax: 128 * 1024 * 1024,
   /** Silence on a watch before a comment or a ping is sent. */
   heartbeatMs: 15_000,
   /** How long a watch's reader may leave its socket full before the connection is closed. */

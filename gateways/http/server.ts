@@ -2,6 +2,7 @@ import type { Server } from 'node:http';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Telemetry } from '../../observability/port.ts';
+import { ByteBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
@@ -16,7 +17,6 @@ import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerSse } from '../watch/sse.ts';
 import { WatchSockets } from '../watch/websocket.ts';
 import type { App, Edge, HttpConfig, ReplicaHash } from './app.ts';
-import { BodyBudget } from './body.ts';
 import { HTTP_BOUNDS } from './bounds.ts';
 import { registerBodies } from './content.ts';
 import { registerHooks } from './hooks.ts';
@@ -103,7 +103,8 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     metricsText: options.metricsText ?? null,
     stateHashes: options.stateHashes ?? null,
     durability: service.status().durability,
-    bodies: new BodyBudget(bounds.bodyBytesHeldMax),
+    bodies: new ByteBudget(bounds.bodyBytesHeldMax),
+    answers: new ByteBudget(bounds.answerBytesHeldMax),
     traffic: new Traffic(telemetry, clock),
     dates: new HttpDates(),
     streams: new Set(),

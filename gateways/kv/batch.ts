@@ -1,6 +1,9 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { BatchOp, BatchResult, RequestContext } from '../../protocol/service.ts';
 import type { Edge } from '../http/app.ts';
+import { wantsMsgpack } from '../http/respond.ts';
 import { type Listing, readPage } from './listing.ts';
 import {
   appErrorOf,
@@ -21,19 +24,36 @@ export interface BatchOutcome {
   readonly clock: number;
 }
 
-/** What a batch needs of the edge; the NATS gateway has no listener. */
-export type BatchEdge = Pick<Edge, 'service'>;
+/** The budget of a request's answer: what it holds is given back when the connection has taken it. */
+export function answerBudget(
+  edge: Edge,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): AnswerBudget {
+  const isText = !wantsMsgpack(request.headers);
+  const budget = new AnswerBudget({ shared: edge.answers, isText });
+  const { release } = request.edge;
+  request.edge.release = () => {
+    release?.();
+    budget.release();
+  };
+  // Its end was told already.
+  if (reply.raw.destroyed) budget.release();
+  return budget;
+}
 
 /**
  * Independent operations, a result for each in order. Writes and reads go to the service as one batch,
- * ranges as scans beside it, a few at a time.
+ * then one range after another; all share one deadline and one budget.
  */
 export async function runBatch(
-  edge: BatchEdge,
+  edge: Edge,
   ctx: RequestContext,
   ops: readonly EdgeOp[],
-  binary: boolean,
+  options: { readonly binary: boolean; readonly budget: AnswerBudget },
 ): Promise<BatchOutcome> {
+  const { budget } = options;
+  const endMs = edge.clock.monotonicMs() + ctx.deadlineMs;
   const results = new Array<EdgeResult>(ops.length);
   const direct: { op: BatchOp; at: number }[] = [];
   let clock = 0;
@@ -42,6 +62,7 @@ export async function runBatch(
     const answer = await edge.service.batch(
       ctx,
       direct.map(({ op }) => op),
+      budget,
     );
     clock = answer.clock;
     for (const [i, { at }] of direct.entries()) {
@@ -52,7 +73,8 @@ export async function runBatch(
   }
   for (const [at, op] of ops.entries()) {
     if (op.kind !== 'range') continue;
-    const ranged = await runRange(edge, ctx, op, binary);
+    const deadlineMs = endMs - edge.clock.monotonicMs();
+    const ranged = await runRange(edge, { ...ctx, deadlineMs }, op, options);
     results[at] = ranged.result;
     clock = Math.max(clock, ranged.clock);
   }
@@ -61,10 +83,10 @@ export async function runBatch(
 }
 
 async function runRange(
-  edge: BatchEdge,
+  edge: Edge,
   ctx: RequestContext,
   op: RangeOp,
-  binary: boolean,
+  { binary, budget }: { readonly binary: boolean; readonly budget: AnswerBudget },
 ): Promise<{ result: EdgeResult; clock: number }> {
   const { start, end, reverse, limit, values } = op;
   const listing: Listing = {
@@ -72,7 +94,13 @@ async function runRange(
     ...{ cursor: null, revision: null, consistency: 'linearizable' },
   };
   try {
+    if (budget.failure !== null) throw budget.failure;
+    if (ctx.deadlineMs <= 0) throw new AppError('deadline_exceeded', 'no time was left for it');
     const { page, cursor } = await readPage(edge, ctx, listing);
+    for (const item of page.items) {
+      const refusal = budget.take(item);
+      if (refusal !== null) throw refusal;
+    }
     const shape = pageToJson(page, cursor, { values, binary });
     return { result: { kind: 'page', shape }, clock: page.revision };
   } catch (error) {

@@ -8,7 +8,7 @@ import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer, wantsMsgpack, weightOf } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { batchToJson, runBatch } from './batch.ts';
+import { answerBudget, batchToJson, runBatch } from './batch.ts';
 import { type Listing, NDJSON, readPage, streamListing } from './listing.ts';
 import { type EdgeOp, opFromJson, pageToJson, rangeOf } from './shapes.ts';
 
@@ -41,8 +41,10 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const ops = operationsOf(listBody(request, 'ops', LIMITS.batchOpsMax));
       const ctx = contextOf(request, () => ['batch', packBytes(ops)]);
-      const outcome = await runBatch(edge, ctx, ops, wantsMsgpack(request.headers));
-      return answer(request, reply, 200, outcome.clock, (binary) => ({
+      const budget = answerBudget(edge, request, reply);
+      const binary = wantsMsgpack(request.headers);
+      const outcome = await runBatch(edge, ctx, ops, { binary, budget });
+      return answer(request, reply, 200, outcome.clock, () => ({
         results: batchToJson(ops, outcome, binary),
         revision: outcome.clock,
       }));

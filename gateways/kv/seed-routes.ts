@@ -10,7 +10,7 @@ import { answer, wantsMsgpack } from '../http/respond.ts';
 import type { RouteTable } from '../http/route-table.ts';
 import * as schemas from '../http/schemas.ts';
 import { pathOf } from '../http/url.ts';
-import { batchToJson, runBatch } from './batch.ts';
+import { answerBudget, batchToJson, runBatch } from './batch.ts';
 import { kvKeyOf } from './key-answers.ts';
 import { deleteKey, getKey, putKey } from './key-routes.ts';
 import { type Listing, readPage } from './listing.ts';
@@ -110,8 +110,10 @@ function registerBatch(app: App, edge: Edge, tags: string[]): void {
       const read = list.map(seedOp);
       const ops = read.flatMap(({ op }) => (op === null ? [] : [op]));
       const ctx = contextOf(request, () => ['batch', packBytes(list)]);
-      const outcome = await runBatch(edge, ctx, ops, wantsMsgpack(request.headers));
-      return answer(request, reply, 200, outcome.clock, (binary) => {
+      const budget = answerBudget(edge, request, reply);
+      const binary = wantsMsgpack(request.headers);
+      const outcome = await runBatch(edge, ctx, ops, { binary, budget });
+      return answer(request, reply, 200, outcome.clock, () => {
         const shapes = batchToJson(ops, outcome, binary);
         let at = 0;
         return {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Telemetry } from '../../observability/port.ts';
+import { ByteBudget } from '../../protocol/answer-budget.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
@@ -30,6 +31,8 @@ export interface NatsApiPorts {
 /** Members share the requests of a cluster. */
 export const API_QUEUE = 'minikv-api';
 export const API_REQUESTS_MAX = 1024;
+/** Results of batches held at once. */
+const API_ANSWER_BYTES_HELD_MAX = 64 * 1024 * 1024;
 /** Room for the headers of an answer. */
 const ANSWER_HEADERS_BYTES_MAX = 1024;
 
@@ -47,6 +50,7 @@ export function serveNatsApi(ports: NatsApiPorts): void {
 
 class NatsApi {
   readonly #ports: NatsApiPorts;
+  readonly #answers = new ByteBudget(API_ANSWER_BYTES_HELD_MAX);
   #running = 0;
 
   constructor(ports: NatsApiPorts) {
@@ -82,6 +86,8 @@ class NatsApi {
       context: contextOf(name, request),
       body: operation.writes && name !== 'batch' ? { ...body, op: name } : body,
       binary: type === 'application/msgpack',
+      answerBytesMax: this.#ports.server.payloadBytesMax - ANSWER_HEADERS_BYTES_MAX,
+      answers: this.#answers,
     });
   }
 

@@ -1,3 +1,4 @@
+import { AnswerBudget, type ByteBudget } from '../../protocol/answer-budget.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type {
@@ -28,6 +29,9 @@ export interface Call {
   readonly body: Shape;
   /** The answer goes into MessagePack: values travel as binary. */
   readonly binary: boolean;
+  /** Bytes of one answer, and what the results of all batches hold. */
+  readonly answerBytesMax: number;
+  readonly answers: ByteBudget;
 }
 
 export interface Answer {
@@ -75,7 +79,8 @@ async function write({ service, context, body }: Call): Promise<Answer> {
   return { body: writeResultToJson(ref.key, result), revision: clock };
 }
 
-async function batch({ service, context, body, binary }: Call): Promise<Answer> {
+async function batch(call: Call): Promise<Answer> {
+  const { service, context, body, binary } = call;
   const raw = body['ops'];
   if (!Array.isArray(raw)) throw new AppError('invalid_argument', 'ops must be a list');
   if (raw.length > LIMITS.batchOpsMax) {
@@ -87,12 +92,19 @@ async function batch({ service, context, body, binary }: Call): Promise<Answer> 
     if (op.kind === 'range') throw new AppError('invalid_argument', 'a batch holds no ranges here');
     ops.push(op);
   }
-  const { results, clock } = await service.batch(context, ops);
-  const shapes = results.map((result, i) => {
-    const key = keyOfOp(ops[i] as BatchOp) as string;
-    return resultToJson(key, result, { values: true, binary });
-  });
-  return { body: { results: shapes }, revision: clock };
+  const { answerBytesMax: bytesMax, answers: shared } = call;
+  const budget = new AnswerBudget({ bytesMax, shared, isText: !binary });
+  try {
+    const { results, clock } = await service.batch(context, ops, budget);
+    const shapes = results.map((result, i) => {
+      const key = keyOfOp(ops[i] as BatchOp) as string;
+      return resultToJson(key, result, { values: true, binary });
+    });
+    return { body: { results: shapes }, revision: clock };
+  } finally {
+    // From here to the bus nothing waits.
+    budget.release();
+  }
 }
 
 async function scan({ service, context, body, binary }: Call): Promise<Answer> {

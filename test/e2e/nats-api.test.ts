@@ -182,7 +182,11 @@ describe('the store over NATS requests', () => {
     await call('put', { key: 'large/1', value });
     await call('put', { key: 'large/2', value });
     const gets = [1, 2].map((i) => ({ op: 'get', key: `large/${i}` }));
-    const [, problem] = await call('batch', { ops: gets });
+    const [, { results }] = await call('batch', { ops: gets });
+    expect(results).toMatchObject([{ value }, { code: 'too_large', definite: true }]);
+    const key = (i: number) => `small/${String(i).padStart(24, '0')}`;
+    const ops = Array.from({ length: 10_000 }, (_, i) => ({ op: 'put', key: key(i), value: '' }));
+    const [, problem] = await call('batch', { ops });
     expect(problem).toMatchObject({ code: 'too_large', definite: false });
     const [, scan] = await call('scan', { prefix: 'large/' });
     expect(scan).toMatchObject({ code: 'too_large', definite: true });

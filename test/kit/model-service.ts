@@ -1,3 +1,4 @@
+import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import { bytesEqual } from '../../protocol/bytes.ts';
 import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
@@ -106,12 +107,17 @@ export class ModelService implements KvService {
   async batch(
     ctx: RequestContext,
     ops: readonly BatchOp[],
+    budget = new AnswerBudget({}),
   ): Promise<{ results: BatchResult[]; clock: number }> {
     this.#enter(ctx);
     return this.#once(ctx, () => {
       const results = ops.map((op): BatchResult => {
         if (op.kind === 'write') return { kind: 'write', result: this.#apply(op.op) };
-        return { kind: 'get', item: this.#itemAt(op.ref, this.#tick()) };
+        const item = this.#itemAt(op.ref, this.#tick());
+        const refusal = budget.failure ?? (item === null ? null : budget.take(item));
+        if (refusal === null) return { kind: 'get', item };
+        const { code, definite, message } = refusal;
+        return { kind: 'error', code, definite, message };
       });
       return { results, clock: this.#clock };
     }).answer;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Condition, WriteOp } from '../../../protocol/commands.ts';
 import { AppError } from '../../../protocol/errors.ts';
+import { LIMITS } from '../../../protocol/limits.ts';
 import type { RequestContext, ScanOptions, WatchMessage } from '../../../protocol/service.ts';
 import { put, ref } from '../../kit/applied-group.ts';
 import { MemoryCluster } from '../../kit/memory-cluster.ts';
@@ -281,6 +282,28 @@ describe('three nodes', () => {
       expect(await client.scan(STALE)).toEqual(['by-n1', 'by-n2', 'by-n3']);
     }
     expect(cluster.published).toHaveLength(3);
+    expect(cluster.fatals).toEqual([]);
+  });
+
+  it('answer a batch of long keys from anywhere, and refuse at once what no message can hold', async () => {
+    const cluster = new MemoryCluster('n1 n2 n3', { groupCount: 3 });
+    await cluster.start();
+    const client = new Client(cluster, 'n1');
+    const pad = 'p'.repeat(1_200);
+    const gets = Array.from({ length: 4_000 }, (_, i) => ({
+      ...{ kind: 'get' as const, ref: ref(pad + i) },
+    }));
+    const single: unknown[] = [];
+    for (const at of ['n1', 'n2', 'n3']) {
+      client.at = at;
+      const read = await client.told(client.service.batch(CTX, gets));
+      expect('results' in read && read.results.every(({ kind }) => kind === 'get')).toBe(true);
+      const startMs = cluster.time.scheduler.nowMs();
+      single.push(await client.get('k'.repeat(LIMITS.busPayloadBytesMax)));
+      expect(cluster.time.scheduler.nowMs() - startMs).toBeLessThan(500);
+    }
+    const refused = ['too_large', true];
+    expect(single.filter((one) => one !== null)).toEqual([refused, refused]);
     expect(cluster.fatals).toEqual([]);
   });
 

@@ -97,11 +97,15 @@ describe('the post office', () => {
   });
 
   it('drops, counts and tells of a single message that is too large', () => {
-    const { ports, post } = office();
+    const ports = new FakePorts();
+    const told: Routed['message'][] = [];
+    const post = new PostOffice(ports, self, 'c1', 7, (message) => told.push(message));
     ports.bus.payloadBytesMax = 1000;
-    post.post(n2, 'request', page(5000), 5000);
+    const large = page(5000);
+    post.post(n2, 'request', large, 5000);
     post.post(n2, 'request', closed(1), 96);
     post.flush();
+    expect(told).toEqual([large.message]);
     expect(ports.bus.messages().map(({ type }) => type)).toEqual(['ClosedRevision']);
     const dropped = { lane: 'request', reason: 'oversize' };
     expect(ports.telemetry.total('bus_messages_dropped', dropped)).toBe(1);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { requestBytes } from '../../../../actors/replica/message-bytes.ts';
 import { runBatch } from '../../../../actors/router/batch.ts';
 import { initialShardMap } from '../../../../actors/router/shard-map.ts';
+import { AnswerBudget } from '../../../../protocol/answer-budget.ts';
 import type { WriteOp } from '../../../../protocol/commands.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import type { ReplyBody, RequestBody } from '../../../../protocol/messages/request.ts';
@@ -35,9 +37,14 @@ function answer(group: GroupId, body: RequestBody): ReplyBody {
   return { type: 'Written', results, clock: group * 1000, repeated: false };
 }
 
-async function run(reach: FakeReach, ops: BatchOp[], ctx = CTX) {
+async function run(
+  reach: FakeReach,
+  ops: BatchOp[],
+  ctx = CTX,
+  budget = new AnswerBudget({ bytesMax: LIMITS.batchAnswerBytesMax }),
+) {
   const source = { clock: reach.clock, map: () => MAP, refreshMap: async () => {} };
-  const done = await reach.outcome(runBatch(reach.calls, source, ctx, ops));
+  const done = await reach.outcome(runBatch(reach.calls, source, ctx, ops, budget));
   return done as { results: BatchResult[]; clock: number };
 }
 
@@ -187,7 +194,7 @@ describe('a batch', () => {
     const keys = Array.from({ length: 12 }, (_, i) => `k${i}`);
     const ctx = { ...CTX, idempotency: { key: 'once', requestHash: new Uint8Array(32) } };
     const ops = keys.map((key) => write(put(key, '1')));
-    const done = await reach.outcome(runBatch(reach.calls, source, ctx, ops));
+    const done = await reach.outcome(runBatch(reach.calls, source, ctx, ops, new AnswerBudget({})));
     const { results } = done as { results: BatchResult[] };
     expect(asked).toEqual([2]);
     expect(results.map(({ kind }) => kind)).toEqual(keys.map(() => 'write'));
@@ -199,6 +206,55 @@ describe('a batch', () => {
     const last = parts[2];
     expect(last).toMatchObject({ group: 2, keys: keys.filter((key) => groupOf(key) === 1) });
     expect(new Set(parts.map(({ key }) => key)).size).toBe(3);
+  });
+
+  it('stops reading when its answer is large enough, and says so of each get that is left', async () => {
+    const reach = working();
+    const value = new Uint8Array(100_000);
+    reach.answer = ({ group, body }) => {
+      const reply = answer(group, body);
+      if (reply.type !== 'Items') return reply;
+      return { ...reply, items: reply.items.slice(0, 5).map((item) => ({ ...item!, value })) };
+    };
+    const gets = Array.from({ length: 2_000 }, (): BatchOp => ({ kind: 'get', ref: ref('a') }));
+    const budget = new AnswerBudget({ bytesMax: 1_000_000 });
+    const { results } = await run(reach, [...gets, write(put('a', '1'))], CTX, budget);
+    expect(results.filter(({ kind }) => kind === 'get')).toHaveLength(9);
+    expect(results[9]).toMatchObject({ kind: 'error', code: 'too_large', definite: true });
+    expect(results[1_999]).toEqual(results[9]);
+    expect(results[2_000]).toMatchObject({ kind: 'write' });
+    expect(reach.asked.filter(({ body }) => body.type === 'Read')).toHaveLength(2);
+  });
+
+  it('cuts its reads so that each fits one message', async () => {
+    const reach = working();
+    const pad = 'p'.repeat(LIMITS.keyBytesMax - 8);
+    const keys = Array.from({ length: 600 }, (_, i) => pad + i);
+    const { results } = await run(
+      reach,
+      keys.map((key): BatchOp => ({ kind: 'get', ref: ref(key) })),
+    );
+    expect(results.map((one) => one.kind === 'get' && one.item?.ref.key)).toEqual(keys);
+    for (const { body } of reach.asked) {
+      expect(requestBytes(body)).toBeLessThan(LIMITS.busPayloadBytesMax * 0.6);
+    }
+  });
+
+  it('ends with its deadline however many parts it has', async () => {
+    const reach = working();
+    reach.answer = () => 'silence';
+    const large = 'x'.repeat(LIMITS.entryBytesMax / 3);
+    const startMs = reach.clock.monotonicMs();
+    const { results } = await run(
+      reach,
+      Array.from({ length: 6 }, () => write(put('same', large))),
+    );
+    expect(reach.clock.monotonicMs() - startMs).toBeLessThan(CTX.deadlineMs * 1.1);
+    const [first] = results;
+    expect(first).toMatchObject({ code: 'outcome_unknown', definite: false });
+    expect(results.slice(2).map((one) => one.kind === 'error' && one.definite)).toEqual(
+      Array.from({ length: 4 }, () => true),
+    );
   });
 
   it('of nothing asks nobody', async () => {
