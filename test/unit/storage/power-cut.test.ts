@@ -25,13 +25,21 @@ interface Found {
 /** Runs the writer for `runMs` and cuts the power. Returns what it found and the last number it acknowledged. */
 async function oneLife(mount: string, bootId: string, runMs: number) {
   const child = spawn(process.execPath, ['--import', 'tsx', WRITER, join(mount, 'data'), bootId], {
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   child.stdout.on('data', (chunk) => {
     output += chunk;
   });
-  while (!output.includes('\n')) await once(child.stdout, 'data');
+  let failure = '';
+  child.stderr.on('data', (chunk) => {
+    failure += chunk;
+  });
+  const closed = once(child, 'close').then(() => {
+    throw new Error(`the writer ended before the power did: ${failure}`);
+  });
+  while (!output.includes('\n')) await Promise.race([once(child.stdout, 'data'), closed]);
+  closed.catch(() => {}); // from here on it ends with the power
   await new Promise((resolved) => setTimeout(resolved, runMs));
   const said = output.split('\n').slice(0, -1);
   execFileSync('python3', ['-c', SHUTDOWN, mount]);
