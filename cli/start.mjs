@@ -11,6 +11,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const NODE_MIN = [20, 19];
 const MAIN = join(ROOT, 'dist', 'cli', 'main.js');
+/** The program, and the client library with its types. */
+const PROJECTS = ['tsconfig.build.json', 'tsconfig.client.json'];
 /** Written after a build: its time is the build's, its content the number of sources. */
 const STAMP = join(ROOT, 'dist', '.built');
 
@@ -45,25 +47,28 @@ function installIfNeeded() {
 }
 
 function buildIfNeeded() {
-  const sources = [...sourceFiles(), 'package.json', 'tsconfig.json', 'tsconfig.build.json'];
+  const settings = ['package.json', 'tsconfig.json', ...PROJECTS];
+  const sources = [...PROJECTS.flatMap(sourceFiles), ...settings];
   const newest = Math.max(...sources.map((file) => timeOf(join(ROOT, file))));
   const builtFrom = existsSync(STAMP) ? readFileSync(STAMP, 'utf8') : '';
   const current = builtFrom === String(sources.length) && timeOf(STAMP) > newest;
   if (current && existsSync(MAIN)) return;
   console.error('Building ...');
   const compiler = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const built = spawnSync(process.execPath, [compiler, '-p', 'tsconfig.build.json'], {
-    cwd: ROOT,
-    stdio: ['ignore', 2, 2],
-  });
-  if (built.status !== 0) fail('The build failed, see above.');
+  for (const project of PROJECTS) {
+    const built = spawnSync(process.execPath, [compiler, '-p', project], {
+      cwd: ROOT,
+      stdio: ['ignore', 2, 2],
+    });
+    if (built.status !== 0) fail('The build failed, see above.');
+  }
   mkdirSync(join(ROOT, 'dist'), { recursive: true });
   writeFileSync(STAMP, String(sources.length));
 }
 
-/** The files that the build includes, relative to the root. */
-function sourceFiles() {
-  const { include } = JSON.parse(readFileSync(join(ROOT, 'tsconfig.build.json'), 'utf8'));
+/** The files that a project includes, relative to the root. */
+function sourceFiles(project) {
+  const { include } = JSON.parse(readFileSync(join(ROOT, project), 'utf8'));
   return include
     .filter((folder) => existsSync(join(ROOT, folder)))
     .flatMap((folder) =>

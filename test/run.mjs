@@ -26,6 +26,12 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const STAGES = [
   { name: 'format', command: ['node_modules/.bin/biome', 'check', '.'], verify: true },
   { name: 'types', command: ['node_modules/.bin/tsc', '--noEmit', '-p', '.'], verify: true },
+  {
+    // Without Node's types: the client library also runs in browsers.
+    name: 'client-types',
+    command: ['node_modules/.bin/tsc', '--noEmit', '-p', 'tsconfig.client.json'],
+    verify: true,
+  },
   { name: 'unit', vitest: ['tidy', 'unit', 'paper', 'scenario'], verify: true },
   { name: 'conformance', vitest: ['conformance'], verify: true, nats: true },
   {
@@ -77,7 +83,10 @@ function prepare(stages) {
   }
   if (!stages.some((stage) => stage.build)) return true;
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
-  if (step('build', ['node_modules/.bin/tsc', '-p', 'tsconfig.build.json'])) return true;
+  const projects = ['tsconfig.build.json', 'tsconfig.client.json'];
+  if (projects.every((project) => step('build', ['node_modules/.bin/tsc', '-p', project]))) {
+    return true;
+  }
   console.error('the stages that need the build are skipped');
   for (const stage of stages.filter((s) => s.build)) stages.splice(stages.indexOf(stage), 1);
   return true;

@@ -13,6 +13,7 @@ const FOLDERS = [
   'actors',
   'gateways',
   'observability',
+  'client',
   'cli',
   'console',
 ];

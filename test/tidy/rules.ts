@@ -68,6 +68,7 @@ export const ZONES: readonly Zone[] = [
     values: ['protocol', 'gateway', 'telemetry port'],
     types: ['actor host', 'storage ports'],
   },
+  { name: 'client', pattern: /^client\//, values: [], types: [] },
   {
     name: 'cli',
     pattern: /^cli\//,
@@ -196,6 +197,11 @@ export const AMBIENT_EXCEPTIONS: readonly {
     path: /^storage\/disk\/folder-lock\.ts$/,
     name: /process/,
     why: 'the lock of a data folder names the process that holds it',
+  },
+  {
+    path: /^client\/ambient\.ts$/,
+    name: /performance|setTimeout|Math/,
+    why: 'the client library runs in other programs: this file is its port to them',
   },
 ];
 

@@ -17,7 +17,15 @@ const SKIPPED = new Set([
 ]);
 /** Other dot files are an editor's or a tool's. */
 const DOT_FOLDERS = new Set(['.ci', '.github']);
-export const SOURCE_FOLDERS = ['protocol', 'storage', 'actors', 'gateways', 'observability', 'cli'];
+export const SOURCE_FOLDERS = [
+  'protocol',
+  'storage',
+  'actors',
+  'gateways',
+  'observability',
+  'client',
+  'cli',
+];
 
 export interface SourceFile {
   /** From the root, with '/'. */
