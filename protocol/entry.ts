@@ -1,7 +1,7 @@
 import { assert, assertCount } from './assert.ts';
 import { DecodeError } from './codec.ts';
 import { LIMITS } from './limits.ts';
-import { Slab } from './slab.ts';
+import type { Slab } from './slab.ts';
 import type { Revision } from './types.ts';
 
 /** What a Raft entry carries: nothing, a configuration, a command for the state machine. */
@@ -24,18 +24,18 @@ export interface LogEntry {
 
 export const ENTRY_HEADER_BYTES = 25;
 
-const frames = new Slab();
-
-/** Builds the entry and its one encoding. */
+/** Builds the entry and its one encoding, in `slab` where one is given. */
 export function makeEntry(
   fields: { index: number; term: number; kind: EntryKind; clockBound: Revision },
   payload: Uint8Array,
+  slab?: Slab,
 ): LogEntry {
   assertCount(fields.index, 'index');
   assertCount(fields.term, 'term');
   assertCount(fields.clockBound, 'clockBound');
   assert(payload.length <= LIMITS.entryBytesMax, 'entry payload is too large');
-  const bytes = frames.take(ENTRY_HEADER_BYTES + payload.length);
+  const size = ENTRY_HEADER_BYTES + payload.length;
+  const bytes = slab === undefined ? Buffer.allocUnsafeSlow(size) : slab.take(size);
   writeCount(bytes, 0, fields.index);
   writeCount(bytes, 8, fields.term);
   writeCount(bytes, 16, fields.clockBound);
@@ -63,6 +63,29 @@ export function parseEntry(bytes: Uint8Array): LogEntry {
     clockBound: readCount(bytes, 16),
     bytes,
   };
+}
+
+/** How much larger than its entries a buffer may be that they keep in memory. */
+const SPARE_MAX = 4;
+
+/**
+ * Entries to keep. Those that were received or recovered are views on the whole envelope or segment that they
+ * came in: where that is mostly something else, they are copied into `slab`.
+ */
+export function entriesToKeep(entries: readonly LogEntry[], slab: Slab): readonly LogEntry[] {
+  let size = 0;
+  for (let i = 0; i < entries.length; i++) size += (entries[i] as LogEntry).bytes.length;
+  const first = entries[0];
+  if (first === undefined || first.bytes.buffer.byteLength <= size * SPARE_MAX) return entries;
+  const kept = new Array<LogEntry>(entries.length);
+  for (let i = 0; i < entries.length; i++) {
+    const entry = entries[i] as LogEntry;
+    const bytes = slab.take(entry.bytes.length);
+    bytes.set(entry.bytes);
+    const { index, term, kind, clockBound } = entry;
+    kept[i] = { index, term, kind, clockBound, bytes };
+  }
+  return kept;
 }
 
 /** Entries as one blob: u32 length and frame, repeated. Used by AppendEntries and by the WAL. */

@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import { decodeConfig, encodeConfig, type GroupConfig } from '../../protocol/membership.ts';
+import { Slab } from '../../protocol/slab.ts';
 import type { GroupId, Revision, VshardId } from '../../protocol/types.ts';
 import { VSHARD_COUNT } from '../../protocol/vshard.ts';
 import {
@@ -71,6 +72,12 @@ export class GroupState {
 
   /** Local, not replicated: no expiry row comes due before this (Unix ms); 0 when that is not known. */
   expiryFromMs = 0;
+
+  /**
+   * Where its versions have their bytes. A group's rows stay in its cache for about as many of its own
+   * writes; beside another group's they would keep that one's in memory.
+   */
+  readonly slab = new Slab();
 
   #writes: EngineWrite[] = [];
   /** Rows of this batch, current ones apart, that a later op of it may read; null is a deleted row. */

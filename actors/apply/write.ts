@@ -128,7 +128,7 @@ function applyPut(
   const { triple, row } = slot;
   if (row !== null) supersede(state, triple, row, slot.bytes as Uint8Array);
   else state.keyCount++;
-  const stored = encodeVersion(next);
+  const stored = encodeVersion(next, state.slab);
   state.stageRow(currentKey(state.prefix, triple), stored);
   if (next.expiresAtMs !== null) {
     state.stage(expiryKey(state.prefix, next.expiresAtMs, triple), encodeCount(revision));

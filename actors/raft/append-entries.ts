@@ -1,6 +1,6 @@
 import { assert } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
-import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
+import { entriesToKeep, entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { decodeConfig } from '../../protocol/membership.ts';
 import type { RaftMessageOf } from '../../protocol/messages/raft.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
@@ -58,7 +58,7 @@ function store(s: RaftView, entries: readonly LogEntry[], out: RaftOutbox): void
     break;
   }
   if (fresh === entries.length) return;
-  const rest = fresh === 0 ? entries : entries.slice(fresh);
+  const rest = entriesToKeep(fresh === 0 ? entries : entries.slice(fresh), s.log.slab);
   out.emit({ type: 'EntriesAppended', prevLogIndex: rest[0]!.index - 1, entries: rest });
 }
 

@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { decodeConfig, type GroupConfig } from '../../protocol/membership.ts';
+import { Slab } from '../../protocol/slab.ts';
 import type { Revision } from '../../protocol/types.ts';
 
 /** A point of the log that the engine or a snapshot stands for: everything up to it is committed. */
@@ -29,6 +30,8 @@ export interface RaftLogView {
   readonly config: GroupConfig;
   /** Index of the entry that holds `config`, or baseIndex. */
   readonly configIndex: number;
+  /** Where entries that this log is to keep have their bytes: they go about when they came. */
+  readonly slab: Slab;
   /** Term of the entry at `index`, or undefined when it is outside [baseIndex, lastIndex]. */
   termAt(index: number): number | undefined;
   entryAt(index: number): LogEntry | undefined;
@@ -49,6 +52,7 @@ export interface RaftLogView {
  * arrays run in step so that truncation never recomputes: entry i stands for baseIndex + 1 + i.
  */
 export class RaftLog implements RaftLogView {
+  readonly slab = new Slab();
   #base: LogPoint = { index: 0, term: 0, config: EMPTY_CONFIG, clockBound: 0 };
   #baseEnd = 0;
   readonly #entries: LogEntry[] = [];

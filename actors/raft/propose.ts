@@ -40,7 +40,7 @@ export function decidePropose(
       bytes = 0;
     }
     index++;
-    const entry = makeEntry({ index, term, kind, clockBound }, payload);
+    const entry = makeEntry({ index, term, kind, clockBound }, payload, s.log.slab);
     entries.push(entry);
     bytes += entry.bytes.length;
     pending += entry.bytes.length;
@@ -62,7 +62,8 @@ export function appendOwnEntry(
 ): void {
   const { clockBound } = s.log;
   const index = s.log.lastIndex + 1;
-  const entry = makeEntry({ index, term: s.currentTerm, kind, clockBound }, payload);
+  const term = s.currentTerm;
+  const entry = makeEntry({ index, term, kind, clockBound }, payload, s.log.slab);
   appendToOwnLog(s, [entry], out);
 }
 

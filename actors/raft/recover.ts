@@ -1,5 +1,5 @@
 import { assert } from '../../protocol/assert.ts';
-import type { LogEntry } from '../../protocol/entry.ts';
+import { entriesToKeep, type LogEntry } from '../../protocol/entry.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { DurableRaftEvent } from './events.ts';
@@ -27,8 +27,11 @@ export function recoverState(
   applied: LogPoint,
 ): Recovered {
   const state = createRaftState(config);
-  for (const event of events) evolve(state, event);
   const { log } = state;
+  for (const event of events) {
+    if (event.type !== 'EntriesAppended') evolve(state, event);
+    else evolve(state, { ...event, entries: entriesToKeep(event.entries, log.slab) });
+  }
   assert(applied.index >= log.baseIndex, 'the engine lost entries that have left the log');
   const repair: DurableRaftEvent[] = [];
   if (log.termAt(applied.index) !== applied.term) {

@@ -27,8 +27,7 @@ export interface VersionRow {
 /** What apply must know of a version to replace it. */
 export type VersionHead = Omit<VersionRow, 'contentType' | 'value'>;
 
-/** Versions may stay in a cache, feed rows leave with their memtable. */
-const versions = new Slab();
+/** Feed rows of all groups leave with their memtable. */
 const feedRows = new Slab();
 
 const HAS_EXPIRY = 1;
@@ -37,8 +36,11 @@ const TOMBSTONE = 4;
 /** flags u8, revision u64, createRevision u64, version u64. */
 const VERSION_HEADER_BYTES = 25;
 
-/** Then expiresAtMs u64 when flagged, content type (u16 length, UTF-8) when flagged, the value. */
-export function encodeVersion(row: VersionRow): Uint8Array {
+/**
+ * Then expiresAtMs u64 when flagged, content type (u16 length, UTF-8) when flagged, the value. The row is cut
+ * from `slab` where one is given.
+ */
+export function encodeVersion(row: VersionRow, slab?: Slab): Uint8Array {
   const type = row.contentType;
   const typeBytes = type === null ? 0 : Buffer.byteLength(type, 'utf8');
   assert(typeBytes <= 0xffff, 'content type is too long for a row');
@@ -47,7 +49,7 @@ export function encodeVersion(row: VersionRow): Uint8Array {
     (row.expiresAtMs === null ? 0 : 8) +
     (type === null ? 0 : 2 + typeBytes) +
     row.value.length;
-  const out = versions.take(size);
+  const out = slab === undefined ? Buffer.allocUnsafeSlow(size) : slab.take(size);
   out[0] = (row.expiresAtMs === null ? 0 : HAS_EXPIRY) | (type === null ? 0 : HAS_CONTENT_TYPE);
   writeU64(out, 1, row.revision);
   writeU64(out, 9, row.createRevision);
