@@ -1,5 +1,5 @@
 import { assert } from '../../protocol/assert.ts';
-import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
+import { type EntryKind, entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { decodeConfig, type GroupConfig } from '../../protocol/membership.ts';
 import { Slab } from '../../protocol/slab.ts';
 import type { Revision } from '../../protocol/types.ts';
@@ -55,7 +55,15 @@ export class RaftLog implements RaftLogView {
   readonly slab = new Slab();
   #base: LogPoint = { index: 0, term: 0, config: EMPTY_CONFIG, clockBound: 0 };
   #baseEnd = 0;
-  readonly #entries: LogEntry[] = [];
+  /**
+   * The entries, without an object for each: some hundred thousand are held between two checkpoints, and the
+   * collector would look at every one of them, and at its buffer, again and again.
+   */
+  readonly #terms: number[] = [];
+  readonly #kinds: EntryKind[] = [];
+  readonly #ownBounds: Revision[] = [];
+  readonly #buffers: ArrayBufferLike[] = [];
+  readonly #offsets: number[] = [];
   /** Bytes ever appended up to and with the entry; only differences mean something. */
   readonly #ends: number[] = [];
   readonly #clockBounds: number[] = [];
@@ -71,11 +79,11 @@ export class RaftLog implements RaftLogView {
   }
 
   get lastIndex(): number {
-    return this.#base.index + this.#entries.length;
+    return this.#base.index + this.#terms.length;
   }
 
   get lastTerm(): number {
-    return this.#entries[this.#entries.length - 1]?.term ?? this.#base.term;
+    return this.#terms[this.#terms.length - 1] ?? this.#base.term;
   }
 
   get clockBound(): Revision {
@@ -96,24 +104,31 @@ export class RaftLog implements RaftLogView {
 
   termAt(index: number): number | undefined {
     if (index === this.#base.index) return this.#base.term;
-    return this.#entries[index - this.#base.index - 1]?.term;
+    return this.#terms[index - this.#base.index - 1];
   }
 
   entryAt(index: number): LogEntry | undefined {
-    return this.#entries[index - this.#base.index - 1];
+    const at = index - this.#base.index - 1;
+    const term = this.#terms[at];
+    if (term === undefined) return undefined;
+    const end = this.#ends[at] as number;
+    const length = end - (at === 0 ? this.#baseEnd : (this.#ends[at - 1] as number));
+    const bytes = Buffer.from(this.#buffers[at] as ArrayBuffer, this.#offsets[at], length);
+    const kind = this.#kinds[at] as EntryKind;
+    return { index, term, kind, clockBound: this.#ownBounds[at] as Revision, bytes };
   }
 
   entriesFrom(first: number, countMax: number, bytesMax: number): LogEntry[] {
     assert(first > this.#base.index, 'the entry has left the log');
-    const start = first - this.#base.index - 1;
-    let end = start;
+    const entries: LogEntry[] = [];
     let bytes = 0;
-    while (end < this.#entries.length && end - start < countMax) {
-      bytes += this.#entries[end]!.bytes.length;
-      if (bytes > bytesMax && end > start) break;
-      end++;
+    for (let index = first; index <= this.lastIndex && entries.length < countMax; index++) {
+      const entry = this.entryAt(index) as LogEntry;
+      bytes += entry.bytes.length;
+      if (bytes > bytesMax && entries.length > 0) break;
+      entries.push(entry);
     }
-    return this.#entries.slice(start, end);
+    return entries;
   }
 
   bytesAfter(index: number): number {
@@ -123,10 +138,10 @@ export class RaftLog implements RaftLogView {
   pointAt(index: number): LogPoint {
     if (index === this.#base.index) return this.#base;
     const at = index - this.#base.index - 1;
-    const entry = this.#entries[at];
+    const term = this.#terms[at];
     const clockBound = this.#clockBounds[at];
-    assert(entry !== undefined && clockBound !== undefined, 'the point is outside the log');
-    return { index, term: entry.term, config: this.#configAt(index), clockBound };
+    assert(term !== undefined && clockBound !== undefined, 'the point is outside the log');
+    return { index, term, config: this.#configAt(index), clockBound };
   }
 
   firstIndexOfTermAt(index: number): number {
@@ -161,18 +176,14 @@ export class RaftLog implements RaftLogView {
   /** Everything up to the point leaves the log; a suffix that matches the point stays. */
   restart(point: LogPoint): void {
     if (this.termAt(point.index) !== point.term) {
-      this.#entries.length = 0;
-      this.#ends.length = 0;
-      this.#clockBounds.length = 0;
+      this.#cut(0);
       this.#configs.length = 0;
       this.#base = point;
       return;
     }
     const drop = point.index - this.#base.index;
     this.#baseEnd = this.#endAt(point.index);
-    this.#entries.splice(0, drop);
-    this.#ends.splice(0, drop);
-    this.#clockBounds.splice(0, drop);
+    for (const column of this.#columns()) column.splice(0, drop);
     let configs = 0;
     while ((this.#configs[configs]?.index ?? Number.POSITIVE_INFINITY) <= point.index) configs++;
     this.#configs.splice(0, configs);
@@ -185,14 +196,33 @@ export class RaftLog implements RaftLogView {
     }
     this.#ends.push(this.#endAt(this.lastIndex) + entry.bytes.length);
     this.#clockBounds.push(Math.max(this.clockBound, entry.clockBound));
-    this.#entries.push(entry);
+    this.#terms.push(entry.term);
+    this.#kinds.push(entry.kind);
+    this.#ownBounds.push(entry.clockBound);
+    this.#buffers.push(entry.bytes.buffer);
+    this.#offsets.push(entry.bytes.byteOffset);
+  }
+
+  /** All that have one item for each entry. */
+  #columns(): unknown[][] {
+    return [
+      this.#terms,
+      this.#kinds,
+      this.#ownBounds,
+      this.#clockBounds,
+      this.#buffers,
+      this.#offsets,
+      this.#ends,
+    ];
+  }
+
+  #cut(count: number): void {
+    for (const column of this.#columns()) column.length = count;
   }
 
   #truncateAfter(index: number): void {
     const keep = index - this.#base.index;
-    this.#entries.length = keep;
-    this.#ends.length = keep;
-    this.#clockBounds.length = keep;
+    this.#cut(keep);
     while (this.#configs.length > 0 && this.configIndex > index) this.#configs.pop();
   }
 
@@ -211,10 +241,10 @@ export class RaftLog implements RaftLogView {
   /** Entries held with a term below `term`. Terms never fall along a log, so this is a bisection. */
   #countBelow(term: number): number {
     let low = 0;
-    let high = this.#entries.length;
+    let high = this.#terms.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#entries[middle]!.term < term) low = middle + 1;
+      if ((this.#terms[middle] as number) < term) low = middle + 1;
       else high = middle;
     }
     return low;
