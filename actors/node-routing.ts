@@ -76,6 +76,8 @@ export class NodeRouting implements Reach, ServiceHost {
   #clock: Revision = 0;
   readonly #startMs: number;
   #map: ShardMap;
+  /** Told when the catalog of indexes has changed through this node. */
+  onIndexesChanged: () => void = () => {};
 
   constructor(parts: RoutingParts) {
     const { ports, config, formation } = parts;
@@ -247,6 +249,10 @@ export class NodeRouting implements Reach, ServiceHost {
 
   map(): ShardMap {
     return this.#map;
+  }
+
+  indexesChanged(): void {
+    this.onIndexesChanged();
   }
 
   async refreshMap(epoch: number, deadlineMs: number): Promise<void> {

@@ -16,6 +16,7 @@ import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { DiskCare } from './disk-care.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
+import { IndexBuilder } from './indexer/builder.ts';
 import { Checkpointer } from './kit/checkpointer.ts';
 import type { Identity, Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
@@ -27,6 +28,7 @@ import { PeerWatch } from './peer-watch.ts';
 import { Presence } from './presence.ts';
 import { rejected } from './replica/context.ts';
 import { ReplicaSet } from './replica-set.ts';
+import { dataGroups } from './router/scan.ts';
 import { ShardManager } from './shard/manager.ts';
 
 const HELLO_EVERY_MS = 1_000;
@@ -67,6 +69,7 @@ class RunningNode implements Node {
   #loop: TurnLoop | null = null;
   #checkpointer: Checkpointer | null = null;
   #manager: ShardManager | null = null;
+  #builder: IndexBuilder | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
 
@@ -169,9 +172,11 @@ class RunningNode implements Node {
         return nodes.map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
       },
     });
+    this.#builder = this.#indexBuilder(routing, replicas);
     // What arrived while this process did not run is heard first: the silence was its own.
     this.#every(LIMITS.tickMs, () => ports.clock.soon(() => this.#tick(replicas)));
     this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
+    this.#every(MANAGER_EVERY_MS, () => this.#builder?.tick());
     this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     const care = new DiskCare(ports, this.#presence, () => replicas.all());
     this.#every(DISK_CHECK_MS, () => care.tick());
@@ -184,6 +189,17 @@ class RunningNode implements Node {
     this.#routing.start();
   }
 
+  #indexBuilder(routing: NodeRouting, replicas: ReplicaSet): IndexBuilder {
+    const { telemetry, clock } = this.#ports;
+    const builder = new IndexBuilder({
+      ...{ calls: routing.calls, telemetry, clock },
+      groups: () => dataGroups(routing.map()),
+      leadsMeta: () => replicas.get(META_GROUP)?.isLeader() ?? false,
+    });
+    routing.onIndexesChanged = () => builder.changed();
+    return builder;
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return;
     await this.handOver();
@@ -191,6 +207,7 @@ class RunningNode implements Node {
     for (const cancel of this.#timers) cancel();
     this.#forming?.stop();
     this.#manager?.stop();
+    this.#builder?.stop();
     this.#routing?.stop();
     this.#replicas?.stop();
     this.#loop?.stop();

@@ -15,6 +15,15 @@ export function serviceGate(config: Config, version: string): ServiceGate {
   const refused = (): Promise<never> =>
     Promise.reject(new AppError('unavailable', 'the node is still starting'));
   const service: KvService = {
+    indexes: {
+      define: (ctx, index) => behind?.indexes.define(ctx, index) ?? refused(),
+      list: (ctx) => behind?.indexes.list(ctx) ?? refused(),
+      inspect: (ctx, name) => behind?.indexes.inspect(ctx, name) ?? refused(),
+      drop: (ctx, name) => behind?.indexes.drop(ctx, name) ?? refused(),
+      pause: (ctx, name, paused) => behind?.indexes.pause(ctx, name, paused) ?? refused(),
+      query: (ctx, name, options) => behind?.indexes.query(ctx, name, options) ?? refused(),
+      search: (ctx, options) => behind?.indexes.search(ctx, options) ?? refused(),
+    },
     put: (ctx, op) => behind?.put(ctx, op) ?? refused(),
     delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),
     get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),

@@ -48,6 +48,7 @@ export const METRICS = {
   requests_repeated: counter('Writes that the bus delivered again, dropped.'),
   feed_retries: counter('Pages of the change feed asked for again.'),
   expired_keys: counter('Keys removed because their time was over.', 'group'),
+  index_steps: counter('Steps of index backfills taken.', 'group'),
   applied_entries: counter('Log entries applied.'),
   apply_batch_seconds: seconds('Time one batch of entries took to apply.'),
   // Raft

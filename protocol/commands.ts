@@ -1,4 +1,5 @@
 import { encodeWith, unpackBytes } from './codec.ts';
+import { indexDefinitionsCodec } from './indexes.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
 
@@ -105,6 +106,24 @@ export const commandCodec = s.union({
       name: s.str(256),
       json: s.str(512 * 1024),
       ifRevision: s.nullable(s.count),
+    }),
+  ],
+  /**
+   * The secondary indexes this group keeps from here on, as of a catalog epoch: new ones begin to be
+   * kept and want a backfill, those that are missing are dropped.
+   */
+  indexes: [30, s.record({ epoch: s.count, indexes: indexDefinitionsCodec })],
+  /**
+   * One step of a backfill: enters these keys as they are when it is applied, provided the backfill stands
+   * at `from`. It then stands at `next`; null: there is nothing left.
+   */
+  indexFill: [
+    31,
+    s.record({
+      id: s.count,
+      from: s.latin1Str(LIMITS.keyBytesMax + 1),
+      next: s.nullable(s.latin1Str(LIMITS.keyBytesMax + 1)),
+      keys: s.list(s.latin1Str(LIMITS.keyBytesMax), LIMITS.indexStepKeys),
     }),
   ],
 });

@@ -40,6 +40,9 @@ export const ERRORS = {
     retry: 'now',
   }),
   compare_failed: row(409, 'PreconditionFailed', 412, 'A compare failed'),
+  index_building: row(409, 'OperationAborted', 409, 'The index is still being built', {
+    retry: 'later',
+  }),
   conflict: row(409, 'OperationAborted', 409, 'Another operation was in the way', { retry: 'now' }),
   compacted: row(410, 'InvalidArgument', 400, 'That revision is older than the retention window'),
   precondition_failed: row(412, 'PreconditionFailed', 412, 'A precondition failed'),

@@ -72,6 +72,25 @@ export const LIMITS = Object.freeze({
   diskReserveBytes: 64 * MIB,
   /** Bytes of applied state held in memory before writes wait for the engine. */
   memtableBytesMax: 32 * MIB,
+  /** Secondary indexes: how many there are, and fields of one. */
+  indexesMax: 32,
+  indexFieldsMax: 6,
+  /** Bytes by which an index tells strings apart; conditions on it are not longer. */
+  indexValueBytesMax: 256,
+  /** Bytes of an entry's fields: each byte of a string may be escaped. */
+  indexEntryBytesMax: 4096,
+  /** Entries of one key in one index; of a value with more the first in index order are there. */
+  indexEntriesPerKeyMax: 1000,
+  /** Keys of one step of a backfill, and bytes of their values, about. */
+  indexStepKeys: 128,
+  indexStepBytes: 256 * KIB,
+  /** Text indexes: values up to this are in them, larger ones are not found. */
+  indexTextBytesMax: 64 * KIB,
+  /** Shortest text to search for. */
+  searchBytesMin: 3,
+  searchBytesMax: 1024,
+  /** Rows that one page of a query looks at. */
+  indexRowsPerPageMax: 10_000,
 });
 
 export type Limits = typeof LIMITS;
@@ -103,6 +122,14 @@ assert(LIMITS.walSegmentBytes * 2 <= LIMITS.walCheckpointBytes, 'a checkpoint sp
 assert(
   LIMITS.walSegmentBytes + LIMITS.memtableBytesMax / 2 <= LIMITS.diskReserveBytes / 2,
   'what is kept free takes one more segment and what the engine has not got yet',
+);
+assert(
+  LIMITS.indexFieldsMax * (LIMITS.indexValueBytesMax * 2 + 3) <= LIMITS.indexEntryBytesMax,
+  'an entry fits its bound',
+);
+assert(
+  LIMITS.indexStepKeys * (LIMITS.keyBytesMax + 8) + KIB <= LIMITS.entryBytesMax,
+  'the keys of a backfill step fit an entry',
 );
 assert(
   (LIMITS.groupsMax + 1) * LIMITS.logRetainBytes <= LIMITS.walCheckpointBytes / 2,

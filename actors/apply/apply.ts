@@ -12,6 +12,7 @@ import { VSHARD_COUNT } from '../../protocol/vshard.ts';
 import type { AppliedChange } from './change.ts';
 import { applyExpire } from './expire.ts';
 import type { GroupState } from './group-state.ts';
+import { applyIndexes, applyIndexFill } from './index-commands.ts';
 import { applyMetaPut } from './meta-state.ts';
 import { applyWrite } from './write.ts';
 
@@ -116,6 +117,12 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
       applyOwn(state, command.epoch, command.vshards);
       return NOTHING;
     case 'reserve':
+      return NOTHING;
+    case 'indexes':
+      applyIndexes(state, command);
+      return NOTHING;
+    case 'indexFill':
+      applyIndexFill(state, command);
       return NOTHING;
     default:
       return assertNever(command);

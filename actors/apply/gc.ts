@@ -12,6 +12,11 @@ import { decodeFeed, decodeIdempotency } from '../../storage/kv/rows.ts';
 import type { EngineRow, EngineWrite } from '../../storage/ports.ts';
 import type { GroupState } from './group-state.ts';
 import { isRemembered } from './idempotency.ts';
+import {
+  collectDroppedIndexes,
+  collectPastEntries,
+  collectRetiredSegment,
+} from './index-collect.ts';
 
 /**
  * Physical removal of what nobody can ask for any more. Local and lazy: replicas run it at their
@@ -24,6 +29,8 @@ import { isRemembered } from './idempotency.ts';
  *       below r. Feed rows go in order, so when a removal's own tombstone goes, every older
  *       version of the key has gone before it.
  *   C3  Feed rows at or above the floor stay whole, with all versions they name.
+ *   C4  Rows of a dropped index go as they are met: nothing reads or writes them. Segments of a text
+ *       index go when the floor has reached what they were retired at.
  *
  * Removes up to about `limit` feed and idempotency rows with what hangs on them and resolves with
  * how many; 0 means there is nothing to do before the floor or the clock moves.
@@ -31,7 +38,10 @@ import { isRemembered } from './idempotency.ts';
 export async function gcStep(state: GroupState, limit: number): Promise<number> {
   const removed = await collectFeed(state, limit);
   if (removed >= limit) return removed;
-  return removed + (await collectIdempotency(state, limit - removed));
+  const others = removed + (await collectIdempotency(state, limit - removed));
+  if (others >= limit) return others;
+  const dropped = others + (await collectDroppedIndexes(state, limit - others));
+  return dropped >= limit ? dropped : dropped + (await collectRetiredSegment(state));
 }
 
 async function collectFeed(state: GroupState, limit: number): Promise<number> {
@@ -43,8 +53,12 @@ async function collectFeed(state: GroupState, limit: number): Promise<number> {
   for (let i = 0; i < rows.length; i++) {
     const [key, value] = rows[i] as EngineRow;
     const { revision, triple } = parseFeedKey(key);
-    const { kind, prevRevision } = decodeFeed(value);
+    const row = decodeFeed(value);
+    const { kind, prevRevision } = row;
     if (prevRevision > 0) {
+      if (state.indexes.list.length > 0) {
+        collectPastEntries(state, triple, revision, row, writes);
+      }
       writes.push({ key: historyKey(state.prefix, triple, prevRevision), value: null });
     }
     if (kind !== 'put') {

@@ -19,6 +19,13 @@ import type {
   StateStore,
   StateView,
 } from '../../storage/ports.ts';
+import {
+  decodeIndexes,
+  encodeIndexes,
+  type GroupIndex,
+  type GroupIndexes,
+  NO_INDEXES,
+} from './index-codec.ts';
 import { RowCache } from './row-cache.ts';
 import { RowWarmer } from './row-warmer.ts';
 
@@ -67,6 +74,8 @@ export class GroupState {
    * Replaced, never written in place: views share it.
    */
   ownedSince: Readonly<Float64Array> = new Float64Array(VSHARD_COUNT);
+  /** Secondary indexes it keeps. Replaced, never written in place: views share it. */
+  indexes: GroupIndexes = NO_INDEXES;
   /** Local, not replicated: feed rows below this revision are already gone (see gc.ts). */
   collectedTo: Revision = 0;
 
@@ -80,6 +89,7 @@ export class GroupState {
   readonly slab = new Slab();
 
   #writes: EngineWrite[] = [];
+  #indexesChanged = false;
   /** Rows of this batch, current ones apart, that a later op of it may read; null is a deleted row. */
   readonly #staged = new Map<string, Uint8Array | null>();
   readonly #current = new RowCache(CACHE_BYTES_MAX);
@@ -104,6 +114,8 @@ export class GroupState {
     if (owned !== null) state.ownedSince = Float64Array.from(decodeCounts(owned, VSHARD_COUNT));
     const config = store.get(metaKey(state.prefix, 'config'));
     if (config !== null) state.config = decodeConfig(config);
+    const indexes = store.get(metaKey(state.prefix, 'indexes'));
+    if (indexes !== null) state.indexes = decodeIndexes(indexes);
     return state;
   }
 
@@ -120,7 +132,7 @@ export class GroupState {
     return since !== undefined && since !== 0 && epoch >= since - 1;
   }
 
-  /** A row as this batch has left it. For kinds c, i and M only: others are never staged for reading. */
+  /** A row as this batch has left it. For kinds c, i, t and M only: others are never staged for reading. */
   row(key: string): Uint8Array | null {
     if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
     const known = this.#known(key);
@@ -167,7 +179,7 @@ export class GroupState {
     return this.#staged.has(key) ? null : this.store.get(key);
   }
 
-  /** Adds a row of kind c, i or M to the batch; null deletes. */
+  /** Adds a row of kind c, i, t or M to the batch; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
     if (isCurrent(key)) {
       this.#current.set(key, value);
@@ -192,9 +204,26 @@ export class GroupState {
     this.stage(metaKey(this.prefix, 'config'), encodeConfig(config));
   }
 
+  /** Their row is written once, with the batch. */
+  replaceIndexes(indexes: GroupIndexes): void {
+    this.indexes = indexes;
+    this.#indexesChanged = true;
+  }
+
+  /** Replaces the index of the same id. */
+  replaceIndex(index: GroupIndex): void {
+    const { id } = index.definition;
+    const list = this.indexes.list.map((one) => (one.definition.id === id ? index : one));
+    this.replaceIndexes({ epoch: this.indexes.epoch, list });
+  }
+
   /** Writes the batch with the meta row, as one (G1). Nothing of it was visible before. */
   commitBatch(): void {
     this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));
+    if (this.#indexesChanged) {
+      this.#indexesChanged = false;
+      this.stage(metaKey(this.prefix, 'indexes'), encodeIndexes(this.indexes));
+    }
     const writes = this.#writes;
     this.#writes = [];
     if (this.#staged.size > 0) this.#staged.clear();
@@ -225,6 +254,7 @@ export class GroupView {
   readonly epoch: number;
   readonly config: GroupConfig | null;
   readonly ownedSince: Readonly<Float64Array>;
+  readonly indexes: GroupIndexes;
   readonly #rows: StateView;
 
   constructor(state: GroupState, rows: StateView) {
@@ -238,6 +268,7 @@ export class GroupView {
     this.epoch = state.epoch;
     this.config = state.config;
     this.ownedSince = state.ownedSince;
+    this.indexes = state.indexes;
     this.#rows = rows;
   }
 

@@ -1,17 +1,20 @@
+import { prefixEnd } from '../../protocol/bytes.ts';
 import { xxHash64 } from '../../protocol/hash.ts';
-import { feedStart, PREFIX_LENGTH } from '../../storage/kv/keyspace.ts';
+import { feedStart, indexHead, PREFIX_LENGTH } from '../../storage/kv/keyspace.ts';
 import { decodeIdempotency, encodeCounts } from '../../storage/kv/rows.ts';
 import type { EngineRow } from '../../storage/ports.ts';
 import type { GroupState, GroupView } from './group-state.ts';
 import { isRemembered } from './idempotency.ts';
+import { encodeIndexes } from './index-codec.ts';
 import { RowReader } from './row-reader.ts';
+import { openHead } from './text-codec.ts';
 
 /**
  * A hash over what a group's state means, 16 hex digits: equal on all replicas at an equal applied
  * index, however far each has got with removing garbage. In it: the counters (floor, owned vshards,
- * sequence, key count), current rows, expiry rows, meta state, the feed from the floor on, and
- * idempotency rows inside their window. Not in it: history (the feed names its versions), and
- * anything below the floor. Reads every row once, in bounded memory.
+ * sequence, key count, indexes), current rows, expiry rows, meta state, entries of indexes, the feed
+ * from the floor on, and idempotency rows inside their window. Not in it: history and past entries (the
+ * feed names their versions), and anything below the floor. Reads every row once, in bounded memory.
  */
 export async function stateHash(state: GroupState): Promise<string> {
   const counters = [
@@ -27,12 +30,19 @@ export async function stateHash(state: GroupState): Promise<string> {
   const hash = new ChainedHash();
   hash.add('', encodeCounts(counters));
   hash.add('', encodeCounts(state.ownedSince));
+  hash.add('', encodeIndexes(state.indexes));
   const view = state.view();
   try {
     for (const kind of ['M', 'c', 'x'] as const) {
       await addRows(hash, view, view.prefix + kind, nextKind(view, kind), null);
     }
     await addRows(hash, view, feedStart(view.prefix, view.floor), nextKind(view, 'f'), null);
+    for (const { definition } of view.indexes.list) {
+      const start = indexHead(view.prefix, 'e', definition.id);
+      await addRows(hash, view, start, indexHead(view.prefix, 'e', definition.id + 1), null);
+      const open = openHead(view.prefix, definition.id);
+      await addRows(hash, view, open, prefixEnd(open) as string, null);
+    }
     await addRows(hash, view, `${view.prefix}i`, nextKind(view, 'i'), isAlive);
   } finally {
     await view.close();

@@ -18,6 +18,7 @@ import type { Outcome } from './apply.ts';
 import { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { recallRequest, rememberRequest } from './idempotency.ts';
+import { changeEntries } from './index-rows.ts';
 import { hasExpired } from './item.ts';
 
 /**
@@ -130,6 +131,9 @@ function applyPut(
   else state.keyCount++;
   const stored = encodeVersion(next, state.slab);
   state.stageRow(currentKey(state.prefix, triple), stored);
+  if (state.indexes.list.length > 0) {
+    changeEntries(state, slot.ref, slot.bytes, op.value, revision);
+  }
   if (next.expiresAtMs !== null) {
     state.stage(expiryKey(state.prefix, next.expiresAtMs, triple), encodeCount(revision));
     state.expiryFromMs = Math.min(state.expiryFromMs, next.expiresAtMs);
@@ -154,6 +158,7 @@ export function removeRow(
   state.keyCount--;
   state.stageRow(currentKey(state.prefix, slot.triple), null);
   state.stage(historyKey(state.prefix, slot.triple, revision), encodeTombstone());
+  if (state.indexes.list.length > 0) changeEntries(state, slot.ref, slot.bytes, null, revision);
   return recordEvent(state, kind, slot, revision, null);
 }
 

@@ -36,6 +36,7 @@ export function requestBytes(body: RequestBody): number {
     for (const key of body.keys) bytes += key.key.length + 32;
     return bytes;
   }
+  if (body.type === 'IndexSet') return 256 + body.indexes.length * 2048;
   if (body.type === 'MetaPut') return body.json.length + 256;
   return 256;
 }
@@ -46,6 +47,10 @@ function replyBytes(body: ReplyBody): number {
   if (body.type === 'Items' || body.type === 'Page') {
     for (const item of body.items) {
       bytes += item === null ? 1 : item.value.length + item.ref.key.length + 128;
+    }
+  } else if (body.type === 'IndexPage') {
+    for (const { encoded, item } of body.hits) {
+      bytes += encoded.length + item.value.length + item.ref.key.length + 160;
     }
   } else if (body.type === 'Feed') {
     for (const { ref, item, prev } of body.events) {

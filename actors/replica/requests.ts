@@ -9,6 +9,12 @@ import type { Closer } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import {
+  handleIndexRead,
+  handleIndexSet,
+  handleIndexStatus,
+  handleIndexStep,
+} from './index-requests.ts';
+import {
   handleRange,
   handleRead,
   handleReadClock,
@@ -61,6 +67,15 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
       return handleMetaRead(context, rounds, body, reply);
     case 'Status':
       return reply({ type: 'Status', status: statusOf(context, parts.raft) });
+    case 'IndexSet':
+      return handleIndexSet(context, body, reply);
+    case 'IndexStep':
+      return handleIndexStep(context, body, reply);
+    case 'IndexStatus':
+      return handleIndexStatus(context, rounds, reply);
+    case 'IndexQuery':
+    case 'IndexSearch':
+      return handleIndexRead(context, closer, body, reply);
   }
 }
 

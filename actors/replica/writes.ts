@@ -46,7 +46,7 @@ export function handleWrite(
 }
 
 /** Writes are refused while there is still room for what Raft itself has to write. */
-function diskRefusal(health: DiskView): ReplyBody | null {
+export function diskRefusal(health: DiskView): ReplyBody | null {
   if (!health.refusesWrites()) return null;
   if (health.trouble() === 'full') {
     return rejected('storage_full', "the leader's disk is full: free some space, or add a node");

@@ -22,14 +22,14 @@ import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
 import type { Calls } from './calls.ts';
+import { type IndexHost, RoutedIndexes } from './indexes.ts';
 import { readOptions, writeOptions } from './options.ts';
 import { scanPage } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
 
 /** What the service needs of its node beside the calls. */
-export interface ServiceHost {
+export interface ServiceHost extends IndexHost {
   readonly clock: Clock;
-  map(): ShardMap;
   /** Reads the shard map again from the meta group; resolves when it is at least `epoch`. */
   refreshMap(epoch: number, deadlineMs: number): Promise<void>;
   status(): NodeStatus;
@@ -53,12 +53,14 @@ const MAP_RETRIES_MAX = 5;
 
 /** KvService over calls to groups: routes by the shard map and follows it when it changes. */
 export class RoutedKvService implements KvService {
+  readonly indexes: RoutedIndexes;
   readonly #calls: Calls;
   readonly #host: ServiceHost;
 
   constructor(calls: Calls, host: ServiceHost) {
     this.#calls = calls;
     this.#host = host;
+    this.indexes = new RoutedIndexes(calls, host);
   }
 
   put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult> {

@@ -1,7 +1,7 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyOf } from '../../protocol/messages/request.ts';
-import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
+import type { ReadOptions, RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { Calls } from './calls.ts';
 import { readOptions } from './options.ts';
@@ -51,11 +51,11 @@ export async function closedRevision(
  * The revision to read at: given, or of this moment. Reading at a revision raises the groups' clocks to
  * it, so a given one must have been reached already: nobody may push the clocks ahead.
  */
-async function revisionOf(
+export async function readRevision(
   calls: Calls,
   map: ShardMap,
   ctx: RequestContext,
-  options: ScanOptions,
+  options: ReadOptions,
 ): Promise<Revision> {
   const { revision, consistency } = options;
   if (revision === null && consistency === 'stale') return 0;
@@ -79,7 +79,7 @@ export async function scanPage(
   const { reverse } = options;
   const stale = options.consistency === 'stale';
   const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-  const revision = await revisionOf(calls, map, ctx, options);
+  const revision = await readRevision(calls, map, ctx, options);
   const groups = dataGroups(map);
   const ask = (group: GroupId, start: string, end: string | null, count: number): Promise<Part> => {
     const { tenant, space, values } = options;

@@ -12,7 +12,9 @@ import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectKeys } from '../kv/direct-keys.ts';
+import { registerIndexRoutes } from '../kv/index-routes.ts';
 import { registerKeyRoutes } from '../kv/key-routes.ts';
+import { registerSearchRoutes } from '../kv/search-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerSse } from '../watch/sse.ts';
 import { WatchSockets } from '../watch/websocket.ts';
@@ -67,6 +69,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   await registerDocs(app, edge);
   registerKeyRoutes(app, edge);
   registerCollectionRoutes(app, edge);
+  registerIndexRoutes(app, edge);
+  registerSearchRoutes(app, edge);
   registerSse(app, edge);
   registerHealthRoutes(app, edge);
   registerAdminRoutes(app, edge);

@@ -5,6 +5,7 @@ import {
   opResultCodec,
   writeOpCodec,
 } from '../commands.ts';
+import { entryPositionCodec, groupIndexStatusCodec, indexDefinitionsCodec } from '../indexes.ts';
 import { LIMITS } from '../limits.ts';
 import { configCodec } from '../membership.ts';
 import * as s from '../schema.ts';
@@ -116,6 +117,42 @@ export const requestBodyCodec = s.union({
   MetaRead: [10, s.record({ prefix: s.str(256), stale: s.bool })],
   /** What this replica is and how far it is; answered by any replica. */
   Status: [11, s.record({})],
+  /** Leader only: the indexes the group keeps, as of a catalog epoch. Answered when it is applied. */
+  IndexSet: [40, s.record({ epoch: s.count, indexes: indexDefinitionsCodec })],
+  /** Leader only: takes one bounded step of an index's backfill. Answered when it is applied. */
+  IndexStep: [41, s.record({ id: s.count })],
+  /** How the group stands with its indexes; leader only. */
+  IndexStatus: [42, s.record({})],
+  /** Closes `revision`, then reads this group's part of a page of an index at it. */
+  IndexQuery: [
+    43,
+    s.record({
+      id: s.count,
+      revision: s.count,
+      /** Half-open [start, end) of encoded fields, latin1. */
+      start: s.latin1Str(LIMITS.indexEntryBytesMax),
+      end: s.latin1Str(LIMITS.indexEntryBytesMax),
+      after: s.nullable(entryPositionCodec),
+      reverse: s.bool,
+      limit: s.count,
+      values: s.bool,
+    }),
+  ],
+  /** Closes `revision`, then searches this group's part of a text index at it. Answers IndexPage. */
+  IndexSearch: [
+    44,
+    s.record({
+      id: s.count,
+      revision: s.count,
+      /** Bytes to search for, latin1. */
+      text: s.latin1Str(LIMITS.searchBytesMax),
+      prefix: s.latin1Str(LIMITS.keyBytesMax),
+      /** Keys after this one; '' is from the first. */
+      after: s.latin1Str(LIMITS.keyBytesMax),
+      limit: s.count,
+      values: s.bool,
+    }),
+  ],
 });
 export type RequestBody = s.Of<typeof requestBodyCodec>;
 export type RequestOf<T extends RequestBody['type']> = Extract<RequestBody, { type: T }>;
@@ -196,6 +233,23 @@ export const replyBodyCodec = s.union({
     }),
   ],
   Status: [10, s.record({ status: replicaStatusCodec })],
+  Indexes: [
+    40,
+    s.record({ epoch: s.count, indexes: s.list(groupIndexStatusCodec, 64), keys: s.count }),
+  ],
+  /** `reached` not null: there may be more after it. */
+  IndexPage: [
+    41,
+    s.record({
+      hits: s.list(
+        s.record({ encoded: s.latin1Str(LIMITS.indexEntryBytesMax), item: itemCodec }),
+        LIMITS.pageItemsMax,
+      ),
+      reached: s.nullable(entryPositionCodec),
+      rows: s.count,
+      clock: s.count,
+    }),
+  ],
 });
 export type ReplyBody = s.Of<typeof replyBodyCodec>;
 export type ReplyOf<T extends ReplyBody['type']> = Extract<ReplyBody, { type: T }>;

@@ -17,10 +17,13 @@ import type { KeyRef } from '../../protocol/vshard.ts';
  *   i idempotency        vshard u8, tenant, 00, idempotency key
  *   j idempotency by age revision u64, then as i
  *   M meta state         name (UTF-8)
+ *   e index entry        index u32, encoded fields, key
+ *   p past index entry   index u32, encoded fields, escaped key, 00 01, inverted revision it ended at
+ *   t text index         index u32, what it holds (see apply/text-rows.ts)
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxM';
+export const ROW_KINDS = 'mcfhijxMept';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;
@@ -134,7 +137,7 @@ export function refOfStoredTriple(triple: string): KeyRef {
   return ref;
 }
 
-export function metaKey(prefix: string, what: 'applied' | 'owned' | 'config'): string {
+export function metaKey(prefix: string, what: 'applied' | 'owned' | 'config' | 'indexes'): string {
   return `${prefix}m${what.charAt(0)}`;
 }
 
@@ -249,6 +252,66 @@ export function spaceRange(
   const head = `${prefix}${kind}${space.tenant}\x00${space.space}`;
   const [first, last] = kind === 'c' ? [start, end] : [escapeNul(start), end && escapeNul(end)];
   return [`${head}\x00${first}`, last === null ? `${head}\x01` : `${head}\x00${last}`];
+}
+
+/** Four bytes, 0..2^32-1. */
+export function u32(value: number): string {
+  return u16(Math.floor(value / 0x1_0000)) + u16(value % 0x1_0000);
+}
+
+/** Kinds of rows that belong to one index. */
+export type IndexRowKind = 'e' | 'p' | 't';
+
+/** Every row of one kind of one index starts with this. */
+export function indexHead(prefix: string, kind: IndexRowKind, id: number): string {
+  return `${prefix}${kind}${u32(id)}`;
+}
+
+/** Where the part of an index row's key after the index's id starts. */
+export const INDEX_BODY_OFFSET = BODY_OFFSET + 4;
+
+/** The index that a row of kind e, p or t belongs to. Throws DecodeError. */
+export function indexOfRow(key: string): number {
+  if (key.length < INDEX_BODY_OFFSET) throw new DecodeError('not a row of an index');
+  let id = 0;
+  for (let i = BODY_OFFSET; i < INDEX_BODY_OFFSET; i++) id = id * 256 + key.charCodeAt(i);
+  return id;
+}
+
+/** The entry of a key's current version. */
+export function entryKey(prefix: string, id: number, encoded: string, key: string): string {
+  return indexHead(prefix, 'e', id) + encoded + key;
+}
+
+/** Every row of an entry's past starts with this. */
+export function pastEntryHead(prefix: string, id: number, encoded: string, key: string): string {
+  return indexHead(prefix, 'p', id) + encoded + escapeNul(key) + TERMINATOR;
+}
+
+/** An entry that a key had until `ended`. */
+export function pastEntryKey(
+  prefix: string,
+  id: number,
+  encoded: string,
+  key: string,
+  ended: Revision,
+): string {
+  return pastEntryHead(prefix, id, encoded, key) + invertedU64(ended);
+}
+
+/** Just above every past row of an entry. */
+export function pastEntryAfter(prefix: string, id: number, encoded: string, key: string): string {
+  return indexHead(prefix, 'p', id) + encoded + escapeNul(key) + AFTER_TERMINATOR;
+}
+
+/** The key and the end of a past entry, whose fields end at `encodedEnd`. Throws DecodeError. */
+export function parsePastEntry(row: string, encodedEnd: number): { key: string; ended: Revision } {
+  const end = row.length - 8 - TERMINATOR.length;
+  if (end <= encodedEnd || !row.startsWith(TERMINATOR, end)) {
+    throw new DecodeError('not a past entry');
+  }
+  const key = row.slice(encodedEnd, end).replaceAll(ESCAPED_NUL, NUL);
+  return { key, ended: readU64(invert(row.slice(-8)), 0) };
 }
 
 /** Escapes NUL in the key part; the two separators stay, since names hold no NUL. */

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { packBytes, unpackBytes } from '../../protocol/codec.ts';
 import { batchTests, listTests, seedTests } from './http-collection-suite.ts';
 import { expectProblem, type Send } from './http-expect.ts';
+import { indexTests, searchTests } from './http-index-suite.ts';
 import { httpInputSuite } from './http-input-suite.ts';
 import { conditionTests, keyTests } from './http-key-suite.ts';
 import { httpWatchSuite } from './http-watch-suite.ts';
@@ -27,6 +28,8 @@ export function httpSuite(start: () => Promise<HttpTarget>): void {
   describe('listing', () => listTests(send));
   describe('batch', () => batchTests(send));
   describe('the seed paths', () => seedTests(send));
+  describe('indexes', () => indexTests(send));
+  describe('search', () => searchTests(send));
   describe('every answer', () => commonTests(send));
   describe('MessagePack', () => msgpackTests(() => target.url, send));
   describe('health and description', () => healthTests(send));
@@ -137,16 +140,11 @@ function healthTests(send: Send): void {
     for (const [method, path] of [
       ['DELETE', '/v1/kv?prefix=a'],
       ['POST', '/v1/txn'],
-      ['GET', '/v1/indexes'],
-      ['POST', '/v1/indexes'],
-      ['GET', '/v1/indexes/x/query?q=1'],
-      ['GET', '/v1/search?q=a'],
       ['POST', '/v1/leases'],
       ['PUT', '/v1/leases/1/keepalive'],
       ['POST', '/v1/locks'],
       ['DELETE', '/v1/locks/a'],
       ['POST', '/transaction'],
-      ['GET', '/search?value=a'],
       ['PUT', '/s3/demo/bucket/%ff'],
       ['GET', '/s3/demo'],
       ['POST', '/admin/keys'],

@@ -6,6 +6,7 @@ import type {
   StateStore,
   StateView,
 } from '../../storage/ports.ts';
+import { lowerBound } from '../check/truth.ts';
 
 /**
  * A StateStore in memory that keeps every write() it got, so that a test can rebuild what a crash
@@ -97,7 +98,9 @@ export function cursorOf(rows: readonly EngineRow[]): EngineCursor {
 }
 
 function cursorOver(rows: readonly EngineRow[], range: EngineRange): EngineCursor {
-  const inside = rows.filter(([key]) => key >= range.start && key < range.end);
+  const from = lowerBound(rows, ([key]) => key >= range.start);
+  const to = lowerBound(rows, ([key]) => key >= range.end);
+  const inside = rows.slice(from, Math.max(from, to));
   return cursorOf(range.reverse ? inside.reverse() : inside);
 }
 

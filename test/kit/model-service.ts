@@ -19,6 +19,7 @@ import type {
 } from '../../protocol/service.ts';
 import { parseNodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { ModelIndexes } from './model-indexes.ts';
 import { ModelWatch } from './model-watch.ts';
 
 interface Version {
@@ -53,6 +54,7 @@ export class ModelService implements KvService {
   /** The next call fails with this. */
   failure: Error | null = null;
   readonly contexts: RequestContext[] = [];
+  readonly indexes = new ModelIndexes(this);
 
   constructor(options: ModelOptions = {}) {
     this.#wallMs = options.wallMs ?? (() => Date.now());

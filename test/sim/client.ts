@@ -90,11 +90,12 @@ export class Client {
     return this.#process;
   }
 
-  /** A value no other operation of the run writes; sometimes a large one. */
+  /** A value no other operation of the run writes, as a JSON string; sometimes a large one. */
   uniqueValue(): string {
     const head = `${this.name}-${this.#valueNumber++}`;
-    if (this.random.next() > 0.05) return head;
-    return head.padEnd(randomInt(this.random, head.length, this.config.valueBytesMax), '.');
+    if (this.random.next() > 0.05) return `"${head}"`;
+    const length = randomInt(this.random, head.length, this.config.valueBytesMax);
+    return `"${head.padEnd(length, '.')}"`;
   }
 
   context(idempotency: RequestContext['idempotency'] = null): RequestContext {

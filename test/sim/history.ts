@@ -1,6 +1,7 @@
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
 import type { Input, Operation, Output } from '../check/history.ts';
+import type { QuerySeen } from '../check/index-query.ts';
 import type { AckedWrite, ScanSeen } from '../check/snapshot-read.ts';
 import type { WatcherSeen } from '../check/watch.ts';
 import type { Trace } from './trace.ts';
@@ -26,6 +27,7 @@ export interface PublishedChange {
 export class History {
   readonly operations: Operation[] = [];
   readonly scans: ScanSeen[] = [];
+  readonly queries: QuerySeen[] = [];
   readonly acked: AckedWrite[] = [];
   readonly puts: PutOutcome[] = [];
   readonly watchers: WatcherSeen[] = [];

@@ -3,6 +3,7 @@ import type { BatchOp, BatchResult, ScanPage } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Input, Output, Precondition } from '../check/history.ts';
 import { type Client, gotOf, outputOf, refOf, writeOf } from './client.ts';
+import { changeIndex, queryIndex } from './index-work.ts';
 import type { LiveKey } from './keys.ts';
 
 /** What clients do, by name; the weights are drawn per seed. */
@@ -36,6 +37,8 @@ export const CLIENT_OPERATIONS = {
   scanPast: (client: Client) => {
     return scan(client, Math.floor(client.history.publicRevision - client.random.next() * 4e6));
   },
+  changeIndex: (client: Client) => changeIndex(client),
+  queryIndex: (client: Client) => queryIndex(client),
 } as const satisfies Record<string, (client: Client) => Promise<void>>;
 
 export type ClientOperation = keyof typeof CLIENT_OPERATIONS;

@@ -71,8 +71,8 @@ export interface SwarmOverrides {
   readonly nodeCount?: number | undefined;
   readonly seconds?: number | undefined;
   readonly faults?: readonly FaultKind[] | undefined;
-  /** Many reads or writes of few keys and frequent faults, for bugs with a short window. */
-  readonly busy?: 'reads' | 'writes' | undefined;
+  /** Many reads, writes or queries of few keys and frequent faults, for bugs with a short window. */
+  readonly busy?: 'reads' | 'writes' | 'indexes' | undefined;
   readonly weather?: Partial<LinkWeather> | undefined;
 }
 
@@ -118,7 +118,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
       // From a busy cluster to an almost idle one, evenly over the orders of magnitude.
       thinkMsMean: 30 * 16 ** random.next(),
       deadlineMs: random.next() < 0.5 ? 5000 : 1500,
-      mix: drawMix(random),
+      mix: drawMix(random, seed),
       valueBytesMax: random.next() < 0.8 ? 300 : 20_000,
     },
     retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
@@ -130,8 +130,14 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
   mix.get = overrides.busy === 'reads' ? 30 : 1;
   mix.put = overrides.busy === 'reads' ? 1 : 3;
+  if (overrides.busy === 'indexes') {
+    mix.queryIndex = 3;
+    mix.changeIndex = 0.1;
+    mix.delete = 1;
+  }
   const client = { ...config.client, mix, thinkMsMean: 15, deadlineMs: 1000 };
-  return { ...config, client, clientCount: 8, keyCount: 2, faultGapMsMean: 1500 };
+  const keyCount = overrides.busy === 'indexes' ? 6 : 2;
+  return { ...config, client, clientCount: 8, keyCount, faultGapMsMean: 1500 };
 }
 
 function drawWeather(random: Random): LinkWeather {
@@ -186,11 +192,23 @@ function drawFaults(
   return faults;
 }
 
-function drawMix(random: Random): Record<ClientOperation, number> {
+const LATER_OPERATIONS: ReadonlySet<ClientOperation> = new Set(['changeIndex', 'queryIndex']);
+
+/** From a stream of its own, so that older seeds keep everything else. */
+function drawIndexWork(mix: Record<ClientOperation, number>, seed: number): void {
+  const random = seededRandom(seed, 'index-work');
+  if (random.next() >= 0.6) return;
+  mix.changeIndex = 0.02 + random.next() * 0.1;
+  mix.queryIndex = 0.3 + random.next();
+}
+
+function drawMix(random: Random, seed: number): Record<ClientOperation, number> {
   const mix = {} as Record<ClientOperation, number>;
   for (const name of Object.keys(CLIENT_OPERATIONS) as ClientOperation[]) {
-    mix[name] = random.next() < 0.7 ? random.next() : 0;
+    mix[name] = 0;
+    if (!LATER_OPERATIONS.has(name)) mix[name] = random.next() < 0.7 ? random.next() : 0;
   }
+  drawIndexWork(mix, seed);
   mix.get += 0.5;
   mix.put += 0.5;
   return mix;

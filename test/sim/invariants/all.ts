@@ -5,6 +5,7 @@ import { committedStable } from './committed-stable.ts';
 import { countersMonotone } from './counters-monotone.ts';
 import { electionSafety } from './election-safety.ts';
 import type { FinalCheck } from './final-check.ts';
+import { indexesExact } from './indexes-exact.ts';
 import type { InvariantFactory } from './invariant.ts';
 import { leaderAppendOnly } from './leader-append-only.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
@@ -37,6 +38,7 @@ export const FINAL_CHECKS: readonly FinalCheck[] = [
   answersTrue,
   publishedTrue,
   scansConsistent,
+  indexesExact,
   watchesExact,
   readsLinearizable,
 ];

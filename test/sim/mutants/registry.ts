@@ -174,6 +174,54 @@ export const MUTANTS: readonly Mutant[] = [
       'if (bytes.length > 0) return this.#finishSync(null);\n    this.#options.health.stalled(error);',
     ),
   },
+  {
+    ...BASE,
+    name: 'entry-outside-the-batch',
+    what: 'an index entry is written with the next change, not in the batch of its value',
+    faults: ['killLeader'],
+    busy: 'indexes',
+    patches: patch(
+      'actors/apply/index-rows.ts',
+      'state.stage(entryKey(prefix, id, fresh, key), NOTHING);',
+      'const held = state as unknown as { late?: string };\n      if (held.late !== undefined) state.stage(held.late, NOTHING);\n      held.late = entryKey(prefix, id, fresh, key);',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'entry-left-behind',
+    what: 'an entry is not removed when its value is overwritten',
+    faults: ['killLeader'],
+    busy: 'indexes',
+    patches: patch(
+      'actors/apply/index-rows.ts',
+      'state.stage(entryKey(prefix, id, old as string, key), null);',
+      '',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'past-entry-forgotten',
+    what: 'an entry that ends leaves no past entry: a query at a past revision misses it',
+    faults: ['killLeader'],
+    busy: 'indexes',
+    patches: patch(
+      'actors/apply/index-rows.ts',
+      'state.stage(pastEntryKey(prefix, id, old as string, key, revision), NOTHING);',
+      '',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'backfill-skips',
+    what: 'a step of a backfill leaves out a key',
+    faults: ['killLeader', 'transferLeader'],
+    busy: 'indexes',
+    patches: patch(
+      'actors/apply/index-commands.ts',
+      'for (let i = 0; i < command.keys.length; i++) {',
+      'for (let i = 1; i < command.keys.length; i++) {',
+    ),
+  },
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);

@@ -9,6 +9,7 @@ import {
   type Message,
   type MessageOf,
 } from '../../../protocol/envelope.ts';
+import type { IndexDefinition } from '../../../protocol/indexes.ts';
 import type {
   Item,
   ReplicaStatus,
@@ -39,6 +40,10 @@ const status: ReplicaStatus = {
   ...{ lastLogIndex: 4, firstLogIndex: 1, clock: 5, closed: 6, floor: 0, keys: 7, config },
   configIndex: 4,
   matches: [{ replica: r1, matchIndex: 8, active: true }],
+};
+const index: IndexDefinition = {
+  ...{ id: 7, name: 'by-size', tenant: 'default', space: 'kv', prefix: 'p\xff', sparse: true },
+  ...{ kind: 'fields', fields: [{ path: '$.a[*]', steps: ['a', null], type: 'number' }] },
 };
 const position = { revision: 1, vshard: 2, triple: 'a\0b\0c' };
 const event = {
@@ -104,6 +109,16 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   MetaPut: { name: 'a', json: '{}', ifRevision: 1 },
   MetaRead: { prefix: 'a', stale: false },
   Status: {},
+  IndexSet: { epoch: 3, indexes: [index] },
+  IndexStep: { id: 7 },
+  IndexStatus: {},
+  IndexQuery: {
+    ...{ id: 7, revision: 2, start: '\x04a', end: '\x04b', limit: 3, values: true },
+    ...{ after: { encoded: '\x04a\x00\x01', key: 'k' }, reverse: true },
+  },
+  IndexSearch: {
+    ...{ id: 7, revision: 2, text: 'abc\xff', prefix: 'p', after: '', limit: 3, values: true },
+  },
 };
 
 const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>, 'type'> } = {
@@ -125,6 +140,11 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
   Done: { revision: 1 },
   MetaRows: { rows: [{ name: 'a', json: '{}', revision: 1 }], clock: 2 },
   Status: { status },
+  Indexes: { epoch: 3, indexes: [{ id: 7, isBuilt: true, keys: 1, since: 9 }], keys: 4 },
+  IndexPage: {
+    ...{ hits: [{ encoded: '\x01', item }], reached: { encoded: '\x01', key: 'k' } },
+    ...{ rows: 4, clock: 5 },
+  },
 };
 
 const all: Message[] = [

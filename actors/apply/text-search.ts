@@ -1,0 +1,189 @@
+import { fromLatin1, prefixEnd } from '../../protocol/bytes.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Item } from '../../protocol/messages/request.ts';
+import type { Revision } from '../../protocol/types.ts';
+import type { EngineRow } from '../../storage/ports.ts';
+import type { GroupView } from './group-state.ts';
+import type { GroupIndex } from './index-codec.ts';
+import type { IndexHit, IndexPage } from './index-query.ts';
+import { readAt } from './read.ts';
+import {
+  decodeOpen,
+  decodeSegment,
+  openHead,
+  postingHead,
+  segmentKey,
+  segmentOf,
+  type TextDocument,
+} from './text-codec.ts';
+import { decodePosting, intersect, trigramsOf } from './trigrams.ts';
+
+export interface TextQuery {
+  /** Bytes that a value must hold, latin1; at least three. */
+  readonly text: string;
+  /** Keys begin with this. */
+  readonly prefix: string;
+  /** Keys after this one; '' from the first. */
+  readonly after: string;
+  readonly limit: number;
+  readonly revision: Revision;
+  readonly bytesMax: number;
+  readonly values: boolean;
+}
+
+/** Trigrams of a text that are looked up: more of them sort out little more. */
+const TRIGRAMS_MAX = 6;
+/** Candidates that are held at once, and versions that one page looks at. */
+const CANDIDATES_MAX = 8192;
+const VERSIONS_MAX = 2048;
+
+/**
+ * Keys whose value at the revision holds the text, in key order. Open documents are looked through, segments
+ * asked for those that hold all trigrams; each candidate is held against its version at the revision.
+ */
+export async function searchText(
+  view: GroupView,
+  index: GroupIndex,
+  query: TextQuery,
+): Promise<IndexPage | 'compacted'> {
+  if (query.revision < view.floor) return 'compacted';
+  const needle = Buffer.from(fromLatin1(query.text));
+  const candidates = new Candidates(query);
+  const rows =
+    (await gatherOpen(view, index, needle, candidates)) +
+    (await gatherSegments(view, index, needle, query.revision, candidates));
+  const { tenant, space } = index.definition;
+  const hits: IndexHit[] = [];
+  let bytes = 0;
+  let seen = 0;
+  let last = '';
+  const cutAt = (key: string) => ({ hits, reached: { encoded: '', key }, rows: rows + seen });
+  for (const key of candidates.inOrder()) {
+    if (hits.length >= query.limit || seen >= VERSIONS_MAX) return cutAt(last);
+    seen++;
+    const item = await readAt(view, { tenant, space, key }, query.revision);
+    if (item !== null && item !== 'compacted' && isFound(item, needle)) {
+      const size = 128 + key.length * 2 + (query.values ? item.value.length : 0);
+      if (hits.length > 0 && bytes + size > query.bytesMax) return cutAt(last);
+      bytes += size;
+      hits.push({ encoded: '', item: query.values ? item : { ...item, value: NOTHING } });
+    }
+    last = key;
+  }
+  if (candidates.isCut) return cutAt(last);
+  return { hits, reached: null, rows: rows + seen };
+}
+
+const NOTHING = new Uint8Array(0);
+
+function isFound({ value }: Item, needle: Buffer): boolean {
+  if (value.length > LIMITS.indexTextBytesMax) return false;
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).includes(needle);
+}
+
+/** The least keys that may be hits: bounded, so that a common text costs further pages, not memory. */
+class Candidates {
+  /** There are more, above all that are here. */
+  isCut = false;
+  readonly #prefix: string;
+  readonly #after: string;
+  #keys = new Set<string>();
+  /** Above this nothing is taken any more. */
+  #bound: string | null = null;
+
+  constructor({ prefix, after }: TextQuery) {
+    this.#prefix = prefix;
+    this.#after = after;
+  }
+
+  add(key: string): void {
+    if (key <= this.#after || !key.startsWith(this.#prefix)) return;
+    if (this.#bound !== null && key > this.#bound) {
+      this.isCut = true;
+      return;
+    }
+    this.#keys.add(key);
+    if (this.#keys.size > CANDIDATES_MAX * 2) this.#cut();
+  }
+
+  inOrder(): string[] {
+    if (this.#keys.size > CANDIDATES_MAX) this.#cut();
+    return [...this.#keys].sort();
+  }
+
+  #cut(): void {
+    const kept = [...this.#keys].sort().slice(0, CANDIDATES_MAX);
+    this.#bound = kept[kept.length - 1] as string;
+    this.#keys = new Set(kept);
+    this.isCut = true;
+  }
+}
+
+async function gatherOpen(
+  view: GroupView,
+  { definition }: GroupIndex,
+  needle: Buffer,
+  candidates: Candidates,
+): Promise<number> {
+  return eachRow(view, openHead(view.prefix, definition.id), ([, row]) => {
+    const { key, value } = decodeOpen(row);
+    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    if (bytes.includes(needle)) candidates.add(key);
+  });
+}
+
+async function gatherSegments(
+  view: GroupView,
+  { definition }: GroupIndex,
+  needle: Buffer,
+  revision: Revision,
+  candidates: Candidates,
+): Promise<number> {
+  const { prefix } = view;
+  const { id } = definition;
+  let rows = 0;
+  let holders: Map<number, number[]> | null = null;
+  for (const trigram of trigramsOf(needle, TRIGRAMS_MAX)) {
+    const before: Map<number, number[]> | null = holders;
+    const now = new Map<number, number[]>();
+    rows += await eachRow(view, postingHead(prefix, id, trigram), ([key, row]) => {
+      const segment = segmentOf(key);
+      const known = before?.get(segment);
+      if (before !== null && known === undefined) return;
+      const documents = decodePosting(row);
+      const left = known === undefined ? documents : intersect(known, documents);
+      if (left.length > 0) now.set(segment, left);
+    });
+    holders = now;
+    if (now.size === 0) break;
+  }
+  for (const [segment, numbers] of holders ?? []) {
+    rows++;
+    const row = view.get(segmentKey(prefix, id, segment));
+    if (row === null) continue;
+    const { retiredAt, documents } = decodeSegment(row);
+    if (retiredAt !== 0 && revision >= retiredAt) continue;
+    for (const number of numbers) candidates.add((documents[number] as TextDocument).key);
+  }
+  return rows;
+}
+
+/** Rows that begin with `head`, in order; resolves with how many. */
+async function eachRow(
+  view: GroupView,
+  head: string,
+  use: (row: EngineRow) => void,
+): Promise<number> {
+  const cursor = view.cursor({ start: head, end: prefixEnd(head) as string, reverse: false });
+  let count = 0;
+  try {
+    for (;;) {
+      const rows = await cursor.next(512);
+      if (rows.length === 0) return count;
+      count += rows.length;
+      for (const row of rows) use(row);
+    }
+  } finally {
+    await cursor.close();
+  }
+}

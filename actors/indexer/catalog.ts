@@ -1,0 +1,93 @@
+import { AppError } from '../../protocol/errors.ts';
+import type { IndexInfo, IndexState, NewIndex } from '../../protocol/index-access.ts';
+import type { IndexDefinition } from '../../protocol/indexes.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+
+/**
+ * Which indexes there are: one row of the meta state, replaced by compare-and-set. Each change of the
+ * definitions takes a new epoch, under which they are entered in the groups' logs; pausing and going live
+ * are nothing the groups must know.
+ */
+export interface Catalog {
+  readonly epoch: number;
+  /** Never given out yet. */
+  readonly nextId: number;
+  readonly indexes: readonly IndexInfo[];
+}
+
+/** The name of the meta row. */
+export const CATALOG_ROW = 'indexes';
+
+export const EMPTY_CATALOG: Catalog = { epoch: 0, nextId: 1, indexes: [] };
+
+/** What is stored was made by `encodeCatalog`: anything else is a defect. */
+export function parseCatalog(json: string): Catalog {
+  return JSON.parse(json) as Catalog;
+}
+
+/** Throws too_large where the row would not fit. */
+export function encodeCatalog(catalog: Catalog): string {
+  const json = JSON.stringify(catalog);
+  if (json.length > JSON_MAX) {
+    throw new AppError('too_large', 'the definitions of all indexes together are too large');
+  }
+  return json;
+}
+
+/** Below what a meta row and an entry hold. */
+const JSON_MAX = 256 * 1024;
+
+export function definitionsOf(catalog: Catalog): IndexDefinition[] {
+  return catalog.indexes.map(({ state: _, ...definition }) => definition);
+}
+
+/** The index of this name. Throws not_found. */
+export function indexNamed(catalog: Catalog, name: string): IndexInfo {
+  const found = catalog.indexes.find((index) => index.name === name);
+  if (found !== undefined) return found;
+  throw new AppError('not_found', `there is no index ${JSON.stringify(name)}`);
+}
+
+/**
+ * With one more index. The same definition again changes nothing; another one under a name that is taken
+ * is a conflict. Throws AppError.
+ */
+export function withIndex(catalog: Catalog, index: NewIndex): Catalog {
+  const known = catalog.indexes.find(({ name }) => name === index.name);
+  if (known !== undefined) {
+    if (isSame(known, index)) return catalog;
+    throw new AppError('conflict', `there is another index ${JSON.stringify(index.name)}`);
+  }
+  if (catalog.indexes.length >= LIMITS.indexesMax) {
+    throw new AppError('too_large', `there are indexesMax, ${LIMITS.indexesMax}, indexes`, {
+      details: { limit: 'indexesMax', max: LIMITS.indexesMax },
+    });
+  }
+  const info: IndexInfo = { id: catalog.nextId, ...index, state: 'building' };
+  const indexes = catalog.indexes.concat(info);
+  return { epoch: catalog.epoch + 1, nextId: catalog.nextId + 1, indexes };
+}
+
+function isSame(known: NewIndex, index: NewIndex): boolean {
+  return JSON.stringify(inOrder(known)) === JSON.stringify(inOrder(index));
+}
+
+function inOrder({ name, tenant, space, prefix, kind, fields, sparse }: NewIndex): unknown[] {
+  const parts = fields.map(({ path, type }) => [path, type]);
+  return [name, tenant, space, prefix, kind, parts, sparse];
+}
+
+/** Without the index of this name; the catalog itself where there is none. */
+export function withoutIndex(catalog: Catalog, name: string): Catalog {
+  const indexes = catalog.indexes.filter((index) => index.name !== name);
+  if (indexes.length === catalog.indexes.length) return catalog;
+  return { epoch: catalog.epoch + 1, nextId: catalog.nextId, indexes };
+}
+
+/** With an index in another state; the catalog itself where it is in it, or is gone. */
+export function withState(catalog: Catalog, id: number, state: IndexState): Catalog {
+  const found = catalog.indexes.find((index) => index.id === id);
+  if (found === undefined || found.state === state) return catalog;
+  const indexes = catalog.indexes.map((index) => (index === found ? { ...index, state } : index));
+  return { ...catalog, indexes };
+}

@@ -1,0 +1,135 @@
+import type { Command } from '../../protocol/commands.ts';
+import type { GroupIndexStatus } from '../../protocol/indexes.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import { META_GROUP } from '../../protocol/types.ts';
+import type { GroupView } from '../apply/group-state.ts';
+import { type GroupIndex, indexById } from '../apply/index-codec.ts';
+import { nextFill } from '../apply/index-fill.ts';
+import { type IndexPage, queryIndex } from '../apply/index-query.ts';
+import { searchText } from '../apply/text-search.ts';
+import type { Closer } from './closer.ts';
+import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import { compacted, type ReadRounds, refusedPromise } from './reads.ts';
+import { diskRefusal } from './writes.ts';
+
+/** Enters the catalog's definitions in the group's log; those it has already need no entry. */
+export function handleIndexSet(
+  context: ReplicaContext,
+  body: RequestOf<'IndexSet'>,
+  reply: Reply,
+): void {
+  if (context.group === META_GROUP) {
+    return reply(rejected('invalid_argument', 'the meta group keeps no indexes'));
+  }
+  if (!context.isLeader() || context.state.epoch === 0) return reply(notLeader(context));
+  if (body.epoch <= context.state.indexes.epoch) return reply(statusOf(context));
+  const { epoch, indexes } = body;
+  propose(context, { type: 'indexes', epoch, indexes }, reply);
+}
+
+/** Reads the next keys of a backfill here, and logs them as one step. */
+export function handleIndexStep(
+  context: ReplicaContext,
+  body: RequestOf<'IndexStep'>,
+  reply: Reply,
+): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  const index = indexById(context.state.indexes, body.id);
+  if (index === null || index.cursor === null) return reply(statusOf(context));
+  const view = context.state.view();
+  nextFill(view, index)
+    .then(
+      (step) => {
+        if (step === null) reply(statusOf(context));
+        else if (!context.isLeader()) reply(notLeader(context));
+        else propose(context, step, reply);
+      },
+      (error: unknown) => reply(unreadable(context, error)),
+    )
+    .finally(() => view.close());
+}
+
+function propose(context: ReplicaContext, command: Command, reply: Reply): void {
+  const refusal = diskRefusal(context.ports.storage.health);
+  if (refusal !== null) return reply(refusal);
+  context.propose(command, (outcome) => {
+    if (outcome.type === 'applied') return reply(statusOf(context));
+    if (outcome.type === 'refused') return reply(notLeader(context));
+    reply(rejected('outcome_unknown', 'the replica lost track of the entry'));
+  });
+}
+
+/** After leadership is confirmed: a leader that has been replaced may not know of an index. */
+export function handleIndexStatus(context: ReplicaContext, rounds: ReadRounds, reply: Reply): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  rounds.join(
+    () => reply(statusOf(context)),
+    () => reply(notLeader(context)),
+  );
+}
+
+function statusOf({ state }: ReplicaContext): ReplyBody {
+  const indexes = state.indexes.list.map(
+    ({ definition, cursor, keys, since }): GroupIndexStatus => {
+      return { id: definition.id, isBuilt: cursor === null, keys, since };
+    },
+  );
+  return { type: 'Indexes', epoch: state.indexes.epoch, indexes, keys: state.keyCount };
+}
+
+type IndexRead = RequestOf<'IndexQuery'> | RequestOf<'IndexSearch'>;
+
+/** This group's part of a page of an index, or of a search, at a closed revision. */
+export function handleIndexRead(
+  context: ReplicaContext,
+  closer: Closer,
+  request: IndexRead,
+  reply: Reply,
+): void {
+  closer.close(request.revision, (settled) => {
+    if (settled === 'ok') pageAt(context, request, reply);
+    else reply(refusedPromise(context, request.revision));
+  });
+}
+
+function pageAt(context: ReplicaContext, request: IndexRead, reply: Reply): void {
+  const { state } = context;
+  const { revision } = request;
+  const index = indexById(state.indexes, request.id);
+  if (index === null) return reply(rejected('not_found', 'this group keeps no such index'));
+  if (index.cursor !== null) {
+    return reply(rejected('index_building', `group ${context.group} is still building it`));
+  }
+  // Before it was built it says nothing about the past.
+  const oldest = Math.max(state.floor, index.since);
+  if (revision < oldest) return reply(compacted(oldest));
+  const view = state.view();
+  readPage(view, index, request)
+    .then(
+      (page) => {
+        if (page === 'compacted') return reply(compacted(view.floor));
+        const { hits, reached, rows } = page;
+        reply({ type: 'IndexPage', hits, reached, rows, clock: revision });
+      },
+      (error: unknown) => reply(unreadable(context, error)),
+    )
+    .finally(() => view.close());
+}
+
+function readPage(
+  view: GroupView,
+  index: GroupIndex,
+  request: IndexRead,
+): Promise<IndexPage | 'compacted'> {
+  const limit = Math.min(Math.max(1, request.limit), LIMITS.pageItemsMax);
+  const bounds = { limit, bytesMax: LIMITS.pageBytesMax };
+  return request.type === 'IndexQuery'
+    ? queryIndex(view, index, { ...request, ...bounds })
+    : searchText(view, index, { ...request, ...bounds });
+}
+
+function unreadable(context: ReplicaContext, error: unknown): ReplyBody {
+  context.ports.fatal('the applied state could not be read', error);
+  return rejected('unavailable', 'the applied state could not be read');
+}

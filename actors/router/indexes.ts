@@ -1,0 +1,301 @@
+import { AppError } from '../../protocol/errors.ts';
+import type {
+  IndexHits,
+  IndexInfo,
+  IndexProgress,
+  IndexQueryOptions,
+  IndexService,
+  NewIndex,
+  SearchHits,
+  SearchOptions,
+} from '../../protocol/index-access.ts';
+import type { EntryPosition } from '../../protocol/indexes.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyOf } from '../../protocol/messages/request.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import {
+  type Catalog,
+  indexNamed,
+  withIndex,
+  withoutIndex,
+  withState,
+} from '../indexer/catalog.ts';
+import { changeCatalog, readCatalog, tellGroup } from '../indexer/catalog-store.ts';
+import type { Calls } from './calls.ts';
+import { boundsOf } from './index-bounds.ts';
+import { readOptions } from './options.ts';
+import { dataGroups, readRevision } from './scan.ts';
+import type { ShardMap } from './shard-map.ts';
+
+export interface IndexHost {
+  map(): ShardMap;
+  /** The catalog has changed: the builder, if it is here, may begin at once. */
+  indexesChanged(): void;
+}
+
+/** Groups may refuse a definition that this node knew from before it was dropped; then it looks again. */
+const LOOKS_MAX = 2;
+
+/**
+ * Secondary indexes over calls to groups. A query needs the definition by its name: what this node knows is
+ * used as long as every group still keeps an index of that id, since a drop is acknowledged only when
+ * all of them have forgotten it, and an id is never used again.
+ */
+export class RoutedIndexes implements IndexService {
+  readonly #calls: Calls;
+  readonly #host: IndexHost;
+  /** As last read; only live ones are taken from it. */
+  #known: Catalog | null = null;
+
+  constructor(calls: Calls, host: IndexHost) {
+    this.#calls = calls;
+    this.#host = host;
+  }
+
+  async define(ctx: RequestContext, index: NewIndex): Promise<IndexInfo> {
+    const change = (now: Catalog): Catalog => withIndex(now, index);
+    const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, change);
+    await this.#tellAll(ctx, catalog);
+    return indexNamed(catalog, index.name);
+  }
+
+  async list(ctx: RequestContext): Promise<readonly IndexInfo[]> {
+    return (await readCatalog(this.#calls, ctx.deadlineMs)).indexes;
+  }
+
+  async inspect(
+    ctx: RequestContext,
+    name: string,
+  ): Promise<{ info: IndexInfo; progress: IndexProgress }> {
+    const info = indexNamed(await readCatalog(this.#calls, ctx.deadlineMs), name);
+    const groups = await Promise.all(
+      dataGroups(this.#host.map()).map((group) =>
+        this.#calls.call(group, { type: 'IndexStatus' }, 'Indexes', readOptions(ctx, 'leader')),
+      ),
+    );
+    return { info, progress: progressOf(groups, info.id) };
+  }
+
+  async drop(ctx: RequestContext, name: string): Promise<boolean> {
+    let isThere = false;
+    const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, (now) => {
+      const next = withoutIndex(now, name);
+      isThere = next !== now;
+      return next;
+    });
+    await this.#tellAll(ctx, catalog);
+    return isThere;
+  }
+
+  async pause(ctx: RequestContext, name: string, paused: boolean): Promise<IndexInfo> {
+    const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, (now) => {
+      const { id, state } = indexNamed(now, name);
+      if (state === 'live') return now;
+      return withState(now, id, paused ? 'paused' : 'building');
+    });
+    this.#host.indexesChanged();
+    return indexNamed(catalog, name);
+  }
+
+  async query(ctx: RequestContext, name: string, options: IndexQueryOptions): Promise<IndexHits> {
+    for (let look = 1; ; look++) {
+      const info = await this.#live(ctx, name, look > 1);
+      try {
+        return await this.#query(ctx, info, options);
+      } catch (error) {
+        const isGone = error instanceof AppError && error.code === 'not_found';
+        if (!isGone || look === LOOKS_MAX) throw error;
+      }
+    }
+  }
+
+  async search(ctx: RequestContext, options: SearchOptions): Promise<SearchHits> {
+    for (let look = 1; ; look++) {
+      const info = await this.#textIndex(ctx, options.prefix, look > 1);
+      try {
+        return await this.#search(ctx, info, options);
+      } catch (error) {
+        const isGone = error instanceof AppError && error.code === 'not_found';
+        if (!isGone || look === LOOKS_MAX) throw error;
+      }
+    }
+  }
+
+  async #search(ctx: RequestContext, info: IndexInfo, options: SearchOptions): Promise<SearchHits> {
+    const { text, prefix, after, values } = options;
+    if (text.length < LIMITS.searchBytesMin || text.length > LIMITS.searchBytesMax) {
+      const { searchBytesMin, searchBytesMax } = LIMITS;
+      const message = `a text to search for has ${searchBytesMin} to ${searchBytesMax} bytes`;
+      throw new AppError('invalid_argument', message);
+    }
+    const map = this.#host.map();
+    const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
+    const at = { revision: options.revision, consistency: 'linearizable' } as const;
+    const revision = await readRevision(this.#calls, map, ctx, at);
+    const asked = { id: info.id, revision, text, prefix, after, limit, values };
+    const groups = dataGroups(map);
+    const parts = await Promise.all(
+      groups.map((group) => {
+        const body = { type: 'IndexSearch' as const, ...asked };
+        return this.#calls.call(group, body, 'IndexPage', readOptions(ctx, 'leader'));
+      }),
+    );
+    const { hits, next } = mergeHits(parts, false, limit);
+    const seen = parts.map((part, i) => {
+      return { group: groups[i] as GroupId, rows: part.rows, hits: part.hits.length };
+    });
+    return {
+      items: hits.map(({ item }) => item),
+      ...{ revision, next: next === null ? null : next.key },
+      plan: { index: info.name, id: info.id, groups: seen },
+    };
+  }
+
+  /** A live text index over all keys with the prefix, the one that covers the least. */
+  async #textIndex(ctx: RequestContext, prefix: string, isFresh: boolean): Promise<IndexInfo> {
+    const known = isFresh || this.#known === null ? [] : fitting(this.#known, prefix);
+    if (known[0]?.state === 'live') return known[0];
+    const catalog = await readCatalog(this.#calls, ctx.deadlineMs);
+    this.#known = catalog;
+    const found = fitting(catalog, prefix);
+    const live = found.find(({ state }) => state === 'live');
+    if (live !== undefined) return live;
+    const [building] = found;
+    if (building !== undefined) {
+      throw new AppError('index_building', `index ${building.name} is ${building.state}`);
+    }
+    throw new AppError(
+      'not_found',
+      'no text index covers these keys: define one with POST /v1/indexes {"kind": "text"}',
+    );
+  }
+
+  /** The definition of a live index. */
+  async #live(ctx: RequestContext, name: string, isFresh: boolean): Promise<IndexInfo> {
+    const known = isFresh ? undefined : this.#known?.indexes.find((index) => index.name === name);
+    if (known?.state === 'live') return known;
+    const catalog = await readCatalog(this.#calls, ctx.deadlineMs);
+    this.#known = catalog;
+    const info = indexNamed(catalog, name);
+    if (info.state === 'live') return info;
+    throw new AppError('index_building', `index ${name} is ${info.state}`);
+  }
+
+  async #query(
+    ctx: RequestContext,
+    info: IndexInfo,
+    options: IndexQueryOptions,
+  ): Promise<IndexHits> {
+    if (info.kind !== 'fields') {
+      throw new AppError('invalid_argument', 'a text index is searched, not queried');
+    }
+    const bounds = boundsOf(info, options);
+    const map = this.#host.map();
+    const { reverse, values, after } = options;
+    const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
+    const at = { revision: options.revision, consistency: 'linearizable' } as const;
+    const revision = await readRevision(this.#calls, map, ctx, at);
+    const body = {
+      ...({ type: 'IndexQuery', id: info.id, revision, after, reverse, limit, values } as const),
+      ...bounds,
+    };
+    const groups = dataGroups(map);
+    const parts = await Promise.all(
+      groups.map((group) => this.#calls.call(group, body, 'IndexPage', readOptions(ctx, 'leader'))),
+    );
+    const { hits, next } = mergeHits(parts, reverse, limit);
+    const seen = parts.map((part, i) => {
+      return { group: groups[i] as GroupId, rows: part.rows, hits: part.hits.length };
+    });
+    return {
+      hits,
+      revision,
+      next,
+      plan: { index: info.name, id: info.id, ...bounds, groups: seen },
+    };
+  }
+
+  /** The definitions are in force when every group's log has them. */
+  async #tellAll(ctx: RequestContext, catalog: Catalog): Promise<void> {
+    this.#known = null;
+    try {
+      await Promise.all(
+        dataGroups(this.#host.map()).map((group) =>
+          tellGroup(this.#calls, group, catalog, ctx.deadlineMs),
+        ),
+      );
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      throw new AppError(
+        'outcome_unknown',
+        `decided, but not in force everywhere yet: ${error.message}`,
+      );
+    } finally {
+      this.#host.indexesChanged();
+    }
+  }
+}
+
+/** Text indexes that cover every key with the prefix, those of the least first. */
+function fitting(catalog: Catalog, prefix: string): IndexInfo[] {
+  return catalog.indexes
+    .filter((index) => index.kind === 'text' && prefix.startsWith(index.prefix))
+    .sort((a, b) => b.prefix.length - a.prefix.length);
+}
+
+function progressOf(groups: readonly ReplyOf<'Indexes'>[], id: number): IndexProgress {
+  let [groupsBuilt, keys, keysThere, since] = [0, 0, 0, 0];
+  for (const group of groups) {
+    const index = group.indexes.find((one) => one.id === id);
+    keysThere += group.keys;
+    if (index === undefined) continue;
+    keys += index.keys;
+    if (!index.isBuilt) continue;
+    groupsBuilt++;
+    since = Math.max(since, index.since);
+  }
+  const isBuilt = groupsBuilt === groups.length;
+  return { groups: groups.length, groupsBuilt, keys, keysThere, since: isBuilt ? since : 0 };
+}
+
+type Hit = ReplyOf<'IndexPage'>['hits'][number];
+
+/**
+ * Merges the groups' parts in index order. A part that was cut says nothing about what comes after where it
+ * ended, so the merged page ends at the nearest such position.
+ */
+export function mergeHits(
+  parts: readonly ReplyOf<'IndexPage'>[],
+  reverse: boolean,
+  limit: number,
+): { hits: Hit[]; next: EntryPosition | null } {
+  const compare = (a: EntryPosition, b: EntryPosition): number => {
+    const order =
+      a.encoded !== b.encoded
+        ? a.encoded < b.encoded
+          ? -1
+          : 1
+        : a.key === b.key
+          ? 0
+          : a.key < b.key
+            ? -1
+            : 1;
+    return reverse ? -order : order;
+  };
+  const positionOf = ({ encoded, item }: Hit): EntryPosition => ({ encoded, key: item.ref.key });
+  let bound: EntryPosition | null = null;
+  for (const { reached } of parts) {
+    if (reached !== null && (bound === null || compare(reached, bound) < 0)) bound = reached;
+  }
+  const hits: Hit[] = [];
+  for (const part of parts) {
+    for (const hit of part.hits) {
+      if (bound === null || compare(positionOf(hit), bound) <= 0) hits.push(hit);
+    }
+  }
+  hits.sort((a, b) => compare(positionOf(a), positionOf(b)));
+  if (hits.length <= limit) return { hits, next: bound };
+  hits.length = limit;
+  return { hits, next: positionOf(hits[limit - 1] as Hit) };
+}
