@@ -70,6 +70,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addNodeCommands(program, io, parts, outcome);
   addKeyCommands(program, io);
   addBulkCommands(program, io);
+  addIndexCommands(program, io);
   addStatusCommands(program, io);
   return program;
 }
@@ -262,6 +263,68 @@ function addBulkCommands(program: Command, io: Io): void {
   exports.command.setOptionValue('progress', undefined);
   exports.action(async (context, [prefix], flags) =>
     (await import('./commands/export.ts')).exportItems(context, prefix ?? '', flags),
+  );
+}
+
+const indexCommands = () => import('./commands/indexes.ts');
+
+function addIndexCommands(program: Command, io: Io): void {
+  const index = program.command('index').description('Secondary indexes');
+  clientCommand(index, io, 'list', 'Print all indexes').action(async (context) =>
+    (await indexCommands()).listIndexes(context),
+  );
+  const define = clientCommand(index, io, 'define', 'Define an index; it is built by itself');
+  define.command
+    .argument('<name>')
+    .argument('[path...]', 'JSON Pointer or JSONPath, then :number or :time where it is no string')
+    .option('--prefix <prefix>', 'Only keys that begin with it')
+    .option('--sparse', 'Leave out values that lack a field')
+    .option('--text', 'Over the text of whole values, for `minikv search`');
+  define.action(async (context, [name, paths], flags) =>
+    (await indexCommands()).defineIndex(context, name!, (paths ?? []) as string[], flags),
+  );
+  for (const [verb, description] of [
+    ['show', 'Print an index and how far it is built'],
+    ['drop', 'Drop an index'],
+    ['pause', 'Halt the building of an index'],
+    ['resume', 'Let the building of an index go on'],
+  ] as const) {
+    const one = clientCommand(index, io, verb, description);
+    one.command.argument('<name>');
+    one.action(async (context, [name]) => {
+      const commands = await indexCommands();
+      if (verb === 'show') return commands.showIndex(context, name!);
+      if (verb === 'drop') return commands.dropIndex(context, name!);
+      return commands.pauseIndex(context, name!, verb === 'pause');
+    });
+  }
+  const query = clientCommand(index, io, 'query', 'Print keys and values by their fields');
+  query.command.argument('<name>');
+  for (const [name, description] of [
+    ['eq', 'The first field is this; a JSON array is for the first fields'],
+    ['gt', 'The next field is above this'],
+    ['gte', 'The next field is this or above'],
+    ['lt', 'The next field is below this'],
+    ['lte', 'The next field is this or below'],
+    ['prefix', 'The next field begins with this'],
+  ] as const) {
+    query.command.option(`--${name} <value>`, description);
+  }
+  query.command
+    .option('--desc', 'In descending order')
+    .option('--limit <count>', 'At most so many')
+    .option('--revision <revision>', 'As it was at this revision');
+  query.action(async (context, [name], flags) =>
+    (await indexCommands()).queryIndex(context, name!, flags),
+  );
+  const search = clientCommand(program, io, 'search', 'Print keys whose values hold a text');
+  search.command
+    .argument('<text>')
+    .option('--prefix <prefix>', 'Only keys that begin with it')
+    .option('--limit <count>', 'At most so many')
+    .option('--revision <revision>', 'As it was at this revision');
+  search.action(async (context, [text], flags) =>
+    (await indexCommands()).search(context, text!, flags),
   );
 }
 

@@ -26,10 +26,10 @@ it('every flag in the examples of docs/cli.md exists', async () => {
   const examples = [...doc('cli.md').matchAll(/^ {4}.*(?:minikv|npm run|npm start)\b.*$/gm)];
   expect(examples.length).toBeGreaterThan(20);
   for (const [line] of examples) {
-    const [, run, plain] = /npm run ([a-z]+)|minikv ([a-z]+)/.exec(line) ?? [];
+    const [, run, plain] = /npm run ([a-z]+)|minikv (index [a-z]+|[a-z]+)/.exec(line) ?? [];
     const command = run ?? plain ?? 'serve';
     if (command === 'sim') continue;
-    const help = await helpOf(command);
+    const help = await helpOf(...command.split(' '));
     for (const [flag] of line.matchAll(/--[a-z][a-z-]+/g)) expect(help, line).toContain(flag);
   }
 });
