@@ -1,0 +1,209 @@
+import { parseArgs } from 'node:util';
+import { Pool } from 'undici';
+import { seededRandom } from '../protocol/random.ts';
+import { ProcessCluster } from '../test/kit/process-cluster.ts';
+
+/**
+ * What indexes cost and give, on one node of the build: `npx tsx bench/indexes.ts` (`npm run build` first).
+ * Write cost of one index (interleaved rounds with and without), backfill of many keys and what it does to
+ * others, equality queries of 10 rows, search over documents of 1 KB.
+ */
+const { values: flags } = parseArgs({
+  options: {
+    only: { type: 'string', default: 'write,query,search' },
+    keys: { type: 'string', default: '1000000' },
+    documents: { type: 'string', default: '100000' },
+    seconds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '5' },
+    connections: { type: 'string', default: '64' },
+  },
+});
+const only = new Set(flags.only.split(','));
+const connections = Number(flags.connections);
+const random = seededRandom(1, 'bench');
+
+const cluster = await ProcessCluster.start({ nodes: 1 });
+const { url } = cluster.node(0);
+const pool = new Pool(url, { connections, pipelining: 1 });
+
+async function send(method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: string, body?: unknown) {
+  const text = body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body);
+  const headers = typeof body === 'object' ? { 'content-type': 'application/json' } : {};
+  const answer = await pool.request({ method, path, body: text, headers });
+  const answered = await answer.body.text();
+  if (answer.statusCode >= 300) throw new Error(`${path}: ${answer.statusCode} ${answered}`);
+  return answered;
+}
+
+async function define(index: object): Promise<number> {
+  const startMs = performance.now();
+  await send('POST', '/v1/indexes', index);
+  for (;;) {
+    const { indexes } = JSON.parse(await send('GET', '/v1/indexes')) as {
+      indexes: { state: string }[];
+    };
+    if (indexes.every(({ state }) => state === 'live')) return performance.now() - startMs;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** Requests one after another on every connection until the time is over; latencies in ms. */
+async function load(
+  seconds: number,
+  width: number,
+  one: () => Promise<unknown>,
+): Promise<number[]> {
+  const endMs = performance.now() + seconds * 1000;
+  const latencies: number[] = [];
+  const loop = async (): Promise<void> => {
+    while (performance.now() < endMs) {
+      const startMs = performance.now();
+      await one();
+      latencies.push(performance.now() - startMs);
+    }
+  };
+  await Promise.all(Array.from({ length: width }, loop));
+  return latencies.sort((a, b) => a - b);
+}
+
+const at = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+const median = (all: readonly number[]): number =>
+  at(
+    [...all].sort((a, b) => a - b),
+    0.5,
+  );
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+const shown = (sorted: readonly number[]): string =>
+  `p50 ${at(sorted, 0.5).toFixed(2)} ms, p99 ${at(sorted, 0.99).toFixed(2)} ms (${sorted.length})`;
+
+const FILLER = 'x'.repeat(160);
+let written = 0;
+function record(): string {
+  written++;
+  return JSON.stringify({ n: written, city: `city-${written % 1000}`, filler: FILLER });
+}
+
+async function putMany(count: number, op: (i: number) => object, batch: number): Promise<void> {
+  let next = 0;
+  const loop = async (): Promise<void> => {
+    while (next < count) {
+      const from = next;
+      next = Math.min(count, next + batch);
+      const ops = Array.from({ length: next - from }, (_, i) => op(from + i));
+      await send('POST', '/v1/batch', { ops });
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, loop));
+}
+
+/** Puts of keys that come again and again, with and without an index over their prefix. */
+async function writeCost(): Promise<void> {
+  await define({ name: 'write-cost', prefix: 'w/ix/', fields: [{ path: '/n', type: 'number' }] });
+  const ratios: number[] = [];
+  const put = (prefix: string) => () =>
+    send('PUT', `/v1/kv/${prefix}${Math.floor(random.next() * 20_000)}`, record());
+  for (const prefix of ['w/no/', 'w/ix/']) await load(2, connections, put(prefix));
+  for (let round = 0; round < Number(flags.rounds); round++) {
+    const order = round % 2 === 0 ? ['w/no/', 'w/ix/'] : ['w/ix/', 'w/no/'];
+    const rates: Record<string, number> = {};
+    for (const prefix of order) {
+      const latencies = await load(Number(flags.seconds), connections, put(prefix));
+      rates[prefix] = latencies.length / Number(flags.seconds);
+    }
+    const [plain = 0, indexed = 0] = [rates['w/no/'], rates['w/ix/']];
+    ratios.push(plain / indexed);
+    say(`put: ${plain.toFixed(0)}/s plain, ${indexed.toFixed(0)}/s with one index`);
+  }
+  say(`write cost of one index: x${median(ratios).toFixed(2)}`);
+}
+
+/** Backfill over many keys, its effect on others, and queries of ten rows. */
+async function queries(): Promise<void> {
+  const count = Number(flags.keys);
+  const groups = Math.max(1, Math.floor(count / 10));
+  const startMs = performance.now();
+  await putMany(
+    count,
+    (i) => ({
+      ...{ op: 'put', key: `q/${i}` },
+      value: JSON.stringify({ n: i % groups, filler: FILLER.slice(0, 60) }),
+    }),
+    1000,
+  );
+  say(`${count} keys in ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+  const foreground = () => send('PUT', `/v1/kv/f/${Math.floor(random.next() * 1000)}`, record());
+  const before = await load(5, 8, foreground);
+  say(`foreground puts before: ${shown(before)}`);
+  let isBuilding = true;
+  const during: number[] = [];
+  const beside = (async () => {
+    while (isBuilding) during.push(...(await load(1, 8, foreground)));
+  })();
+  const fields = [{ path: '/n', type: 'number' }];
+  const builtMs = await define({ name: 'by-n', prefix: 'q/', fields });
+  isBuilding = false;
+  await beside;
+  during.sort((a, b) => a - b);
+  say(`backfill of ${count} keys: ${(builtMs / 1000).toFixed(1)} s`);
+  say(`foreground puts beside it: ${shown(during)}`);
+  say(`foreground p99: x${(at(during, 0.99) / at(before, 0.99)).toFixed(2)}`);
+  const one = async () => {
+    const n = Math.floor(random.next() * groups);
+    const page = JSON.parse(await send('GET', `/v1/indexes/by-n/query?eq=${n}`));
+    if (page.items.length !== 10) throw new Error(`${page.items.length} rows`);
+  };
+  await load(2, 1, one);
+  say(`equality query of 10 rows of ${count}: ${shown(await load(5, 1, one))}`);
+}
+
+/** Substrings over documents of 1 KB made of words. */
+async function searches(): Promise<void> {
+  const words = Array.from({ length: 20_000 }, () => {
+    let word = '';
+    const length = 3 + Math.floor(random.next() * 8);
+    while (word.length < length)
+      word += 'etaoinshrdlucmfwypvbgkjqxz'[Math.floor(26 * random.next() ** 2)];
+    return word;
+  });
+  const pick = (): string => words[Math.floor(words.length * random.next() ** 3)] as string;
+  const text = (): string => {
+    let out = '';
+    while (out.length < 1024) out += `${pick()} `;
+    return out.slice(0, 1024);
+  };
+  await define({ name: 'text', kind: 'text', prefix: 'd/' });
+  const startMs = performance.now();
+  const count = Number(flags.documents);
+  const wanted: string[] = [];
+  await putMany(
+    count,
+    (i) => {
+      const value = text();
+      if (i % 100 === 0) wanted.push(value.slice(400, 416));
+      return { op: 'put', key: `d/${i}`, value };
+    },
+    200,
+  );
+  say(
+    `${count} documents in ${((performance.now() - startMs) / 1000).toFixed(1)} s, text index on`,
+  );
+  const one = (q: () => string) => async () => {
+    const page = JSON.parse(await send('GET', `/v1/search?prefix=d/&q=${encodeURIComponent(q())}`));
+    if (page.items.length === 0) throw new Error('nothing found');
+  };
+  const rare = one(() => wanted[Math.floor(random.next() * wanted.length)] as string);
+  await load(2, 1, rare);
+  say(`search, 16 bytes of one document: ${shown(await load(5, 1, rare))}`);
+  const word = one(() => pick().slice(0, 6).padEnd(3));
+  say(`search, a word, first 100 hits: ${shown(await load(5, 1, word))}`);
+}
+
+try {
+  if (only.has('write')) await writeCost();
+  if (only.has('query')) await queries();
+  if (only.has('search')) await searches();
+} finally {
+  await pool.close();
+  await cluster.dispose();
+}
