@@ -63,8 +63,6 @@ export interface SoakOptions {
   readonly say: (line: string) => void;
 }
 
-const RETENTION_SECONDS = '60';
-
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 /** Longer than a keep-alive connection is kept without a request, and than a heartbeat of a dead watch. */
 const SETTLE_MS = 20_000;
@@ -76,7 +74,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     nodes,
     nodeFlags: ['--expose-gc', '--import', INSIDE],
     // The data has to stay as much as it is: within ten minutes old versions come and go.
-    flags: ['--retention-seconds', RETENTION_SECONDS],
+    env: { MINIKV_RETENTION_SECONDS: '60' },
   });
   try {
     const samples: Sample[][] = Array.from({ length: nodes }, () => []);

@@ -31,6 +31,8 @@ export interface ClusterOptions {
   /** One node over NATS as well. */
   readonly nats?: boolean;
   readonly flags?: readonly string[];
+  /** Settings that have no flag. */
+  readonly env?: Readonly<Record<string, string>>;
   /** For Node itself. With any, the processes have a channel to this one, see `ask`. */
   readonly nodeFlags?: readonly string[];
   /** Called with each node's data folder before it starts for the first time. */
@@ -107,7 +109,7 @@ export class ProcessCluster {
     const nodeFlags = this.#options.nodeFlags ?? [];
     const child = spawn(process.execPath, [...nodeFlags, MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', ...(nodeFlags.length > 0 ? (['ipc'] as const) : [])],
-      env: OWN_ENV,
+      env: { ...OWN_ENV, ...this.#options.env },
     });
     node.child = child;
     for (const stream of [child.stdout, child.stderr]) {
