@@ -20,7 +20,7 @@ import type {
   EngineWrite,
   KvEngine,
 } from '../ports.ts';
-import { asPassing, damageIn } from './level-errors.ts';
+import { asPassing, damageIn, damageInRead, isInputOutput } from './level-errors.ts';
 import { checkLogs, checkTables, scrubEngineFiles } from './scrub.ts';
 import { occupyTableMaps } from './table-maps.ts';
 
@@ -30,8 +30,10 @@ const ROWS_PER_TURN = 256;
 const MAPS_SUFFIX = '-maps';
 const BOOT_ID_PATH = 'minikv-boot-id';
 const SET_ASIDE_FOLDER = 'set-aside';
-/** Says that a read met damage: the next start must not open these files again. */
+/** Says that damage was met: the next start must not open these files again. */
 const DAMAGED_PATH = 'minikv-damaged';
+/** Says that a table may be unreadable: the next start verifies all of them. */
+const SUSPECT_PATH = 'minikv-suspect';
 /** Names the manifest that a LevelDB consists of. */
 const CURRENT = 'CURRENT';
 const NEW_FOLDER = 'new';
@@ -68,8 +70,10 @@ interface ReusableBatch {
 
 /** What differs between abstract-level stores. */
 interface LevelTraits {
-  /** A read met bytes that are not what was written. */
+  /** Bytes were met that are not what was written. */
   readonly onDamage: (damage: DiskError) => void;
+  /** A write failed, perhaps for what it had to read. */
+  readonly onSuspicion: () => void;
   /** For large batches, where they are not worth an object per row. */
   readonly batch: ReusableBatch | null;
   /** Ends what goes on beside it. */
@@ -106,7 +110,8 @@ export async function openClassicEngine(
   const level = new ClassicLevel<Buffer, Buffer>(path, { ...BUFFERS, ...SIZES });
   try {
     await level.open();
-    await checkTables(disk, options.clock);
+    await checkTables(disk, options.clock, (await disk.readFile(SUSPECT_PATH)) !== null);
+    await disk.remove(SUSPECT_PATH);
   } catch (error) {
     await level.close().catch(() => {}); // it never opened
     await letGo();
@@ -120,6 +125,7 @@ export async function openClassicEngine(
   });
   return new LevelEngine(level as unknown as Level, options.clock, {
     onDamage: note,
+    onSuspicion: () => writeFileSync(join(path, SUSPECT_PATH), ''),
     stop,
     flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
     closed: letGo,
@@ -152,6 +158,7 @@ export async function openMemoryLevelEngine(clock: Pick<Clock, 'soon'>): Promise
   await level.open();
   return new LevelEngine(level as unknown as Level, clock, {
     onDamage: () => {},
+    onSuspicion: () => {},
     stop: () => {},
     flush: async () => {},
     closed: async () => {},
@@ -212,7 +219,7 @@ export class LevelEngine implements KvEngine {
 
   /** Rejects with DiskError where the disk has no room, no handle, or is read-only. */
   write(batch: readonly EngineWrite[]): Promise<void> {
-    const written = this.#writes.then(() => this.#write(batch)).catch(asPassing);
+    const written = this.#writes.then(() => this.#write(batch)).catch(this.#failed);
     this.#writes = written.catch(() => {}); // told to the caller; the next write fails by itself
     return written;
   }
@@ -223,11 +230,11 @@ export class LevelEngine implements KvEngine {
    */
   async flush(): Promise<void> {
     await this.#writes;
-    await this.#traits.flush().catch(asPassing);
+    await this.#traits.flush().catch(this.#failed);
     // Which row is the last is known only when its turn has come: an older one must not go over it.
     const probed = this.#writes.then(() => {
       const probe = this.#lastWrite;
-      return probe === null ? undefined : this.#write([probe]).catch(asPassing);
+      return probe === null ? undefined : this.#write([probe]).catch(this.#failed);
     });
     this.#writes = probed.catch(() => {}); // told to the caller; the next write fails by itself
     await probed;
@@ -240,11 +247,20 @@ export class LevelEngine implements KvEngine {
     await this.#traits.closed();
   }
 
-  /** Damage is written down, so that no later life trusts these files. */
+  /** Of a read. Damage is written down, so that no later life trusts these files. */
   #seen(error: Error): Error {
-    const damage = damageIn(error);
+    return this.#noted(damageInRead(error)) ?? error;
+  }
+
+  /** Of a write: it fails also when a compaction met damage in the tables that it merged. */
+  readonly #failed = (error: unknown): never => {
+    if (isInputOutput(error as Error)) this.#traits.onSuspicion();
+    return asPassing(this.#noted(damageIn(error as Error)) ?? error);
+  };
+
+  #noted(damage: DiskError | null): DiskError | null {
     if (damage !== null) this.#traits.onDamage(damage);
-    return damage ?? error;
+    return damage;
   }
 
   /** One atomic batch; the rows are handed over in slices, so that the event loop goes on. */

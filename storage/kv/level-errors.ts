@@ -9,6 +9,9 @@ const PASSING: readonly (readonly [text: string, code: string])[] = [
   ['Too many open files', 'EMFILE'],
 ];
 
+/** EIO, as LevelDB tells it. */
+const UNREADABLE = 'Input/output error';
+
 /** The damage that an error of LevelDB tells of, or null. */
 export function damageIn(error: Error): DiskError | null {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
@@ -17,6 +20,22 @@ export function damageIn(error: Error): DiskError | null {
     }
   }
   return null;
+}
+
+/** What a read met: damage, or bytes that the disk no longer gives. */
+export function damageInRead(error: Error): DiskError | null {
+  const damage = damageIn(error);
+  if (damage !== null) return damage;
+  if (!isInputOutput(error)) return null;
+  return new DiskError('EBADMSG', `the state's files cannot be read: ${error.message}`, error);
+}
+
+/** EIO. Of a write it may come from what a compaction reads or from what it writes. */
+export function isInputOutput(error: Error): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at.message.includes(UNREADABLE)) return true;
+  }
+  return false;
 }
 
 /** LevelDB tells the system's error only in words. */

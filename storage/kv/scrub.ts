@@ -17,41 +17,60 @@ const AGAIN_MS = 60_000;
 export async function checkLogs(disk: Disk): Promise<void> {
   for (const name of await disk.list('')) {
     if (!/^[0-9]+\.log$/.test(name)) continue;
-    const flaw = logFlaw((await disk.readFile(name)) ?? new Uint8Array(0));
+    const { flaw } = await look(disk, name, logFlaw);
     if (flaw !== null) throw damageOf(name, flaw);
   }
 }
 
 /**
  * Verifies the tables of an engine that was opened just now (opening removes those that a crash left
- * unfinished), the newest first. Rejects with DiskError EBADMSG.
+ * unfinished), the newest first, or `all`. Rejects with DiskError EBADMSG, also when one cannot be read.
  */
-export async function checkTables(disk: Disk, clock: Pick<Clock, 'after'>): Promise<void> {
+export async function checkTables(
+  disk: Disk,
+  clock: Pick<Clock, 'after'>,
+  all: boolean,
+): Promise<void> {
   const names = (await disk.list('')).filter((name) => name.endsWith('.ldb'));
   let checked = 0;
   for (const name of names.reverse()) {
-    const file = await disk.readFile(name);
-    const flaw = file === null ? null : await lastingFlaw(disk, clock, name, tableFlaw(file));
+    const { flaw, bytes } = await lastingLook(disk, clock, name);
     if (flaw !== null) throw damageOf(name, flaw);
-    checked += file?.length ?? 0;
-    if (checked > AT_OPEN_BYTES_MAX) return;
+    checked += bytes;
+    if (!all && checked > AT_OPEN_BYTES_MAX) return;
+  }
+}
+
+const WHOLE: Look = { flaw: null, bytes: 0 };
+
+interface Look {
+  readonly flaw: string | null;
+  readonly bytes: number;
+}
+
+/** A file that is gone has no flaw; one with a sector that the disk cannot read has. */
+async function look(
+  disk: Disk,
+  name: string,
+  flawOf: (file: Uint8Array) => string | null,
+): Promise<Look> {
+  try {
+    const file = await disk.readFile(name);
+    return { flaw: file === null ? null : flawOf(file), bytes: file?.length ?? 0 };
+  } catch (error) {
+    if (!(error instanceof DiskError) || error.code !== 'EIO') throw error;
+    return { flaw: `it cannot be read: ${error.message}`, bytes: 0 };
   }
 }
 
 /** A table that is being written has a flaw for a moment; one that has it for seconds is damaged. */
-async function lastingFlaw(
-  disk: Disk,
-  clock: Pick<Clock, 'after'>,
-  name: string,
-  first: string | null,
-): Promise<string | null> {
-  let flaw = first;
-  for (let look = 0; flaw !== null && look < AT_OPEN_LOOKS; look++) {
+async function lastingLook(disk: Disk, clock: Pick<Clock, 'after'>, name: string): Promise<Look> {
+  let found = await look(disk, name, tableFlaw);
+  for (let looks = 0; found.flaw !== null && looks < AT_OPEN_LOOKS; looks++) {
     await new Promise<void>((resolved) => clock.after(AT_OPEN_PAUSE_MS, resolved));
-    const file = await disk.readFile(name);
-    flaw = file === null ? null : tableFlaw(file);
+    found = await look(disk, name, tableFlaw);
   }
-  return flaw;
+  return found;
 }
 
 /** Verifies one table after the other while the engine is open. Returns how to stop. */
@@ -65,9 +84,9 @@ export function scrubEngineFiles(
   let isStopped = false;
   let cancel = (): void => {};
   const later = (delayMs: number): void => {
-    if (!isStopped) cancel = clock.after(delayMs, () => void look());
+    if (!isStopped) cancel = clock.after(delayMs, () => void lookAtOne());
   };
-  const look = async (): Promise<void> => {
+  const lookAtOne = async (): Promise<void> => {
     const name = suspect ?? waiting.shift();
     if (name === undefined) {
       waiting = (await disk.list('').catch(() => [])).filter((file) => file.endsWith('.ldb'));
@@ -75,9 +94,8 @@ export function scrubEngineFiles(
     }
     const wasSuspect = suspect !== null;
     suspect = null;
-    // Gone: compacted meanwhile. Not readable now: the engine will say so.
-    const file = await disk.readFile(name).catch(() => null);
-    const flaw = file === null ? null : tableFlaw(file);
+    // Gone: compacted meanwhile. No handle or no access now: another round will have it.
+    const { flaw } = await look(disk, name, tableFlaw).catch(() => WHOLE);
     if (flaw !== null && wasSuspect && !isStopped) return onDamage(damageOf(name, flaw));
     if (flaw !== null) suspect = name;
     later(flaw !== null ? AGAIN_MS : waiting.length === 0 ? ROUND_EVERY_MS : FILE_EVERY_MS);

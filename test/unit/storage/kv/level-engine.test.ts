@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../cli/system-clock.ts';
 import { NodeDisk } from '../../../../storage/disk/node-disk.ts';
-import { createWhole, openClassicEngine } from '../../../../storage/kv/level-engine.ts';
+import {
+  createWhole,
+  LevelEngine,
+  openClassicEngine,
+} from '../../../../storage/kv/level-engine.ts';
 import { put, textOf } from '../../../conformance/kv-engine.ts';
 import { temporaryFolder } from '../../../kit/engines.ts';
 
@@ -126,7 +130,51 @@ describe('classic-level engine', () => {
     await engine.close();
   });
 
-  it('F12 a damaged table is an error at open or at read, never a wrong value', async () => {
+  it('F12 damage that a compaction meets fails the write, and the next start does not trust the files', async () => {
+    const path = join(await temporaryFolder(), 'engine');
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+    const tables = async () => (await readdir(path)).filter((name) => name.endsWith('.ldb')).sort();
+    const rows = [put('a', 'x'.repeat(1000)), put('z', 'x'.repeat(1000))];
+    for (let i = 0; i < 2; i++) {
+      await engine.write(rows);
+      await engine.flush();
+    }
+    // The first table sinks to the second level, the second one to the first: four above it are merged into it.
+    const table = join(path, (await tables()).at(-1)!);
+    const bytes = await readFile(table);
+    await writeFile(table, bytes.fill(0xff, 0, 2_020));
+    const failure = await (async () => {
+      for (let i = 0; i < 50; i++) {
+        await engine.write(rows);
+        await engine.flush();
+      }
+    })().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'EBADMSG' });
+    await engine.close();
+    // Noted, whatever becomes of the table.
+    await writeFile(table, Buffer.alloc(0));
+    const opening = openClassicEngine(path, { bootId: 'boot-1', clock });
+    await expect(opening).rejects.toThrow((failure as Error).message);
+  });
+
+  it('F12 a read that the disk cannot serve is damage; a write is not, but then every table is verified', async () => {
+    const told: string[] = [];
+    const fail = () => {
+      throw new Error('IO error: 000005.ldb: Input/output error');
+    };
+    const level = { getSync: fail, batch: async () => fail(), close: async () => {} };
+    const engine = new LevelEngine(level as never, clock, {
+      onDamage: ({ code }) => told.push(code),
+      onSuspicion: () => told.push('suspicion'),
+      ...{ batch: null, stop: () => {}, flush: async () => {}, closed: async () => {} },
+    });
+    await expect(engine.write([put('a', '1')])).rejects.not.toMatchObject({ code: 'EBADMSG' });
+    expect(told).toEqual(['suspicion']);
+    expect(() => engine.get('a')).toThrow('cannot be read');
+    expect(told).toEqual(['suspicion', 'EBADMSG']);
+  });
+
+  it('F12 a database without its manifest does not open', async () => {
     const path = await writtenEngine();
     const current = (await readdir(path)).find((name) => name.startsWith('MANIFEST'));
     await rm(join(path, current!));

@@ -2,10 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { type Disk, DiskError } from '../../../../storage/disk/port.ts';
 import { openClassicEngine } from '../../../../storage/kv/level-engine.ts';
+import { checkTables, scrubEngineFiles } from '../../../../storage/kv/scrub.ts';
 import { logFlaw, tableFlaw } from '../../../../storage/kv/table-check.ts';
 import { temporaryFolder } from '../../../kit/engines.ts';
 import { REAL_CLOCK } from '../../../kit/real-clock.ts';
+import { VirtualTime } from '../../../kit/virtual-time.ts';
 
 const clock = REAL_CLOCK;
 const FOOTER_BYTES = 48;
@@ -27,6 +30,49 @@ async function written(): Promise<{ path: string; table: string; log: string }> 
   const log = names.filter((name) => name.endsWith('.log')).sort();
   return { path, table: names.find((name) => name.endsWith('.ldb')) as string, log: log.at(-1)! };
 }
+
+/** A folder with one whole table, which the disk at first fails to read. */
+async function unreadable(code: string, times: number) {
+  const { path, table } = await written();
+  const bytes = await readFile(join(path, table));
+  let reads = 0;
+  return {
+    list: async () => [table],
+    readFile: async () => {
+      if (reads++ < times) throw new DiskError(code, 'bad sector');
+      return bytes;
+    },
+  } as unknown as Disk;
+}
+
+describe('a table that the disk cannot read', () => {
+  it('F12 is damage at the start, if it lasts', async () => {
+    const time = new VirtualTime(1);
+    const { clock: virtual } = time.process();
+    const check = async (code: string, times: number) =>
+      time.until(checkTables(await unreadable(code, times), virtual, false));
+    await check('EIO', 3);
+    await expect(check('EIO', 1_000)).rejects.toMatchObject({
+      ...{ code: 'EBADMSG', message: expect.stringContaining('cannot be read: bad sector') },
+    });
+    // Nothing is wrong with what is there.
+    await expect(check('EMFILE', 1_000)).rejects.toMatchObject({ code: 'EMFILE' });
+  });
+
+  it('F12 is damage while it is open, if it lasts', async () => {
+    for (const [code, times, expected] of [
+      ...[['EIO', 1, 0] as const, ['EIO', 1_000, 1] as const, ['EMFILE', 1_000, 0] as const],
+    ]) {
+      const time = new VirtualTime(1);
+      const told: DiskError[] = [];
+      const disk = await unreadable(code, times);
+      const stop = scrubEngineFiles(disk, time.process().clock, (damage) => told.push(damage));
+      await time.pass(10 * 60_000);
+      stop();
+      expect(told.map((damage) => damage.code)).toEqual(expected === 0 ? [] : ['EBADMSG']);
+    }
+  });
+});
 
 describe('the files of LevelDB', () => {
   let files: Awaited<ReturnType<typeof written>>;
@@ -86,7 +132,7 @@ describe('the files of LevelDB', () => {
     await engine.close();
   });
 
-  it('F12 an engine with a damaged table does not open: a wrong value is never served', async () => {
+  it('F12 an engine whose table has a flipped bit does not open', async () => {
     const { path, table } = await written();
     const bytes = await readFile(join(path, table));
     bytes[Math.floor(bytes.length / 3)]! ^= 0x10;
