@@ -105,6 +105,10 @@ export class ReplicaSet implements ReplicaHost {
     }
     const replica = this.get(group) ?? this.#join(group, message);
     if (replica === null) return;
+    if (message.type === 'AppendEntries' && message.entries.length > 0 && replica.isBehind()) {
+      this.ports.telemetry.count('envelopes_refused', 1, { reason: 'behind' });
+      return;
+    }
     // Somebody misses the leader: find out whether it is there, so as not to refuse the vote for long.
     if (message.type === 'PreVote') this.#parts.onDoubt(replica.leaderNode());
     if (message.type === 'ClosedRevision') replica.onClosedRevision(message);

@@ -91,6 +91,8 @@ export const LIMITS = Object.freeze({
   searchBytesMax: 1024,
   /** Rows that one page of a query looks at. */
   indexRowsPerPageMax: 10_000,
+  /** Log of a group that waits for that; beyond it writes are refused, and followers take no entries. */
+  unappliedBytesMax: 16 * MIB,
 });
 
 export type Limits = typeof LIMITS;
@@ -123,6 +125,7 @@ assert(
   LIMITS.walSegmentBytes + LIMITS.memtableBytesMax / 2 <= LIMITS.diskReserveBytes / 2,
   'what is kept free takes one more segment and what the engine has not got yet',
 );
+assert(LIMITS.batchBytesMax <= LIMITS.unappliedBytesMax, 'a batch fits what may wait');
 assert(
   LIMITS.indexFieldsMax * (LIMITS.indexValueBytesMax * 2 + 3) <= LIMITS.indexEntryBytesMax,
   'an entry fits its bound',

@@ -53,6 +53,15 @@ export class Applier {
     );
   }
 
+  /** Whether the log grows while the store waits for its engine: it must not take more for now. */
+  isBehind(): boolean {
+    const { appliedIndex, store } = this.#context.state;
+    return (
+      this.#raft.log.bytesAfter(appliedIndex) > LIMITS.unappliedBytesMax &&
+      store.pendingBytes() >= LIMITS.memtableBytesMax
+    );
+  }
+
   /** Applies one batch; true when anything was applied. */
   step(): boolean {
     if (!this.hasWork()) return false;

@@ -37,6 +37,8 @@ export interface ReplicaContext {
   groupCount(): number;
   /** Whether this node's wall clock may assign revisions. */
   clockTrusted(): boolean;
+  /** Whether the engine is so far behind that the log may take no more. */
+  isBehind(): boolean;
   /** Queues a proposal for this turn; the outcome is told once. */
   propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void;
   /** Queues local work for the Raft core. */

@@ -220,6 +220,10 @@ export class Replica implements Checkpointed, ReplicaContext {
     return this.#host.clockTrusted();
   }
 
+  isBehind(): boolean {
+    return this.#applier.isBehind();
+  }
+
   propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void {
     if (!this.#running) return onOutcome({ type: 'refused', reason: 'not_leader' });
     this.#proposing.push(this.#proposals.ask(command, onOutcome));

@@ -25,6 +25,11 @@ export function handleWrite(
   }
   const refusal = diskRefusal(context.ports.storage.health);
   if (refusal !== null) return reply(refusal);
+  if (context.isBehind()) {
+    return reply(
+      rejected('overloaded', `the state of group ${context.group} is far behind its log`),
+    );
+  }
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const { state } = context;
   // The disk has the time until the entry is committed to read what the write replaces.

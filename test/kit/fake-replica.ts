@@ -33,6 +33,7 @@ export class FakeReplica implements ReplicaContext {
   state: GroupState;
   leads = true;
   trusted = true;
+  behind = false;
   leader: NodeId | null = 'n1' as NodeId;
   term = 1;
   /** Entries of the log that are not proposals of this test. */
@@ -77,6 +78,10 @@ export class FakeReplica implements ReplicaContext {
 
   clockTrusted(): boolean {
     return this.trusted;
+  }
+
+  isBehind(): boolean {
+    return this.behind;
   }
 
   propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void {

@@ -10,16 +10,36 @@ import type { NodeId } from '../../protocol/types.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
 import { openStorage } from '../../storage/open.ts';
+import type { EngineWrite } from '../../storage/ports.ts';
 import { nodeConfig } from './fake-ports.ts';
 import { VirtualTime } from './virtual-time.ts';
 
 interface Machine {
   readonly name: NodeId;
   disk: MemoryDisk;
-  engine: MemoryEngine | null;
+  engine: StallingEngine | null;
   node: Node | null;
   end: () => void;
   isCut: boolean;
+}
+
+/** Takes no writes for a while, as an engine whose compactions fall behind. */
+class StallingEngine extends MemoryEngine {
+  #gate: Promise<void> = Promise.resolve();
+
+  /** Returns how to let it go on. */
+  stall(): () => void {
+    let open = (): void => {};
+    this.#gate = new Promise((resolved) => {
+      open = resolved;
+    });
+    return open;
+  }
+
+  override async write(batch: readonly EngineWrite[]): Promise<void> {
+    await this.#gate;
+    return super.write(batch);
+  }
 }
 
 /** Real nodes over storage in memory and a bus in this process, in virtual time. */
@@ -72,7 +92,7 @@ export class MemoryCluster {
     const storage = openStorage({
       ...{ disk: machine.disk, clock, random, prepareAhead: false, onFatal: fatal },
       openEngine: async () => {
-        machine.engine = new MemoryEngine(clock, machine.engine?.rows());
+        machine.engine = new StallingEngine(clock, machine.engine?.rows());
         return machine.engine;
       },
       setEngineAside: async () => {
@@ -97,6 +117,13 @@ export class MemoryCluster {
   async stopNode(name: string): Promise<void> {
     await this.time.until(this.node(name).stop());
     this.#machine(name).end();
+  }
+
+  /** The node's engine takes no more writes; returns how to let it go on. */
+  stallEngine(name: string): () => void {
+    const { engine } = this.#machine(name);
+    if (engine === null) throw new Error(`${name} has no engine`);
+    return engine.stall();
   }
 
   /** The process ends without a word; its storage stays. */

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { positionAfter } from '../../../../actors/apply/position.ts';
 import { evolve } from '../../../../actors/raft/evolve.ts';
+import type { Command } from '../../../../protocol/commands.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
+import { put } from '../../../kit/applied-group.ts';
 import { AppliedLog, BASE, writeAt as write } from '../../../kit/applied-log.ts';
 
 describe('the applier', () => {
@@ -73,6 +75,22 @@ describe('the applier', () => {
     expect([world.applier.hasWork(), world.applier.step()]).toEqual([false, false]);
     world.store.behindBytes = 0;
     expect(world.applier.step()).toBe(true);
+  });
+
+  it('F18 is behind when the store is and the log grows; either alone is well', () => {
+    const world = new AppliedLog();
+    world.store.behindBytes = LIMITS.memtableBytesMax;
+    const large = 'x'.repeat(700_000);
+    for (let i = 0; i * large.length <= LIMITS.unappliedBytesMax; i++) {
+      expect(world.applier.isBehind()).toBe(false);
+      world.log({ ...write(BASE + i, 'a'), ops: [put('a', large)] } as Command, 2);
+    }
+    expect(world.applier.isBehind()).toBe(true);
+    world.store.behindBytes = 0;
+    expect(world.applier.isBehind()).toBe(false);
+    while (world.applier.step());
+    world.store.behindBytes = LIMITS.memtableBytesMax;
+    expect(world.applier.isBehind()).toBe(false);
   });
 
   it('does not apply what a quorum has and this node has not synced', () => {
