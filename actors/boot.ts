@@ -11,7 +11,7 @@ import { GroupState } from './apply/group-state.ts';
 import type { Identity, Ports } from './kit/ports.ts';
 import type { DurableRaftEvent } from './raft/events.ts';
 import { EMPTY_CONFIG } from './raft/log.ts';
-import { birthOf, recoverState } from './raft/recover.ts';
+import { birthOf, foldEvents, recoverState } from './raft/recover.ts';
 import type { RaftState } from './raft/state.ts';
 import { decodeEvent, encodeEvent } from './raft/wal-codec.ts';
 import { foundingReplicas } from './router/shard-map.ts';
@@ -118,7 +118,7 @@ export async function recoverNode(
     await wal.close();
     return giveUp('the log is gone');
   }
-  const opened = await openState(ports, events);
+  const opened = await openState(ports, self, events);
   if (typeof opened === 'string') {
     await wal.close();
     return giveUp(opened);
@@ -150,6 +150,7 @@ export async function recoverNode(
  */
 async function openState(
   ports: Ports,
+  self: ReplicaId,
   events: ReadonlyMap<GroupId, readonly DurableRaftEvent[]>,
 ): Promise<StateStore | string> {
   try {
@@ -157,14 +158,21 @@ async function openState(
   } catch (error) {
     if ((error as { code?: unknown }).code !== 'EBADMSG') throw error;
     const reason = (error as Error).message;
-    const isWhole = [...events.values()].every(
-      ([first]) => first?.type === 'HardStateSaved' && first.baseIndex === 0,
-    );
-    if (!isWhole) return reason;
+    if (![...events.values()].every((list) => isWhole(self, list))) return reason;
     ports.telemetry.log('error', 'the state is damaged; it is made again from the log', { reason });
     ports.telemetry.count('storage_errors', 1, { part: 'quarantine' });
     await ports.storage.setStateAside(reason);
     return ports.storage.openState();
+  }
+}
+
+/** Whether the log still begins with its first entry. */
+function isWhole(self: ReplicaId, events: readonly DurableRaftEvent[]): boolean {
+  try {
+    return foldEvents({ self, seed: 0 }, events).log.baseIndex === 0;
+  } catch (error) {
+    if (error instanceof InvariantViolation) return false;
+    throw error;
   }
 }
 

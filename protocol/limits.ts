@@ -72,6 +72,8 @@ export const LIMITS = Object.freeze({
   diskReserveBytes: 64 * MIB,
   /** Bytes of applied state held in memory before writes wait for the engine. */
   memtableBytesMax: 32 * MIB,
+  /** Log of a group that waits for that; beyond it writes are refused, and followers take no entries. */
+  unappliedBytesMax: 16 * MIB,
   /** Secondary indexes: how many there are, and fields of one. */
   indexesMax: 32,
   indexFieldsMax: 6,
@@ -91,8 +93,6 @@ export const LIMITS = Object.freeze({
   searchBytesMax: 1024,
   /** Rows that one page of a query looks at. */
   indexRowsPerPageMax: 10_000,
-  /** Log of a group that waits for that; beyond it writes are refused, and followers take no entries. */
-  unappliedBytesMax: 16 * MIB,
 });
 
 export type Limits = typeof LIMITS;

@@ -70,6 +70,8 @@ export class Checkpointer implements TurnMember {
       this.#dropBefore = null;
       if (before !== null) await this.#wal.dropBefore(before);
     } catch (error) {
+      // The node stops while its disk is full: the log has what the engine has not.
+      if ((error as { code?: unknown }).code === 'ECANCELED') return;
       this.#fatal('a checkpoint could not be written', error);
     } finally {
       this.#phase = 'idle';

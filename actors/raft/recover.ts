@@ -26,12 +26,8 @@ export function recoverState(
   events: Iterable<DurableRaftEvent>,
   applied: LogPoint,
 ): Recovered {
-  const state = createRaftState(config);
+  const state = foldEvents(config, events);
   const { log } = state;
-  for (const event of events) {
-    if (event.type !== 'EntriesAppended') evolve(state, event);
-    else evolve(state, { ...event, entries: entriesToKeep(event.entries, log.slab) });
-  }
   assert(applied.index >= log.baseIndex, 'the engine lost entries that have left the log');
   const repair: DurableRaftEvent[] = [];
   if (log.termAt(applied.index) !== applied.term) {
@@ -49,6 +45,17 @@ export function recoverState(
   evolve(state, { type: 'SyncAdvanced', syncedIndex: log.lastIndex });
   evolve(state, { type: 'RoleChanged', role: restingRole(state), leaderId: null });
   return { state, repair };
+}
+
+/** What the records alone make; InvariantViolation where they contradict each other. */
+export function foldEvents(config: RaftConfig, events: Iterable<DurableRaftEvent>): RaftState {
+  const state = createRaftState(config);
+  const { log } = state;
+  for (const event of events) {
+    if (event.type !== 'EntriesAppended') evolve(state, event);
+    else evolve(state, { ...event, entries: entriesToKeep(event.entries, log.slab) });
+  }
+  return state;
 }
 
 function restoredAt(applied: LogPoint): DurableRaftEvent {

@@ -31,8 +31,8 @@ const ROOM_POLL_MS = 100;
 /** An engine that fails so often although there is room does not mend by itself. */
 const PASSING_FAILURES_MAX = 5;
 
-/** At the end of a store that had no room for what was pending. */
-const NO_ROOM = new DiskError('ENOSPC', 'no room for the state');
+/** At the end of a store that had no room for what was pending: the log has it. */
+const NO_ROOM = new DiskError('ECANCELED', 'the state was closed before there was room for it');
 
 /**
  * Memtables over a KvEngine. S1: a memtable becomes one engine batch, and memtables reach the engine
@@ -51,6 +51,8 @@ export class MemtableStore implements StateStore {
   #writing: Promise<void> | null = null;
   /** Its first memtable: under load the engine may never have written all. */
   #writingOldest: Promise<void> = Promise.resolve();
+  /** Settles with the last flush that was asked for, and all before it. */
+  #flushing: Promise<unknown> = Promise.resolve();
   #cancelAge: (() => void) | null = null;
   /** The engine's last write failed half-way. */
   #isTorn = false;
@@ -104,7 +106,13 @@ export class MemtableStore implements StateStore {
     return new MergedView(tables, this.#engine.snapshot());
   }
 
-  async flush(): Promise<void> {
+  flush(): Promise<void> {
+    const flushed = this.#flush();
+    this.#flushing = Promise.allSettled([this.#flushing, flushed]);
+    return flushed;
+  }
+
+  async #flush(): Promise<void> {
     this.#freeze();
     await this.#written();
     await this.#withRoom(() => this.#engine.flush());
@@ -130,6 +138,7 @@ export class MemtableStore implements StateStore {
         if (error !== NO_ROOM) throw error;
       });
     } finally {
+      await this.#flushing;
       await this.#engine.close();
     }
   }

@@ -6,6 +6,8 @@ import {
   recoverNode,
 } from '../../../actors/boot.ts';
 import type { Identity, StoragePorts } from '../../../actors/kit/ports.ts';
+import type { DurableRaftEvent } from '../../../actors/raft/events.ts';
+import { EMPTY_CONFIG } from '../../../actors/raft/log.ts';
 import { decodeEvent, encodeEvent } from '../../../actors/raft/wal-codec.ts';
 import { InvariantViolation } from '../../../protocol/assert.ts';
 import type { Formation } from '../../../protocol/messages/node.ts';
@@ -14,6 +16,7 @@ import { DiskError } from '../../../storage/disk/port.ts';
 import type { Wal, WalDamage, WalRecord } from '../../../storage/ports.ts';
 import { FakePorts, nodeConfig } from '../../kit/fake-ports.ts';
 import { MemoryState } from '../../kit/memory-state.ts';
+import { command } from '../../kit/raft-given.ts';
 
 const DAMAGE: WalDamage = {
   ...{ segment: '0.wal', offset: 100, position: 100, syncedPosition: 500 },
@@ -264,6 +267,27 @@ describe('a later start', () => {
         expect(recovered.identity.incarnation).not.toBe(INCARNATION);
         expect(folder.trace).toContain('quarantine');
       }
+    }
+  });
+
+  it('F12 of the engine behind a log that was compacted since its birth: refused before anything is moved', async () => {
+    const point = { baseConfig: EMPTY_CONFIG, clockBound: 0 };
+    const meta = { snapshotId: 's', lastIncludedIndex: 7, lastIncludedTerm: 1, totalBytes: 0 };
+    const later: DurableRaftEvent[] = [
+      { type: 'LogCompacted', baseIndex: 7, baseTerm: 1, ...point },
+      { type: 'SnapshotRestored', meta: { ...meta, config: EMPTY_CONFIG, clockBound: 0 } },
+      // Nothing that this log could hold: it contradicts its birth.
+      { type: 'EntriesAppended', prevLogIndex: 3, entries: [command(4, 1, 'x')] },
+    ];
+    for (const event of later) {
+      const folder = await grown(SINGLE);
+      folder.stateDamage = new DiskError('EBADMSG', 'a table is damaged');
+      const { stream } = folder.records.at(-1)!;
+      folder.records.push({ stream, payload: encodeEvent(event) });
+      await expect(folder.recover(SINGLE)).rejects.toThrow(
+        'a table is damaged. This is the only copy and nothing has been changed',
+      );
+      expect(folder.trace).toEqual(['open wal', 'open state', 'close wal']);
     }
   });
 

@@ -9,6 +9,7 @@ import { birthOf, checkpointEvents, recoverState } from '../../../../actors/raft
 import type { RaftState } from '../../../../actors/raft/state.ts';
 import { decodeEvent, encodeEvent } from '../../../../actors/raft/wal-codec.ts';
 import type { ReplicaId } from '../../../../protocol/types.ts';
+import { DiskError } from '../../../../storage/disk/port.ts';
 import type { Wal, WalRecord } from '../../../../storage/ports.ts';
 import { FakePorts } from '../../../kit/fake-ports.ts';
 import { settle } from '../../../kit/hand-clock.ts';
@@ -240,6 +241,16 @@ describe('a checkpoint', () => {
     expect(world.remains.filter(({ moment }) => moment === 'flushed')).toHaveLength(1);
     await world.finish(world.checkpointer.run());
     expect(world.remains.filter(({ moment }) => moment === 'flushed')).toHaveLength(2);
+  });
+
+  it('F15 that a stop ends while it waits for room is no failure', async () => {
+    const world = new World();
+    world.state.flush = async () => {
+      throw new DiskError('ECANCELED', 'the state was closed before there was room for it');
+    };
+    await world.finish(world.checkpointer.run());
+    expect(world.ports.fatals).toEqual([]);
+    expect(world.remains).toEqual([]);
   });
 
   it('ends the process when it cannot be written', async () => {

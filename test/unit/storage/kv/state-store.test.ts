@@ -91,6 +91,44 @@ describe('StateStore', () => {
     expect(engine.get('k0')).not.toBeNull();
   });
 
+  it('F15 a store that is closed while a flush waits for room ends, and that is no failure', async () => {
+    const time = new VirtualTime(1);
+    const { clock } = time.process();
+    const engine = new SimEngineStore(seededRandom(1, 'engine')).open(clock);
+    const fatal: unknown[] = [];
+    const store = new MemtableStore(engine, clock, {
+      ...{ ...OPTIONS, mayWrite: () => false },
+      onFatal: (error) => fatal.push(error),
+    });
+    store.write([put('a', '1')]);
+    const flushed = store.flush().catch((error: unknown) => error);
+    await time.pass(1_000);
+    await time.until(store.close());
+    expect(await flushed).toMatchObject({ code: 'ECANCELED' });
+    expect(fatal).toEqual([]);
+  });
+
+  it('the engine is closed only when a flush under way has ended', async () => {
+    const time = new VirtualTime(1);
+    const { clock } = time.process();
+    const engine = new SimEngineStore(seededRandom(1, 'engine')).open(clock);
+    const order: string[] = [];
+    engine.flush = () =>
+      new Promise((resolved) => {
+        clock.after(500, () => {
+          order.push('flushed');
+          resolved();
+        });
+      });
+    engine.close = async () => void order.push('closed');
+    const store = new MemtableStore(engine, clock, { ...OPTIONS, onFatal: () => {} });
+    store.write([put('a', '1')]);
+    void store.flush();
+    await time.pass(200);
+    await time.until(store.close());
+    expect(order).toEqual(['flushed', 'closed']);
+  });
+
   it('F12 F14 an engine that fails is told once, and nothing is flushed after it', async () => {
     const time = new VirtualTime(1);
     const { clock } = time.process();
