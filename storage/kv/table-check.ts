@@ -1,8 +1,9 @@
 import { crc32c, extendCrc32c } from '../checksum.ts';
 
 /**
- * Verifies LevelDB's files. LevelDB checks neither its tables when it reads them (the binding offers no such
- * option) nor refuses a log with a hole: a flipped bit would be served as a value, or lose one.
+ * Verifies LevelDB's files. LevelDB checks neither its tables when it reads or merges them (the binding offers
+ * no such option) nor refuses a log with a hole: a flipped bit would be served as a value, or lose one. What
+ * flips between two looks and is read or merged before the second is not found (ADR 0028).
  * Formats: doc/table_format.md and doc/log_format.md of LevelDB 1.20.
  */
 

@@ -120,7 +120,7 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
   ),
   F12: row(
     'damaged snapshot, engine or identity file',
-    'set aside, never deleted; rebuilt from the log or a peer; the only copy refuses to start and says what to do',
+    'set aside, never deleted; rebuilt from the log or a peer; the only copy refuses to start and says what to do. Not found: a bit of a table that flips between two of its verifications, where a read or a compaction meets it first (ADR 0028)',
   ),
   F13: row('empty disk', 'the old identity is refused; a learner first'),
   F14: row('fsync fails', 'no retry, no acknowledgement: the process exits non-zero'),

@@ -45,8 +45,8 @@ async function unreadable(code: string, times: number) {
   } as unknown as Disk;
 }
 
-describe('a table that the disk cannot read', () => {
-  it('F12 is damage at the start, if it lasts', async () => {
+describe('tables that the disk cannot read', () => {
+  it('F12 a table with a bad sector is damage at the start, if it lasts', async () => {
     const time = new VirtualTime(1);
     const { clock: virtual } = time.process();
     const check = async (code: string, times: number) =>
@@ -59,7 +59,7 @@ describe('a table that the disk cannot read', () => {
     await expect(check('EMFILE', 1_000)).rejects.toMatchObject({ code: 'EMFILE' });
   });
 
-  it('F12 is damage while it is open, if it lasts', async () => {
+  it('F12 a table with a bad sector is damage while the engine is open, if it lasts', async () => {
     for (const [code, times, expected] of [
       ...[['EIO', 1, 0] as const, ['EIO', 1_000, 1] as const, ['EMFILE', 1_000, 0] as const],
     ]) {
@@ -85,7 +85,7 @@ describe('the files of LevelDB', () => {
     expect(logFlaw(await readFile(join(files.path, files.log)))).toBeNull();
   });
 
-  it('F12 a bit flipped anywhere in a table is found', async () => {
+  it('F12 a bit flipped anywhere in a table is found when it is verified', async () => {
     const table = await readFile(join(files.path, files.table));
     const missed: number[] = [];
     for (let at = 0; at < table.length - FOOTER_BYTES; at += at < table.length - 3_000 ? 151 : 1) {
