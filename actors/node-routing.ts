@@ -26,7 +26,7 @@ import type { Presence } from './presence.ts';
 import { messageBytes } from './replica/message-bytes.ts';
 import { statusOf } from './replica/status.ts';
 import type { ReplicaSet } from './replica-set.ts';
-import { Calls, type OutgoingRequest, type Reach } from './router/calls.ts';
+import { Calls, isWrite, type OutgoingRequest, type Reach } from './router/calls.ts';
 import { RoutedKvService, type ServiceHost } from './router/kv-service.ts';
 import { PendingRequests } from './router/pending.ts';
 import { RecentRequests } from './router/recent-requests.ts';
@@ -64,6 +64,7 @@ export class NodeRouting implements Reach, ServiceHost {
   readonly nodeId: NodeId;
   readonly service: KvService;
   readonly clock;
+  readonly random;
   readonly #parts: RoutingParts;
   readonly #pending: PendingRequests;
   readonly #calls: Calls;
@@ -84,6 +85,7 @@ export class NodeRouting implements Reach, ServiceHost {
     this.#parts = parts;
     this.nodeId = config.nodeId;
     this.clock = ports.clock;
+    this.random = ports.random;
     this.#startMs = ports.clock.monotonicMs();
     this.#map = initialShardMap(formation.groupCount);
     const firstId = randomInt(ports.random, 1, 0x7fff_ffff) * 0x10_0000;
@@ -165,13 +167,11 @@ export class NodeRouting implements Reach, ServiceHost {
    */
   onRequest(from: NodeId, life: number, group: GroupId, request: MessageOf<'Request'>): void {
     const { post, loop, ports } = this.#parts;
-    const { type } = request.body;
     if (request.life !== this.#parts.life) {
       ports.telemetry.count('envelopes_refused', 1, { reason: 'another life' });
       return;
     }
-    const isWrite = type === 'Write' || type === 'MetaPut';
-    if (isWrite && this.#recent.isRepeat(from, life, request.requestId)) {
+    if (isWrite(request.body) && this.#recent.isRepeat(from, life, request.requestId)) {
       ports.telemetry.count('requests_repeated');
       return;
     }

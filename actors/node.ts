@@ -21,6 +21,7 @@ import { Checkpointer } from './kit/checkpointer.ts';
 import type { Identity, Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
 import { TurnLoop } from './kit/turn-loop.ts';
+import { LeaseSweeper } from './lease/sweeper.ts';
 import { reportGauges } from './node-metrics.ts';
 import type { Node, ReplicaInspection } from './node-port.ts';
 import { NodeRouting } from './node-routing.ts';
@@ -36,6 +37,7 @@ const CHECKPOINT_CHECK_MS = 500;
 const DISK_CHECK_MS = 250;
 const LEADER_CHECK_MS = 100;
 const MANAGER_EVERY_MS = 500;
+const SWEEP_EVERY_MS = 50;
 const HANDOVER_MS = 300;
 /** A stop that takes longer than this goes on without what it waits for. */
 const STOP_MS = 5_000;
@@ -70,6 +72,7 @@ class RunningNode implements Node {
   #checkpointer: Checkpointer | null = null;
   #manager: ShardManager | null = null;
   #builder: IndexBuilder | null = null;
+  #sweeper: LeaseSweeper | null = null;
   readonly #timers = new Set<() => void>();
   #stopped = false;
 
@@ -177,6 +180,8 @@ class RunningNode implements Node {
     this.#every(LIMITS.tickMs, () => ports.clock.soon(() => this.#tick(replicas)));
     this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
     this.#every(MANAGER_EVERY_MS, () => this.#builder?.tick());
+    this.#sweeper = this.#leaseSweeper(routing, replicas);
+    this.#every(SWEEP_EVERY_MS, () => this.#sweeper?.tick());
     this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     const care = new DiskCare(ports, this.#presence, () => replicas.all());
     this.#every(DISK_CHECK_MS, () => care.tick());
@@ -187,6 +192,14 @@ class RunningNode implements Node {
     });
     this.#sayHello();
     this.#routing.start();
+  }
+
+  #leaseSweeper(routing: NodeRouting, replicas: ReplicaSet): LeaseSweeper {
+    return new LeaseSweeper({
+      ...{ calls: routing.calls, telemetry: this.#ports.telemetry },
+      dataGroups: () => dataGroups(routing.map()),
+      ended: () => replicas.all().map(({ group, leases }) => ({ group, leases: leases.ended() })),
+    });
   }
 
   #indexBuilder(routing: NodeRouting, replicas: ReplicaSet): IndexBuilder {
@@ -208,6 +221,7 @@ class RunningNode implements Node {
     this.#forming?.stop();
     this.#manager?.stop();
     this.#builder?.stop();
+    this.#sweeper?.stop();
     this.#routing?.stop();
     this.#replicas?.stop();
     this.#loop?.stop();

@@ -207,6 +207,7 @@ function serveNats(config: Config, basics: Basics, nats: NatsBus, service: KvSer
   serveNatsApi({
     server: nats,
     service,
+    clock: basics.clock,
     telemetry: basics.telemetry,
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     requestId: () => randomHex(basics.random, 8),

@@ -69,6 +69,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
     .addHelpText('after', '\nExit codes: 0 done, 1 refused or failed, 2 usage.');
   addNodeCommands(program, io, parts, outcome);
   addKeyCommands(program, io);
+  addLeaseCommands(program, io);
   addBulkCommands(program, io);
   addIndexCommands(program, io);
   addStatusCommands(program, io);
@@ -184,6 +185,7 @@ function addKeyCommands(program: Command, io: Io): void {
     .argument('[value]', 'The value; - or nothing reads standard input')
     .option('--file <path>', 'Take the value from a file')
     .option('--ttl <seconds>', 'Remove the key after that time')
+    .option('--lease <id>', 'Attach the key to this lease: with it, it goes')
     .option('--if-match <revision>', 'Only if the key is at this revision')
     .option('--if-absent', 'Only if there is no such key')
     .option('--content-type <type>', 'Kept with the value');
@@ -220,6 +222,21 @@ function addKeyCommands(program: Command, io: Io): void {
       (await import('./commands/list.ts')).list(context, prefix ?? '', values, flags),
     );
   }
+}
+
+function addLeaseCommands(program: Command, io: Io): void {
+  const lease = clientCommand(program, io, 'lease', 'Grant, keep, show, revoke and list leases');
+  lease.command
+    .argument('<what>', 'grant <seconds>, keep <id>, show <id>, revoke <id>, or list')
+    .argument('[argument]');
+  lease.action(async (context, [what, argument]) =>
+    (await import('./commands/leases.ts')).lease(context, what!, argument),
+  );
+  const lock = clientCommand(program, io, 'lock', 'Show who holds a lock, or all that are held');
+  lock.command.argument('[name]');
+  lock.action(async (context, [name]) =>
+    (await import('./commands/leases.ts')).lock(context, name),
+  );
 }
 
 function addBulkCommands(program: Command, io: Io): void {

@@ -1,4 +1,5 @@
 import { AppError } from '../protocol/errors.ts';
+import type { Leases } from '../protocol/lease.ts';
 import type { KvService, NodeStatus } from '../protocol/service.ts';
 import type { Config } from './config.ts';
 
@@ -14,6 +15,14 @@ export function serviceGate(config: Config, version: string): ServiceGate {
   // Open, a call is one more function and no more promises than the service makes itself.
   const refused = (): Promise<never> =>
     Promise.reject(new AppError('unavailable', 'the node is still starting'));
+  const leases: Leases = {
+    grant: (ctx, ttlMs) => behind?.leases.grant(ctx, ttlMs) ?? refused(),
+    keepAlive: (ctx, lease) => behind?.leases.keepAlive(ctx, lease) ?? refused(),
+    look: (ctx, lease) => behind?.leases.look(ctx, lease) ?? refused(),
+    revoke: (ctx, lease) => behind?.leases.revoke(ctx, lease) ?? refused(),
+    list: (ctx, after, limit) => behind?.leases.list(ctx, after, limit) ?? refused(),
+    attached: (ctx, lease, limit) => behind?.leases.attached(ctx, lease, limit) ?? refused(),
+  };
   const service: KvService = {
     indexes: {
       define: (ctx, index) => behind?.indexes.define(ctx, index) ?? refused(),
@@ -24,6 +33,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
       query: (ctx, name, options) => behind?.indexes.query(ctx, name, options) ?? refused(),
       search: (ctx, options) => behind?.indexes.search(ctx, options) ?? refused(),
     },
+    leases,
     put: (ctx, op) => behind?.put(ctx, op) ?? refused(),
     delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),
     get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),

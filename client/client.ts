@@ -1,6 +1,9 @@
 import type { Key, Value } from './bytes.ts';
+import { Indexes } from './indexes.ts';
 import type { Item } from './item.ts';
 import { type GetOptions, Keys } from './keys.ts';
+import { Leases } from './leases.ts';
+import { Locks } from './locks.ts';
 import type {
   DeleteOptions,
   DeleteResult,
@@ -29,10 +32,16 @@ export function createClient(options: ClientOptions = {}): Minikv {
 export class Minikv {
   readonly #transport: Transport;
   readonly #keys: Keys;
+  readonly indexes: Indexes;
+  readonly leases: Leases;
+  readonly locks: Locks;
 
   constructor(options: ClientOptions) {
     this.#transport = new Transport(options);
     this.#keys = new Keys(this.#transport);
+    this.indexes = new Indexes(this.#transport);
+    this.leases = new Leases(this.#transport);
+    this.locks = new Locks(this.#transport, this.leases);
   }
 
   /** Null when there is no such key. */

@@ -1,6 +1,6 @@
 /** Refusals that a store gives only after it looked: with an idempotency key they are true of every attempt. */
 const DECIDED: ReadonlySet<string> = new Set([
-  ...['precondition_failed', 'compare_failed', 'idempotency_mismatch', 'lock_held'],
+  ...['precondition_failed', 'compare_failed', 'idempotency_mismatch'],
 ]);
 
 /** Refusals that another attempt, perhaps at another node, may not meet. */

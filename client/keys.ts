@@ -36,6 +36,7 @@ export class Keys {
     headers['content-type'] =
       options.contentType ?? (typeof value === 'string' ? 'text/plain; charset=utf-8' : BYTES);
     if (options.ttlSeconds !== undefined) headers['x-minikv-ttl'] = String(options.ttlSeconds);
+    if (options.lease !== undefined) headers['x-minikv-lease'] = String(options.lease);
     if (!fitsPath(key)) {
       refuseIfExists(options);
       return this.#single({ op: 'put', key, value, ...options }, options) as Promise<PutResult>;

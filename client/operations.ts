@@ -12,6 +12,8 @@ export interface Condition {
 export interface PutOptions extends Condition, CallOptions {
   /** Seconds until the key expires. */
   readonly ttlSeconds?: number | undefined;
+  /** The lease to attach the key to: with it, it goes. */
+  readonly lease?: number | undefined;
   readonly contentType?: string | undefined;
   /** True: the key must be there, at whatever revision. */
   readonly ifExists?: boolean | undefined;
@@ -43,6 +45,7 @@ export type Operation =
       readonly key: Key;
       readonly value: Value;
       readonly ttlSeconds?: number | undefined;
+      readonly lease?: number | undefined;
       readonly contentType?: string | undefined;
       readonly ifRevision?: number | undefined;
     }
@@ -64,6 +67,7 @@ export function operationToJson(operation: Operation): Record<string, unknown> {
   if (operation.op === 'delete') return shape;
   Object.assign(shape, valueFields(operation.value));
   if (operation.ttlSeconds !== undefined) shape['ttl'] = operation.ttlSeconds;
+  if (operation.lease !== undefined) shape['lease'] = operation.lease;
   if (operation.contentType !== undefined) shape['contentType'] = operation.contentType;
   return shape;
 }

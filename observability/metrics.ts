@@ -49,6 +49,8 @@ export const METRICS = {
   feed_retries: counter('Pages of the change feed asked for again.'),
   expired_keys: counter('Keys removed because their time was over.', 'group'),
   index_steps: counter('Steps of index backfills taken.', 'group'),
+  leases_ended: counter('Leases whose end was applied by their leader.', 'why'),
+  lease_keys_removed: counter('Keys removed with the leases they were attached to.'),
   applied_entries: counter('Log entries applied.'),
   apply_batch_seconds: seconds('Time one batch of entries took to apply.'),
   // Raft

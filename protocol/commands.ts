@@ -25,8 +25,15 @@ export const conditionCodec = s.union({
 });
 export type Condition = s.Of<typeof conditionCodec>;
 
-/** One write. `ttlMs` counts from the wall time of the operation's own revision. */
-export const writeOpCodec = s.union({
+/**
+ * Attaches a put to a lease. `until`: up to which revision the lease's home group has promised to look
+ * for what is attached (ADR 0030). An op with a later revision is refused as `lease_stale`, and all
+ * of its command with it; with 0, for a lease that is not there, it is refused alone.
+ */
+const attachmentCodec = s.record({ lease: s.count, until: s.count });
+export type Attachment = s.Of<typeof attachmentCodec>;
+
+const writeOpShapes = s.union({
   put: [
     1,
     s.record({
@@ -35,11 +42,20 @@ export const writeOpCodec = s.union({
       contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
       ttlMs: s.nullable(s.count),
       condition: s.nullable(conditionCodec),
+      attach: s.nullable(attachmentCodec),
     }),
   ],
   delete: [2, s.record({ ref: keyRefCodec, condition: s.nullable(conditionCodec) })],
 });
-export type WriteOp = s.Of<typeof writeOpCodec>;
+type WriteOpShape = s.Of<typeof writeOpShapes>;
+type PutShape = Extract<WriteOpShape, { type: 'put' }>;
+
+/** One write. `ttlMs` counts from the wall time of the operation's own revision. */
+export type WriteOp =
+  | (Omit<PutShape, 'attach'> & { readonly attach?: Attachment | null })
+  | Extract<WriteOpShape, { type: 'delete' }>;
+export type PutOp = Extract<WriteOp, { type: 'put' }>;
+export const writeOpCodec = writeOpShapes as s.Codec<WriteOp>;
 
 /** `#` and the number of a batch's part. */
 export const IDEMPOTENCY_SUFFIX_BYTES_MAX = 8;
@@ -62,8 +78,14 @@ export const opResultCodec = s.union({
   deleted: [2, s.record({ deleted: s.bool, revision: s.count })],
   precondition_failed: [3, s.record({ revision: s.count })],
   wrong_shard: [4, s.record({ epoch: s.count })],
+  /** The promise about the lease does not reach to `revision`; 0: there is no such lease. */
+  lease_stale: [5, s.record({ revision: s.count })],
 });
 export type OpResult = s.Of<typeof opResultCodec>;
+
+/** Why a lease ended, and with it the keys that were attached to it. */
+export const leaseEndCodec = s.oneOf('expired', 'revoked');
+export type LeaseEnd = s.Of<typeof leaseEndCodec>;
 
 export const commandCodec = s.union({
   /**
@@ -126,6 +148,29 @@ export const commandCodec = s.union({
       keys: s.list(s.latin1Str(LIMITS.keyBytesMax), LIMITS.indexStepKeys),
     }),
   ],
+  /** A new lease, in the group that owns its id's vshard; an id that is there already is refused. */
+  leaseGrant: [16, s.record({ revision: s.count, epoch: s.count, lease: s.count, ttlMs: s.count })],
+  /** Ends each lease that has not ended, all at `revision`. What is attached to it goes later. */
+  leaseEnd: [
+    17,
+    s.record({
+      revision: s.count,
+      leases: s.list(s.record({ lease: s.count, why: leaseEndCodec }), LIMITS.leaseStepMax),
+    }),
+  ],
+  /** Nothing is attached to these ended leases any more, nor can be: their rows go. */
+  leaseForget: [18, s.record({ leases: s.list(s.count, LIMITS.leaseStepMax) })],
+  /** Removes each key that still has this revision, at which it was attached, at `revision + i`. */
+  detach: [
+    19,
+    s.record({
+      revision: s.count,
+      keys: s.list(
+        s.record({ ref: keyRefCodec, revision: s.count, why: leaseEndCodec }),
+        LIMITS.feedPageEventsMax,
+      ),
+    }),
+  ],
 });
 export type Command = s.Of<typeof commandCodec>;
 export type WriteCommand = Extract<Command, { type: 'write' }>;
@@ -148,7 +193,11 @@ export function revisionCount(command: Command): number {
       return command.ops.length;
     case 'expire':
       return command.keys.length;
+    case 'detach':
+      return command.keys.length;
     case 'metaPut':
+    case 'leaseGrant':
+    case 'leaseEnd':
       return 1;
     default:
       return 0;

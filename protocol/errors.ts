@@ -34,6 +34,7 @@ export const ERRORS = {
   forbidden: row(403, 'AccessDenied', 403, 'Not allowed'),
   key_not_found: row(404, 'NoSuchKey', 404, 'There is no such key'),
   not_found: row(404, 'NoSuchKey', 404, 'There is no such thing here'),
+  lease_not_found: row(404, 'NoSuchKey', 404, 'There is no such lease, or it has ended'),
   method_not_allowed: row(405, 'MethodNotAllowed', 405, 'The method is not allowed here'),
   not_acceptable: row(406, 'InvalidRequest', 400, 'None of the accepted types can be given'),
   request_timeout: row(408, 'RequestTimeout', 400, 'The request arrived too slowly', {
@@ -44,6 +45,7 @@ export const ERRORS = {
     retry: 'later',
   }),
   conflict: row(409, 'OperationAborted', 409, 'Another operation was in the way', { retry: 'now' }),
+  lock_held: row(409, 'OperationAborted', 409, 'The lock is held', { retry: 'later' }),
   compacted: row(410, 'InvalidArgument', 400, 'That revision is older than the retention window'),
   precondition_failed: row(412, 'PreconditionFailed', 412, 'A precondition failed'),
   too_large: row(413, 'EntityTooLarge', 400, 'Larger than the limit'),

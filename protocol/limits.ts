@@ -47,6 +47,15 @@ export const LIMITS = Object.freeze({
   electionTimeoutMsMin: 400,
   electionTimeoutMsMax: 800,
   tickMs: 20,
+  leaseTtlSecondsMax: 24 * 3600,
+  /** Leases of one group; one more is refused until some have ended. */
+  leasesPerGroupMax: 16_384,
+  /** Leases that one entry ends or one request sweeps. */
+  leaseStepMax: 256,
+  /** How long a promise about a lease can be used to attach keys to it. */
+  leasePromiseMs: 2_000,
+  /** A lock's name; it must fit a key with its prefix. */
+  lockNameBytesMax: 1024,
   /** A peer clock further off than this is not trusted (see ARCHITECTURE section 2). */
   clockOffsetMsMax: 5_000,
   /** How far ahead a leader reserves revisions. */

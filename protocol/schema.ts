@@ -111,7 +111,7 @@ export function oneOf<const T extends readonly string[]>(...names: T): Codec<T[n
 
 export function nullable<T>(inner: Codec<T>): Codec<T | null> {
   return {
-    pack: (value) => (value === null ? null : inner.pack(value)),
+    pack: (value) => (value === null || value === undefined ? null : inner.pack(value)),
     write: (out, value) => {
       if (value === null || value === undefined) out.value(null);
       else inner.write(out, value);

@@ -1,6 +1,7 @@
 import type { AnswerBudget } from './answer-budget.ts';
 import type { Condition, OpResult, WriteOp } from './commands.ts';
 import type { IndexService } from './index-access.ts';
+import type { Leases } from './lease.ts';
 import type { GroupConfig } from './membership.ts';
 import type { ChangeEvent, Item, ReplicaStatus } from './messages/request.ts';
 import type { NodeId, Revision } from './types.ts';
@@ -150,6 +151,7 @@ export interface NodeStatus {
 
 export interface KvService {
   readonly indexes: IndexService;
+  readonly leases: Leases;
   put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult>;
   delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult>;
   get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer>;

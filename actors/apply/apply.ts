@@ -13,6 +13,7 @@ import type { AppliedChange } from './change.ts';
 import { applyExpire } from './expire.ts';
 import type { GroupState } from './group-state.ts';
 import { applyIndexes, applyIndexFill } from './index-commands.ts';
+import { applyDetach, applyLeaseEnd, applyLeaseForget, applyLeaseGrant } from './lease.ts';
 import { applyMetaPut } from './meta-state.ts';
 import { applyWrite } from './write.ts';
 
@@ -33,7 +34,7 @@ export interface Applied {
   readonly term: number;
   /** The group clock after this entry. */
   readonly clock: Revision;
-  /** One per op of a write, one for a metaPut, else none. */
+  /** One per op of a write or lease of an end, one for a metaPut or a grant, else none. */
   readonly results: readonly OpResult[];
   /** The results are those of an earlier write with the same idempotency key (FAULTS B9). */
   readonly repeated: boolean;
@@ -109,6 +110,17 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
     case 'metaPut':
       raiseClock(state, command.revision, revisionCount(command));
       return applyMetaPut(state, command);
+    case 'leaseGrant':
+      raiseClock(state, command.revision, 1);
+      return applyLeaseGrant(state, command);
+    case 'leaseEnd':
+      raiseClock(state, command.revision, 1);
+      return applyLeaseEnd(state, command);
+    case 'leaseForget':
+      return applyLeaseForget(state, command);
+    case 'detach':
+      raiseClock(state, command.revision, revisionCount(command));
+      return applyDetach(state, command);
     case 'compact':
       // Never above the clock, or the latest state itself would not be readable.
       state.floor = Math.max(state.floor, Math.min(command.floor, state.clock));

@@ -14,6 +14,7 @@ export function itemOf(ref: KeyRef, row: VersionRow): Item {
     version: row.version,
     contentType: row.contentType,
     expiresAtMs: row.expiresAtMs,
+    lease: row.lease ?? 0,
   };
 }
 

@@ -12,7 +12,8 @@ import { openHead } from './text-codec.ts';
 /**
  * A hash over what a group's state means, 16 hex digits: equal on all replicas at an equal applied
  * index, however far each has got with removing garbage. In it: the counters (floor, owned vshards,
- * sequence, key count, indexes), current rows, expiry rows, meta state, entries of indexes, the feed
+ * sequence, key count, indexes), current rows, expiry rows, leases and what is
+ * attached to them, meta state, entries of indexes, the feed
  * from the floor on, and idempotency rows inside their window. Not in it: history and past entries (the
  * feed names their versions), and anything below the floor. Reads every row once, in bounded memory.
  */
@@ -33,7 +34,7 @@ export async function stateHash(state: GroupState): Promise<string> {
   hash.add('', encodeIndexes(state.indexes));
   const view = state.view();
   try {
-    for (const kind of ['M', 'c', 'x'] as const) {
+    for (const kind of ['M', 'a', 'c', 'l', 'x'] as const) {
       await addRows(hash, view, view.prefix + kind, nextKind(view, kind), null);
     }
     await addRows(hash, view, feedStart(view.prefix, view.floor), nextKind(view, 'f'), null);

@@ -1,9 +1,16 @@
 import { assertNever } from '../../protocol/assert.ts';
-import type { Condition, OpResult, WriteCommand, WriteOp } from '../../protocol/commands.ts';
+import type { Condition, OpResult, PutOp, WriteCommand, WriteOp } from '../../protocol/commands.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
-import { currentKey, expiryKey, feedKey, historyKey, tripleOf } from '../../storage/kv/keyspace.ts';
+import {
+  attachedKey,
+  currentKey,
+  expiryKey,
+  feedKey,
+  historyKey,
+  tripleOf,
+} from '../../storage/kv/keyspace.ts';
 import {
   decodeHead,
   encodeCount,
@@ -35,17 +42,23 @@ import { hasExpired } from './item.ts';
  *       key had gone. A second event at the same (revision, vshard, key) could not be told apart
  *       by a resume token. Hence per key each event's prevRevision is the revision of the
  *       event before it, or 0 when that one removed the key.
+ *   W4  A put that attaches to a lease after the promise about the lease has run out is refused, and
+ *       then, as with W1, every op is and nothing is remembered: the asker gets a new promise. One
+ *       that names a lease which is not there is refused alone, and remembered like the others.
  */
 export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const ops = command.ops;
   const vshards = ops.length > VSHARDS.length ? new Uint8Array(ops.length) : VSHARDS;
   let owned = true;
+  let isStale = false;
   for (let i = 0; i < ops.length; i++) {
-    const vshard = vshardOf((ops[i] as WriteOp).ref);
+    const op = ops[i] as WriteOp;
+    const vshard = vshardOf(op.ref);
     vshards[i] = vshard;
     owned &&= state.isOwned(vshard, command.epoch);
+    if (op.type === 'put' && isPromiseOver(op, command.revision + i)) isStale = true;
   }
-  if (!owned) return wrongShard(state, ops.length);
+  if (!owned) return refuseAll({ type: 'wrong_shard', epoch: state.epoch }, ops.length);
   const firstOp = ops[0];
   const request = firstOp === undefined ? null : command.idempotency;
   const tenant = firstOp === undefined ? '' : firstOp.ref.tenant;
@@ -53,6 +66,7 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
     const recalled = recallRequest(state, request, vshards[0] as number, tenant, command.revision);
     if (recalled !== null) return recalled;
   }
+  if (isStale) return refuseAll({ type: 'lease_stale', revision: command.revision }, ops.length);
   const results = new Array<OpResult>(ops.length);
   const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
@@ -68,8 +82,14 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
 /** Where one command's vshards are kept while it is applied. */
 const VSHARDS = new Uint8Array(1024);
 
-function wrongShard(state: GroupState, count: number): Outcome {
-  const result: OpResult = { type: 'wrong_shard', epoch: state.epoch };
+/** Whether a put attaches to a lease that may have ended and been swept by `revision`. */
+export function isPromiseOver(op: PutOp, revision: Revision): boolean {
+  const { attach } = op;
+  if (attach === null || attach === undefined) return false;
+  return attach.until !== 0 && revision > attach.until;
+}
+
+function refuseAll(result: OpResult, count: number): Outcome {
   const results = new Array<OpResult>(count).fill(result);
   return { results, repeated: false, rejection: null, events: [] };
 }
@@ -90,6 +110,7 @@ function applyOp(
     return { type: 'precondition_failed', revision: presentRevision };
   }
   if (op.type === 'put') {
+    if (op.attach?.until === 0) return { type: 'lease_stale', revision: 0 };
     const slot = { ref: op.ref, triple, vshard, bytes, row };
     return applyPut(state, op, slot, present, revision, events);
   }
@@ -112,12 +133,14 @@ export type FullSlot = Slot & { readonly bytes: Uint8Array; readonly row: Versio
 
 function applyPut(
   state: GroupState,
-  op: Extract<WriteOp, { type: 'put' }>,
+  op: PutOp,
   slot: Slot,
   present: VersionHead | null,
   revision: Revision,
   events: AppliedChange[],
 ): OpResult {
+  const { attach } = op;
+  const lease = attach === null || attach === undefined ? 0 : attach.lease;
   const next: VersionRow = {
     revision,
     createRevision: present === null ? revision : present.createRevision,
@@ -125,6 +148,7 @@ function applyPut(
     expiresAtMs: op.ttlMs === null ? null : expiryOf(revision, op.ttlMs),
     contentType: op.contentType,
     value: op.value,
+    lease,
   };
   const { triple, row } = slot;
   if (row !== null) supersede(state, triple, row, slot.bytes as Uint8Array);
@@ -138,6 +162,7 @@ function applyPut(
     state.stage(expiryKey(state.prefix, next.expiresAtMs, triple), encodeCount(revision));
     state.expiryFromMs = Math.min(state.expiryFromMs, next.expiresAtMs);
   }
+  if (lease !== 0) state.stage(attachedKey(state.prefix, lease, triple), NOTHING);
   events.push(recordEvent(state, 'put', slot, revision, stored));
   return {
     type: 'put',
@@ -146,6 +171,8 @@ function applyPut(
     version: next.version,
   };
 }
+
+const NOTHING = new Uint8Array(0);
 
 /** Takes a key away: its row into history, a tombstone at `revision`, one event. */
 export function removeRow(
@@ -162,12 +189,14 @@ export function removeRow(
   return recordEvent(state, kind, slot, revision, null);
 }
 
-/** The current row becomes history, byte for byte, and its expiry row goes. */
+/** The current row becomes history, byte for byte, and its expiry and lease rows go. */
 function supersede(state: GroupState, triple: string, row: VersionHead, bytes: Uint8Array): void {
   state.stage(historyKey(state.prefix, triple, row.revision), bytes);
   if (row.expiresAtMs !== null) {
     state.stage(expiryKey(state.prefix, row.expiresAtMs, triple), null);
   }
+  const lease = row.lease ?? 0;
+  if (lease !== 0) state.stage(attachedKey(state.prefix, lease, triple), null);
 }
 
 function recordEvent(

@@ -7,6 +7,7 @@ import { gcStep } from '../apply/gc.ts';
 import { readMeta } from '../apply/meta-state.ts';
 import { positionAfter } from '../apply/position.ts';
 import { dropOldGenerations } from '../apply/snapshot-rows.ts';
+import type { LeaseKeeper } from '../lease/keeper.ts';
 import { encodeShardMap, initialShardMap, vshardsOf } from '../router/shard-map.ts';
 import type { ReplicaContext } from './context.ts';
 
@@ -20,10 +21,11 @@ const COLLECT_IDLE_MS = 10_000;
 
 /**
  * What a replica does besides serving: as leader it proposes expiries and raises the floor of the
- * retention window; every replica removes rows below the floor, a few at a time.
+ * retention window, and looks after its leases; every replica removes rows below the floor, a few at a time.
  */
 export class Chores {
   readonly #context: ReplicaContext;
+  readonly #leases: Pick<LeaseKeeper, 'tick' | 'isDue'>;
   #expiryDueMs = 0;
   #floorDueMs = 0;
   #collectDueMs = 0;
@@ -35,8 +37,9 @@ export class Chores {
   #collecting = false;
   #stopped = false;
 
-  constructor(context: ReplicaContext) {
+  constructor(context: ReplicaContext, leases: Pick<LeaseKeeper, 'tick' | 'isDue'>) {
     this.#context = context;
+    this.#leases = leases;
   }
 
   stop(): void {
@@ -46,6 +49,7 @@ export class Chores {
   /** Whether `tick` would do anything now. */
   isDue(nowMs: number): boolean {
     if (nowMs >= this.#collectDueMs && !this.#collecting) return true;
+    if (this.#leases.isDue(nowMs)) return true;
     if (!this.#context.isLeader()) return false;
     if (!this.#context.clockTrusted()) return nowMs >= this.#handOverDueMs;
     if (nowMs >= this.#floorDueMs || (nowMs >= this.#expiryDueMs && !this.#expiring)) return true;
@@ -54,6 +58,7 @@ export class Chores {
 
   /** Called on ticks, with a monotonic time. */
   tick(nowMs: number): void {
+    this.#leases.tick(nowMs);
     if (this.#context.isLeader()) {
       if (this.#context.clockTrusted()) this.#lead(nowMs);
       else this.#handOver(nowMs);

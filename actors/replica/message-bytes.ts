@@ -38,6 +38,7 @@ export function requestBytes(body: RequestBody): number {
   }
   if (body.type === 'IndexSet') return 256 + body.indexes.length * 2048;
   if (body.type === 'MetaPut') return body.json.length + 256;
+  if (body.type === 'LeaseSweep') return body.leases.length * 16 + 64;
   return 256;
 }
 
@@ -58,6 +59,9 @@ function replyBytes(body: ReplyBody): number {
     }
   } else if (body.type === 'MetaRows') {
     for (const row of body.rows) bytes += row.json.length + 300;
+  } else if (body.type === 'Leases') bytes += body.leases.length * 48;
+  else if (body.type === 'AttachedKeys') {
+    for (const { key } of body.keys) bytes += key.length + 160;
   } else if (body.type === 'Status') bytes += 4096;
   return bytes;
 }

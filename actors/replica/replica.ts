@@ -16,6 +16,7 @@ import type { GroupState } from '../apply/group-state.ts';
 import type { Checkpointed } from '../kit/checkpointer.ts';
 import { Inbox } from '../kit/inbox.ts';
 import type { Ports } from '../kit/ports.ts';
+import { LeaseKeeper } from '../lease/keeper.ts';
 import { decide, isTickDue } from '../raft/decide.ts';
 import type { DurableRaftEvent, Proposal, RaftCommand, Role } from '../raft/events.ts';
 import { checkpointEvents } from '../raft/recover.ts';
@@ -57,6 +58,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   readonly ports: Ports;
   readonly clock: GroupClock;
   readonly raft: RaftState;
+  readonly leases: LeaseKeeper;
   state: GroupState;
   readonly #host: ReplicaHost;
   readonly #inbox = new Inbox<Work>();
@@ -117,12 +119,13 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#closer = new Closer(this, (revision) => this.#announceClosed(revision));
     this.#feed = new ReplicaFeed(this.ports.clock, state.clock, olderEvents(this));
     this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
-    this.#chores = new Chores(this);
+    this.leases = new LeaseKeeper(this, this.#rounds, this.#closer, () => raft.currentTerm);
+    this.#chores = new Chores(this, this.leases);
     const onLeader = host.onLeader.bind(host, group);
     this.#leadership = new Leadership(this, raft, () => this.#closer.refuseAll(), onLeader);
     this.#parts = {
       ...{ context: this, raft, rounds: this.#rounds },
-      ...{ closer: this.#closer, feed: this.#feed, spans: this.#spans },
+      ...{ closer: this.#closer, feed: this.#feed, spans: this.#spans, leases: this.leases },
     };
     this.#actor = startReplicaMachine(this);
   }

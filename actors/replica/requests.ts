@@ -4,6 +4,8 @@ import type { ReplyBody, RequestBody, RequestOf } from '../../protocol/messages/
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import { META_GROUP, nodeOf, type Revision } from '../../protocol/types.ts';
 import { readMetaRows } from '../apply/meta-state.ts';
+import type { LeaseKeeper } from '../lease/keeper.ts';
+import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Closer } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
@@ -35,6 +37,7 @@ export interface RequestParts {
   readonly closer: Closer;
   readonly feed: ReplicaFeed;
   readonly spans: WriteSpans;
+  readonly leases: LeaseKeeper;
 }
 
 export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent' | 'clock'>;
@@ -65,6 +68,16 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
       return handleMetaPut(context, body, reply);
     case 'MetaRead':
       return handleMetaRead(context, rounds, body, reply);
+    case 'LeaseGrant':
+    case 'LeaseRevoke':
+    case 'LeaseCheck':
+    case 'LeaseList':
+    case 'LeaseForget':
+      return parts.leases.handle(body, reply);
+    case 'LeaseSweep':
+      return handleSweep(context, closer, body, reply);
+    case 'Attached':
+      return handleAttached(context, rounds, body, reply);
     case 'Status':
       return reply({ type: 'Status', status: statusOf(context, parts.raft) });
     case 'IndexSet':

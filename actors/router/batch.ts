@@ -1,12 +1,13 @@
 import type { AnswerBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { OpResult, WriteOp } from '../../protocol/commands.ts';
+import type { OpResult, PutOp, WriteOp } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Item, RequestBody } from '../../protocol/messages/request.ts';
+import type { Item, ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { BatchOp, BatchResult, RequestContext } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import type { Calls } from './calls.ts';
+import { LeasePromises, withPromise } from './lease-promises.ts';
 import { errorResult, readOptions, writeOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
 
@@ -43,6 +44,7 @@ export interface MapSource {
 interface Pass {
   readonly calls: Calls;
   readonly map: ShardMap;
+  readonly promises: LeasePromises;
   readonly ctx: RequestContext;
   readonly clock: Clock;
   readonly endMs: number;
@@ -73,11 +75,12 @@ export async function runBatch(
   let slots = ops.map((_, slot) => slot);
   let clock = 0;
   let partCount = 0;
+  const promises = new LeasePromises(calls, source);
   for (let passes = 1; ; passes++) {
     const deadlineMs = endMs - source.clock.monotonicMs();
     const pass: Pass = {
       ...{ calls, map: source.map(), ctx: { ...ctx, deadlineMs }, results, moved: [], epoch: 0 },
-      ...{ clock: source.clock, endMs, budget },
+      ...{ clock: source.clock, endMs, budget, promises },
     };
     const done = await runPass(pass, ops, slots, partCount);
     clock = Math.max(clock, done.clock);
@@ -168,15 +171,25 @@ async function runGroup(
 }
 
 async function runPart(pass: Pass, part: Part): Promise<Revision> {
-  const { calls, map, ctx, results, clock: time, endMs } = pass;
+  const { calls, map, ctx, results, clock: time, endMs, promises } = pass;
   const idempotency =
     ctx.idempotency === null
       ? null
       : { key: `${ctx.idempotency.key}\0${part.number}`, requestHash: ctx.idempotency.requestHash };
-  const body: RequestBody = { type: 'Write', epoch: map.epoch, ops: part.ops, idempotency };
+  const send = (ops: WriteOp[], deadlineMs: number): Promise<ReplyOf<'Written'>> => {
+    const body: RequestBody = { type: 'Write', epoch: map.epoch, ops, idempotency };
+    return calls.call(part.group, body, 'Written', writeOptions(ctx, deadlineMs));
+  };
+  const attached = part.ops.filter(isAttached);
   try {
-    const options = writeOptions(ctx, endMs - time.monotonicMs());
-    const reply = await calls.call(part.group, body, 'Written', options);
+    const deadlineMs = endMs - time.monotonicMs();
+    const reply =
+      attached.length === 0
+        ? await send(part.ops, deadlineMs)
+        : await promises.write({ ...ctx, deadlineMs }, attached, (known, leftMs) => {
+            const ops = part.ops.map((op) => (op.type === 'put' ? withPromise(op, known) : op));
+            return send(ops, leftMs);
+          });
     for (let i = 0; i < part.slots.length; i++) {
       const result = reply.results[i] as OpResult;
       const slot = part.slots[i] as number;
@@ -192,6 +205,10 @@ async function runPart(pass: Pass, part: Part): Promise<Revision> {
     for (const slot of part.slots) results[slot] = failed;
     return 0;
   }
+}
+
+function isAttached(op: WriteOp): op is PutOp {
+  return op.type === 'put' && op.attach !== null && op.attach !== undefined;
 }
 
 const MOVED: BatchResult = {

@@ -143,7 +143,7 @@ export class Calls {
         throw new AppError('overloaded', 'too many requests are waiting on this node');
       } else if (reply === null) {
         if (!options.repeatable) throw unknownOutcome(group);
-        unanswered ||= body.type === 'Write';
+        unanswered ||= isWrite(body);
         failure = noAnswer(group);
         this.#reach.noteLeader(group, null);
       } else if (reply.type === wanted) {
@@ -238,6 +238,11 @@ const FULL: ReplyBody = { type: 'Done', revision: 0 };
 
 function isReply(reply: ReplyBody | null): reply is ReplyBody {
   return reply !== null && reply !== NOT_SENT && reply !== FULL;
+}
+
+/** What may have happened when nobody answers. */
+export function isWrite({ type }: RequestBody): boolean {
+  return type === 'Write' || type === 'MetaPut' || type === 'LeaseGrant' || type === 'LeaseRevoke';
 }
 
 function waitOf(body: RequestBody): number {

@@ -1,9 +1,11 @@
 import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
+import type { Condition, OpResult, PutOp, WriteOp } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
+import type { Leases } from '../../protocol/lease.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { RequestBody } from '../../protocol/messages/request.ts';
+import type { Random } from '../../protocol/random.ts';
 import type {
   BatchOp,
   BatchResult,
@@ -23,6 +25,8 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
 import type { Calls } from './calls.ts';
 import { type IndexHost, RoutedIndexes } from './indexes.ts';
+import { LeasePromises, withPromise } from './lease-promises.ts';
+import { RoutedLeases } from './leases.ts';
 import { readOptions, writeOptions } from './options.ts';
 import { scanPage } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
@@ -30,6 +34,7 @@ import type { ShardMap } from './shard-map.ts';
 /** What the service needs of its node beside the calls. */
 export interface ServiceHost extends IndexHost {
   readonly clock: Clock;
+  readonly random: Random;
   /** Reads the shard map again from the meta group; resolves when it is at least `epoch`. */
   refreshMap(epoch: number, deadlineMs: number): Promise<void>;
   status(): NodeStatus;
@@ -54,17 +59,31 @@ const MAP_RETRIES_MAX = 5;
 /** KvService over calls to groups: routes by the shard map and follows it when it changes. */
 export class RoutedKvService implements KvService {
   readonly indexes: RoutedIndexes;
+  readonly leases: Leases;
   readonly #calls: Calls;
   readonly #host: ServiceHost;
+  readonly #promises: LeasePromises;
 
   constructor(calls: Calls, host: ServiceHost) {
     this.#calls = calls;
     this.#host = host;
     this.indexes = new RoutedIndexes(calls, host);
+    this.#promises = new LeasePromises(calls, host);
+    this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
   }
 
-  put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult> {
-    return this.#write(ctx, op);
+  put(ctx: RequestContext, op: PutOp): Promise<WriteResult> {
+    const { attach } = op;
+    if (attach === null || attach === undefined) return this.#write(ctx, op);
+    return this.#writeAttached(ctx, op);
+  }
+
+  async #writeAttached(ctx: RequestContext, op: PutOp): Promise<WriteResult> {
+    const { written } = await this.#promises.write(ctx, [op], async (promises, deadlineMs) => {
+      const written = await this.#write({ ...ctx, deadlineMs }, withPromise(op, promises));
+      return { results: [written.result], written };
+    });
+    return written;
   }
 
   delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult> {

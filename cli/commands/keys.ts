@@ -16,6 +16,7 @@ interface Written {
 export interface PutFlags {
   readonly file?: string;
   readonly ttl?: string;
+  readonly lease?: string;
   readonly ifMatch?: string;
   readonly ifAbsent?: boolean;
   readonly contentType?: string;
@@ -31,6 +32,10 @@ function writeHeaders(io: Io, flags: PutFlags): Record<string, string> {
   if (flags.ifAbsent === true) headers['if-none-match'] = '*';
   if (flags.ttl !== undefined) {
     headers['x-minikv-ttl'] = String(countOf(flags.ttl, '--ttl', 1, LIMITS.ttlSecondsMax));
+  }
+  if (flags.lease !== undefined) {
+    const lease = countOf(flags.lease, '--lease', 1, Number.MAX_SAFE_INTEGER);
+    headers['x-minikv-lease'] = String(lease);
   }
   return headers;
 }

@@ -57,7 +57,7 @@ function entryToOp(entry: unknown, nowMs: number): Shape | null {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
     throw new AppError('invalid_argument', 'an entry must be an object');
   }
-  const { revision, createRevision, version, expiresAt, ...put } = entry as Shape;
+  const { revision, createRevision, version, lease, expiresAt, ...put } = entry as Shape;
   if (expiresAt === undefined) return { ...put, op: 'put' };
   const untilMs = typeof expiresAt === 'string' ? Date.parse(expiresAt) : Number.NaN;
   if (Number.isNaN(untilMs) || put['ttl'] !== undefined) {

@@ -6,10 +6,6 @@ import * as schemas from './schemas.ts';
 const ROUTES: Readonly<Record<string, readonly Method[]>> = {
   '/v1/kv': ['DELETE'],
   '/v1/txn': ['POST'],
-  '/v1/leases': ['GET', 'POST', 'PUT', 'DELETE'],
-  '/v1/leases/*': ['GET', 'POST', 'PUT', 'DELETE'],
-  '/v1/locks': ['GET', 'POST', 'PUT', 'DELETE'],
-  '/v1/locks/*': ['GET', 'POST', 'PUT', 'DELETE'],
   '/transaction': ['POST'],
   '/s3': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
   '/s3/*': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],

@@ -16,6 +16,8 @@ const keyBytes = (description: string) =>
   Type.Optional(Type.String({ description: `${description} Percent-encoded bytes.` }));
 const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
 
+const leaseId = Type.Integer({ minimum: 1, description: 'The id of a lease.' });
+
 const keyFields = {
   key: Type.Optional(Type.String({ description: 'The key, where its bytes are UTF-8.' })),
   keyBase64: Type.Optional(Type.String({ description: 'The key, where its bytes are not UTF-8.' })),
@@ -33,6 +35,7 @@ export const Item = Type.Object({
   version: Type.Integer({ minimum: 1 }),
   contentType: Type.Optional(Type.String()),
   expiresAt: Type.Optional(Type.String({ format: 'date-time' })),
+  lease: Type.Optional(leaseId),
 });
 
 export const Page = Type.Object({
@@ -77,6 +80,7 @@ const Operation = Type.Object(
     ttl: Type.Optional(Type.Integer({ minimum: 1, description: 'Seconds.' })),
     contentType: Type.Optional(Type.String()),
     ifRevision: Type.Optional(Type.Integer({ minimum: 0, description: '0: must be absent.' })),
+    lease: Type.Optional(leaseId),
     prefix: Type.Optional(Type.String()),
     start: Type.Optional(Type.String()),
     end: Type.Optional(Type.String()),
@@ -199,6 +203,7 @@ export const PutHeaders = Type.Object({
   ...conditions,
   'if-none-match': header('`*`: the key must be absent.'),
   'x-minikv-ttl': header('Seconds until the key expires.'),
+  'x-minikv-lease': header('The lease to attach the key to: with it, it goes.'),
 });
 export const DeleteHeaders = Type.Object(conditions);
 export const GetHeaders = Type.Object({

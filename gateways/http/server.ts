@@ -14,6 +14,8 @@ import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectKeys } from '../kv/direct-keys.ts';
 import { registerIndexRoutes } from '../kv/index-routes.ts';
 import { registerKeyRoutes } from '../kv/key-routes.ts';
+import { registerLeaseRoutes } from '../kv/lease-routes.ts';
+import { registerLockRoutes } from '../kv/lock-routes.ts';
 import { registerSearchRoutes } from '../kv/search-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerSse } from '../watch/sse.ts';
@@ -71,6 +73,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerCollectionRoutes(app, edge);
   registerIndexRoutes(app, edge);
   registerSearchRoutes(app, edge);
+  registerLeaseRoutes(app, edge);
+  registerLockRoutes(app, edge);
   registerSse(app, edge);
   registerHealthRoutes(app, edge);
   registerAdminRoutes(app, edge);

@@ -53,7 +53,7 @@ export function keyAfter(url: string, prefix: string): string {
   return percentDecode(pathOf(url).slice(prefix.length));
 }
 
-const OPAQUE_PREFIXES = ['/v1/kv/', '/s3/'] as const;
+const OPAQUE_PREFIXES = ['/v1/kv/', '/v1/locks/', '/s3/'] as const;
 
 /**
  * What the router sees instead of a URL that carries a key: the router would decode the key as UTF-8

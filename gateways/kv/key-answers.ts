@@ -13,7 +13,7 @@ import { decimal } from '../http/decimal.ts';
 import type { HttpDates } from '../http/http-date.ts';
 import { keyAfter } from '../http/url.ts';
 import { eTagOf, readOutcome, writeCondition } from './conditions.ts';
-import { isContentType, kvRef, ttlMsOf, writeResultToJson } from './shapes.ts';
+import { attachmentOf, isContentType, kvRef, ttlMsOf, writeResultToJson } from './shapes.ts';
 
 /** Single keys over HTTP: headers to operations and results to answers, for every way in. */
 
@@ -50,12 +50,13 @@ export function readPut(
     throw new AppError('invalid_argument', 'Content-Type is not valid');
   }
   const ttlMs = ttlMsOf(wholeHeader(headers, 'x-minikv-ttl', LIMITS.ttlSecondsMax));
+  const attach = attachmentOf(wholeHeader(headers, 'x-minikv-lease', Number.MAX_SAFE_INTEGER));
   const condition = writeCondition(headers);
   const ctx = contextFrom(headers, traceparent, () => [
     ...['put', ref.key, contentType ?? '', String(ttlMs), JSON.stringify(condition)],
-    value,
+    ...[attach === null ? '' : String(attach.lease), value],
   ]);
-  return { ctx, op: { type: 'put', ref, value, contentType, ttlMs, condition } };
+  return { ctx, op: { type: 'put', ref, value, contentType, ttlMs, condition, attach } };
 }
 
 export function readDelete(
@@ -120,6 +121,7 @@ export function itemAnswer(
   if (item.expiresAtMs !== null) {
     lines += `x-minikv-expires-at: ${new Date(item.expiresAtMs).toISOString()}\r\n`;
   }
+  if (item.lease) lines += `x-minikv-lease: ${item.lease}\r\n`;
   if (outcome === 'not_modified') return { status: 304, lines, body: null };
   const { contentType } = item;
   const isShown = contentType !== null && isContentType(contentType);

@@ -1,7 +1,8 @@
 import { fromLatin1, latin1, prefixEnd, textOrNull, utf8 } from '../../protocol/bytes.ts';
 import { DecodeError } from '../../protocol/codec.ts';
-import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
+import type { Attachment, Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
 import { AppError, ERRORS } from '../../protocol/errors.ts';
+import { isLeaseId } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
 import type { BatchOp, BatchResult, ScanPage } from '../../protocol/service.ts';
@@ -65,6 +66,7 @@ export function itemToJson(item: Item, options: ShapeOptions): Shape {
   shape['version'] = item.version;
   if (item.contentType !== null) shape['contentType'] = item.contentType;
   if (item.expiresAtMs !== null) shape['expiresAt'] = new Date(item.expiresAtMs).toISOString();
+  if (item.lease) shape['lease'] = item.lease;
   return shape;
 }
 
@@ -105,6 +107,8 @@ export function writeResultToJson(key: string, result: OpResult): Shape {
       throw new AppError('wrong_shard', 'the shard map has changed', {
         details: { epoch: result.epoch },
       });
+    case 'lease_stale':
+      throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
   }
 }
 
@@ -159,7 +163,7 @@ export function tooLarge(limit: keyof typeof LIMITS, max: number): AppError {
 }
 
 const OP_FIELDS: Readonly<Record<string, readonly string[]>> = {
-  put: ['key', 'keyBase64', 'value', 'base64', 'ttl', 'contentType', 'ifRevision'],
+  put: ['key', 'keyBase64', 'value', 'base64', 'ttl', 'contentType', 'ifRevision', 'lease'],
   get: ['key', 'keyBase64'],
   delete: ['key', 'keyBase64', 'ifRevision'],
   range: [
@@ -204,6 +208,7 @@ function putFromJson(ref: KeyRef, shape: Shape, condition: Condition | null): Wr
     contentType,
     ttlMs: ttlMsOf(shape['ttl']),
     condition,
+    attach: attachmentOf(shape['lease']),
   };
 }
 
@@ -227,6 +232,13 @@ export function ttlMsOf(seconds: unknown): number | null {
     throw invalid(`a TTL is a whole number of seconds from 1 to ${LIMITS.ttlSecondsMax}`);
   }
   return seconds * 1000;
+}
+
+/** What attaches a put to a lease; undefined and null attach to none. */
+export function attachmentOf(lease: unknown): Attachment | null {
+  if (lease === undefined || lease === null) return null;
+  if (!isLeaseId(lease)) throw invalid('a lease is a whole number above 0');
+  return { lease, until: 0 };
 }
 
 export function isContentType(text: string): boolean {

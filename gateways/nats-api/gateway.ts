@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Telemetry } from '../../observability/port.ts';
 import { ByteBudget } from '../../protocol/answer-budget.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
@@ -19,6 +20,7 @@ import { type Answer, OPERATIONS, type Operation, type OperationName } from './o
 export interface NatsApiPorts {
   readonly server: RequestServer;
   readonly service: KvService;
+  readonly clock: Clock;
   readonly telemetry: Telemetry;
   /** What an acknowledged write means, see NodeConfig. */
   readonly durability: 'quorum-fsync' | 'memory';
@@ -83,6 +85,7 @@ class NatsApi {
     const body = readBody(request.payload, type);
     return operation.run({
       service: this.#ports.service,
+      clock: this.#ports.clock,
       context: contextOf(name, request),
       body: operation.writes && name !== 'batch' ? { ...body, op: name } : body,
       binary: type === 'application/msgpack',

@@ -1,4 +1,5 @@
 import { AnswerBudget, type ByteBudget } from '../../protocol/answer-budget.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type {
@@ -9,7 +10,18 @@ import type {
   RequestContext,
 } from '../../protocol/service.ts';
 import type { Revision } from '../../protocol/types.ts';
+import {
+  fieldsOf,
+  grantLease,
+  keepLease,
+  leaseIdOf,
+  listLeases,
+  revokeLease,
+  type Shown,
+  showLease,
+} from '../kv/leases.ts';
 import { readPage } from '../kv/listing.ts';
+import { acquireFromJson, acquireLock, lockNameOf, releaseLock, showLock } from '../kv/locks.ts';
 import {
   type EdgeOp,
   itemToJson,
@@ -25,6 +37,7 @@ import {
 
 export interface Call {
   readonly service: KvService;
+  readonly clock: Clock;
   readonly context: RequestContext;
   readonly body: Shape;
   /** The answer goes into MessagePack: values travel as binary. */
@@ -53,6 +66,14 @@ export const OPERATIONS = {
   batch: { writes: true, run: batch },
   scan: { writes: false, run: scan },
   status: { writes: false, run: status },
+  leaseGrant: { writes: true, run: leaseGrant },
+  leaseKeepAlive: { writes: false, run: leaseKeepAlive },
+  leaseRevoke: { writes: true, run: leaseRevoke },
+  leaseGet: { writes: false, run: leaseGet },
+  leaseList: { writes: false, run: leaseList },
+  lockAcquire: { writes: true, run: lockAcquire },
+  lockRelease: { writes: true, run: lockRelease },
+  lockGet: { writes: false, run: lockGet },
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
@@ -123,6 +144,57 @@ async function scan({ service, context, body, binary }: Call): Promise<Answer> {
 async function status({ service }: Call): Promise<Answer> {
   const found = service.status();
   return { body: { ...found }, revision: found.clock };
+}
+
+async function leaseGrant({ service, context, body }: Call): Promise<Answer> {
+  return answerOf(await grantLease(service, context, without(body, 'op')));
+}
+
+async function leaseKeepAlive({ service, context, body }: Call): Promise<Answer> {
+  return answerOf(await keepLease(service, context, leaseIdOf(fieldsOf(body, ['id'])['id'])));
+}
+
+async function leaseRevoke({ service, context, body }: Call): Promise<Answer> {
+  const { id } = fieldsOf(without(body, 'op'), ['id']);
+  return answerOf(await revokeLease(service, context, leaseIdOf(id)));
+}
+
+async function leaseGet({ service, context, body }: Call): Promise<Answer> {
+  const { id, keys = false } = fieldsOf(body, ['id', 'keys']);
+  return answerOf(await showLease(service, context, leaseIdOf(id), keys === true));
+}
+
+async function leaseList({ service, context, body }: Call): Promise<Answer> {
+  const { limit, cursor } = fieldsOf(body, ['limit', 'cursor']);
+  return answerOf(await listLeases(service, context, limit, cursor));
+}
+
+/** A lock is named by `name`, or `nameBase64`. */
+async function lockAcquire({ service, clock, context, body }: Call): Promise<Answer> {
+  const fields = ['name', 'nameBase64', 'lease', 'value', 'base64', 'waitMs'];
+  const shape = fieldsOf(without(body, 'op'), fields);
+  const wanted = acquireFromJson(lockNameOf(shape), shape);
+  return answerOf(await acquireLock({ service, clock }, context, wanted));
+}
+
+async function lockRelease({ service, context, body }: Call): Promise<Answer> {
+  const shape = fieldsOf(without(body, 'op'), ['name', 'nameBase64', 'token']);
+  return answerOf(await releaseLock(service, context, lockNameOf(shape), shape['token']));
+}
+
+async function lockGet({ service, context, body }: Call): Promise<Answer> {
+  return answerOf(
+    await showLock(service, context, lockNameOf(fieldsOf(body, ['name', 'nameBase64']))),
+  );
+}
+
+function answerOf({ body, clock }: Shown): Answer {
+  return { body, revision: clock };
+}
+
+function without(body: Shape, field: string): Shape {
+  const { [field]: _, ...rest } = body;
+  return rest;
 }
 
 function readOptions(consistency: unknown, revision: unknown): ReadOptions {

@@ -1,6 +1,7 @@
 import {
   idempotencyCodec,
   keyRefCodec,
+  leaseEndCodec,
   NAME_BYTES_MAX,
   opResultCodec,
   writeOpCodec,
@@ -17,7 +18,7 @@ import type { NodeId, ReplicaId } from '../types.ts';
  */
 
 /** A current or past version of a key. */
-export const itemCodec = s.record({
+const itemShape = s.record({
   ref: keyRefCodec,
   value: s.bin(LIMITS.valueBytesMax),
   revision: s.count,
@@ -26,8 +27,12 @@ export const itemCodec = s.record({
   contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
   /** Unix ms. */
   expiresAtMs: s.nullable(s.count),
+  /** The lease it is attached to; 0 or nothing: none. */
+  lease: s.nullable(s.count),
 });
-export type Item = s.Of<typeof itemCodec>;
+type ItemShape = s.Of<typeof itemShape>;
+export type Item = Omit<ItemShape, 'lease'> & { readonly lease?: number | null };
+export const itemCodec = itemShape as s.Codec<Item>;
 
 /** Where an event stands in the one order: (revision, vshard, key triple). */
 export const positionCodec = s.record({
@@ -153,6 +158,28 @@ export const requestBodyCodec = s.union({
       values: s.bool,
     }),
   ],
+  /** Leases, at the leader of their home group (actors/lease/keeper.ts). */
+  LeaseGrant: [24, s.record({ epoch: s.count, lease: s.count, ttlMs: s.count })],
+  LeaseRevoke: [25, s.record({ epoch: s.count, lease: s.count })],
+  /** `renew` begins its time anew; `attach` asks for a promise to attach keys under. */
+  LeaseCheck: [
+    26,
+    s.record({ epoch: s.count, lease: s.count, purpose: s.oneOf('look', 'renew', 'attach') }),
+  ],
+  /** Living leases of this group with ids above `after`, by id. */
+  LeaseList: [27, s.record({ after: s.count, limit: s.count })],
+  /** Nothing is attached to them in any group: their rows can go. */
+  LeaseForget: [28, s.record({ leases: s.list(s.count, LIMITS.leaseStepMax) })],
+  /** To any group: removes what is attached to ended leases, when all up to `close` is there to be seen. */
+  LeaseSweep: [
+    29,
+    s.record({
+      leases: s.list(s.record({ lease: s.count, why: leaseEndCodec }), LIMITS.leaseStepMax),
+      close: s.count,
+    }),
+  ],
+  /** To any group: its keys that are attached to a lease. */
+  Attached: [30, s.record({ lease: s.count, limit: s.count })],
 });
 export type RequestBody = s.Of<typeof requestBodyCodec>;
 export type RequestOf<T extends RequestBody['type']> = Extract<RequestBody, { type: T }>;
@@ -180,6 +207,14 @@ export const replicaStatusCodec = s.record({
   ),
 });
 export type ReplicaStatus = s.Of<typeof replicaStatusCodec>;
+
+const leaseCodec = s.record({
+  lease: s.count,
+  ttlMs: s.count,
+  /** By the leader's clock; a new leader gives the whole time again. */
+  remainingMs: s.count,
+  grantRevision: s.count,
+});
 
 export const replyBodyCodec = s.union({
   /** A refusal. `leader` is where to go on not_leader; `epoch` the newer map's on wrong_shard. */
@@ -249,6 +284,22 @@ export const replyBodyCodec = s.union({
       rows: s.count,
       clock: s.count,
     }),
+  ],
+  /** `until` only for `attach`. */
+  Lease: [24, s.record({ lease: leaseCodec, until: s.count, clock: s.count })],
+  Leases: [
+    25,
+    s.record({
+      leases: s.list(leaseCodec, LIMITS.pageItemsMax),
+      more: s.bool,
+      clock: s.count,
+    }),
+  ],
+  /** `isAll`: nothing was left to remove. */
+  Swept: [26, s.record({ removed: s.count, isAll: s.bool, clock: s.count })],
+  AttachedKeys: [
+    27,
+    s.record({ keys: s.list(keyRefCodec, LIMITS.pageItemsMax), more: s.bool, clock: s.count }),
   ],
 });
 export type ReplyBody = s.Of<typeof replyBodyCodec>;

@@ -17,13 +17,15 @@ import type { KeyRef } from '../../protocol/vshard.ts';
  *   i idempotency        vshard u8, tenant, 00, idempotency key
  *   j idempotency by age revision u64, then as i
  *   M meta state         name (UTF-8)
+ *   l lease              id u64
+ *   a attached           lease u64, triple
  *   e index entry        index u32, encoded fields, key
  *   p past index entry   index u32, encoded fields, escaped key, 00 01, inverted revision it ended at
  *   t text index         index u32, what it holds (see apply/text-rows.ts)
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxMept';
+export const ROW_KINDS = 'mcfhijxMlaept';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;
@@ -229,6 +231,30 @@ export function idempotencyAgeStart(prefix: string, revision: Revision): string 
 /** Throws DecodeError. */
 export function parseIdempotencyAgeKey(key: string): { revision: Revision; name: string } {
   return { revision: readU64(key, BODY_OFFSET), name: key.slice(BODY_OFFSET + 8) };
+}
+
+export function leaseKey(prefix: string, lease: number): string {
+  return `${prefix}l${u64(lease)}`;
+}
+
+/** Just above every lease of a group. */
+export function leaseRangeEnd(prefix: string): string {
+  return `${prefix}m`;
+}
+
+/** Throws DecodeError. */
+export function parseLeaseKey(key: string): number {
+  return readU64(key, BODY_OFFSET);
+}
+
+/** The row that finds a key by its lease. */
+export function attachedKey(prefix: string, lease: number, triple: string): string {
+  return `${prefix}a${u64(lease)}${triple}`;
+}
+
+/** The triple of an attached row's key. */
+export function parseAttachedKey(key: string): string {
+  return key.slice(BODY_OFFSET + 8);
 }
 
 /** A row of the meta state. The name may be any text. */

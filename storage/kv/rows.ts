@@ -1,6 +1,6 @@
 import { assert, assertCount } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
-import type { OpResult } from '../../protocol/commands.ts';
+import type { LeaseEnd, OpResult } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { Slab } from '../../protocol/slab.ts';
 import type { Revision } from '../../protocol/types.ts';
@@ -22,6 +22,8 @@ export interface VersionRow {
   readonly expiresAtMs: number | null;
   readonly contentType: string | null;
   readonly value: Uint8Array;
+  /** The lease it is attached to; 0 or nothing: none. */
+  readonly lease?: number | null;
 }
 
 /** What apply must know of a version to replace it. */
@@ -33,30 +35,41 @@ const feedRows = new Slab();
 const HAS_EXPIRY = 1;
 const HAS_CONTENT_TYPE = 2;
 const TOMBSTONE = 4;
+const HAS_LEASE = 8;
+const VERSION_FLAGS = HAS_EXPIRY | HAS_CONTENT_TYPE | HAS_LEASE;
 /** flags u8, revision u64, createRevision u64, version u64. */
 const VERSION_HEADER_BYTES = 25;
 
 /**
- * Then expiresAtMs u64 when flagged, content type (u16 length, UTF-8) when flagged, the value. The row is cut
- * from `slab` where one is given.
+ * Then, each when flagged, expiresAtMs u64, lease u64 and content type (u16 length, UTF-8); the value. The row
+ * is cut from `slab` where one is given.
  */
 export function encodeVersion(row: VersionRow, slab?: Slab): Uint8Array {
   const type = row.contentType;
   const typeBytes = type === null ? 0 : Buffer.byteLength(type, 'utf8');
+  const lease = row.lease ?? 0;
   assert(typeBytes <= 0xffff, 'content type is too long for a row');
   const size =
     VERSION_HEADER_BYTES +
     (row.expiresAtMs === null ? 0 : 8) +
+    (lease === 0 ? 0 : 8) +
     (type === null ? 0 : 2 + typeBytes) +
     row.value.length;
   const out = slab === undefined ? Buffer.allocUnsafeSlow(size) : slab.take(size);
-  out[0] = (row.expiresAtMs === null ? 0 : HAS_EXPIRY) | (type === null ? 0 : HAS_CONTENT_TYPE);
+  out[0] =
+    (row.expiresAtMs === null ? 0 : HAS_EXPIRY) |
+    (type === null ? 0 : HAS_CONTENT_TYPE) |
+    (lease === 0 ? 0 : HAS_LEASE);
   writeU64(out, 1, row.revision);
   writeU64(out, 9, row.createRevision);
   writeU64(out, 17, row.version);
   let at = VERSION_HEADER_BYTES;
   if (row.expiresAtMs !== null) {
     writeU64(out, at, row.expiresAtMs);
+    at += 8;
+  }
+  if (lease !== 0) {
+    writeU64(out, at, lease);
     at += 8;
   }
   if (type !== null) {
@@ -73,7 +86,7 @@ export function decodeVersion(bytes: Uint8Array): VersionRow | null {
   const row = bufferOf(bytes);
   const flags = row[0];
   if (flags === TOMBSTONE && row.length === 1) return null;
-  if (flags === undefined || flags > 3 || row.length < VERSION_HEADER_BYTES) {
+  if (flags === undefined || (flags & ~VERSION_FLAGS) !== 0 || row.length < VERSION_HEADER_BYTES) {
     throw new DecodeError('not a version row');
   }
   let at = VERSION_HEADER_BYTES;
@@ -81,6 +94,11 @@ export function decodeVersion(bytes: Uint8Array): VersionRow | null {
   let contentType: string | null = null;
   if ((flags & HAS_EXPIRY) !== 0) {
     expiresAtMs = readU64(row, at);
+    at += 8;
+  }
+  let lease = 0;
+  if ((flags & HAS_LEASE) !== 0) {
+    lease = readU64(row, at);
     at += 8;
   }
   if ((flags & HAS_CONTENT_TYPE) !== 0) {
@@ -97,6 +115,7 @@ export function decodeVersion(bytes: Uint8Array): VersionRow | null {
     expiresAtMs,
     contentType,
     value: row.subarray(at),
+    lease,
   };
 }
 
@@ -104,14 +123,17 @@ export function decodeVersion(bytes: Uint8Array): VersionRow | null {
 export function decodeHead(bytes: Uint8Array): VersionHead {
   const row = bufferOf(bytes);
   const flags = row[0];
-  if (flags === undefined || flags > 3 || row.length < VERSION_HEADER_BYTES) {
+  if (flags === undefined || (flags & ~VERSION_FLAGS) !== 0 || row.length < VERSION_HEADER_BYTES) {
     throw new DecodeError('not a current row');
   }
+  const canExpire = (flags & HAS_EXPIRY) !== 0;
+  const leaseAt = canExpire ? VERSION_HEADER_BYTES + 8 : VERSION_HEADER_BYTES;
   return {
     revision: readU64(row, 1),
     createRevision: readU64(row, 9),
     version: readU64(row, 17),
-    expiresAtMs: (flags & HAS_EXPIRY) === 0 ? null : readU64(row, VERSION_HEADER_BYTES),
+    expiresAtMs: canExpire ? readU64(row, VERSION_HEADER_BYTES) : null,
+    lease: (flags & HAS_LEASE) === 0 ? 0 : readU64(row, leaseAt),
   };
 }
 
@@ -196,7 +218,7 @@ export interface IdempotencyRow {
 
 /** revision u64, hash 32 bytes, count u16, then per result: tag u8 and its fields as u64. */
 const IDEMPOTENCY_HEADER_BYTES = 42;
-const RESULT_FIELDS = [3, 1, 1, 1, 1] as const;
+const RESULT_FIELDS = [3, 1, 1, 1, 1, 1] as const;
 
 export function encodeIdempotency(row: IdempotencyRow): Uint8Array {
   assert(row.requestHash.length === 32, 'a request hash has 32 bytes');
@@ -236,7 +258,7 @@ export function decodeIdempotency(bytes: Uint8Array): IdempotencyRow {
   return { revision: readU64(row, 0), requestHash: row.subarray(8, 40), results };
 }
 
-/** 0 put, 1 deleted, 2 delete of an absent key, 3 precondition_failed, 4 wrong_shard. */
+/** 0 put, 1 deleted, 2 delete of an absent key, 3 precondition_failed, 4 wrong_shard, 5 lease_stale. */
 function tagOf(result: OpResult): number {
   switch (result.type) {
     case 'put':
@@ -247,6 +269,8 @@ function tagOf(result: OpResult): number {
       return 3;
     case 'wrong_shard':
       return 4;
+    case 'lease_stale':
+      return 5;
   }
 }
 
@@ -274,9 +298,38 @@ function readResult(row: Buffer, at: number): OpResult {
       return { type: 'precondition_failed', revision: first };
     case 4:
       return { type: 'wrong_shard', epoch: first };
+    case 5:
+      return { type: 'lease_stale', revision: first };
     default:
       throw new DecodeError('unknown result in a row');
   }
+}
+
+/** A lease in its home group. */
+export interface LeaseRow {
+  readonly ttlMs: number;
+  readonly grantRevision: Revision;
+  /** 0 while it lives. */
+  readonly endRevision: Revision;
+  /** Says something only of a lease that has ended. */
+  readonly why: LeaseEnd;
+}
+
+const LEASE_ENDS: readonly LeaseEnd[] = ['expired', 'revoked'];
+
+/** ttlMs, grantRevision, endRevision, why: each u64. */
+export function encodeLease(row: LeaseRow): Uint8Array {
+  const { ttlMs, grantRevision, endRevision, why } = row;
+  return encodeCounts([ttlMs, grantRevision, endRevision, LEASE_ENDS.indexOf(why)]);
+}
+
+/** Throws DecodeError. */
+export function decodeLease(bytes: Uint8Array): LeaseRow {
+  const fields = decodeCounts(bytes, 4) as [number, number, number, number];
+  const [ttlMs, grantRevision, endRevision, end] = fields;
+  const why = LEASE_ENDS[end];
+  if (why === undefined) throw new DecodeError('not a lease row');
+  return { ttlMs, grantRevision, endRevision, why };
 }
 
 /** One row of the meta state: revision u64, createRevision u64, version u64, JSON as UTF-8. */

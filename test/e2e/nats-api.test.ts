@@ -37,7 +37,7 @@ describe('the store over NATS requests', () => {
       );
       let id = 0;
       serveNatsApi({
-        ...{ server: bus, service: store, telemetry, durability: 'memory' },
+        ...{ server: bus, service: store, clock, telemetry, durability: 'memory' },
         requestId: () => `${name}-${++id}`,
         admit: async (_op, request) => {
           if (request.header('X-Test') === 'deny') throw new AppError('forbidden', 'not allowed');
@@ -64,6 +64,30 @@ describe('the store over NATS requests', () => {
     const message = await ask(op, JSON.stringify(body), more);
     return [message, message.json()];
   };
+
+  it('grants leases and locks in the shapes of REST', async () => {
+    const [, lease] = await call('leaseGrant', { ttlSeconds: 30 }, { 'Idempotency-Key': 'a' });
+    const [, other] = await call('leaseGrant', { ttlSeconds: 30 }, { 'Idempotency-Key': 'b' });
+    expect(lease).toMatchObject({ ttl: 30, id: expect.any(Number) });
+    expect(other.id).not.toBe(lease.id);
+    const [, kept] = await call('leaseKeepAlive', { id: lease.id });
+    expect(kept.id).toBe(lease.id);
+    await call('put', { key: 'leased', value: 'x', lease: lease.id });
+    const [, shown] = await call('leaseGet', { id: lease.id, keys: true });
+    expect(shown.keys).toEqual([{ key: 'leased' }]);
+    const [, lock] = await call('lockAcquire', { name: 'n', lease: lease.id, value: 'me' });
+    expect(lock).toMatchObject({ held: true, value: 'me', lease: lease.id });
+    const [refused, problem] = await call('lockAcquire', { name: 'n', lease: other.id });
+    expect(refused.headers?.get('Minikv-Status')).toBe('409');
+    expect(problem.code).toBe('lock_held');
+    expect((await call('lockGet', { name: 'n' }))[1].token).toBe(lock.token);
+    const [, released] = await call('lockRelease', { name: 'n', token: lock.token });
+    expect(released.released).toBe(true);
+    const [, list] = await call('leaseList', {});
+    expect(list.leases.map((one: Json) => one.id)).toContain(lease.id);
+    const [, revoked] = await call('leaseRevoke', { id: lease.id });
+    expect(revoked).toMatchObject({ revoked: true, removed: 1 });
+  });
 
   it('puts, gets and deletes in the shapes of REST', async () => {
     const [, put] = await call('put', { key: 'a/b', value: 'hello', contentType: 'text/plain' });

@@ -73,7 +73,10 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
     'Watch: lost, duplicate, out of order, time travel',
     'pages by position, closed revisions, `compacted`',
   ),
-  B20: row('Lock lost while its holder waited', 'fencing tokens', 'leases'),
+  B20: row(
+    'Lock lost while its holder waited',
+    'leases that a new leader extends, fencing tokens that are revisions',
+  ),
   B21: row('Transaction anomalies', 'strict serializability', 'transactions'),
   B22: row(
     'Order depends on clocks; equal timestamps',

@@ -6,6 +6,7 @@ import { expectProblem, type Send } from './http-expect.ts';
 import { indexTests, searchTests } from './http-index-suite.ts';
 import { httpInputSuite } from './http-input-suite.ts';
 import { conditionTests, keyTests } from './http-key-suite.ts';
+import { leaseTests, lockTests } from './http-lease-suite.ts';
 import { httpWatchSuite } from './http-watch-suite.ts';
 import { call } from './raw-http.ts';
 
@@ -27,6 +28,8 @@ export function httpSuite(start: () => Promise<HttpTarget>): void {
   describe('preconditions', () => conditionTests(send));
   describe('listing', () => listTests(send));
   describe('batch', () => batchTests(send));
+  describe('leases', () => leaseTests(send));
+  describe('locks', () => lockTests(send));
   describe('the seed paths', () => seedTests(send));
   describe('indexes', () => indexTests(send));
   describe('search', () => searchTests(send));
@@ -140,10 +143,6 @@ function healthTests(send: Send): void {
     for (const [method, path] of [
       ['DELETE', '/v1/kv?prefix=a'],
       ['POST', '/v1/txn'],
-      ['POST', '/v1/leases'],
-      ['PUT', '/v1/leases/1/keepalive'],
-      ['POST', '/v1/locks'],
-      ['DELETE', '/v1/locks/a'],
       ['POST', '/transaction'],
       ['PUT', '/s3/demo/bucket/%ff'],
       ['GET', '/s3/demo'],

@@ -129,6 +129,7 @@ export class KvModel {
       version,
       contentType,
       expiresAtMs,
+      lease: op.attach?.lease ?? 0,
     });
     return { type: 'put', revision, createRevision, version };
   }

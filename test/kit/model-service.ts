@@ -20,6 +20,7 @@ import type {
 import { parseNodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { ModelIndexes } from './model-indexes.ts';
+import { ModelLeases } from './model-leases.ts';
 import { ModelWatch } from './model-watch.ts';
 
 interface Version {
@@ -40,6 +41,13 @@ const keyOf = (ref: KeyRef): string => `${ref.tenant}\0${ref.space}\0${ref.key}`
  * the edges. Everything happens at once, so nothing is ever indeterminate.
  */
 export class ModelService implements KvService {
+  readonly leases = new ModelLeases({
+    enter: (ctx) => this.#enter(ctx),
+    tick: () => this.#tick(),
+    wallMs: () => this.#wallMs(),
+    attached: (lease) => this.#attached(lease),
+    remove: (ref) => void this.#apply({ type: 'delete', ref, condition: null }),
+  });
   readonly #rows = new Map<string, Version[]>();
   readonly #events: ChangeEvent[] = [];
   readonly #watches = new Set<ModelWatch>();
@@ -238,6 +246,9 @@ export class ModelService implements KvService {
     }
     if (op.type === 'delete' && prev === null)
       return { type: 'deleted', deleted: false, revision: 0 };
+    if (op.type === 'put' && op.attach && !this.leases.lives(op.attach.lease)) {
+      return { type: 'lease_stale', revision: 0 };
+    }
     const item = op.type === 'put' ? itemOf(op, prev, revision) : null;
     const versions = this.#rows.get(keyOf(op.ref)) ?? [];
     this.#rows.set(keyOf(op.ref), versions);
@@ -264,6 +275,16 @@ export class ModelService implements KvService {
     const item = versions.findLast((version) => version.revision <= revision)?.item ?? null;
     const isExpired = item?.expiresAtMs != null && item.expiresAtMs <= wallMsOfRevision(revision);
     return isExpired ? null : item;
+  }
+
+  #attached(lease: number): KeyRef[] {
+    const now = this.#tick();
+    const items = [...this.#rows.values()].map((versions) => {
+      const ref = versions[0]?.item?.ref;
+      return ref === undefined ? null : this.#itemAt(ref, now);
+    });
+    const refs = items.flatMap((item) => (item?.lease === lease ? [item.ref] : []));
+    return refs.sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   #current(options: WatchOptions): Item[] {
@@ -318,5 +339,6 @@ function itemOf(op: Extract<WriteOp, { type: 'put' }>, prev: Item | null, revisi
     version: (prev?.version ?? 0) + 1,
     contentType: op.contentType,
     expiresAtMs: op.ttlMs === null ? null : wallMsOfRevision(revision) + op.ttlMs,
+    lease: op.attach?.lease ?? 0,
   };
 }

@@ -116,20 +116,8 @@ export class Client {
     return outcome;
   }
 
-  async #ask<T>(ask: (service: KvService) => Promise<T>): Promise<Outcome<T>> {
-    const giveUpMs = this.config.deadlineMs + PATIENCE_MS;
-    try {
-      const connection = await this.cluster.connect(this.#node);
-      return { kind: 'ok', value: await connection.call(giveUpMs, ask) };
-    } catch (error) {
-      if (error instanceof NodeDown) return { kind: 'refused', code: 'node_down', error };
-      if (!(error instanceof AppError)) {
-        if ((error as Error).name !== 'NodeLost') throw error;
-        return { kind: 'unknown', code: 'node_lost' };
-      }
-      if (error.definite) return { kind: 'refused', code: error.code, error };
-      return { kind: 'unknown', code: error.code };
-    }
+  #ask<T>(ask: (service: KvService) => Promise<T>): Promise<Outcome<T>> {
+    return askNode(this.cluster, this.#node, this.config.deadlineMs + PATIENCE_MS, ask);
   }
 
   /** Writes one operation and its answer into the history. */
@@ -153,6 +141,27 @@ export class Client {
       if (at < 0) return name;
     }
     return 'get';
+  }
+}
+
+/** One request to one node, and what its answer means. */
+export async function askNode<T>(
+  cluster: ClusterPort,
+  node: number,
+  giveUpMs: number,
+  ask: (service: KvService) => Promise<T>,
+): Promise<Outcome<T>> {
+  try {
+    const connection = await cluster.connect(node);
+    return { kind: 'ok', value: await connection.call(giveUpMs, ask) };
+  } catch (error) {
+    if (error instanceof NodeDown) return { kind: 'refused', code: 'node_down', error };
+    if (!(error instanceof AppError)) {
+      if ((error as Error).name !== 'NodeLost') throw error;
+      return { kind: 'unknown', code: 'node_lost' };
+    }
+    if (error.definite) return { kind: 'refused', code: error.code, error };
+    return { kind: 'unknown', code: error.code };
   }
 }
 
@@ -192,6 +201,7 @@ export function outputOf(result: OpResult): Output | null {
     case 'precondition_failed':
       return { type: 'precondition_failed', revision: result.revision };
     case 'wrong_shard':
+    case 'lease_stale':
       return null;
   }
 }

@@ -23,6 +23,24 @@ export interface PublishedChange {
   readonly event: ChangeEvent;
 }
 
+/** What a client was told of a lease, and when it had asked. */
+export interface LeaseSeen {
+  readonly lease: number;
+  /** `alive`: granted or renewed. `attached`: a key was put under it. */
+  readonly kind: 'alive' | 'gone' | 'attached';
+  readonly callMs: number;
+  readonly atMs: number;
+}
+
+/** What a client was told of a lock: its own token, or that this token is (no longer) the lock's revision. */
+export interface LockSeen {
+  readonly lock: string;
+  readonly token: number;
+  readonly kind: 'acquired' | 'valid' | 'released';
+  readonly callMs: number;
+  readonly atMs: number;
+}
+
 /** Everything the clients of one run saw; the input of the checkers. */
 export class History {
   readonly operations: Operation[] = [];
@@ -31,6 +49,8 @@ export class History {
   readonly acked: AckedWrite[] = [];
   readonly puts: PutOutcome[] = [];
   readonly watchers: WatcherSeen[] = [];
+  readonly leases: LeaseSeen[] = [];
+  readonly locks: LockSeen[] = [];
   /** What nodes handed out on the public events subject. */
   readonly published: PublishedChange[] = [];
   /** Answers by kind: ok, refused (definite), unknown. */
@@ -71,6 +91,13 @@ export class History {
       const why = `precondition failed @${output.revision}`;
       this.puts.push({ value: input.value, key, outcome: 'refused', revision: 0, why });
     }
+  }
+
+  /** A put that is not an operation of the checkers: its key goes with its lease. */
+  acknowledge(key: string, value: string, revision: number, at: number): void {
+    this.see(revision);
+    this.acked.push({ revision, ret: at });
+    this.puts.push({ value, key, outcome: 'acknowledged', revision, why: '' });
   }
 
   /** A put that certainly did not happen, because of an error. */

@@ -5,12 +5,15 @@ import type { GroupId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { type Change, nameOf } from '../check/truth.ts';
 import type { CommittedEntry } from './committed-log.ts';
+import { LeaseModel } from './model-leases.ts';
 
 /** A key's current version in the model. */
 interface Current {
   readonly value: string;
   readonly revision: number;
   readonly expiresAtMs: number | null;
+  /** 0: none. */
+  readonly lease: number;
 }
 
 interface StoredAnswer {
@@ -33,15 +36,25 @@ export class StoreModel {
   readonly changes: Change[] = [];
   /** By value for puts; the values of a run are unique. */
   readonly effects = new Map<string, Effect[]>();
+  readonly leases = new LeaseModel();
   readonly #current = new Map<string, Current>();
   readonly #answers = new Map<string, StoredAnswer>();
   readonly #owned = new Map<GroupId, ReadonlySet<number>>();
 
-  apply(group: GroupId, { entry, command }: CommittedEntry): void {
+  /** `atMs`: virtual time at which the entry was first seen committed. */
+  apply(group: GroupId, { entry, command }: CommittedEntry, atMs = 0): void {
     if (command === null) return;
     switch (command.type) {
       case 'write':
-        return this.#write(group, entry.index, command);
+        return this.#write(group, entry.index, command, atMs);
+      case 'leaseGrant':
+        return this.leases.grant(command, atMs);
+      case 'leaseEnd':
+        return this.leases.end(command, atMs);
+      case 'leaseForget':
+        return this.leases.forget(command, atMs);
+      case 'detach':
+        return this.#detach(group, entry.index, command, atMs);
       case 'expire':
         return this.#expire(group, entry.index, command);
       case 'own':
@@ -54,13 +67,24 @@ export class StoreModel {
     }
   }
 
-  #write(group: GroupId, index: number, command: WriteCommand): void {
+  #write(group: GroupId, index: number, command: WriteCommand, atMs: number): void {
     const owned = this.#owned.get(group);
     if (!command.ops.every((op) => owned?.has(vshardOf(op.ref)) === true)) return;
+    if (command.ops.some((op, i) => isStale(op, command.revision + i))) {
+      if (command.idempotency === null || !this.#isKnown(group, command)) return;
+    }
     if (!this.#isFirst(group, command)) return;
     for (const [i, op] of command.ops.entries()) {
-      this.#writeOne(group, index, command.revision + i, op);
+      this.#writeOne(group, index, command.revision + i, op, atMs);
     }
+  }
+
+  /** Whether the request was answered before. */
+  #isKnown(group: GroupId, { idempotency, ops, revision }: WriteCommand): boolean {
+    const scope = ops[0] === undefined ? '' : `${ops[0].ref.tenant}\0`;
+    const stored = this.#answers.get(`${group}\0${scope}${idempotency?.key}`);
+    const atMs = wallMsOfRevision(revision);
+    return stored !== undefined && atMs - stored.atMs < LIMITS.idempotencyWindowMs;
   }
 
   /** Writes down the idempotency key; false when the request was answered before. */
@@ -77,9 +101,11 @@ export class StoreModel {
     return true;
   }
 
-  #writeOne(group: GroupId, index: number, revision: number, op: WriteOp): void {
+  #writeOne(group: GroupId, index: number, revision: number, op: WriteOp, atMs: number): void {
     const current = this.#alive(op.ref, revision);
     if (!holds(op.condition, current)) return;
+    const attach = op.type === 'put' ? (op.attach ?? null) : null;
+    if (attach?.until === 0) return;
     if (op.type === 'delete') {
       if (current === null) return;
       this.#current.delete(nameOf(op.ref));
@@ -89,7 +115,9 @@ export class StoreModel {
     const value = Buffer.from(op.value).toString('latin1');
     const expiresAtMs = op.ttlMs === null ? null : wallMsOfRevision(revision) + op.ttlMs;
     const before = this.#current.get(nameOf(op.ref));
-    this.#current.set(nameOf(op.ref), { value, revision, expiresAtMs });
+    const lease = attach?.lease ?? 0;
+    this.#current.set(nameOf(op.ref), { value, revision, expiresAtMs, lease });
+    if (lease !== 0) this.leases.attached.push({ lease, key: op.ref.key, revision, atMs });
     // A put over a version that has expired names it; there was no event for its end.
     const prev = before?.revision ?? 0;
     this.#note(group, index, change('put', op.ref, revision, prev, value, expiresAtMs));
@@ -104,6 +132,29 @@ export class StoreModel {
       this.#current.delete(nameOf(ref));
       this.#note(group, index, change('expire', ref, own, revision, null, null));
     }
+  }
+
+  /** Removes what was attached to ended leases, where it still is what was seen. */
+  #detach(
+    group: GroupId,
+    index: number,
+    command: Extract<Command, { type: 'detach' }>,
+    atMs: number,
+  ): void {
+    for (const [i, { ref, revision, why }] of command.keys.entries()) {
+      const own = command.revision + i;
+      const current = this.#current.get(nameOf(ref));
+      if (current?.revision !== revision) continue;
+      this.#current.delete(nameOf(ref));
+      const kind = why === 'revoked' ? 'delete' : 'expire';
+      this.#note(group, index, change(kind, ref, own, revision, null, null));
+      this.leases.detached.push({ lease: current.lease, key: ref.key, revision: own, atMs });
+    }
+  }
+
+  /** Keys that are attached to a lease now. */
+  attachedKeys(): string[] {
+    return [...this.#current].filter(([, { lease }]) => lease !== 0).map(([name]) => name);
   }
 
   /** The version a write at `revision` sees: an expired key is absent. */
@@ -121,6 +172,12 @@ export class StoreModel {
     if (known === undefined) this.effects.set(made.value, [effect]);
     else known.push(effect);
   }
+}
+
+/** A promise about a lease that has run out; 0 is a lease that is not there. */
+function isStale(op: WriteOp, revision: number): boolean {
+  const until = op.type === 'put' ? (op.attach?.until ?? 0) : 0;
+  return until !== 0 && revision > until;
 }
 
 function holds(condition: Condition | null, current: Current | null): boolean {

@@ -6,6 +6,7 @@ import { awaitConvergence, awaitLeaders } from './convergence.ts';
 import { FINAL_CHECKS } from './invariants/all.ts';
 import { StateHashes } from './invariants/state-hashes.ts';
 import { KeyPool } from './keys.ts';
+import { LeaseClient } from './lease-client.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
 import type { SwarmConfig } from './swarm.ts';
@@ -84,12 +85,13 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   world.trace.note('world', 'faults end');
   nemesis.stop();
   heal(world);
-  for (const client of work.clients) client.stop();
+  for (const client of [...work.clients, ...work.leaseClients]) client.stop();
   await world.drive(awaitConvergence(world), CONVERGE_MS + 20_000, 'the cluster converges');
   world.trace.note('world', 'converged');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   await world.drive(readEverything(world, work.pools), 60_000, 'everything can be read');
   await world.drive(work.clientsDone, 30_000, 'clients end');
+  await world.drive(leasesGone(world), 60_000, 'all leases end, and all keys with them');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
   const seen = finishWatchers(world, work.watchers).then(() => check(world));
@@ -120,15 +122,19 @@ function startWork(world: World, config: SwarmConfig) {
     const { history } = world;
     clients.push(new Client(`c${i}`, world, history, stream, pools, config.client, numbers));
   }
+  const leaseClients: LeaseClient[] = [];
+  for (let i = 0; i < config.leaseClientCount; i++) {
+    leaseClients.push(new LeaseClient(`l${i}`, world, world.history, random(`lease-client-${i}`)));
+  }
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
     watchers.push(new Watcher(`w${i}`, prefix, world, world.history, random(`watcher-${i}`)));
   }
-  const clientsDone = Promise.all(clients.map((client) => client.run()));
+  const clientsDone = Promise.all([...clients, ...leaseClients].map((client) => client.run()));
   world.spawn(clientsDone);
   for (const watcher of watchers) world.spawn(watcher.run());
-  return { pools, clients, clientsDone, watchers };
+  return { pools, clients, leaseClients, clientsDone, watchers };
 }
 
 async function sampleHashes(world: World, hashes: StateHashes): Promise<void> {
@@ -136,6 +142,12 @@ async function sampleHashes(world: World, hashes: StateHashes): Promise<void> {
     await world.sleep(HASH_EVERY_MS);
     await hashes.sample();
   }
+}
+
+/** Nobody keeps any lease alive: each ends, what was attached goes, and then its row. */
+async function leasesGone(world: World): Promise<void> {
+  const { model } = world;
+  while (model.leases.left().length + model.attachedKeys().length > 0) await world.sleep(200);
 }
 
 /** Everything that was wrong is right again, and every process runs. */

@@ -64,6 +64,8 @@ export interface SwarmConfig {
   readonly walSegmentBytes: number;
   /** Nodes die and return while the cluster is being formed. */
   readonly roughStart: boolean;
+  /** Clients that live by leases and locks. */
+  readonly leaseClientCount: number;
 }
 
 /** Parts of a configuration that the command line may fix. */
@@ -72,7 +74,7 @@ export interface SwarmOverrides {
   readonly seconds?: number | undefined;
   readonly faults?: readonly FaultKind[] | undefined;
   /** Many reads, writes or queries of few keys and frequent faults, for bugs with a short window. */
-  readonly busy?: 'reads' | 'writes' | 'indexes' | undefined;
+  readonly busy?: 'reads' | 'writes' | 'indexes' | 'leases' | undefined;
   readonly weather?: Partial<LinkWeather> | undefined;
 }
 
@@ -124,8 +126,10 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
     roughStart: random.next() < 0.3,
+    leaseClientCount: drawLeaseClients(seed),
   };
   if (overrides.busy === undefined) return config;
+  if (overrides.busy === 'leases') return { ...config, leaseClientCount: 6, faultGapMsMean: 1500 };
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
   mix.get = overrides.busy === 'reads' ? 30 : 1;
@@ -157,6 +161,12 @@ function drawWeather(random: Random): LinkWeather {
 function drawJoiners(seed: number, fixed: number | null, nodeCount: number): number {
   const isOn = seededRandom(seed, 'joiners').next() < 0.25;
   return isOn && fixed === null && nodeCount >= 3 ? 1 : 0;
+}
+
+/** From a stream of its own, so that older seeds keep everything else. */
+function drawLeaseClients(seed: number): number {
+  const random = seededRandom(seed, 'lease-clients');
+  return random.next() < 0.5 ? randomInt(random, 1, 3) : 0;
 }
 
 /** From a stream of its own, so that older seeds keep everything else. */
@@ -219,7 +229,7 @@ export function describeSwarm(config: SwarmConfig): string {
   const { weather: w } = config;
   const faults = [...config.faults.keys()].join(',') || 'none';
   return (
-    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount} clients, ` +
+    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount} clients, ` +
     `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
     `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
     `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +

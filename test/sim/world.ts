@@ -206,7 +206,7 @@ export class World implements ClusterPort {
     this.committed.observe((group, committed, change) => {
       for (const invariant of this.#invariants) invariant.onCommitted?.(group, committed, change);
       const known = this.model.changes.length;
-      this.model.apply(group, committed);
+      this.model.apply(group, committed, this.nowMs());
       if (this.trace.verbose) this.#traceChanges(group, known);
     });
   }

@@ -9,6 +9,7 @@ import { indexesExact } from './indexes-exact.ts';
 import type { InvariantFactory } from './invariant.ts';
 import { leaderAppendOnly } from './leader-append-only.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
+import { leasesHold } from './leases-hold.ts';
 import { logMatching } from './log-matching.ts';
 import { publishedTrue } from './published-true.ts';
 import { readsLinearizable } from './reads-linearizable.ts';
@@ -36,6 +37,7 @@ export const STEP_INVARIANTS: readonly InvariantFactory[] = [
 /** Everything that is checked when a run is over, the cheap ones first. */
 export const FINAL_CHECKS: readonly FinalCheck[] = [
   answersTrue,
+  leasesHold,
   publishedTrue,
   scansConsistent,
   indexesExact,

@@ -24,7 +24,7 @@ export interface Mutant {
   /** Faults that provoke it. */
   readonly faults: readonly FaultKind[];
   /** See SwarmOverrides. */
-  readonly busy: 'reads' | 'writes' | 'indexes' | undefined;
+  readonly busy: 'reads' | 'writes' | 'indexes' | 'leases' | undefined;
   readonly patches: readonly Patch[];
   readonly filterPorts: PortsFilter | null;
 }

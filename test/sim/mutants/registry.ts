@@ -222,6 +222,52 @@ export const MUTANTS: readonly Mutant[] = [
       'for (let i = 1; i < command.keys.length; i++) {',
     ),
   },
+  {
+    ...BASE,
+    name: 'leases-shortened',
+    what: 'a new leader gives a lease half of its time: who keeps it alive loses it (B20)',
+    faults: ['killLeader', 'transferLeader', 'isolateLeader'],
+    busy: 'leases',
+    patches: patch(
+      'actors/lease/keeper.ts',
+      'tenure.table.add(lease, ttlMs, grantRevision, nowMs);\n      else',
+      'tenure.table.add(lease, ttlMs, grantRevision, nowMs - ttlMs / 2);\n      else',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'renewals-unconfirmed',
+    what: 'a renewal counts at a leader that another one has replaced (B1, B20)',
+    faults: ['isolateLeader', 'pauseLeader', 'partition'],
+    busy: 'leases',
+    seedsMax: 8,
+    patches: patch(
+      'actors/lease/keeper.ts',
+      'return this.#confirmed(reply, () => this.#check(tenure, body, askedMs, reply));',
+      'return this.#check(tenure, body, askedMs, reply);',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'locks-released-early',
+    what: 'what a living lease holds is removed by the leader that takes it over (B20)',
+    faults: ['killLeader', 'transferLeader'],
+    busy: 'leases',
+    patches: patch(
+      'actors/lease/keeper.ts',
+      'else tenure.ended.set(lease, { lease, endRevision, why });',
+      'tenure.ended.set(lease, { lease, endRevision, why });',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'leases-outlived',
+    what: 'an ended lease is swept only once: what is attached late, under an older promise, stays for ever',
+    faults: ['pauseLeader', 'clog', 'pause', 'transferLeader'],
+    busy: 'leases',
+    seedsMax: 8,
+    patches: patch('actors/lease/sweeper.ts', 'await this.#everywhere(ripe, close);', ''),
+  },
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);

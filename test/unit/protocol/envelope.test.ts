@@ -25,12 +25,14 @@ const config = { voters: [r1], votersOld: null, learners: [] };
 const ref = { tenant: 'default', space: 'kv', key: 'k\xff\0' };
 const item: Item = {
   ...{ ref, value: Buffer.from([0, 255]), revision: 9, createRevision: 3, version: 2 },
-  ...{ contentType: 'text/plain', expiresAtMs: null },
+  ...{ contentType: 'text/plain', expiresAtMs: null, lease: 0x1f_ffff_ffff_ffff },
 };
 const put = {
   ...{ type: 'put' as const, ref, value: Buffer.from('v'), contentType: null, ttlMs: 5 },
   condition: { type: 'revision' as const, revision: 3 },
+  attach: { lease: 7, until: 8 },
 };
+const lease = { lease: 7, ttlMs: 1000, remainingMs: 900, grantRevision: 3 };
 const meta = {
   ...{ snapshotId: 'ab', lastIncludedIndex: 1, lastIncludedTerm: 2, config, clockBound: 3 },
   totalBytes: 4,
@@ -119,6 +121,13 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   IndexSearch: {
     ...{ id: 7, revision: 2, text: 'abc\xff', prefix: 'p', after: '', limit: 3, values: true },
   },
+  LeaseGrant: { epoch: 1, lease: 7, ttlMs: 1000 },
+  LeaseRevoke: { epoch: 1, lease: 7 },
+  LeaseCheck: { epoch: 1, lease: 7, purpose: 'attach' },
+  LeaseList: { after: 0, limit: 5 },
+  LeaseForget: { leases: [7] },
+  LeaseSweep: { leases: [{ lease: 7, why: 'revoked' }], close: 9 },
+  Attached: { lease: 7, limit: 3 },
 };
 
 const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>, 'type'> } = {
@@ -130,6 +139,7 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
       { type: 'deleted', deleted: true, revision: 2 },
       { type: 'precondition_failed', revision: 3 },
       { type: 'wrong_shard', epoch: 4 },
+      { type: 'lease_stale', revision: 5 },
     ],
   },
   Items: { items: [item, null], clock: 1 },
@@ -145,6 +155,10 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
     ...{ hits: [{ encoded: '\x01', item }], reached: { encoded: '\x01', key: 'k' } },
     ...{ rows: 4, clock: 5 },
   },
+  Lease: { lease, until: 9, clock: 8 },
+  Leases: { leases: [lease], more: true, clock: 8 },
+  Swept: { removed: 1, isAll: false, clock: 8 },
+  AttachedKeys: { keys: [ref], more: false, clock: 8 },
 };
 
 const all: Message[] = [

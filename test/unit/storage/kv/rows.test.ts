@@ -13,6 +13,7 @@ const version: fc.Arbitrary<rows.VersionRow> = fc.record({
   expiresAtMs: fc.option(count),
   contentType: fc.option(fc.string({ maxLength: 20 })),
   value: bytes,
+  lease: count,
 });
 const result: fc.Arbitrary<OpResult> = fc.oneof(
   fc.record({
@@ -24,6 +25,7 @@ const result: fc.Arbitrary<OpResult> = fc.oneof(
   fc.record({ type: fc.constant('deleted' as const), deleted: fc.boolean(), revision: count }),
   fc.record({ type: fc.constant('precondition_failed' as const), revision: count }),
   fc.record({ type: fc.constant('wrong_shard' as const), epoch: count }),
+  fc.record({ type: fc.constant('lease_stale' as const), revision: count }),
 );
 const idempotency: fc.Arbitrary<rows.IdempotencyRow> = fc.record({
   revision: count,
@@ -44,6 +46,30 @@ describe('rows', () => {
         expect(plain(rows.decodeVersion(rows.encodeVersion(row)))).toEqual(plain(row));
       }),
     );
+  });
+
+  test('the head of a version is what the version says, whatever else is in it', () => {
+    fc.assert(
+      fc.property(version, (row) => {
+        const { contentType: _type, value: _value, ...head } = row;
+        expect(rows.decodeHead(rows.encodeVersion(row))).toEqual(head);
+      }),
+    );
+  });
+
+  test('a lease round-trips', () => {
+    const lease = fc.record({
+      ttlMs: count,
+      grantRevision: count,
+      endRevision: count,
+      why: fc.constantFrom('expired' as const, 'revoked' as const),
+    });
+    fc.assert(
+      fc.property(lease, (row) => {
+        expect(rows.decodeLease(rows.encodeLease(row))).toEqual(row);
+      }),
+    );
+    expect(() => rows.decodeLease(rows.encodeCounts([1, 2, 3, 4]))).toThrow(DecodeError);
   });
 
   test('a tombstone is no version and no current row', () => {

@@ -1,0 +1,188 @@
+import type { Command, LeaseEnd, OpResult } from '../../protocol/commands.ts';
+import { homeOfLease } from '../../protocol/lease.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import {
+  attachedKey,
+  currentKey,
+  leaseKey,
+  leaseRangeEnd,
+  parseAttachedKey,
+  parseLeaseKey,
+  refOfStoredTriple,
+  tripleOf,
+} from '../../storage/kv/keyspace.ts';
+import { decodeHead, decodeLease, encodeLease, type LeaseRow } from '../../storage/kv/rows.ts';
+import type { Outcome } from './apply.ts';
+import type { AppliedChange } from './change.ts';
+import type { GroupState, GroupView } from './group-state.ts';
+import { removeRow } from './write.ts';
+
+/**
+ * Leases (ADR 0030). A lease is a row of its home group, the one that owns its id's vshard. It lives
+ * until an entry of that group ends it; time is the leader's affair and never apply's.
+ *
+ *   L1  A lease that has ended never lives again, and its row stays until nothing is attached to it.
+ *   L2  A key knows its lease, and each current row that has one has an `a` row under it.
+ *   L3  Removing what was attached is conditional on the key's revision: a key that was written
+ *       since, attached anew or not, is left alone.
+ */
+
+type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
+
+/** One result: `put` with the revision of the grant, or `precondition_failed` for an id that is taken. */
+export function applyLeaseGrant(state: GroupState, command: CommandOf<'leaseGrant'>): Outcome {
+  const { lease, ttlMs, revision, epoch } = command;
+  if (!state.isOwned(homeOfLease(lease), epoch)) {
+    return outcome([{ type: 'wrong_shard', epoch: state.epoch }]);
+  }
+  const before = readLease(state, lease);
+  if (before === null) {
+    const row: LeaseRow = { ttlMs, grantRevision: revision, endRevision: 0, why: 'expired' };
+    state.stageRow(leaseKey(state.prefix, lease), encodeLease(row));
+    return outcome([{ type: 'put', revision, createRevision: revision, version: 1 }]);
+  }
+  const { grantRevision } = before;
+  // The same request again: whoever repeats a grant has the lease that the first attempt made.
+  if (before.endRevision === 0 && before.ttlMs === ttlMs) {
+    const at = { revision: grantRevision, createRevision: grantRevision };
+    return outcome([{ type: 'put', ...at, version: 1 }]);
+  }
+  return outcome([{ type: 'precondition_failed', revision: grantRevision }]);
+}
+
+/** A result per lease: `deleted`, with the revision it ended at; false when it is not there or had ended. */
+export function applyLeaseEnd(state: GroupState, command: CommandOf<'leaseEnd'>): Outcome {
+  const results = command.leases.map(({ lease, why }): OpResult => {
+    const row = state.ownedSince[homeOfLease(lease)] === 0 ? null : readLease(state, lease);
+    if (row === null) return { type: 'deleted', deleted: false, revision: 0 };
+    if (row.endRevision !== 0) {
+      return { type: 'deleted', deleted: false, revision: row.endRevision };
+    }
+    const ended: LeaseRow = { ...row, endRevision: command.revision, why };
+    state.stageRow(leaseKey(state.prefix, lease), encodeLease(ended));
+    return { type: 'deleted', deleted: true, revision: command.revision };
+  });
+  return outcome(results);
+}
+
+export function applyLeaseForget(state: GroupState, command: CommandOf<'leaseForget'>): Outcome {
+  for (const lease of command.leases) {
+    const row = readLease(state, lease);
+    if (row !== null && row.endRevision !== 0) state.stageRow(leaseKey(state.prefix, lease), null);
+  }
+  return outcome([]);
+}
+
+/** Removes what was attached to an ended lease: an `expire` event each, or `delete` when it was revoked. */
+export function applyDetach(state: GroupState, command: CommandOf<'detach'>): Outcome {
+  const events: AppliedChange[] = [];
+  for (let i = 0; i < command.keys.length; i++) {
+    const { ref, revision: seen, why } = command.keys[i] as CommandOf<'detach'>['keys'][number];
+    const vshard = vshardOf(ref);
+    const triple = tripleOf(ref);
+    const bytes = state.row(currentKey(state.prefix, triple));
+    if (bytes === null || state.ownedSince[vshard] === 0) continue;
+    const row = decodeHead(bytes);
+    if (row.revision !== seen) continue;
+    const kind = why === 'revoked' ? 'delete' : 'expire';
+    const slot = { ref, triple, vshard, bytes, row };
+    events.push(removeRow(state, slot, command.revision + i, kind));
+  }
+  return { results: [], repeated: false, rejection: null, events };
+}
+
+function outcome(results: OpResult[]): Outcome {
+  return { results, repeated: false, rejection: null, events: [] };
+}
+
+/** A lease as applied so far, ended or not; null when there is none. */
+export function readLease(state: GroupState, lease: number): LeaseRow | null {
+  const bytes = state.row(leaseKey(state.prefix, lease));
+  return bytes === null ? null : decodeLease(bytes);
+}
+
+export type StoredLease = LeaseRow & { readonly lease: number };
+
+/** Leases with ids above `after`, ended ones too, by id, at most `limit`. */
+export async function readLeases(
+  view: GroupView,
+  after: number,
+  limit: number,
+): Promise<StoredLease[]> {
+  const start = leaseKey(view.prefix, after + 1);
+  const cursor = view.cursor({ start, end: leaseRangeEnd(view.prefix), reverse: false });
+  const found: StoredLease[] = [];
+  try {
+    while (found.length < limit) {
+      const rows = await cursor.next(Math.min(256, limit - found.length));
+      if (rows.length === 0) break;
+      for (const [key, value] of rows) {
+        found.push({ lease: parseLeaseKey(key), ...decodeLease(value) });
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+  return found;
+}
+
+export interface AttachedKey {
+  readonly ref: KeyRef;
+  readonly revision: Revision;
+}
+
+export interface AttachedKeys {
+  readonly keys: AttachedKey[];
+  readonly isAll: boolean;
+}
+
+/** What one entry, and one message, has room for beside everything else. */
+const KEY_BYTES_MAX = LIMITS.entryBytesMax >> 1;
+const KEY_OVERHEAD_BYTES = 160;
+
+/** Owned keys attached to a lease, by key: at most `limit`, and no more than fit a message. */
+export async function readAttached(
+  view: GroupView,
+  lease: number,
+  limit: number,
+): Promise<AttachedKeys> {
+  const start = attachedKey(view.prefix, lease, '');
+  const end = attachedKey(view.prefix, lease + 1, '');
+  const cursor = view.cursor({ start, end, reverse: false });
+  const keys: AttachedKey[] = [];
+  let bytes = 0;
+  try {
+    for (;;) {
+      const rows = await cursor.next(64);
+      if (rows.length === 0) return { keys, isAll: true };
+      for (const [key] of rows) {
+        const triple = parseAttachedKey(key);
+        const ref = refOfStoredTriple(triple);
+        const row = view.get(currentKey(view.prefix, triple));
+        if (row === null || view.ownedSince[vshardOf(ref)] === 0) continue;
+        bytes += triple.length + KEY_OVERHEAD_BYTES;
+        if (keys.length >= limit || bytes > KEY_BYTES_MAX) return { keys, isAll: false };
+        keys.push({ ref, revision: decodeHead(row).revision });
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+}
+
+/** The keys to remove for ended leases, at most one entry's worth, and whether that is all of them. */
+export async function nextDetach(
+  view: GroupView,
+  leases: readonly { readonly lease: number; readonly why: LeaseEnd }[],
+): Promise<{ keys: CommandOf<'detach'>['keys']; isAll: boolean }> {
+  for (const { lease, why } of leases) {
+    const attached = await readAttached(view, lease, LIMITS.feedPageEventsMax);
+    if (attached.keys.length === 0) continue;
+    // The leases behind this one come with the next step.
+    const isAll = attached.isAll && lease === leases[leases.length - 1]?.lease;
+    return { keys: attached.keys.map(({ ref, revision }) => ({ ref, revision, why })), isAll };
+  }
+  return { keys: [], isAll: true };
+}

@@ -1,0 +1,378 @@
+import type { Command, LeaseEnd } from '../../protocol/commands.ts';
+import { homeOfLease, promiseEnd } from '../../protocol/lease.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import { META_GROUP, type Revision } from '../../protocol/types.ts';
+import { readLease, readLeases, type StoredLease } from '../apply/lease.ts';
+import type { Closer } from '../replica/closer.ts';
+import {
+  notLeader,
+  type ProposalOutcome,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+} from '../replica/context.ts';
+import { type ReadRounds, thisMoment } from '../replica/reads.ts';
+import { LeaseTable } from './table.ts';
+
+/** How often deadlines are looked at. */
+const LOOK_EVERY_MS = 100;
+const LOAD_ROWS = 1_024;
+
+export type LeaseRequest = RequestOf<
+  'LeaseGrant' | 'LeaseRevoke' | 'LeaseCheck' | 'LeaseList' | 'LeaseForget'
+>;
+
+/** A lease whose keys are still to be removed. */
+export interface EndedLease {
+  readonly lease: number;
+  readonly endRevision: Revision;
+  readonly why: LeaseEnd;
+}
+
+/** What one leadership knows. Whatever waits in it when it is over is told so. */
+interface Tenure {
+  readonly term: number;
+  readonly table: LeaseTable;
+  readonly ended: Map<number, EndedLease>;
+  isLoaded: boolean;
+  /** Requests that wait until the leases are loaded, and those that wait for an end to be decided. */
+  waiting: (() => void)[];
+}
+
+/**
+ * Leases in their home group (ADR 0030): grants and ends go through the log, time is kept here, beside the leader.
+ *
+ *   K1  Nothing is answered before everything of earlier leaders is applied and loaded, with its whole time.
+ *   K2  A renewal or a look counts only when leadership was confirmed after it was asked for: a later
+ *       leader, which begins with the whole time, was elected after it.
+ *   K3  While the end of a lease is on its way, nothing is said of the lease.
+ *   K4  A promise given at revision c is covered by a committed bound, so the lease ends above c, whoever
+ *       leads then; promiseEnd of its end is at or above every promise that was given.
+ */
+export class LeaseKeeper {
+  readonly #context: ReplicaContext;
+  readonly #rounds: ReadRounds;
+  readonly #closer: Closer;
+  readonly #term: () => number;
+  #tenure: Tenure | null = null;
+  #lookDueMs = 0;
+
+  constructor(
+    context: ReplicaContext,
+    rounds: ReadRounds,
+    closer: Closer,
+    /** The core's current term. */
+    term: () => number,
+  ) {
+    this.#context = context;
+    this.#rounds = rounds;
+    this.#closer = closer;
+    this.#term = term;
+  }
+
+  /** Whether `tick` would do anything now. */
+  isDue(nowMs: number): boolean {
+    if (!this.#leads()) return this.#tenure !== null;
+    const tenure = this.#tenure;
+    return tenure?.term !== this.#term() || (tenure.table.size > 0 && nowMs >= this.#lookDueMs);
+  }
+
+  /** Called on ticks, with a monotonic time. */
+  tick(nowMs: number): void {
+    const tenure = this.#current();
+    if (tenure === null || !tenure.isLoaded || nowMs < this.#lookDueMs) return;
+    this.#lookDueMs = nowMs + LOOK_EVERY_MS;
+    if (!this.#context.clockTrusted()) return;
+    const due = tenure.table.due(nowMs, LIMITS.leaseStepMax);
+    if (due.length > 0) this.#end(tenure, due, 'expired', () => {});
+  }
+
+  /** Ended leases whose keys are to be removed, of a leader; the oldest first. */
+  ended(): readonly EndedLease[] {
+    const tenure = this.#tenure;
+    if (tenure === null || !this.#leads() || tenure.term !== this.#term()) return [];
+    return [...tenure.ended.values()];
+  }
+
+  handle(body: LeaseRequest, reply: Reply): void {
+    const tenure = this.#current();
+    if (tenure === null) return reply(notLeader(this.#context));
+    const askedMs = this.#context.ports.clock.monotonicMs();
+    const serve = (): void => {
+      if (this.#tenure !== tenure) return reply(notLeader(this.#context));
+      this.#serve(tenure, body, askedMs, reply);
+    };
+    if (tenure.isLoaded) serve();
+    else tenure.waiting.push(serve);
+  }
+
+  #serve(tenure: Tenure, body: LeaseRequest, askedMs: number, reply: Reply): void {
+    switch (body.type) {
+      case 'LeaseGrant':
+        return this.#grant(tenure, body, reply);
+      case 'LeaseRevoke':
+        return this.#revoke(tenure, body, reply);
+      case 'LeaseCheck':
+        return this.#confirmed(reply, () => this.#check(tenure, body, askedMs, reply));
+      case 'LeaseList':
+        return this.#confirmed(reply, () => this.#list(tenure, body, reply));
+      case 'LeaseForget':
+        return this.#forget(tenure, body, reply);
+    }
+  }
+
+  #leads(): boolean {
+    return this.#context.isLeader() && this.#context.group !== META_GROUP;
+  }
+
+  /** What this leadership knows; null where this replica does not lead. Begins to load it when it is new. */
+  #current(): Tenure | null {
+    if (!this.#leads()) {
+      this.#leave();
+      return null;
+    }
+    const term = this.#term();
+    if (this.#tenure?.term === term) return this.#tenure;
+    this.#leave();
+    const table = new LeaseTable(this.#context.ports.clock.monotonicMs());
+    const tenure: Tenure = { term, table, ended: new Map(), isLoaded: false, waiting: [] };
+    this.#tenure = tenure;
+    this.#load(tenure);
+    return tenure;
+  }
+
+  #leave(): void {
+    const waiting = this.#tenure?.waiting ?? [];
+    this.#tenure = null;
+    for (const serve of waiting) serve();
+  }
+
+  /** A read round is over when everything of earlier leaders is applied. */
+  #load(tenure: Tenure): void {
+    this.#rounds.join(
+      () => {
+        const { ports } = this.#context;
+        allLeases(this.#context).then(
+          (leases) => this.#loaded(tenure, leases),
+          (error: unknown) => ports.fatal('the applied state could not be read', error),
+        );
+      },
+      () => {
+        if (this.#tenure === tenure) this.#leave();
+      },
+    );
+    this.#poke();
+  }
+
+  #loaded(tenure: Tenure, leases: readonly StoredLease[]): void {
+    if (this.#tenure !== tenure) return;
+    const nowMs = this.#context.ports.clock.monotonicMs();
+    for (const { lease, ttlMs, grantRevision, endRevision, why } of leases) {
+      if (endRevision === 0) tenure.table.add(lease, ttlMs, grantRevision, nowMs);
+      else tenure.ended.set(lease, { lease, endRevision, why });
+    }
+    // The time it took to load them is no pause.
+    tenure.table.due(nowMs, 0);
+    tenure.isLoaded = true;
+    this.#wake(tenure);
+  }
+
+  #wake(tenure: Tenure): void {
+    const { waiting } = tenure;
+    if (waiting.length === 0) return;
+    tenure.waiting = [];
+    for (const serve of waiting) serve();
+    this.#poke();
+  }
+
+  /** Read rounds begin at the end of a batch: this asks for one, outside of any. */
+  #poke(): void {
+    this.#context.command({ type: 'Tick' });
+  }
+
+  /** Runs `serve` when leadership was confirmed after now, in the same tenure. */
+  #confirmed(reply: Reply, serve: () => void): void {
+    const tenure = this.#tenure;
+    this.#rounds.join(
+      () => {
+        if (this.#tenure === tenure && this.#current() === tenure) serve();
+        else reply(notLeader(this.#context));
+      },
+      () => reply(notLeader(this.#context)),
+    );
+  }
+
+  #grant(tenure: Tenure, body: RequestOf<'LeaseGrant'>, reply: Reply): void {
+    const { lease, ttlMs, epoch } = body;
+    const { clock, ports, group } = this.#context;
+    if (!this.#context.clockTrusted()) return reply(noClock());
+    if (tenure.table.size >= LIMITS.leasesPerGroupMax) {
+      return reply(rejected('overloaded', `group ${group} has leasesPerGroupMax leases`));
+    }
+    const revision = clock.assign(1, ports.clock.wallMs());
+    const command: Command = { type: 'leaseGrant', revision, epoch, lease, ttlMs };
+    this.#context.propose(command, (outcome) => {
+      if (outcome.type !== 'applied') return reply(failed(this.#context, outcome));
+      const result = outcome.applied.results[0];
+      if (result?.type === 'wrong_shard') {
+        return reply(rejected('wrong_shard', 'the lease is elsewhere', { hint: result.epoch }));
+      }
+      if (result?.type !== 'put') return reply(rejected('conflict', 'the lease id is taken'));
+      const grantRevision = result.revision;
+      tenure.table.add(lease, ttlMs, grantRevision, ports.clock.monotonicMs());
+      const granted = { lease, ttlMs, remainingMs: ttlMs, grantRevision };
+      reply({ type: 'Lease', lease: granted, until: 0, clock: clock.clock });
+    });
+  }
+
+  #revoke(tenure: Tenure, body: RequestOf<'LeaseRevoke'>, reply: Reply): void {
+    const { lease, epoch } = body;
+    const { state } = this.#context;
+    if (!state.isOwned(homeOfLease(lease), epoch)) return reply(elsewhere(state.epoch));
+    if (!this.#context.clockTrusted()) return reply(noClock());
+    if (tenure.table.isEnding(lease)) {
+      tenure.waiting.push(() => this.handle(body, reply));
+      return;
+    }
+    this.#end(tenure, [lease], 'revoked', (outcome) => {
+      if (outcome.type !== 'applied') return reply(failed(this.#context, outcome));
+      const result = outcome.applied.results[0];
+      const revision = result?.type === 'deleted' ? result.revision : 0;
+      reply(revision === 0 ? gone(lease) : { type: 'Done', revision });
+    });
+  }
+
+  /** Proposes the end of leases; what of it happened is known only when it is applied. */
+  #end(
+    tenure: Tenure,
+    leases: readonly number[],
+    why: LeaseEnd,
+    then: (outcome: ProposalOutcome) => void,
+  ): void {
+    const { clock, ports } = this.#context;
+    for (const lease of leases) tenure.table.beginEnd(lease);
+    const revision = clock.assign(1, ports.clock.wallMs());
+    const command: Command = {
+      type: 'leaseEnd',
+      revision,
+      leases: leases.map((lease) => ({ lease, why })),
+    };
+    this.#context.propose(command, (outcome) => {
+      for (const [i, lease] of leases.entries()) {
+        const result = outcome.type === 'applied' ? outcome.applied.results[i] : undefined;
+        tenure.table.ended(lease, outcome.type === 'applied');
+        if (result?.type === 'deleted' && result.deleted) {
+          tenure.ended.set(lease, { lease, endRevision: result.revision, why });
+        }
+      }
+      // Nobody knows: what the table says is worth nothing any more.
+      if (outcome.type === 'unknown' && this.#tenure === tenure) this.#leave();
+      else this.#wake(tenure);
+      if (outcome.type === 'applied') ports.telemetry.count('leases_ended', leases.length, { why });
+      then(outcome);
+    });
+  }
+
+  /** Leadership was confirmed after it was asked for. */
+  #check(tenure: Tenure, body: RequestOf<'LeaseCheck'>, askedMs: number, reply: Reply): void {
+    const { lease, epoch, purpose } = body;
+    const { state } = this.#context;
+    if (!state.isOwned(homeOfLease(lease), epoch)) return reply(elsewhere(state.epoch));
+    if (tenure.table.isEnding(lease)) {
+      tenure.waiting.push(() => this.handle(body, reply));
+      return;
+    }
+    if (!this.#lives(lease)) return reply(gone(lease));
+    if (purpose === 'renew') tenure.table.renew(lease, askedMs);
+    if (purpose !== 'attach') return this.#tell(tenure, lease, 0, reply);
+    const revision = thisMoment(this.#context);
+    this.#closer.reserve(revision, (settled) => {
+      if (settled !== 'ok' || this.#current() !== tenure) return reply(notLeader(this.#context));
+      if (tenure.table.isEnding(lease)) tenure.waiting.push(() => this.handle(body, reply));
+      else if (!this.#lives(lease)) reply(gone(lease));
+      else this.#tell(tenure, lease, promiseEnd(revision), reply);
+    });
+  }
+
+  #lives(lease: number): boolean {
+    return readLease(this.#context.state, lease)?.endRevision === 0;
+  }
+
+  #tell(tenure: Tenure, lease: number, until: Revision, reply: Reply): void {
+    const { clock, ports } = this.#context;
+    const known = tenure.table.get(lease, ports.clock.monotonicMs());
+    if (known === null) return reply(gone(lease));
+    reply({ type: 'Lease', lease: { lease, ...known }, until, clock: clock.clock });
+  }
+
+  #list(tenure: Tenure, body: RequestOf<'LeaseList'>, reply: Reply): void {
+    const { state, ports, clock } = this.#context;
+    const limit = Math.min(Math.max(1, body.limit), LIMITS.pageItemsMax);
+    const view = state.view();
+    readLeases(view, body.after, LIMITS.leasesPerGroupMax * 2)
+      .then(
+        (rows): ReplyBody => {
+          const nowMs = ports.clock.monotonicMs();
+          const living = rows.filter(({ endRevision }) => endRevision === 0);
+          const leases = living.slice(0, limit).map(({ lease, ttlMs, grantRevision }) => ({
+            ...{ lease, ttlMs, grantRevision },
+            remainingMs: tenure.table.get(lease, nowMs)?.remainingMs ?? 0,
+          }));
+          return { type: 'Leases', leases, more: living.length > limit, clock: clock.clock };
+        },
+        (error: unknown) => {
+          ports.fatal('the applied state could not be read', error);
+          return rejected('unavailable', 'the applied state could not be read');
+        },
+      )
+      .then(reply)
+      .finally(() => view.close());
+  }
+
+  #forget(tenure: Tenure, { leases }: RequestOf<'LeaseForget'>, reply: Reply): void {
+    this.#context.propose({ type: 'leaseForget', leases }, (outcome) => {
+      if (outcome.type !== 'applied') return reply(failed(this.#context, outcome));
+      for (const lease of leases) tenure.ended.delete(lease);
+      reply({ type: 'Done', revision: outcome.applied.clock });
+    });
+  }
+}
+
+async function allLeases({ state }: ReplicaContext): Promise<StoredLease[]> {
+  const view = state.view();
+  const found: StoredLease[] = [];
+  try {
+    for (;;) {
+      const last = found[found.length - 1]?.lease ?? 0;
+      const rows = await readLeases(view, last, LOAD_ROWS);
+      found.push(...rows);
+      if (rows.length < LOAD_ROWS) return found;
+    }
+  } finally {
+    await view.close();
+  }
+}
+
+function gone(lease: number): ReplyBody {
+  return rejected('lease_not_found', `there is no lease ${lease}, or it has ended`);
+}
+
+function elsewhere(epoch: number): ReplyBody {
+  return rejected('wrong_shard', 'the lease has another home', { hint: epoch });
+}
+
+function noClock(): ReplyBody {
+  return rejected('clock_skew', 'this leader has no trusted clock and hands over');
+}
+
+/** A proposal that was not applied, or of which nobody knows. */
+function failed(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {
+  if (outcome.type === 'unknown') {
+    return rejected('outcome_unknown', 'the replica lost track of the write');
+  }
+  if (outcome.type === 'refused' && outcome.reason === 'overloaded') {
+    return rejected('overloaded', `group ${context.group} has too much waiting`);
+  }
+  return notLeader(context);
+}

@@ -1,0 +1,84 @@
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import { nextDetach, readAttached } from '../apply/lease.ts';
+import type { Closer } from '../replica/closer.ts';
+import { notLeader, type ReplicaContext, type Reply, rejected } from '../replica/context.ts';
+import { type ReadRounds, refusedPromise } from '../replica/reads.ts';
+
+/**
+ * Keys of ended leases in a group that holds some, in steps of one entry. With `close` all that can ever be
+ * attached under promises up to it is applied before it is looked for: a put with a later revision of
+ * its own is refused (W4), so what is not found then will never be there.
+ */
+export function handleSweep(
+  context: ReplicaContext,
+  closer: Closer,
+  body: RequestOf<'LeaseSweep'>,
+  reply: Reply,
+): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  if (body.close === 0) return sweepStep(context, body, reply);
+  closer.close(body.close, (settled) => {
+    if (settled === 'ok') sweepStep(context, body, reply);
+    else reply(refusedPromise(context, body.close));
+  });
+}
+
+function sweepStep(context: ReplicaContext, body: RequestOf<'LeaseSweep'>, reply: Reply): void {
+  const { clock, ports, state } = context;
+  const view = state.view();
+  nextDetach(view, body.leases)
+    .then(
+      ({ keys, isAll }) => {
+        if (keys.length === 0) {
+          return reply({ type: 'Swept', removed: 0, isAll, clock: clock.clock });
+        }
+        if (!context.isLeader()) return reply(notLeader(context));
+        if (!context.clockTrusted()) {
+          return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
+        }
+        const revision = clock.assign(keys.length, ports.clock.wallMs());
+        context.propose({ type: 'detach', revision, keys }, (outcome) => {
+          if (outcome.type !== 'applied') return reply(notLeader(context));
+          const removed = outcome.applied.events.length;
+          // One that was left alone is looked at again: it may be attached anew.
+          const isDone = isAll && removed === keys.length;
+          reply({ type: 'Swept', removed, isAll: isDone, clock: outcome.applied.clock });
+        });
+      },
+      (error: unknown) => reply(unreadable(context, error)),
+    )
+    .finally(() => view.close());
+}
+
+/** This group's keys that are attached to a lease, as of now. */
+export function handleAttached(
+  context: ReplicaContext,
+  rounds: ReadRounds,
+  body: RequestOf<'Attached'>,
+  reply: Reply,
+): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  const serve = (): void => {
+    const limit = Math.min(Math.max(1, body.limit), LIMITS.pageItemsMax);
+    const view = context.state.view();
+    readAttached(view, body.lease, limit)
+      .then(
+        (found): ReplyBody => ({
+          type: 'AttachedKeys',
+          keys: found.keys.map(({ ref }) => ref),
+          more: !found.isAll,
+          clock: context.clock.clock,
+        }),
+        (error: unknown) => unreadable(context, error),
+      )
+      .then(reply)
+      .finally(() => view.close());
+  };
+  rounds.join(serve, () => reply(notLeader(context)));
+}
+
+function unreadable(context: ReplicaContext, error: unknown): ReplyBody {
+  context.ports.fatal('the applied state could not be read', error);
+  return rejected('unavailable', 'the applied state could not be read');
+}

@@ -1,0 +1,113 @@
+import type { OpResult, PutOp } from '../../protocol/commands.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { homeOfLease } from '../../protocol/lease.ts';
+import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
+import type { MapSource } from './batch.ts';
+import type { Calls } from './calls.ts';
+import { writeOptions } from './options.ts';
+
+const MAP_RETRIES_MAX = 5;
+/** New promises that a put may need: its group's clock may be ahead of the lease's home. */
+const PROMISES_MAX = 5;
+
+/** What the home of a lease says, and puts that attach to leases under its promises (ADR 0030). */
+export class LeasePromises {
+  readonly #calls: Calls;
+  readonly #source: MapSource;
+
+  constructor(calls: Calls, source: MapSource) {
+    this.#calls = calls;
+    this.#source = source;
+  }
+
+  /**
+   * Puts that attach to leases, each with a promise of the lease's home. A lease that is not there has 0, which
+   * apply refuses (W4): the request's idempotency row may know that it was done before.
+   */
+  async #promised(ctx: RequestContext, ops: readonly PutOp[]): Promise<Map<number, Revision>> {
+    const leases = new Set<number>();
+    for (const { attach } of ops)
+      if (attach !== null && attach !== undefined) leases.add(attach.lease);
+    const promises = new Map<number, Revision>();
+    await Promise.all(
+      [...leases].map(async (lease) => promises.set(lease, await this.#promise(ctx, lease))),
+    );
+    return promises;
+  }
+
+  /** Writes with promises, and again with newer ones while the answer is that they have run out. */
+  async write<T extends { readonly results: readonly OpResult[] }>(
+    ctx: RequestContext,
+    ops: readonly PutOp[],
+    send: (promises: ReadonlyMap<number, Revision>, deadlineMs: number) => Promise<T>,
+  ): Promise<T> {
+    const endMs = this.#nowMs() + ctx.deadlineMs;
+    for (let attempt = 1; ; attempt++) {
+      const deadlineMs = endMs - this.#nowMs();
+      const promises = await this.#promised({ ...ctx, deadlineMs }, ops);
+      const isDead = ops.length === 1 && [...promises.values()].includes(0);
+      if (isDead && ctx.idempotency === null) throw gone();
+      const reply = await send(promises, endMs - this.#nowMs());
+      if (!reply.results.some(isOver)) return reply;
+      if (attempt === PROMISES_MAX) {
+        throw new AppError('conflict', 'promises about a lease run out faster than they are used');
+      }
+    }
+  }
+
+  async #promise(ctx: RequestContext, lease: number): Promise<Revision> {
+    const body = (epoch: number) =>
+      ({ type: 'LeaseCheck', epoch, lease, purpose: 'attach' }) as const;
+    try {
+      return (await this.home(ctx, lease, body, 'Lease')).until;
+    } catch (error) {
+      if (error instanceof AppError && error.code === 'lease_not_found') return 0;
+      throw error;
+    }
+  }
+
+  /** Asks the lease's home, by a newer map where it has moved. All of it can be asked twice. */
+  async home<T extends 'Lease' | 'Done'>(
+    ctx: RequestContext,
+    lease: number,
+    body: (epoch: number) => RequestBody,
+    wanted: T,
+  ): Promise<ReplyOf<T>> {
+    const endMs = this.#nowMs() + ctx.deadlineMs;
+    for (let attempt = 1; ; attempt++) {
+      const map = this.#source.map();
+      const group = map.groups[homeOfLease(lease)] as GroupId;
+      const deadlineMs = endMs - this.#nowMs();
+      try {
+        const options = { ...writeOptions(ctx, deadlineMs), repeatable: true };
+        return await this.#calls.call(group, body(map.epoch), wanted, options);
+      } catch (error) {
+        const isMoved = error instanceof AppError && error.code === 'wrong_shard';
+        if (!isMoved || attempt === MAP_RETRIES_MAX) throw error;
+        await this.#source.refreshMap(map.epoch + 1, Math.max(1, endMs - this.#nowMs()));
+      }
+    }
+  }
+
+  #nowMs(): number {
+    return this.#source.clock.monotonicMs();
+  }
+}
+
+/** Refused with all of its command because a promise had run out; 0 is a lease that is not there. */
+function isOver(result: OpResult): boolean {
+  return result.type === 'lease_stale' && result.revision !== 0;
+}
+
+function gone(): AppError {
+  return new AppError('lease_not_found', 'there is no such lease, or it has ended');
+}
+
+/** The put as it travels, with the promise about its lease. */
+export function withPromise(op: PutOp, promises: ReadonlyMap<number, Revision>): PutOp {
+  const { attach } = op;
+  if (attach === null || attach === undefined) return op;
+  return { ...op, attach: { lease: attach.lease, until: promises.get(attach.lease) ?? 0 } };
+}

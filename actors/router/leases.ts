@@ -1,0 +1,132 @@
+import { xxHash64 } from '../../protocol/hash.ts';
+import type { Lease, LeaseAnswer, Leases } from '../../protocol/lease.ts';
+import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
+import type { Random } from '../../protocol/random.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import type { Revision } from '../../protocol/types.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
+import { sweepGroup } from '../lease/sweep-group.ts';
+import type { MapSource } from './batch.ts';
+import type { Calls } from './calls.ts';
+import type { LeasePromises } from './lease-promises.ts';
+import { readOptions } from './options.ts';
+import { dataGroups } from './scan.ts';
+
+/** Leases over calls to their home groups. */
+export class RoutedLeases implements Leases {
+  readonly #calls: Calls;
+  readonly #source: MapSource;
+  readonly #promises: LeasePromises;
+  readonly #random: Random;
+
+  constructor(calls: Calls, source: MapSource, promises: LeasePromises, random: Random) {
+    this.#calls = calls;
+    this.#source = source;
+    this.#promises = promises;
+    this.#random = random;
+  }
+
+  /** Repeatable by its id: the same grant again finds the lease that the first one made. */
+  grant(ctx: RequestContext, ttlMs: number): Promise<LeaseAnswer> {
+    const lease = leaseIdOf(ctx, this.#random);
+    const body = (epoch: number) => ({ type: 'LeaseGrant' as const, epoch, lease, ttlMs });
+    return this.#home(ctx, lease, body, 'Lease');
+  }
+
+  keepAlive(ctx: RequestContext, lease: number): Promise<LeaseAnswer> {
+    return this.#check(ctx, lease, 'renew');
+  }
+
+  look(ctx: RequestContext, lease: number): Promise<LeaseAnswer> {
+    return this.#check(ctx, lease, 'look');
+  }
+
+  async revoke(
+    ctx: RequestContext,
+    lease: number,
+  ): Promise<{ revision: Revision; removed: number; isSwept: boolean }> {
+    const endMs = this.#nowMs() + ctx.deadlineMs;
+    const body = (epoch: number) => ({ type: 'LeaseRevoke' as const, epoch, lease });
+    const { revision } = await this.#home(ctx, lease, body, 'Done');
+    const ended = [{ lease, why: 'revoked' as const }];
+    const swept = await Promise.allSettled(
+      dataGroups(this.#source.map()).map((group) => {
+        const deadlineMs = Math.max(1, endMs - this.#nowMs());
+        return sweepGroup(this.#calls, group, ended, 0, {
+          ...readOptions(ctx, 'leader'),
+          deadlineMs,
+        });
+      }),
+    );
+    let removed = 0;
+    for (const one of swept) if (one.status === 'fulfilled') removed += one.value;
+    return { revision, removed, isSwept: swept.every(({ status }) => status === 'fulfilled') };
+  }
+
+  async list(
+    ctx: RequestContext,
+    after: number,
+    limit: number,
+  ): Promise<{ leases: readonly Lease[]; next: number | null; clock: Revision }> {
+    const body = { type: 'LeaseList' as const, after, limit };
+    const parts = await Promise.all(
+      dataGroups(this.#source.map()).map((group) =>
+        this.#calls.call(group, body, 'Leases', readOptions(ctx, 'leader')),
+      ),
+    );
+    const all = parts.flatMap((part) => part.leases).sort((a, b) => a.lease - b.lease);
+    const leases = all.slice(0, limit);
+    const hasMore = all.length > limit || parts.some((part) => part.more);
+    const next = hasMore ? (leases[leases.length - 1]?.lease ?? null) : null;
+    return { leases, next, clock: clockOf(parts) };
+  }
+
+  async attached(
+    ctx: RequestContext,
+    lease: number,
+    limit: number,
+  ): Promise<{ keys: readonly KeyRef[]; more: boolean; clock: Revision }> {
+    const body = { type: 'Attached' as const, lease, limit };
+    const parts = await Promise.all(
+      dataGroups(this.#source.map()).map((group) =>
+        this.#calls.call(group, body, 'AttachedKeys', readOptions(ctx, 'leader')),
+      ),
+    );
+    const keys = parts.flatMap((part) => part.keys).sort((a, b) => (a.key < b.key ? -1 : 1));
+    const more = keys.length > limit || parts.some((part) => part.more);
+    return { keys: keys.slice(0, limit), more, clock: clockOf(parts) };
+  }
+
+  #check(ctx: RequestContext, lease: number, purpose: 'look' | 'renew'): Promise<LeaseAnswer> {
+    const body = (epoch: number) => ({ type: 'LeaseCheck', epoch, lease, purpose }) as const;
+    return this.#home(ctx, lease, body, 'Lease');
+  }
+
+  #home<T extends 'Lease' | 'Done'>(
+    ctx: RequestContext,
+    lease: number,
+    body: (epoch: number) => RequestBody,
+    wanted: T,
+  ): Promise<ReplyOf<T>> {
+    return this.#promises.home(ctx, lease, body, wanted);
+  }
+
+  #nowMs(): number {
+    return this.#source.clock.monotonicMs();
+  }
+}
+
+function clockOf(parts: readonly { readonly clock: Revision }[]): Revision {
+  return parts.reduce((max, part) => Math.max(max, part.clock), 0);
+}
+
+const ID_BITS = 53;
+
+/** Above 0. Of the request where it has an idempotency key, so that a repeat finds the same lease. */
+function leaseIdOf({ idempotency }: RequestContext, random: Random): number {
+  const bytes =
+    idempotency === null
+      ? random.bytes(16)
+      : Buffer.concat([Buffer.from(`${idempotency.key}\0`, 'latin1'), idempotency.requestHash]);
+  return Math.max(1, Number(BigInt.asUintN(ID_BITS, xxHash64(bytes))));
+}

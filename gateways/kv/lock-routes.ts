@@ -1,0 +1,69 @@
+import type { FastifyRequest } from 'fastify';
+import type { App, Edge } from '../http/app.ts';
+import { contextOf } from '../http/context.ts';
+import * as lease from '../http/lease-schemas.ts';
+import { answer } from '../http/respond.ts';
+import * as schemas from '../http/schemas.ts';
+import { keyAfter } from '../http/url.ts';
+import { fieldsOf } from './leases.ts';
+import { acquireFromJson, acquireLock, listLocks, releaseLock, showLock } from './locks.ts';
+
+const ACQUIRE_FIELDS = ['lease', 'value', 'base64', 'waitMs'];
+
+/** `/v1/locks/{name...}`. */
+export function registerLockRoutes(app: App, edge: Edge): void {
+  const { service } = edge;
+  const url = '/v1/locks/:name';
+  const nameOf = (request: FastifyRequest): string => keyAfter(request.originalUrl, '/v1/locks/');
+  const one = { tags: ['locks'], params: lease.LockParams };
+  app.get('/v1/locks', {
+    schema: {
+      ...{ tags: ['locks'], summary: 'Locks that are held', querystring: schemas.NoQuery },
+      response: schemas.answers({ 200: lease.Locks }),
+    },
+    handler: async (request, reply) => {
+      const { body, clock } = await listLocks(service, contextOf(request));
+      return answer(request, reply, 200, clock, () => body);
+    },
+  });
+  app.post(url, {
+    config: { body: 'document' },
+    schema: {
+      ...{ ...one, summary: 'Acquires a lock, or an office, for a lease' },
+      ...{ consumes: ['application/json', 'application/msgpack'], body: lease.AcquireBody },
+      querystring: schemas.NoQuery,
+      response: schemas.answers({ 200: lease.Lock }),
+    },
+    handler: async (request, reply) => {
+      const wanted = acquireFromJson(nameOf(request), fieldsOf(request.body, ACQUIRE_FIELDS));
+      const { body, clock } = await acquireLock(edge, contextOf(request), wanted);
+      return answer(request, reply, 200, clock, () => body);
+    },
+  });
+  app.get(url, {
+    schema: {
+      ...{ ...one, summary: 'Who holds a lock', querystring: schemas.NoQuery },
+      response: schemas.answers({ 200: lease.Lock }),
+    },
+    handler: async (request, reply) => {
+      const { body, clock } = await showLock(service, contextOf(request), nameOf(request));
+      return answer(request, reply, 200, clock, () => body);
+    },
+  });
+  app.delete(url, {
+    config: { body: 'raw', bodyBytesMax: 0 },
+    schema: {
+      ...{ ...one, summary: 'Releases a lock', querystring: lease.ReleaseQuery },
+      response: schemas.answers({ 200: lease.Released }),
+    },
+    handler: async (request, reply) => {
+      const ctx = contextOf(request, () => [
+        'release',
+        nameOf(request),
+        String(request.query.token),
+      ]);
+      const { body, clock } = await releaseLock(service, ctx, nameOf(request), request.query.token);
+      return answer(request, reply, 200, clock, () => body);
+    },
+  });
+}

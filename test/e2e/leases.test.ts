@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createClient, type Minikv, type MinikvError } from '../../client/client.ts';
+import { ProcessCluster } from '../kit/process-cluster.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A program that holds a lock, and writes under its fence when a line comes in. */
+const HOLDER = `
+import { createClient } from 'minikv/client';
+const kv = createClient({ endpoints: process.argv[1].split(',') });
+const lock = await kv.locks.acquire('job', { ttlSeconds: 2, value: 'holder' });
+console.log('token', lock.token);
+lock.signal.addEventListener('abort', () => console.log('lost'));
+process.stdin.on('data', async () => {
+  const { key, revision } = lock.fence;
+  const write = kv.put(key, 'from the paused holder', { ifRevision: revision });
+  console.log('fenced', await write.then(() => 'done', (error) => error.code));
+  process.exit(0);
+});
+`;
+
+/** The holder's process, and what it has said. */
+class Holder {
+  readonly child: ChildProcess;
+  #text = '';
+
+  constructor(urls: readonly string[]) {
+    const args = ['--input-type=module', '-e', HOLDER, urls.join(',')];
+    this.child = spawn(process.execPath, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      this.#text += chunk.toString();
+    });
+  }
+
+  /** Waits for a line that begins with a word, and gives the rest of it. */
+  async said(word: string): Promise<string> {
+    for (let i = 0; i < 1_000; i++) {
+      const line = this.#text.split('\n').find((one) => one.startsWith(word));
+      if (line !== undefined) return line.slice(word.length).trim();
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`the holder never said ${word}: ${this.#text}`);
+  }
+}
+
+describe('leases and locks of three nodes', () => {
+  let cluster: ProcessCluster;
+  let kv: Minikv;
+  beforeAll(async () => {
+    cluster = await ProcessCluster.start({ nodes: 3 });
+    kv = createClient({ endpoints: cluster.urls(), timeoutMs: 20_000 });
+  });
+  afterAll(() => cluster.dispose());
+
+  it('B20 a holder that is stopped loses its lock, and its fenced write is refused when it wakes', async () => {
+    const holder = new Holder(cluster.urls());
+    const token = Number(await holder.said('token'));
+    expect(await kv.locks.get('job')).toMatchObject({ held: true, token });
+    holder.child.kill('SIGSTOP');
+    const next = await kv.locks.acquire('job', { ttlSeconds: 30, waitMs: 20_000, value: 'next' });
+    expect(next.token).toBeGreaterThan(token);
+    holder.child.stdin?.write('go\n');
+    holder.child.kill('SIGCONT');
+    expect(await holder.said('fenced')).toBe('precondition_failed');
+    expect(await kv.locks.get('job')).toMatchObject({ held: true, token: next.token });
+    expect(await next.release()).toBe(true);
+  }, 60_000);
+
+  it('F01 B20 a lease that is kept alive outlives the leader of its group, with its keys', async () => {
+    const lease = await kv.leases.hold(2);
+    const keys = Array.from({ length: 16 }, (_, i) => `leased/${i}`);
+    await Promise.all(keys.map((key) => kv.put(key, 'x', { lease: lease.id })));
+    await cluster.kill(0);
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    expect(lease.signal.aborted).toBe(false);
+    expect((await kv.leases.keys(lease.id)).length).toBe(keys.length);
+    expect(await lease.revoke()).toBe(true);
+    for await (const item of kv.scan({ prefix: 'leased/' })) throw new Error(`${item.key} is left`);
+    const late = kv.put('leased/late', 'x', { lease: lease.id });
+    expect(await late.catch((error: MinikvError) => error.code)).toBe('lease_not_found');
+    expect(await kv.leases.get(lease.id)).toBeNull();
+  }, 60_000);
+});

@@ -1,0 +1,220 @@
+import { describe, expect, it } from 'vitest';
+import { GroupState } from '../../../../actors/apply/group-state.ts';
+import { nextDetach, readAttached, readLease, readLeases } from '../../../../actors/apply/lease.ts';
+import { readLatest } from '../../../../actors/apply/read.ts';
+import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-rows.ts';
+import { stateHash } from '../../../../actors/apply/state-hash.ts';
+import type { LeaseEnd, WriteOp } from '../../../../protocol/commands.ts';
+import { AppliedGroup, del, GROUP, put, ref } from '../../../kit/applied-group.ts';
+
+/** A put under a promise that reaches so far beyond its own revision. */
+function attached(group: AppliedGroup, key: string, lease: number, ahead = 0): WriteOp {
+  const op = put(key, 'v');
+  if (op.type !== 'put') throw new Error('no put');
+  return { ...op, attach: { lease, until: group.nextRevision() + ahead } };
+}
+
+function grant(group: AppliedGroup, lease: number, ttlMs = 10_000) {
+  const revision = group.nextRevision();
+  return group.apply({ type: 'leaseGrant', revision, epoch: group.state.epoch, lease, ttlMs });
+}
+
+function end(group: AppliedGroup, leases: number[], why: LeaseEnd = 'expired') {
+  const revision = group.nextRevision();
+  const ended = leases.map((lease) => ({ lease, why }));
+  return group.apply({ type: 'leaseEnd', revision, leases: ended });
+}
+
+async function detach(group: AppliedGroup, lease: number, why: LeaseEnd = 'expired') {
+  const view = group.state.view();
+  const { keys } = await nextDetach(view, [{ lease, why }]);
+  await view.close();
+  return group.apply({ type: 'detach', revision: group.nextRevision(), keys });
+}
+
+async function keysOf(group: AppliedGroup, lease: number): Promise<string[]> {
+  const view = group.state.view();
+  const { keys } = await readAttached(view, lease, 100);
+  await view.close();
+  return keys.map((found) => found.ref.key);
+}
+
+describe('a lease in its home group', () => {
+  it('lives from its grant until an entry ends it, whatever the time', () => {
+    const group = new AppliedGroup();
+    const { results } = grant(group, 7, 1_000);
+    expect(results).toEqual([{ type: 'put', ...once(results[0]) }]);
+    group.wallMs += 3_600_000;
+    expect(readLease(group.state, 7)).toMatchObject({ ttlMs: 1_000, endRevision: 0 });
+    const ended = end(group, [7, 8]);
+    expect(ended.results).toEqual([
+      { type: 'deleted', deleted: true, revision: ended.clock },
+      { type: 'deleted', deleted: false, revision: 0 },
+    ]);
+    expect(readLease(group.state, 7)).toMatchObject({ endRevision: ended.clock, why: 'expired' });
+  });
+
+  it('L1 never lives again: a grant, another end and a repeated end change nothing', () => {
+    const group = new AppliedGroup();
+    grant(group, 7);
+    const { clock } = end(group, [7], 'revoked');
+    expect(grant(group, 7).results).toMatchObject([{ type: 'precondition_failed' }]);
+    expect(end(group, [7]).results).toEqual([{ type: 'deleted', deleted: false, revision: clock }]);
+    expect(readLease(group.state, 7)).toMatchObject({ endRevision: clock, why: 'revoked' });
+  });
+
+  it('granted again by the same request is the same lease; another length is refused', () => {
+    const group = new AppliedGroup();
+    const { results } = grant(group, 7, 5_000);
+    expect(grant(group, 7, 5_000).results).toEqual(results);
+    expect(grant(group, 7, 6_000).results).toMatchObject([{ type: 'precondition_failed' }]);
+  });
+
+  it('is forgotten only after its end', () => {
+    const group = new AppliedGroup();
+    grant(group, 7);
+    group.apply({ type: 'leaseForget', leases: [7] });
+    expect(readLease(group.state, 7)).not.toBeNull();
+    end(group, [7]);
+    group.apply({ type: 'leaseForget', leases: [7, 9] });
+    expect(readLease(group.state, 7)).toBeNull();
+    expect(group.rowsOf('l')).toEqual([]);
+  });
+
+  it('is granted only where its id is at home', () => {
+    const group = new AppliedGroup();
+    group.apply({ type: 'own', epoch: 2, vshards: [] });
+    expect(grant(group, 7).results).toEqual([{ type: 'wrong_shard', epoch: 2 }]);
+  });
+
+  it('is listed by id', async () => {
+    const group = new AppliedGroup();
+    for (const lease of [300, 5, 0x1f_ffff_ffff_ffff]) grant(group, lease);
+    const view = group.state.view();
+    const ids = async (after: number, limit: number) =>
+      (await readLeases(view, after, limit)).map(({ lease }) => lease);
+    expect(await ids(0, 10)).toEqual([5, 300, 0x1f_ffff_ffff_ffff]);
+    expect(await ids(5, 1)).toEqual([300]);
+    await view.close();
+  });
+});
+
+describe('keys that are attached', () => {
+  it('L2 know their lease, and are found by it until they are written or removed', async () => {
+    const group = new AppliedGroup();
+    group.write([attached(group, 'a', 7), attached(group, 'b', 7, 1), attached(group, 'c', 8, 2)]);
+    expect(readLatest(group.state, ref('a'), null)).toMatchObject({ lease: 7 });
+    expect(await keysOf(group, 7)).toEqual(['a', 'b']);
+    group.write([put('a', 'plain')]);
+    group.write([attached(group, 'b', 8)]);
+    expect(await keysOf(group, 7)).toEqual([]);
+    expect(await keysOf(group, 8)).toEqual(['b', 'c']);
+    group.write([del('b')]);
+    expect(await keysOf(group, 8)).toEqual(['c']);
+    expect(group.rowsOf('a')).toHaveLength(1);
+  });
+
+  it('go with it: expire events for one that expired, delete for one that was revoked', async () => {
+    for (const [why, kind] of [
+      ['expired', 'expire'],
+      ['revoked', 'delete'],
+    ] as const) {
+      const group = new AppliedGroup();
+      group.write([attached(group, 'a', 7), attached(group, 'b', 7, 1), put('c', 'stays')]);
+      const { events } = await detach(group, 7, why);
+      expect(events.map((event) => `${event.kind} ${event.ref.key}`)).toEqual([
+        `${kind} a`,
+        `${kind} b`,
+      ]);
+      expect(readLatest(group.state, ref('a'), null)).toBeNull();
+      expect(readLatest(group.state, ref('c'), null)).not.toBeNull();
+      expect(group.rowsOf('a')).toEqual([]);
+      expect(group.state.keyCount).toBe(1);
+    }
+  });
+
+  it('L3 stay when they were written since, attached anew or not', async () => {
+    const group = new AppliedGroup();
+    group.write([attached(group, 'a', 7), attached(group, 'b', 7, 1)]);
+    const view = group.state.view();
+    const { keys } = await nextDetach(view, [{ lease: 7, why: 'expired' }]);
+    await view.close();
+    group.write([put('a', 'mine'), attached(group, 'b', 8, 1)]);
+    expect(group.apply({ type: 'detach', revision: group.nextRevision(), keys }).events).toEqual(
+      [],
+    );
+    expect(readLatest(group.state, ref('a'), null)).not.toBeNull();
+    expect(await keysOf(group, 8)).toEqual(['b']);
+  });
+
+  it('W4 are refused behind the promise, with all of their command, and nothing is remembered', () => {
+    const group = new AppliedGroup();
+    const request = { key: 'r', hash: 1 };
+    const late = attached(group, 'a', 7, -1);
+    const { results, events } = group.write([put('x', '1'), late], request);
+    const revision = group.state.clock - 1;
+    expect(results).toEqual(Array(2).fill({ type: 'lease_stale', revision }));
+    expect(events).toEqual([]);
+    expect(readLatest(group.state, ref('x'), null)).toBeNull();
+    // The very next revision is one too many; the promised one is not.
+    const just = group.write([attached(group, 'a', 7, 0)], request);
+    expect(just.results).toMatchObject([{ type: 'put' }]);
+    expect(just.repeated).toBe(false);
+    expect(group.write([attached(group, 'a', 7, -1)], request)).toMatchObject({ repeated: true });
+  });
+
+  it('of a lease that is not there are refused alone, and a repeat hears the same', () => {
+    const group = new AppliedGroup();
+    const request = { key: 'r', hash: 1 };
+    const op = put('a', 'v') as Extract<WriteOp, { type: 'put' }>;
+    const ops = [put('x', '1'), { ...op, attach: { lease: 7, until: 0 } }];
+    const first = group.write(ops, request);
+    expect(first.results).toMatchObject([{ type: 'put' }, { type: 'lease_stale', revision: 0 }]);
+    expect(group.write(ops, request)).toMatchObject({ results: first.results, repeated: true });
+  });
+
+  it('one step takes what fits an entry and says whether that is all', async () => {
+    const group = new AppliedGroup();
+    for (let i = 0; i < 150; i++) {
+      group.write([attached(group, `${i}`.padStart(4_000, 'k'), 7)]);
+    }
+    group.write([attached(group, 'z', 8)]);
+    let steps = 0;
+    for (let isAll = false; !isAll; steps++) {
+      const view = group.state.view();
+      const why = 'expired' as const;
+      const next = await nextDetach(view, [
+        { lease: 7, why },
+        { lease: 8, why },
+      ]);
+      await view.close();
+      isAll = next.isAll;
+      group.apply({ type: 'detach', revision: group.nextRevision(), keys: next.keys });
+    }
+    expect(steps).toBe(3);
+    expect(group.state.keyCount).toBe(0);
+  });
+});
+
+describe('leases and replicas', () => {
+  it('are in snapshots and in the hash that replicas must agree on', async () => {
+    const group = new AppliedGroup();
+    grant(group, 7);
+    group.write([attached(group, 'a', 7)]);
+    const before = await stateHash(group.state);
+    const other = new AppliedGroup();
+    const view = group.state.view();
+    await loadSnapshot(other.store, GROUP, snapshotRows(view));
+    await view.close();
+    const loaded = GroupState.open(other.store, GROUP);
+    expect(await stateHash(loaded)).toBe(before);
+    expect(readLease(loaded, 7)).toEqual(readLease(group.state, 7));
+    end(group, [7]);
+    expect(await stateHash(group.state)).not.toBe(before);
+  });
+});
+
+function once(result: unknown): object {
+  const { revision } = result as { revision: number };
+  return { revision, createRevision: revision, version: 1 };
+}

@@ -1,0 +1,197 @@
+import { describe, expect, it } from 'vitest';
+import type { PutOp } from '../../../../protocol/commands.ts';
+import { AppError } from '../../../../protocol/errors.ts';
+import { homeOfLease } from '../../../../protocol/lease.ts';
+import type { KvService, RequestContext } from '../../../../protocol/service.ts';
+import { put, ref } from '../../../kit/applied-group.ts';
+import { MemoryCluster } from '../../../kit/memory-cluster.ts';
+
+const CTX: RequestContext = { deadlineMs: 5_000, traceparent: null, idempotency: null };
+const LATEST = { consistency: 'linearizable', revision: null } as const;
+const KEYS = Array.from({ length: 24 }, (_, i) => `k${i}`);
+
+function attach(key: string, lease: number): PutOp {
+  return { ...(put(key, 'v') as PutOp), attach: { lease, until: 0 } };
+}
+
+/** A cluster whose nodes are asked one after another until one answers. */
+class Client {
+  readonly cluster: MemoryCluster;
+  readonly names: string[];
+
+  constructor(cluster: MemoryCluster, names: string) {
+    this.cluster = cluster;
+    this.names = names.split(' ');
+  }
+
+  /** Runs in virtual time; an error is its code. */
+  async ask<T>(work: (service: KvService) => Promise<T>, at = this.names[0]): Promise<T | string> {
+    try {
+      return await this.cluster.time.until(work(this.cluster.node(at as string).service));
+    } catch (error) {
+      if (error instanceof AppError) return error.code;
+      throw error;
+    }
+  }
+
+  async grant(ttlMs: number): Promise<number> {
+    const granted = await this.ask((service) => service.leases.grant(CTX, ttlMs));
+    if (typeof granted === 'string') throw new Error(granted);
+    return granted.lease.lease;
+  }
+
+  keepAlive(lease: number, at?: string) {
+    return this.ask(
+      async (service) => (await service.leases.keepAlive(CTX, lease)).lease.remainingMs,
+      at,
+    );
+  }
+
+  attachAll(lease: number) {
+    return this.ask((service) =>
+      Promise.all(
+        KEYS.map(async (key) => (await service.put(CTX, attach(key, lease))).result.type),
+      ),
+    );
+  }
+
+  /** Begins to attach a key; the outcome's type, or the code of a refusal. */
+  attach(name: string, key: string, lease: number): Promise<string> {
+    return this.cluster
+      .node(name)
+      .service.put(CTX, attach(key, lease))
+      .then(
+        ({ result }) => (result.type === 'lease_stale' ? 'lease_not_found' : result.type),
+        (error: AppError) => error.code,
+      );
+  }
+
+  /** Which of the keys are there. */
+  async found(at?: string): Promise<string[]> {
+    const items = await this.ask(
+      (service) => Promise.all(KEYS.map((key) => service.get(CTX, ref(key), LATEST))),
+      at,
+    );
+    if (typeof items === 'string') throw new Error(items);
+    return KEYS.filter((_, i) => items[i]?.item !== null);
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.cluster.time.pass(ms);
+  }
+
+  leaderOf(lease: number, at = this.names[0]): string {
+    const status = this.cluster.node(at as string).service.status();
+    const vshard = homeOfLease(lease);
+    const group = status.groups.find(({ vshards }) => vshards?.includes(vshard));
+    return String(group?.leader);
+  }
+}
+
+async function clusterOf(names: string): Promise<Client> {
+  const cluster = new MemoryCluster(names, { groupCount: 4 });
+  await cluster.start();
+  return new Client(cluster, names);
+}
+
+describe('a lease over many groups', () => {
+  it('expires with all its keys when nobody keeps it alive', async () => {
+    const client = await clusterOf('n1');
+    const lease = await client.grant(2_000);
+    expect(new Set(await client.attachAll(lease))).toEqual(new Set(['put']));
+    for (let i = 0; i < 4; i++) {
+      await client.pass(1_200);
+      expect(await client.keepAlive(lease)).toBe(2_000);
+    }
+    expect(await client.found()).toEqual(KEYS);
+    await client.pass(2_600);
+    expect(await client.found()).toEqual([]);
+    expect(await client.keepAlive(lease)).toBe('lease_not_found');
+    expect(await client.ask((service) => service.put(CTX, attach('late', lease)))).toBe(
+      'lease_not_found',
+    );
+  });
+
+  it('leaves nothing behind: its row goes when all promises about it have run out', async () => {
+    const client = await clusterOf('n1');
+    const lease = await client.grant(60_000);
+    await client.attachAll(lease);
+    const revoked = await client.ask((service) => service.leases.revoke(CTX, lease));
+    expect(revoked).toMatchObject({ removed: KEYS.length, isSwept: true });
+    expect(await client.found()).toEqual([]);
+    await client.pass(4_000);
+    const again = await client.ask((service) => service.leases.revoke(CTX, lease));
+    expect(again).toBe('lease_not_found');
+  });
+
+  it('a put beside the end of its lease is refused, or goes with it', async () => {
+    const client = await clusterOf('n1 n2 n3');
+    const seen = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const lease = await client.grant(60_000);
+      const attaching = Promise.all(
+        client.names.flatMap((name) => KEYS.map((key) => client.attach(name, key, lease))),
+      );
+      await client.pass(i / 2);
+      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease));
+      expect(revoked).toMatchObject({ isSwept: true });
+      for (const outcome of await client.cluster.time.until(attaching)) seen.add(outcome);
+      // Of a promise that was given before the end, nothing is left when it has run out.
+      await client.pass(3_500);
+      expect(await client.found()).toEqual([]);
+    }
+    expect([...seen].sort()).toEqual(['lease_not_found', 'put']);
+  });
+
+  it('B20 outlives its leader: the next one gives it the whole time again, and ends it', async () => {
+    const client = await clusterOf('n1 n2 n3');
+    const lease = await client.grant(3_000);
+    await client.attachAll(lease);
+    await client.pass(2_500);
+    const leader = client.leaderOf(lease);
+    const other = client.names.find((name) => name !== leader) as string;
+    client.cluster.kill(leader);
+    await client.pass(2_000);
+    // 4.5 s after the grant, it lives: its time began anew with the new leader.
+    const kept = await client.keepAlive(lease, other);
+    expect(kept).toBe(3_000);
+    expect(await client.found(other)).toEqual(KEYS);
+    await client.pass(4_000);
+    expect(await client.found(other)).toEqual([]);
+  });
+
+  it('F24 what a killed leader left of a sweep is finished by the next one', async () => {
+    const client = await clusterOf('n1 n2 n3');
+    const lease = await client.grant(60_000);
+    await client.attachAll(lease);
+    const leader = client.leaderOf(lease);
+    const other = client.names.find((name) => name !== leader) as string;
+    // The end is in the log; the leader dies before anything was removed.
+    const revoking = client.cluster.node(leader).service.leases.revoke(CTX, lease);
+    revoking.catch(() => {});
+    for (let i = 0; i < 200; i++) {
+      await client.pass(1);
+      if (typeof (await client.ask((s) => s.leases.look(CTX, lease), other)) === 'string') break;
+    }
+    client.cluster.kill(leader);
+    await client.pass(6_000);
+    expect(await client.found(other)).toEqual([]);
+  });
+
+  it('a leader that is cut off ends nothing that lives on elsewhere', async () => {
+    const client = await clusterOf('n1 n2 n3');
+    const lease = await client.grant(2_000);
+    await client.attachAll(lease);
+    const leader = client.leaderOf(lease);
+    const other = client.names.find((name) => name !== leader) as string;
+    client.cluster.cut(leader, true);
+    for (let i = 0; i < 6; i++) {
+      await client.pass(900);
+      expect(await client.keepAlive(lease, other)).toBe(2_000);
+    }
+    client.cluster.cut(leader, false);
+    await client.pass(1_000);
+    expect(await client.keepAlive(lease, other)).toBe(2_000);
+    expect(await client.found(other)).toEqual(KEYS);
+  });
+});

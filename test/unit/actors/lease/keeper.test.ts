@@ -1,0 +1,265 @@
+import { describe, expect, it } from 'vitest';
+import { readLease } from '../../../../actors/apply/lease.ts';
+import { LeaseKeeper, type LeaseRequest } from '../../../../actors/lease/keeper.ts';
+import { handleSweep } from '../../../../actors/lease/sweep.ts';
+import { Closer } from '../../../../actors/replica/closer.ts';
+import { ReadRounds } from '../../../../actors/replica/reads.ts';
+import { promiseEnd } from '../../../../protocol/lease.ts';
+import type { ReplyBody, RequestOf } from '../../../../protocol/messages/request.ts';
+import { revisionAtWallMs } from '../../../../protocol/revision.ts';
+import { put } from '../../../kit/applied-group.ts';
+import { FakeReplica } from '../../../kit/fake-replica.ts';
+import { settle } from '../../../kit/hand-clock.ts';
+
+/** One replica's leases, with its log in the test's hands. */
+class World {
+  readonly replica = FakeReplica.owning();
+  readonly rounds = new ReadRounds(this.replica);
+  readonly closer = new Closer(this.replica, () => {});
+  term = 1;
+  keeper = this.#keeper();
+  readonly answers: ReplyBody[] = [];
+  readonly reply = (body: ReplyBody) => void this.answers.push(body);
+
+  #keeper(): LeaseKeeper {
+    return new LeaseKeeper(this.replica, this.rounds, this.closer, () => this.term);
+  }
+
+  get clock() {
+    return this.replica.ports.clock;
+  }
+
+  ask(body: LeaseRequest): void {
+    this.keeper.handle(body, this.reply);
+  }
+
+  check(purpose: RequestOf<'LeaseCheck'>['purpose'], lease = 7): void {
+    this.ask({ type: 'LeaseCheck', epoch: 1, lease, purpose });
+  }
+
+  /** Confirms leadership and lets asynchronous reads of the state come back. */
+  async confirm(): Promise<void> {
+    for (let i = 0; i < 3; i++) {
+      this.rounds.flush();
+      for (const command of this.replica.commands.splice(0)) {
+        if (command.type !== 'ReadIndex') continue;
+        this.rounds.confirmed(command.readId, this.replica.state.appliedIndex);
+      }
+      this.rounds.applied(this.replica.state.appliedIndex);
+      await settle();
+    }
+  }
+
+  commitAll(): void {
+    while (this.replica.proposed.length > 0) this.replica.commit();
+    this.closer.advanced();
+  }
+
+  async grant(lease = 7, ttlMs = 1_000): Promise<void> {
+    this.ask({ type: 'LeaseGrant', epoch: 1, lease, ttlMs });
+    await this.confirm();
+    this.commitAll();
+  }
+
+  /** Time goes by, in ticks. */
+  async pass(ms: number): Promise<void> {
+    for (const endMs = this.clock.nowMs + ms; this.clock.nowMs < endMs; ) {
+      this.clock.nowMs += 50;
+      if (this.keeper.isDue(this.clock.nowMs)) this.keeper.tick(this.clock.nowMs);
+    }
+    await settle();
+  }
+
+  /** Another replica led for a while; it starts above every bound in the log. */
+  takeOver(): void {
+    this.term++;
+  }
+
+  /** The last answer, and none left. */
+  answer(): ReplyBody {
+    const [last] = this.answers.splice(0).slice(-1);
+    if (last === undefined) throw new Error('nothing was answered');
+    return last;
+  }
+
+  ends(): number[] {
+    return this.replica.proposed.flatMap(({ command }) =>
+      command.type === 'leaseEnd' ? command.leases.map(({ lease }) => lease) : [],
+    );
+  }
+}
+
+describe('the time of a lease', () => {
+  it('is proposed to be over when nobody renews it, once', async () => {
+    const world = new World();
+    await world.grant();
+    expect(world.answer()).toMatchObject({ type: 'Lease', lease: { lease: 7, ttlMs: 1_000 } });
+    await world.pass(950);
+    expect(world.ends()).toEqual([]);
+    await world.pass(2_000);
+    expect(world.ends()).toEqual([7]);
+    world.commitAll();
+    expect(world.keeper.ended()).toMatchObject([{ lease: 7, why: 'expired' }]);
+    world.check('look');
+    await world.confirm();
+    expect(world.answer()).toMatchObject({ type: 'Rejected', code: 'lease_not_found' });
+  });
+
+  it('K2 begins anew with a renewal, which counts only when leadership is confirmed', async () => {
+    const world = new World();
+    await world.grant();
+    await world.pass(800);
+    world.check('renew');
+    expect(world.answers).toHaveLength(1);
+    await world.confirm();
+    expect(world.answer()).toMatchObject({ lease: { remainingMs: 1_000 } });
+    await world.pass(950);
+    expect(world.ends()).toEqual([]);
+    world.check('renew');
+    world.replica.leads = false;
+    await world.confirm();
+    expect(world.answer()).toMatchObject({ code: 'not_leader' });
+  });
+
+  it('B20 is whole again under a new leader, which extends and never shortens', async () => {
+    const world = new World();
+    await world.grant();
+    await world.pass(900);
+    world.takeOver();
+    await world.pass(50);
+    await world.confirm();
+    await world.pass(900);
+    expect(world.ends()).toEqual([]);
+    await world.pass(200);
+    expect(world.ends()).toEqual([7]);
+  });
+
+  it('K1 nothing is answered before the leases of earlier leaders are known', async () => {
+    const world = new World();
+    await world.grant();
+    world.answer();
+    world.takeOver();
+    world.check('look');
+    world.check('look', 8);
+    expect(world.answers).toEqual([]);
+    await world.confirm();
+    await world.confirm();
+    expect(world.answers.map((body) => body.type)).toEqual(['Lease', 'Rejected']);
+  });
+
+  it('an untrusted clock ends nothing: the end would need a revision', async () => {
+    const world = new World();
+    await world.grant();
+    world.replica.trusted = false;
+    await world.pass(3_000);
+    expect(world.ends()).toEqual([]);
+  });
+
+  it('a follower ends nothing', async () => {
+    const world = new World();
+    await world.grant();
+    world.replica.leads = false;
+    await world.pass(5_000);
+    expect(world.ends()).toEqual([]);
+    expect(world.keeper.ended()).toEqual([]);
+  });
+});
+
+describe('while the end of a lease is on its way', () => {
+  it('K3 nothing is said of it; then what has become of it', async () => {
+    const world = new World();
+    await world.grant();
+    world.answer();
+    await world.pass(1_200);
+    for (const purpose of ['look', 'renew', 'attach'] as const) world.check(purpose);
+    world.ask({ type: 'LeaseRevoke', epoch: 1, lease: 7 });
+    await world.confirm();
+    expect(world.answers).toEqual([]);
+    world.replica.end({ type: 'refused', reason: 'overloaded' });
+    await world.confirm();
+    world.commitAll();
+    await world.confirm();
+    expect(world.answers.map((body) => body.type).sort()).toContain('Done');
+    expect(readLease(world.replica.state, 7)).toMatchObject({ why: 'revoked' });
+  });
+
+  it('a proposal nobody knows the end of: all is loaded again', async () => {
+    const world = new World();
+    await world.grant();
+    await world.pass(1_200);
+    world.replica.end({ type: 'unknown' });
+    await world.pass(50);
+    await world.confirm();
+    await world.pass(900);
+    expect(world.ends()).toEqual([]);
+    await world.pass(300);
+    expect(world.ends()).toEqual([7]);
+  });
+});
+
+describe('promises', () => {
+  it('K4 wait for a committed bound, and the end of the lease comes above them', async () => {
+    const world = new World();
+    await world.grant(7, 60_000);
+    world.answer();
+    world.clock.nowMs += 10;
+    world.check('attach');
+    await world.confirm();
+    expect(world.answers).toEqual([]);
+    const asked = revisionAtWallMs(world.clock.wallMs());
+    world.commitAll();
+    expect(world.answer()).toMatchObject({ type: 'Lease', until: promiseEnd(asked) });
+    expect(world.replica.clock.committedBound).toBeGreaterThanOrEqual(asked);
+    world.ask({ type: 'LeaseRevoke', epoch: 1, lease: 7 });
+    world.commitAll();
+    const { endRevision = 0 } = readLease(world.replica.state, 7) ?? {};
+    expect(endRevision).toBeGreaterThan(asked);
+  });
+
+  it('are not given for a lease that is not there or has ended', async () => {
+    const world = new World();
+    await world.grant();
+    world.ask({ type: 'LeaseRevoke', epoch: 1, lease: 7 });
+    world.commitAll();
+    world.answer();
+    for (const lease of [7, 8]) world.check('attach', lease);
+    await world.confirm();
+    world.commitAll();
+    expect(world.answers.map((body) => (body as { code?: string }).code)).toEqual([
+      'lease_not_found',
+      'lease_not_found',
+    ]);
+  });
+
+  it('are refused where the lease is not at home', async () => {
+    const world = new World();
+    await world.grant();
+    world.replica.apply({ type: 'own', epoch: 2, vshards: [] });
+    world.check('attach');
+    await world.confirm();
+    expect(world.answer()).toMatchObject({ code: 'wrong_shard', hint: 2 });
+  });
+});
+
+describe('the sweep of a group', () => {
+  it('removes nothing before all that was promised is there to be seen', async () => {
+    const world = new World();
+    const { replica, closer } = world;
+    const revision = replica.clock.assign(1, world.clock.wallMs());
+    const op = put('a', 'v') as Extract<ReturnType<typeof put>, { type: 'put' }>;
+    const ops = [{ ...op, attach: { lease: 7, until: promiseEnd(revision) } }];
+    const rest = { epoch: 1, idempotency: null, traceparent: null };
+    replica.propose({ type: 'write', revision, ops, ...rest }, () => {});
+    const sweep = { type: 'LeaseSweep' as const, leases: [{ lease: 7, why: 'expired' as const }] };
+    handleSweep(replica, closer, { ...sweep, close: promiseEnd(revision) }, world.reply);
+    closer.batchDecided(replica.lastLogIndex());
+    await settle();
+    expect(world.answers).toEqual([]);
+    world.commitAll();
+    await settle();
+    world.commitAll();
+    expect(world.answer()).toMatchObject({ type: 'Swept', removed: 1, isAll: true });
+    // Whoever still attaches under such a promise is above what was closed.
+    expect(replica.clock.clock).toBeGreaterThanOrEqual(promiseEnd(revision));
+  });
+});

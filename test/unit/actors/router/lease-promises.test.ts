@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { runBatch } from '../../../../actors/router/batch.ts';
+import { RoutedKvService } from '../../../../actors/router/kv-service.ts';
+import { initialShardMap } from '../../../../actors/router/shard-map.ts';
+import { AnswerBudget } from '../../../../protocol/answer-budget.ts';
+import type { PutOp } from '../../../../protocol/commands.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
+import type { ReplyBody, RequestBody } from '../../../../protocol/messages/request.ts';
+import type { BatchOp, RequestContext } from '../../../../protocol/service.ts';
+import type { GroupId, NodeId } from '../../../../protocol/types.ts';
+import { put } from '../../../kit/applied-group.ts';
+import { FakeReach, rejected } from '../../../kit/fake-reach.ts';
+
+const MAP = initialShardMap(1);
+const CTX: RequestContext = { deadlineMs: 5_000, traceparent: null, idempotency: null };
+const KEYED = { ...CTX, idempotency: { key: 'k', requestHash: new Uint8Array(32) } };
+const attach = (key: string, lease = 7): PutOp => ({
+  ...(put(key, 'v') as PutOp),
+  attach: { lease, until: 0 },
+});
+const promise = (until: number): ReplyBody => ({
+  ...{ type: 'Lease', until, clock: 1 },
+  lease: { lease: 7, ttlMs: 1_000, remainingMs: 1_000, grantRevision: 1 },
+});
+const written = (results: Extract<ReplyBody, { type: 'Written' }>['results']): ReplyBody => ({
+  ...{ type: 'Written', results, clock: 1, repeated: false },
+});
+const PUT = { type: 'put' as const, revision: 5, createRevision: 5, version: 1 };
+
+/** One group on n2, which says in turn what it was told to. */
+function world(lease: ReplyBody[], writes: ReplyBody[]) {
+  const reach = new FakeReach();
+  reach.leaders.set(1 as GroupId, 'n2' as NodeId);
+  reach.answer = ({ body }) => {
+    const next = body.type === 'LeaseCheck' ? lease.shift() : writes.shift();
+    if (next === undefined) throw new Error(`nothing to say to ${body.type}`);
+    return next;
+  };
+  const source = { clock: reach.clock, map: () => MAP, refreshMap: async () => {} };
+  const service = new RoutedKvService(reach.calls, source as never);
+  const bodies = () => reach.asked.map(({ body }) => body);
+  const untils = () =>
+    bodies().flatMap((body: RequestBody) =>
+      body.type === 'Write'
+        ? [body.ops.map((op) => (op.type === 'put' ? op.attach?.until : 0))]
+        : [],
+    );
+  return { reach, service, source, untils };
+}
+
+describe('a put that attaches to a lease', () => {
+  it('asks the home of the lease first, and travels with its promise', async () => {
+    const { reach, service, untils } = world([promise(900)], [written([PUT])]);
+    expect(await reach.outcome(service.put(CTX, attach('a')))).toMatchObject({ result: PUT });
+    expect(reach.asked.map(({ body }) => body.type)).toEqual(['LeaseCheck', 'Write']);
+    expect(untils()).toEqual([[900]]);
+  });
+
+  it('asks anew when the promise had run out', async () => {
+    const stale = written([{ type: 'lease_stale', revision: 901 }]);
+    const { reach, service, untils } = world([promise(900), promise(990)], [stale, written([PUT])]);
+    expect(await reach.outcome(service.put(CTX, attach('a')))).toMatchObject({ result: PUT });
+    expect(untils()).toEqual([[900], [990]]);
+  });
+
+  it('is not sent when the lease is gone', async () => {
+    const { reach, service } = world([rejected('lease_not_found')], []);
+    expect(await reach.outcome(service.put(CTX, attach('a')))).toMatchObject({
+      ...{ code: 'lease_not_found', definite: true },
+    });
+  });
+
+  it('B09 is sent all the same with an idempotency key: it may have been done before', async () => {
+    const { reach, service, untils } = world([rejected('lease_not_found')], [written([PUT])]);
+    expect(await reach.outcome(service.put(KEYED, attach('a')))).toMatchObject({ result: PUT });
+    expect(untils()).toEqual([[0]]);
+  });
+
+  it('is unknown where a write was not answered, whatever the lease says later', async () => {
+    const { reach, service } = world(
+      [promise(900)],
+      [rejected('outcome_unknown', { definite: false })],
+    );
+    expect(await reach.outcome(service.put(CTX, attach('a')))).toMatchObject({
+      ...{ code: 'outcome_unknown', definite: false },
+    });
+  });
+});
+
+describe('a batch with attached puts', () => {
+  it('asks once for each lease, and sends the same part again under newer promises', async () => {
+    const stale = { type: 'lease_stale' as const, revision: 901 };
+    const { reach, source, untils } = world(
+      [promise(900), rejected('lease_not_found'), promise(990), rejected('lease_not_found')],
+      [written([stale, stale, stale]), written([PUT, { type: 'lease_stale', revision: 0 }, PUT])],
+    );
+    const ops: BatchOp[] = [attach('a'), attach('b', 8), put('c', 'plain')].map((op) => ({
+      ...{ kind: 'write', op },
+    }));
+    const budget = new AnswerBudget({ bytesMax: LIMITS.batchAnswerBytesMax });
+    const done = await reach.outcome(runBatch(reach.calls, source, KEYED, ops, budget));
+    expect(done).toMatchObject({
+      results: [{ result: PUT }, { result: { type: 'lease_stale' } }, { result: PUT }],
+    });
+    expect(untils()).toEqual([
+      [900, 0, undefined],
+      [990, 0, undefined],
+    ]);
+    const keys = reach.asked.flatMap(({ body }) =>
+      body.type === 'Write' ? [body.idempotency?.key] : [],
+    );
+    expect(new Set(keys).size).toBe(1);
+  });
+});
