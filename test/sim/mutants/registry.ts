@@ -157,7 +157,7 @@ export const MUTANTS: readonly Mutant[] = [
     busy: 'writes',
     patches: patch(
       'actors/node-routing.ts',
-      'if (isWrite && this.#recent.isRepeat(',
+      'if (isWrite(request.body) && this.#recent.isRepeat(',
       'if (false && this.#recent.isRepeat(',
     ),
   },
