@@ -79,6 +79,33 @@ export function decodeOpen(bytes: Uint8Array): OpenDocument {
   return { ...document, value: row.subarray(at) };
 }
 
+/** The key of an open document whose value holds the bytes, else null. Throws DecodeError. */
+export function keyIfHolds(bytes: Uint8Array, needle: Uint8Array): string | null {
+  const row = bufferOf(bytes);
+  const end = documentEnd(row, 0);
+  return row.indexOf(needle, end) < 0 ? null : row.toString('latin1', HEAD_BYTES, end);
+}
+
+/** The revision a segment is retired at, and the keys of some of its documents, ascending. */
+export function keysInSegment(
+  bytes: Uint8Array,
+  numbers: readonly number[],
+): { retiredAt: Revision; keys: string[] } {
+  const row = bufferOf(bytes);
+  if (row.length < 8) throw new DecodeError('not a segment row');
+  const keys: string[] = [];
+  let next = 0;
+  for (let number = 0, at = 8; at < row.length && next < numbers.length; number++) {
+    const end = documentEnd(row, at);
+    if (numbers[next] === number) {
+      keys.push(row.toString('latin1', at + HEAD_BYTES, end));
+      next++;
+    }
+    at = end;
+  }
+  return { retiredAt: Number(row.readBigUInt64BE(0)), keys };
+}
+
 export function encodeSegment({ retiredAt, documents }: Segment): Uint8Array {
   let size = 8;
   for (let i = 0; i < documents.length; i++) {
@@ -113,10 +140,16 @@ function writeDocument(out: Buffer, at: number, { key, revision }: TextDocument)
   return at + HEAD_BYTES + key.length;
 }
 
-function readDocument(row: Buffer, at: number): [TextDocument, number] {
+/** Where the key of the document at `at` ends. */
+function documentEnd(row: Buffer, at: number): number {
   if (at + HEAD_BYTES > row.length) throw new DecodeError('a document row is cut short');
   const end = at + HEAD_BYTES + row.readUInt16BE(at + 8);
   if (end > row.length) throw new DecodeError('a document row is cut short');
+  return end;
+}
+
+function readDocument(row: Buffer, at: number): [TextDocument, number] {
+  const end = documentEnd(row, at);
   const key = row.toString('latin1', at + HEAD_BYTES, end);
   return [{ key, revision: Number(row.readBigUInt64BE(at)) }, end];
 }

@@ -2,19 +2,20 @@ import { fromLatin1, prefixEnd } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';
-import type { EngineRow } from '../../storage/ports.ts';
+import type { EngineRange, EngineRow } from '../../storage/ports.ts';
 import type { GroupView } from './group-state.ts';
 import type { GroupIndex } from './index-codec.ts';
 import type { IndexHit, IndexPage } from './index-query.ts';
 import { readAt } from './read.ts';
 import {
-  decodeOpen,
-  decodeSegment,
+  keyIfHolds,
+  keysInSegment,
   openHead,
+  openKey,
   postingHead,
+  postingKey,
   segmentKey,
   segmentOf,
-  type TextDocument,
 } from './text-codec.ts';
 import { decodePosting, intersect, trigramsOf } from './trigrams.ts';
 
@@ -49,9 +50,11 @@ export async function searchText(
   if (query.revision < view.floor) return 'compacted';
   const needle = Buffer.from(fromLatin1(query.text));
   const candidates = new Candidates(query);
-  const rows =
-    (await gatherOpen(view, index, needle, candidates)) +
-    (await gatherSegments(view, index, needle, query.revision, candidates));
+  const gathered = await Promise.all([
+    gatherOpen(view, index, needle, candidates),
+    gatherSegments(view, index, needle, query.revision, candidates),
+  ]);
+  const rows = gathered[0] + gathered[1];
   const { tenant, space } = index.definition;
   const hits: IndexHit[] = [];
   let bytes = 0;
@@ -121,14 +124,18 @@ class Candidates {
 
 async function gatherOpen(
   view: GroupView,
-  { definition }: GroupIndex,
+  { definition, text }: GroupIndex,
   needle: Buffer,
   candidates: Candidates,
 ): Promise<number> {
-  return eachRow(view, openHead(view.prefix, definition.id), ([, row]) => {
-    const { key, value } = decodeOpen(row);
-    const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-    if (bytes.includes(needle)) candidates.add(key);
+  const { prefix } = view;
+  const { id } = definition;
+  // Not from the head: what was open once leaves a trail of removed rows.
+  const start = openKey(prefix, id, text?.openFrom ?? 0);
+  const end = prefixEnd(openHead(prefix, id)) as string;
+  return eachRow(view, { start, end, reverse: false }, ([, row]) => {
+    const key = keyIfHolds(row, needle);
+    if (key !== null) candidates.add(key);
   });
 }
 
@@ -141,40 +148,85 @@ async function gatherSegments(
 ): Promise<number> {
   const { prefix } = view;
   const { id } = definition;
-  let rows = 0;
-  let holders: Map<number, number[]> | null = null;
-  for (const trigram of trigramsOf(needle, TRIGRAMS_MAX)) {
-    const before: Map<number, number[]> | null = holders;
-    const now = new Map<number, number[]>();
-    rows += await eachRow(view, postingHead(prefix, id, trigram), ([key, row]) => {
-      const segment = segmentOf(key);
-      const known = before?.get(segment);
-      if (before !== null && known === undefined) return;
-      const documents = decodePosting(row);
-      const left = known === undefined ? documents : intersect(known, documents);
-      if (left.length > 0) now.set(segment, left);
-    });
-    holders = now;
-    if (now.size === 0) break;
+  const [first, ...others] = trigramsOf(needle, TRIGRAMS_MAX);
+  if (first === undefined) return 0;
+  const holders = new Map<number, number[]>();
+  let rows = await eachRow(view, rangeOf(postingHead(prefix, id, first)), ([key, row]) => {
+    holders.set(segmentOf(key), decodePosting(row));
+  });
+  for (const trigram of others) {
+    if (countOf(holders) <= ENOUGH) break;
+    if (holders.size > LOOKUPS_MAX) {
+      rows += await narrowAll(view, postingHead(prefix, id, trigram), holders);
+      continue;
+    }
+    rows += holders.size;
+    for (const [segment, numbers] of holders) {
+      narrow(holders, segment, numbers, view.get(postingKey(prefix, id, trigram, segment)));
+    }
   }
-  for (const [segment, numbers] of holders ?? []) {
+  for (const [segment, numbers] of holders) {
     rows++;
     const row = view.get(segmentKey(prefix, id, segment));
     if (row === null) continue;
-    const { retiredAt, documents } = decodeSegment(row);
+    const { retiredAt, keys } = keysInSegment(row, numbers);
     if (retiredAt !== 0 && revision >= retiredAt) continue;
-    for (const number of numbers) candidates.add((documents[number] as TextDocument).key);
+    for (const key of keys) candidates.add(key);
   }
   return rows;
 }
 
-/** Rows that begin with `head`, in order; resolves with how many. */
-async function eachRow(
+/** Above so many segments a walk through a trigram's postings beats asking for each. */
+const LOOKUPS_MAX = 128;
+
+/** So few candidates are sooner held against their versions than narrowed further. */
+const ENOUGH = 8;
+
+function countOf(holders: ReadonlyMap<number, readonly number[]>): number {
+  let count = 0;
+  for (const numbers of holders.values()) count += numbers.length;
+  return count;
+}
+
+/** Leaves only what holds the trigram too; segments without anything go. */
+function narrow(
+  holders: Map<number, number[]>,
+  segment: number,
+  numbers: readonly number[],
+  row: Uint8Array | null,
+): void {
+  const left = row === null ? [] : intersect(numbers, decodePosting(row));
+  if (left.length > 0) holders.set(segment, left);
+  else holders.delete(segment);
+}
+
+async function narrowAll(
   view: GroupView,
   head: string,
+  holders: Map<number, number[]>,
+): Promise<number> {
+  const found = new Map<number, Uint8Array>();
+  const rows = await eachRow(view, rangeOf(head), ([key, row]) => {
+    found.set(segmentOf(key), row);
+  });
+  for (const [segment, numbers] of holders) {
+    narrow(holders, segment, numbers, found.get(segment) ?? null);
+  }
+  return rows;
+}
+
+/** Everything that begins with `head`. */
+function rangeOf(head: string): EngineRange {
+  return { start: head, end: prefixEnd(head) as string, reverse: false };
+}
+
+/** The rows of a range, in order; resolves with how many. */
+async function eachRow(
+  view: GroupView,
+  range: EngineRange,
   use: (row: EngineRow) => void,
 ): Promise<number> {
-  const cursor = view.cursor({ start: head, end: prefixEnd(head) as string, reverse: false });
+  const cursor = view.cursor(range);
   let count = 0;
   try {
     for (;;) {
