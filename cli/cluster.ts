@@ -10,6 +10,7 @@ import { type ClusterStatus, fetchStatus, groupName } from './commands/status.ts
 import { CommandFailed } from './failures.ts';
 import { type Io, sleep } from './io.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
+import { checkPorts, type WantedPort } from './port-check.ts';
 
 /**
  * `minikv cluster`: one nats-server and N nodes as processes of their own, to try a cluster out. Ports:
@@ -43,37 +44,56 @@ interface RunningNode {
 
 const NODE_PORT_STEP = 10;
 const NATS_PORT_OFFSET = 9;
+const NATS_LINES_SHOWN = 5;
 const STATUS_EVERY_MS = 500;
 /** Above what `serve` allows itself for a clean stop. */
 const STOP_MS_MAX = 20_000;
 
-/** Returns the exit code: 0 when everything stopped on request, 1 when nothing was left to run. */
+/**
+ * Returns the exit code: 0 when everything stopped on request, 1 when its nats-server ended or nothing was
+ * left to run. Throws CommandFailed when a port is taken.
+ */
 export async function cluster(io: Io, flags: ClusterFlags): Promise<number> {
   const plan = planOf(flags);
   const say = speaker(io, flags.json === true);
+  await checkPorts(portsOf(plan));
   const nats = flags.nats === undefined ? await startBus(plan, say) : null;
   const nodes = plan.nodeIds.map((nodeId, i) =>
-    startNode(plan, nodeId, i, nats?.url ?? flags.nats!, say),
+    startNode(io, plan, nodeId, i, nats?.url ?? flags.nats!, say),
   );
   try {
     const allGone = Promise.all(nodes.map(({ child }) => exitOf(child))).then(
       () => 'gone' as const,
     );
-    const natsGone = nats?.exited.then(() =>
-      say.event('nats-exit', { pid: nats.pid }, 'nats-server ended'),
-    );
+    const natsGone = nats === null ? [] : [nats.exited.then(() => 'without nats' as const)];
     await say.event('started', {}, intro(plan, nodes));
     const ended = await Promise.race([
       allGone,
+      ...natsGone,
       showLeaders(io, nodes, say).then(() => 'stopped' as const),
     ]);
-    void natsGone;
-    return ended === 'gone' ? 1 : 0;
+    if (ended === 'without nats') await tellLastWords(nats!, say);
+    return ended === 'stopped' ? 0 : 1;
   } finally {
     await Promise.all(nodes.map((node) => stopNode(io, node)));
     await nats?.stop();
     await say.event('stopped', {}, 'all stopped');
   }
+}
+
+/** Nodes without their own nats-server would join whatever else answers on its port. */
+async function tellLastWords(nats: NatsServer, say: Speaker): Promise<void> {
+  const output = nats.output().trim().split('\n').slice(-NATS_LINES_SHOWN).join('\n');
+  const text = `nats-server, pid ${nats.pid}, has ended by itself; stopping all. It wrote last:\n${output}`;
+  await say.event('nats-exit', { pid: nats.pid, output }, text);
+}
+
+function portsOf({ nodeIds, basePort, natsPort, flags }: Plan): WantedPort[] {
+  const nodes = nodeIds.map((by, i) => ({
+    ...{ port: basePort + i * NODE_PORT_STEP, by, flag: '--base-port' },
+  }));
+  if (flags.nats !== undefined) return nodes;
+  return [{ port: natsPort, by: 'nats-server', flag: '--nats-port or --base-port' }, ...nodes];
 }
 
 function planOf(flags: ClusterFlags): Plan {
@@ -134,20 +154,21 @@ async function startBus(plan: Plan, say: Speaker): Promise<NatsServer> {
  * A node is `minikv serve` in a process group of its own, so that Ctrl-C reaches it through us, and
  * nats-server stays until the nodes have stopped. The IPC channel tells it when we are gone.
  */
-function startNode(plan: Plan, nodeId: string, i: number, nats: string, say: Speaker): RunningNode {
+function startNode(
+  io: Io,
+  plan: Plan,
+  nodeId: string,
+  i: number,
+  nats: string,
+  say: Speaker,
+): RunningNode {
   const port = plan.basePort + i * NODE_PORT_STEP;
   const script = fileURLToPath(
     new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url),
   );
-  const { groups, ephemeral } = plan.flags;
-  const args = [
-    ...['serve', '--json', '--node-id', nodeId, '--initial-members', plan.nodeIds.join(',')],
-    ...['--port', String(port), '--s3-port', String(port + 1), '--nats', nats],
-    ...['--data', `${plan.data}/${nodeId}`],
-    ...(groups === undefined ? [] : ['--groups', groups]),
-    ...(ephemeral === true ? ['--ephemeral'] : []),
-  ];
-  const child = spawn(process.execPath, [...process.execArgv, script, ...args], {
+  const flags = nodeFlags(plan, nodeId, port, nats);
+  const args = [...process.execArgv, script, 'serve', '--json', ...flags];
+  const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
   });
@@ -157,7 +178,14 @@ function startNode(plan: Plan, nodeId: string, i: number, nats: string, say: Spe
   child.once('error', (error) => say.line(nodeId, `could not be started: ${error.message}`));
   child.once('exit', (code, signal) => {
     const how = signal === null ? `with code ${code}` : `by ${signal}`;
-    void say.event('exit', { nodeId, pid: child.pid, code, signal }, `${nodeId} ended ${how}`);
+    const back = `npm start -- ${flags.map(shellWord).join(' ')}`;
+    const text = `${nodeId} ended ${how}. To bring it back, in another terminal:\n  ${back}`;
+    const asked = io.signal.aborted;
+    void say.event(
+      'exit',
+      { nodeId, pid: child.pid, code, signal, flags },
+      asked ? `${nodeId} ended ${how}` : text,
+    );
   });
   void say.event(
     'node',
@@ -165,6 +193,22 @@ function startNode(plan: Plan, nodeId: string, i: number, nats: string, say: Spe
     `${nodeId} at ${httpUrl}, pid ${child.pid}`,
   );
   return { nodeId, httpUrl, child };
+}
+
+/** What `serve` needs to be this node, also when it is started again by hand. */
+function nodeFlags(plan: Plan, nodeId: string, port: number, nats: string): string[] {
+  const { groups, ephemeral } = plan.flags;
+  return [
+    ...['--node-id', nodeId, '--initial-members', plan.nodeIds.join(',')],
+    ...['--port', String(port), '--s3-port', String(port + 1), '--nats', nats],
+    ...['--data', `${plan.data}/${nodeId}`],
+    ...(groups === undefined ? [] : ['--groups', groups]),
+    ...(ephemeral === true ? ['--ephemeral'] : []),
+  ];
+}
+
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 function onLines(stream: Readable, take: (line: string) => void): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants, mkdirSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { LIMITS } from '../protocol/limits.ts';
 
@@ -37,7 +37,10 @@ export interface NatsServerOptions {
   readonly maxPayloadBytes?: number;
   readonly maxPendingBytes?: number;
   readonly writeDeadline?: string;
-  /** Keeps a terminal's Ctrl-C away from it: it is stopped by `stop`, after those who use it. */
+  /**
+   * Keeps a terminal's Ctrl-C away from it: it is stopped by `stop`, after those who use it; or when this
+   * process has ended without that, some seconds later.
+   */
   readonly detached?: boolean;
 }
 
@@ -141,15 +144,32 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   void server.exited.then(() => {
     ended = true;
   });
-  while (!(await accepts(host, options.port))) {
+  // Another server may answer on the port: this one says itself when it has it.
+  while (!server.output().includes('Server is ready') || !(await accepts(host, options.port))) {
     if (ended || performance.now() > deadline) {
       await server.stop();
       throw new Error(`nats-server did not start on port ${options.port}: ${server.output()}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  if (ended) throw new Error(`port ${options.port} belongs to another program: ${server.output()}`);
+  if (options.detached) endWithThisProcess(server);
   return server;
+}
+
+/** Long enough for nodes that end for the same reason to hand over and say goodbye. */
+const ORPHAN_SECONDS = 3;
+
+/** A shell waits for the end of a pipe that only this process holds: also SIGKILL closes it. */
+function endWithThisProcess(server: NatsServer): void {
+  if (process.platform === 'win32') return;
+  const script = 'cat >/dev/null; sleep "$2"; kill "$1"';
+  const args = ['-c', script, 'sh', `${server.pid}`, `${ORPHAN_SECONDS}`];
+  const guard = spawn('sh', args, { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
+  guard.on('error', () => {});
+  guard.unref();
+  (guard.stdin as Socket | null)?.unref();
+  // Its pid may be somebody else's from then on.
+  void server.exited.then(() => guard.kill('SIGKILL'));
 }
 
 const OUTPUT_CHARS_MAX = 64 * 1024;

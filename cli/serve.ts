@@ -35,6 +35,7 @@ export async function serve(
   boundHeapGrowth();
   const log = openLog({ ...logOptions(config), base: { node: config.nodeId } });
   const undo = catchTheUncaught(log);
+  const release = holdOpen(io);
   try {
     const node = await startNode(config, compose);
     try {
@@ -49,8 +50,21 @@ export async function serve(
     if (json) await io.out(`${JSON.stringify({ event: 'stopped', clean: stopped })}\n`);
     return stopped ? 0 : 1;
   } finally {
+    release();
     undo();
   }
+}
+
+const HOLD_MS = 60_000;
+
+/** Keeps the process alive where it has no socket yet, as before its first connection to NATS. */
+function holdOpen(io: Io): () => void {
+  let cancel = (): void => {};
+  const hold = (): void => {
+    cancel = io.clock.after(HOLD_MS, hold);
+  };
+  hold();
+  return () => cancel();
 }
 
 async function startNode(config: Config, compose: Compose): Promise<Composition> {
@@ -115,7 +129,8 @@ export function banner(config: Config, httpUrl: string, ready: boolean): string 
     ? 'memory: everything is gone when the process ends (--ephemeral)'
     : `quorum-fsync: a write is answered when ${alone ? 'it is' : 'a quorum has it'} on disk`;
   const others = config.initialMembers.filter((member) => member !== config.nodeId);
-  const waiting = `Waiting for ${others.length === 0 ? 'the cluster' : others.join(', ')} ...`;
+  const missing = config.join ? 'the cluster' : others.join(', ');
+  const waiting = alone ? 'Reading its data back ...' : `Waiting for ${missing} ...`;
   const lines = [
     '',
     `  minikv node ${config.nodeId} of cluster ${config.cluster}`,

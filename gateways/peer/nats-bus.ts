@@ -1,5 +1,6 @@
 import type { Bus, BusState } from '../../actors/kit/ports.ts';
 import type { Telemetry } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import {
   absenceSubject,
   helloSubject,
@@ -13,6 +14,7 @@ import {
   type Headers,
   type LinkMessage,
   type LinkName,
+  type LinkOwner,
   NatsLink,
   type NatsPorts,
   processToken,
@@ -41,13 +43,22 @@ export class NatsBus implements Bus, RequestServer {
   readonly #token = processToken();
   readonly #stateListeners = new Set<(state: BusState) => void>();
   #lastState: BusState = 'disconnected';
+  readonly #servers: string;
+  readonly #clock: Clock;
+  #complainedMs = Number.NEGATIVE_INFINITY;
 
   constructor(busOptions: options.NatsBusOptions, ports: NatsPorts) {
     this.#cluster = busOptions.cluster;
     this.#metrics = new BusMetrics(ports.telemetry);
     this.#telemetry = ports.telemetry;
+    this.#servers = busOptions.servers.join(',');
+    this.#clock = ports.clock;
+    const owner: LinkOwner = {
+      changed: () => this.#noteState(),
+      connectFailed: (name, error) => this.#complain(name, error),
+    };
     const link = (name: LinkName, windowBytes: number): NatsLink =>
-      new NatsLink(name, windowBytes, busOptions, ports, () => this.#noteState());
+      new NatsLink(name, windowBytes, busOptions, ports, owner);
     this.#links = {
       control: link('control', options.CONTROL_WINDOW_BYTES),
       bulk: link('bulk', options.BULK_WINDOW_BYTES),
@@ -185,6 +196,16 @@ export class NatsBus implements Bus, RequestServer {
     const subjects = { ...lanes, absence: absenceSubject(this.#cluster, this.#token, to) };
     this.#subjects.set(to, subjects);
     return subjects;
+  }
+
+  /** One line now and then for all connections: they mostly fail together. */
+  #complain(link: LinkName, error: unknown): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#complainedMs < options.COMPLAINT_INTERVAL_MS) return;
+    this.#complainedMs = nowMs;
+    const reason = error instanceof Error ? error.message : String(error);
+    const fields = { servers: this.#servers, link, reason };
+    this.#telemetry.log('warn', 'cannot connect to NATS; trying again', fields);
   }
 
   #noteState(): void {

@@ -39,6 +39,14 @@ export interface LinkMessage {
 
 export type LinkName = 'control' | 'bulk' | 'public';
 
+/** Whoever holds the connections together. */
+export interface LinkOwner {
+  /** The state of a connection has changed. */
+  changed(): void;
+  /** The first connection could not be made; it is tried again. */
+  connectFailed(link: LinkName, error: unknown): void;
+}
+
 interface Row {
   readonly subject: string;
   readonly queue: string | null;
@@ -55,7 +63,7 @@ export class NatsLink {
   readonly name: LinkName;
   readonly #options: options.NatsBusOptions;
   readonly #ports: NatsPorts;
-  readonly #changed: () => void;
+  readonly #owner: LinkOwner;
   readonly #window: CreditWindow;
   readonly #rows: Row[] = [];
   #connection: NatsConnection | null = null;
@@ -69,12 +77,12 @@ export class NatsLink {
     windowBytes: number,
     busOptions: options.NatsBusOptions,
     ports: NatsPorts,
-    changed: () => void,
+    owner: LinkOwner,
   ) {
     this.name = name;
     this.#options = busOptions;
     this.#ports = ports;
-    this.#changed = changed;
+    this.#owner = owner;
     this.#window = new CreditWindow(windowBytes, {
       clock: ports.clock,
       confirm: () => this.#connection?.flush() ?? Promise.reject(new Error('not connected')),
@@ -146,7 +154,7 @@ export class NatsLink {
         return;
       } catch (error) {
         this.#countError('connect');
-        this.#ports.telemetry.log('warn', 'cannot connect to NATS', { link: this.name, error });
+        if (!this.#isClosed()) this.#owner.connectFailed(this.name, error);
         await this.#pause(options.RECONNECT_WAIT_MS * 2);
       }
     }
@@ -296,7 +304,7 @@ export class NatsLink {
     if (this.#state === state || this.#state === 'closed') return;
     this.#state = state;
     this.#ports.telemetry.log('info', 'NATS link', { link: this.name, state });
-    this.#changed();
+    this.#owner.changed();
   }
 
   #isClosed(): boolean {

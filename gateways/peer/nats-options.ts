@@ -33,6 +33,8 @@ export interface NatsBusOptions {
 /** Waits between attempts stay far below the 5 s in which a node must be back (F25). */
 export const RECONNECT_WAIT_MS = 200;
 export const RECONNECT_JITTER_MS = 200;
+/** Of failed attempts to connect at the start, one is logged in this time. */
+export const COMPLAINT_INTERVAL_MS = 10_000;
 /** One attempt: dial, INFO, CONNECT and the first PONG. */
 export const HANDSHAKE_TIMEOUT_MS = 3_000;
 /** Three unanswered pings end a connection, so a cut or a hang shows in about 4.5 s. */
