@@ -84,6 +84,11 @@ class BodyReader {
     if (early !== undefined) this.#fail(early);
     else if (declared > this.#options.bytesMax) this.#fail(this.#tooLarge());
     else this.#hold(declared);
+    if (this.#req.destroyed) {
+      // The client went away before anyone read: no event will come any more.
+      this.#fail(new AppError('malformed', ENDED));
+      return;
+    }
     reading.set(this.#req, (error) => this.#fail(error));
     this.#req.on('data', (chunk: Buffer) => this.#onData(chunk));
     this.#req.on('end', () => this.#onEnd());
@@ -147,10 +152,13 @@ class BodyReader {
   #watchProgress(): void {
     const { bodyWindowMs, bodyWindowBytesMin } = this.#edge.bounds;
     this.#cancelTimer = this.#edge.clock.after(bodyWindowMs, () => {
+      const { socket } = this.#req;
       if (this.#received - this.#receivedBefore < bodyWindowBytesMin) {
-        if (this.#isSettled) this.#req.socket.destroy();
+        if (this.#isSettled) socket.destroy();
         else failBody(this.#req, new AppError('request_timeout', 'the body came too slowly'));
       }
+      // Of a request that is answered already, Node does not tell that its connection is gone.
+      if (socket.destroyed) return this.#onClose();
       this.#receivedBefore = this.#received;
       this.#watchProgress();
     });
