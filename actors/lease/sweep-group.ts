@@ -20,6 +20,8 @@ export async function sweepGroup(
     const swept = await calls.call(group, body, 'Swept', options);
     removed += swept.removed;
     if (swept.isAll) return removed;
+    // Keys that could not be removed now: others are working on them. Later, not at once again.
+    if (swept.removed === 0) throw new Error(`group ${group} could remove nothing just now`);
   }
   throw new Error(`group ${group} has more keys of ended leases than one pass removes`);
 }

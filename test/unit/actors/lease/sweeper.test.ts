@@ -81,6 +81,21 @@ describe('the sweeper', () => {
     expect(asked.map(({ group }) => group).sort()).toEqual([1, 2, 2, 2, 2]);
   });
 
+  it('leaves alone for a while what a group could not remove, and comes back for it', async () => {
+    const world = new World();
+    const { answer } = world.reach;
+    world.end();
+    const stuck = { type: 'Swept' as const, removed: 0, isAll: false, clock: 1 };
+    world.reach.answer = (asked) => (asked.group === 2 ? stuck : answer(asked));
+    const asked = await world.pass(500);
+    const again = asked.filter(({ group }) => group === 2).length;
+    expect(again).toBeGreaterThan(2);
+    expect(again).toBeLessThanOrEqual(10);
+    world.reach.answer = answer;
+    await world.pass(LIMITS.leasePromiseMs + 500);
+    expect(world.ended).toEqual([]);
+  });
+
   it('forgets no lease before every group was swept, and goes on when one answers again', async () => {
     const world = new World();
     const { answer } = world.reach;
