@@ -134,16 +134,13 @@ class RunningNode implements Node {
     );
     this.#loop = new TurnLoop(ports.clock, wal, this.#post, ports.telemetry, fatal);
     this.#replicas = new ReplicaSet({
-      config: this.#config,
-      ports,
-      formation,
-      self: this.replicaId,
-      store: state,
+      ...{ config: this.#config, ports, formation, self: this.replicaId, store: state },
       post: this.#post,
       loop: this.#loop,
       born: () => this.#born(),
       clockTrusted: () =>
         this.#clockWatch.isTrusted(ports.clock.wallMs(), ports.clock.monotonicMs()),
+      reach: () => this.#routing,
       onLeader: (group, leader) => this.#routing?.onLeader(group, leader),
       onDoubt: (leader) => this.#probe(leader),
     });

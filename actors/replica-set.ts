@@ -25,6 +25,7 @@ import type { ReplicaHost } from './replica/host.ts';
 import { inspectReplica } from './replica/inspect.ts';
 import { readNow } from './replica/read-now.ts';
 import { Replica } from './replica/replica.ts';
+import type { GroupReach } from './txn/coordinator.ts';
 
 /** What the replicas of one node share. */
 export interface ReplicaSetParts {
@@ -38,6 +39,7 @@ export interface ReplicaSetParts {
   /** Writes down that this node has a log now; at once when it did so before. */
   born(): Promise<void>;
   clockTrusted(): boolean;
+  reach(): GroupReach | null;
   onLeader(group: GroupId, leader: NodeId): void;
   /** Another replica misses this leader. */
   onDoubt(leader: NodeId | null): void;
@@ -210,6 +212,10 @@ export class ReplicaSet implements ReplicaHost {
 
   clockTrusted(): boolean {
     return this.#parts.clockTrusted();
+  }
+
+  reach(): GroupReach | null {
+    return this.#parts.reach();
   }
 
   hear(replica: Replica): void {

@@ -70,6 +70,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addNodeCommands(program, io, parts, outcome);
   addKeyCommands(program, io);
   addLeaseCommands(program, io);
+  addTxnCommand(program, io);
   addBulkCommands(program, io);
   addIndexCommands(program, io);
   addStatusCommands(program, io);
@@ -237,6 +238,15 @@ function addLeaseCommands(program: Command, io: Io): void {
   lock.action(async (context, [name]) =>
     (await import('./commands/leases.ts')).lock(context, name),
   );
+}
+
+function addTxnCommand(program: Command, io: Io): void {
+  const txn = clientCommand(program, io, 'txn', 'Do several things, all or nothing');
+  txn.command.option(
+    '-f, --file <path>',
+    'A document {compare, then, else}; without it, standard input, or typed at a terminal',
+  );
+  txn.action(async (context, _, flags) => (await import('./commands/txn.ts')).txn(context, flags));
 }
 
 function addBulkCommands(program: Command, io: Io): void {

@@ -39,6 +39,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),
     getNow: (ctx, ref) => behind?.getNow(ctx, ref) ?? null,
     batch: (ctx, ops, budget) => behind?.batch(ctx, ops, budget) ?? refused(),
+    transact: (ctx, body) => behind?.transact(ctx, body) ?? refused(),
     scan: (ctx, options) => behind?.scan(ctx, options) ?? refused(),
     watch: (ctx, options) => behind?.watch(ctx, options) ?? refused(),
     transferLeader: (ctx, group, to) => behind?.transferLeader(ctx, group, to) ?? refused(),

@@ -1,21 +1,14 @@
 import { encodeWith, unpackBytes } from './codec.ts';
 import { indexDefinitionsCodec } from './indexes.ts';
+import { keyRefCodec } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
+import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
 
 /**
  * Replicated commands: the payload of a `command` entry. Everything apply needs is in here or in
  * the group's own state; apply reads no clock, draws nothing and looks into no other group.
  */
-
-/** Tenant and space names: 1..64 of A-Z a-z 0-9 . _ - */
-export const NAME_BYTES_MAX = 64;
-
-export const keyRefCodec = s.record({
-  tenant: s.str(NAME_BYTES_MAX),
-  space: s.str(NAME_BYTES_MAX),
-  key: s.latin1Str(LIMITS.keyBytesMax),
-});
 
 /** A precondition on one key. An absent or expired key has revision 0. */
 export const conditionCodec = s.union({
@@ -171,6 +164,54 @@ export const commandCodec = s.union({
       ),
     }),
   ],
+  /** A transaction whose keys are all in this group: all of it at `revision`. */
+  txn: [
+    20,
+    s.record({
+      revision: s.count,
+      epoch: s.count,
+      body: txnBodyCodec,
+      idempotency: s.nullable(idempotencyCodec),
+      traceparent: s.nullable(s.str(64)),
+    }),
+  ],
+  /** A participant's part of a transaction over several groups: locks its keys, or is refused. */
+  txnPrepare: [
+    21,
+    s.record({ revision: s.count, epoch: s.count, id: txnIdCodec, part: txnPartCodec }),
+  ],
+  /** The end of a transaction, in the log of its home group: the first one that is applied counts. */
+  txnDecide: [
+    22,
+    s.record({
+      id: txnIdCodec,
+      fate: txnFateCodec,
+      /** The other groups that prepared. */
+      participants: s.list(s.count, LIMITS.groupsMax),
+      /** Under which key, and beside which vshard, its outcome is remembered. */
+      request: s.nullable(
+        s.record({
+          idempotency: idempotencyCodec,
+          anchor: keyRefCodec,
+          /** Encoded as `txnOutcomeCodec` says. */
+          outcome: s.bin(LIMITS.entryBytesMax),
+        }),
+      ),
+      /** Keys of the home group that fall to its range deletes. */
+      removed: s.list(keyRefCodec, LIMITS.rangeDeleteKeysMax),
+    }),
+  ],
+  /** A participant learns how a transaction ended, and does its part. */
+  txnResolve: [
+    23,
+    s.record({
+      id: txnIdCodec,
+      fate: txnFateCodec,
+      removed: s.list(keyRefCodec, LIMITS.rangeDeleteKeysMax),
+    }),
+  ],
+  /** Every participant knows how these ended. */
+  txnForget: [24, s.record({ ids: s.list(txnIdCodec, LIMITS.txnPreparedMax) })],
 });
 export type Command = s.Of<typeof commandCodec>;
 export type WriteCommand = Extract<Command, { type: 'write' }>;
@@ -198,15 +239,19 @@ export function revisionCount(command: Command): number {
     case 'metaPut':
     case 'leaseGrant':
     case 'leaseEnd':
+    case 'txn':
+    case 'txnPrepare':
       return 1;
     default:
       return 0;
   }
 }
 
-/** The last revision a command takes; 0 when it takes none. */
+/** The highest revision a command brings, its own or a transaction's; 0 when it brings none. */
 export function lastRevision(command: Command | null): number {
-  if (command === null || !('revision' in command)) return 0;
+  if (command === null) return 0;
+  if ('fate' in command) return command.fate.commitRevision;
+  if (!('revision' in command)) return 0;
   const count = revisionCount(command);
   return count === 0 ? 0 : command.revision + count - 1;
 }

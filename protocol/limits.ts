@@ -19,6 +19,19 @@ export const LIMITS = Object.freeze({
   batchBytesMax: 16 * MIB,
   /** What its gets and ranges may bring, as it is sent; what is read beyond it is `too_large`. */
   batchAnswerBytesMax: 16 * MIB,
+  /** Compares and operations of one transaction, each list and both branches together. */
+  txnOpsMax: 1024,
+  /** Keys and values of one transaction. */
+  txnBytesMax: 512 * KIB,
+  /** What the reads of one transaction may give back. */
+  txnResultBytesMax: 256 * KIB,
+  /** Transactions over several groups that one group has prepared at once. */
+  txnPreparedMax: 1024,
+  /** How long a group remembers how a transaction ended; older ones are not prepared any more. */
+  txnMemoryMs: 180_000,
+  /** Keys that the range deletes of one transaction remove in one group, and the bytes of their names. */
+  rangeDeleteKeysMax: 10_000,
+  rangeDeleteBytesMax: 448 * KIB,
   /** Items of one scan page, and the default page. */
   pageItemsMax: 1000,
   pageItemsDefault: 100,
@@ -110,6 +123,15 @@ assert(
   LIMITS.keyBytesMax * 2 + LIMITS.valueBytesMax + 8 * KIB <= LIMITS.entryBytesMax,
   'a put fits an entry',
 );
+assert(
+  LIMITS.txnBytesMax + LIMITS.txnOpsMax * 160 + 8 * KIB <= LIMITS.entryBytesMax,
+  'a transaction fits an entry',
+);
+assert(
+  LIMITS.rangeDeleteBytesMax + LIMITS.txnResultBytesMax + 8 * KIB <= LIMITS.entryBytesMax,
+  'a decision fits an entry',
+);
+assert(LIMITS.requestDeadlineMsMax * 2 < LIMITS.txnMemoryMs, 'no attempt outlives its memory');
 assert(LIMITS.entryBytesMax + 4 * KIB <= LIMITS.appendBytesMax, 'an entry fits an append');
 assert(
   LIMITS.appendBytesMax + LIMITS.envelopeOverheadBytesMax * 4 <= LIMITS.busPayloadBytesMax,

@@ -4,6 +4,8 @@ import type { IndexService } from './index-access.ts';
 import type { Leases } from './lease.ts';
 import type { GroupConfig } from './membership.ts';
 import type { ChangeEvent, Item, ReplicaStatus } from './messages/request.ts';
+import type { TxnOutcome } from './messages/txn.ts';
+import type { TxnBody } from './txn.ts';
 import type { NodeId, Revision } from './types.ts';
 import type { KeyRef } from './vshard.ts';
 
@@ -149,6 +151,14 @@ export interface NodeStatus {
   readonly clock: Revision;
 }
 
+export interface TxnAnswer {
+  readonly outcome: TxnOutcome;
+  /** At or above the outcome's revision. */
+  readonly clock: Revision;
+  /** True when an idempotency row answered. */
+  readonly repeated: boolean;
+}
+
 export interface KvService {
   readonly indexes: IndexService;
   readonly leases: Leases;
@@ -163,6 +173,11 @@ export interface KvService {
     ops: readonly BatchOp[],
     budget?: AnswerBudget,
   ): Promise<{ results: BatchResult[]; clock: Revision }>;
+  /**
+   * All or nothing over any keys, strict serializable. A failed compare without another branch is an
+   * outcome, not an error. Errors: `conflict` when others were in the way until the deadline, `too_large`.
+   */
+  transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer>;
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage>;
   watch(ctx: RequestContext, options: WatchOptions): Promise<Watch>;
   status(): NodeStatus;

@@ -15,6 +15,14 @@ import type { GroupState } from './group-state.ts';
 import { applyIndexes, applyIndexFill } from './index-commands.ts';
 import { applyDetach, applyLeaseEnd, applyLeaseForget, applyLeaseGrant } from './lease.ts';
 import { applyMetaPut } from './meta-state.ts';
+import {
+  applyTxn,
+  applyTxnDecide,
+  applyTxnForget,
+  applyTxnPrepare,
+  applyTxnResolve,
+  type TxnApplied,
+} from './txn.ts';
 import { applyWrite } from './write.ts';
 
 /**
@@ -38,20 +46,23 @@ export interface Applied {
   readonly results: readonly OpResult[];
   /** The results are those of an earlier write with the same idempotency key (FAULTS B9). */
   readonly repeated: boolean;
-  /** Why nothing was done and there are no results. */
-  readonly rejection: 'idempotency_mismatch' | null;
+  /** Why nothing was done and there are no results. `locked`: a prepared transaction has a key of it. */
+  readonly rejection: 'idempotency_mismatch' | 'locked' | null;
   /** In (revision, vshard, key) order; `prev` is always there. */
   readonly events: readonly AppliedChange[];
+  /** Of the entries of transactions, else null. */
+  readonly txn: TxnApplied | null;
 }
 
 /** What the function of one command hands back; apply adds where it stands. */
-export type Outcome = Pick<Applied, 'results' | 'repeated' | 'rejection' | 'events'>;
+export type Outcome = Pick<Applied, 'results' | 'repeated' | 'rejection' | 'events' | 'txn'>;
 
 const NOTHING: Outcome = Object.freeze({
   results: Object.freeze([]) as readonly OpResult[],
   repeated: false,
   rejection: null,
   events: Object.freeze([]) as readonly AppliedChange[],
+  txn: null,
 });
 
 /** Decodes the entry's command. Throws DecodeError for bytes no leader of ours would log. */
@@ -90,6 +101,7 @@ export function apply(state: GroupState, entry: LogEntry, command: Command | nul
     repeated: outcome.repeated,
     rejection: outcome.rejection,
     events: outcome.events,
+    txn: outcome.txn,
   };
 }
 
@@ -122,8 +134,12 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
       raiseClock(state, command.revision, revisionCount(command));
       return applyDetach(state, command);
     case 'compact':
-      // Never above the clock, or the latest state itself would not be readable.
-      state.floor = Math.max(state.floor, Math.min(command.floor, state.clock));
+      // Never above the clock, or the latest state itself would not be readable; never up to what is
+      // prepared, whose events are yet to come.
+      state.floor = Math.max(
+        state.floor,
+        Math.min(command.floor, state.clock, state.txns.lowest - 1),
+      );
       return NOTHING;
     case 'own':
       applyOwn(state, command.epoch, command.vshards);
@@ -136,6 +152,18 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
     case 'indexFill':
       applyIndexFill(state, command);
       return NOTHING;
+    case 'txn':
+      raiseClock(state, command.revision, 1);
+      return applyTxn(state, command);
+    case 'txnPrepare':
+      raiseClock(state, command.revision, 1);
+      return applyTxnPrepare(state, command);
+    case 'txnDecide':
+      return applyTxnDecide(state, command);
+    case 'txnResolve':
+      return applyTxnResolve(state, command);
+    case 'txnForget':
+      return applyTxnForget(state, command);
     default:
       return assertNever(command);
   }

@@ -31,11 +31,13 @@ export function applyExpire(state: GroupState, command: ExpireCommand): Outcome 
     const triple = tripleOf(ref);
     const bytes = state.row(currentKey(state.prefix, triple));
     if (bytes === null || state.ownedSince[vshard] === 0) continue;
+    // A prepared transaction counts on it, or will replace it; it comes due again afterwards.
+    if (state.txns.size > 0 && !state.txns.locks.isFree(triple)) continue;
     const row = decodeHead(bytes);
     if (row.revision !== seen || !hasExpired(row, revision)) continue;
     events.push(removeRow(state, { ref, triple, vshard, bytes, row }, revision, 'expire'));
   }
-  return { results: [], repeated: false, rejection: null, events };
+  return { results: [], repeated: false, rejection: null, events, txn: null };
 }
 
 /** Unix ms of the soonest expiry of any key; infinity when none expires. */

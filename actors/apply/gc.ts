@@ -1,6 +1,7 @@
 import { LIMITS } from '../../protocol/limits.ts';
 import { revisionAtWallMs, wallMsOfRevision } from '../../protocol/revision.ts';
 import {
+  decisionStart,
   feedStart,
   historyKey,
   idempotencyAgeStart,
@@ -17,13 +18,15 @@ import {
   collectPastEntries,
   collectRetiredSegment,
 } from './index-collect.ts';
+import * as txn from './txn.ts';
+import { decodeDecision } from './txn-table.ts';
 
 /**
  * Physical removal of what nobody can ask for any more. Local and lazy: replicas run it at their
  * own pace, and logical reads, hashes and later applies are the same with and without it.
  *
  *   C1  Only rows that apply never writes again are deleted: history and feed rows below the floor,
- *       and idempotency rows whose window has passed at the group clock. Between the look and the
+ *       and idempotency rows and finished decisions whose window has passed at the group clock. Between the look and the
  *       deletion nothing awaits, so an idempotency row renewed meanwhile is seen and kept.
  *   C2  A feed row at r < floor names what r superseded (rule G3): that version was readable only
  *       below r. Feed rows go in order, so when a removal's own tombstone goes, every older
@@ -40,8 +43,26 @@ export async function gcStep(state: GroupState, limit: number): Promise<number> 
   if (removed >= limit) return removed;
   const others = removed + (await collectIdempotency(state, limit - removed));
   if (others >= limit) return others;
-  const dropped = others + (await collectDroppedIndexes(state, limit - others));
+  const decided = others + (await collectDecisions(state, limit - others));
+  if (decided >= limit) return decided;
+  const dropped = decided + (await collectDroppedIndexes(state, limit - decided));
   return dropped >= limit ? dropped : dropped + (await collectRetiredSegment(state));
+}
+
+/** Decisions that every participant knows, once nothing as old is prepared any more. */
+async function collectDecisions(state: GroupState, limit: number): Promise<number> {
+  const endMs = wallMsOfRevision(state.clock) - LIMITS.txnMemoryMs;
+  const end = decisionStart(state.prefix, 'd', revisionAtWallMs(endMs + 1));
+  const rows = await firstRows(state, decisionStart(state.prefix, 'd', 0), end, limit);
+  const writes: EngineWrite[] = [];
+  for (let i = 0; i < rows.length; i++) {
+    const [key] = rows[i] as EngineRow;
+    const row = state.store.get(key);
+    if (row === null || txn.isRemembered(decodeDecision(row).id.start, state.clock)) continue;
+    writes.push({ key, value: null });
+  }
+  if (writes.length > 0) state.store.write(writes);
+  return writes.length;
 }
 
 async function collectFeed(state: GroupState, limit: number): Promise<number> {

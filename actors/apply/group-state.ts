@@ -10,6 +10,7 @@ import {
   metaKey,
   PREFIX_LENGTH,
   pointerKey,
+  preparedKey,
 } from '../../storage/kv/keyspace.ts';
 import { decodeCounts, encodeCounts } from '../../storage/kv/rows.ts';
 import type {
@@ -28,6 +29,7 @@ import {
 } from './index-codec.ts';
 import { RowCache } from './row-cache.ts';
 import { RowWarmer } from './row-warmer.ts';
+import { TxnTable } from './txn-table.ts';
 
 /** Of each generation of the cache of current rows: some thousand keys per group. */
 const CACHE_BYTES_MAX = 1024 * 1024;
@@ -79,6 +81,8 @@ export class GroupState {
   /** Local, not replicated: feed rows below this revision are already gone (see gc.ts). */
   collectedTo: Revision = 0;
 
+  /** Transactions over several groups that are prepared here, and their locks. */
+  readonly txns = new TxnTable();
   /** Local, not replicated: no expiry row comes due before this (Unix ms); 0 when that is not known. */
   expiryFromMs = 0;
 
@@ -116,6 +120,11 @@ export class GroupState {
     if (config !== null) state.config = decodeConfig(config);
     const indexes = store.get(metaKey(state.prefix, 'indexes'));
     if (indexes !== null) state.indexes = decodeIndexes(indexes);
+    const slots = store.get(metaKey(state.prefix, 'slots'));
+    const slotCount = slots === null ? 0 : (decodeCounts(slots, 1)[0] as number);
+    for (let i = 0; i < slotCount; i++) {
+      state.txns.load(store.get(preparedKey(state.prefix, i)));
+    }
     return state;
   }
 
@@ -132,7 +141,7 @@ export class GroupState {
     return since !== undefined && since !== 0 && epoch >= since - 1;
   }
 
-  /** A row as this batch has left it. For kinds c, i, t and M only: others are never staged for reading. */
+  /** A row as this batch has left it. For kinds c, i, t, M, v, u and d only: others are never staged for reading. */
   row(key: string): Uint8Array | null {
     if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
     const known = this.#known(key);
@@ -179,7 +188,7 @@ export class GroupState {
     return this.#staged.has(key) ? null : this.store.get(key);
   }
 
-  /** Adds a row of kind c, i, t or M to the batch; null deletes. */
+  /** Adds a row of kind c, i, t, M, v, u or d to the batch; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
     if (isCurrent(key)) {
       this.#current.set(key, value);

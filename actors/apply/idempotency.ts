@@ -35,10 +35,16 @@ export function recallRequest(
   if (bytes === null) return null;
   const row = decodeIdempotency(bytes);
   if (!isRemembered(row.revision, revision)) return null;
-  if (!bytesEqual(row.requestHash, request.requestHash)) {
-    return { results: [], repeated: false, rejection: 'idempotency_mismatch', events: [] };
+  if (row.outcome !== null || !bytesEqual(row.requestHash, request.requestHash)) {
+    return {
+      results: [],
+      repeated: false,
+      rejection: 'idempotency_mismatch',
+      events: [],
+      txn: null,
+    };
   }
-  return { results: row.results, repeated: true, rejection: null, events: [] };
+  return { results: row.results, repeated: true, rejection: null, events: [], txn: null };
 }
 
 /** Keeps what the request answered, refused ops included: a retry hears the same. */

@@ -86,15 +86,17 @@ export function applyDetach(state: GroupState, command: CommandOf<'detach'>): Ou
     if (bytes === null || state.ownedSince[vshard] === 0) continue;
     const row = decodeHead(bytes);
     if (row.revision !== seen) continue;
+    // A prepared transaction counts on it, or will replace it: the sweep comes again.
+    if (state.txns.size > 0 && !state.txns.locks.isFree(triple)) continue;
     const kind = why === 'revoked' ? 'delete' : 'expire';
     const slot = { ref, triple, vshard, bytes, row };
     events.push(removeRow(state, slot, command.revision + i, kind));
   }
-  return { results: [], repeated: false, rejection: null, events };
+  return { results: [], repeated: false, rejection: null, events, txn: null };
 }
 
 function outcome(results: OpResult[]): Outcome {
-  return { results, repeated: false, rejection: null, events: [] };
+  return { results, repeated: false, rejection: null, events: [], txn: null };
 }
 
 /** A lease as applied so far, ended or not; null when there is none. */

@@ -35,7 +35,7 @@ export function applyMetaPut(state: GroupState, command: MetaPutCommand): Outcom
 }
 
 function outcome(result: OpResult): Outcome {
-  return { results: [result], repeated: false, rejection: null, events: [] };
+  return { results: [result], repeated: false, rejection: null, events: [], txn: null };
 }
 
 /** The row as applied so far, or null. */

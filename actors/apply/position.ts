@@ -1,4 +1,4 @@
-import { NAME_BYTES_MAX } from '../../protocol/commands.ts';
+import { NAME_BYTES_MAX } from '../../protocol/keys.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Position } from '../../protocol/messages/request.ts';
 import type { Revision } from '../../protocol/types.ts';

@@ -8,14 +8,16 @@ import { isRemembered } from './idempotency.ts';
 import { encodeIndexes } from './index-codec.ts';
 import { RowReader } from './row-reader.ts';
 import { openHead } from './text-codec.ts';
+import * as txn from './txn.ts';
+import { decodeDecision } from './txn-table.ts';
 
 /**
  * A hash over what a group's state means, 16 hex digits: equal on all replicas at an equal applied
  * index, however far each has got with removing garbage. In it: the counters (floor, owned vshards,
- * sequence, key count, indexes), current rows, expiry rows, leases and what is
- * attached to them, meta state, entries of indexes, the feed
- * from the floor on, and idempotency rows inside their window. Not in it: history and past entries (the
- * feed names their versions), and anything below the floor. Reads every row once, in bounded memory.
+ * sequence, key count, indexes), current rows, expiry rows, leases and what is attached to them, meta state,
+ * prepared transactions, entries of indexes, the feed from the floor on, and idempotency rows and decisions
+ * inside their windows. Not in it: history and past entries (the feed names their versions), and anything
+ * below the floor. Reads every row once, in bounded memory.
  */
 export async function stateHash(state: GroupState): Promise<string> {
   const counters = [
@@ -34,7 +36,7 @@ export async function stateHash(state: GroupState): Promise<string> {
   hash.add('', encodeIndexes(state.indexes));
   const view = state.view();
   try {
-    for (const kind of ['M', 'a', 'c', 'l', 'x'] as const) {
+    for (const kind of ['M', 'a', 'c', 'l', 'x', 'v', 'u'] as const) {
       await addRows(hash, view, view.prefix + kind, nextKind(view, kind), null);
     }
     await addRows(hash, view, feedStart(view.prefix, view.floor), nextKind(view, 'f'), null);
@@ -45,6 +47,7 @@ export async function stateHash(state: GroupState): Promise<string> {
       await addRows(hash, view, open, prefixEnd(open) as string, null);
     }
     await addRows(hash, view, `${view.prefix}i`, nextKind(view, 'i'), isAlive);
+    await addRows(hash, view, `${view.prefix}d`, nextKind(view, 'd'), isKept);
   } finally {
     await view.close();
   }
@@ -57,6 +60,10 @@ function nextKind(view: GroupView, kind: string): string {
 
 function isAlive(view: GroupView, row: EngineRow): boolean {
   return isRemembered(decodeIdempotency(row[1]).revision, view.clock);
+}
+
+function isKept(view: GroupView, row: EngineRow): boolean {
+  return txn.isRemembered(decodeDecision(row[1]).id.start, view.clock);
 }
 
 async function addRows(

@@ -45,6 +45,7 @@ import { hasExpired } from './item.ts';
  *   W4  A put that attaches to a lease after the promise about the lease has run out is refused, and
  *       then, as with W1, every op is and nothing is remembered: the asker gets a new promise. One
  *       that names a lease which is not there is refused alone, and remembered like the others.
+ *   W5  A key of a prepared transaction is not written by others: the whole command does nothing.
  */
 export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const ops = command.ops;
@@ -67,6 +68,7 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
     if (recalled !== null) return recalled;
   }
   if (isStale) return refuseAll({ type: 'lease_stale', revision: command.revision }, ops.length);
+  if (state.txns.size > 0 && isLocked(state, ops)) return LOCKED;
   const results = new Array<OpResult>(ops.length);
   const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
@@ -76,7 +78,7 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   if (request !== null) {
     rememberRequest(state, request, vshards[0] as number, tenant, command.revision, results);
   }
-  return { results, repeated: false, rejection: null, events };
+  return { results, repeated: false, rejection: null, events, txn: null };
 }
 
 /** Where one command's vshards are kept while it is applied. */
@@ -91,8 +93,25 @@ export function isPromiseOver(op: PutOp, revision: Revision): boolean {
 
 function refuseAll(result: OpResult, count: number): Outcome {
   const results = new Array<OpResult>(count).fill(result);
-  return { results, repeated: false, rejection: null, events: [] };
+  return { results, repeated: false, rejection: null, events: [], txn: null };
 }
+
+/** Whether a prepared transaction has one of the keys: then none is written (W5). */
+export function isLocked(state: GroupState, ops: readonly WriteOp[]): boolean {
+  const { locks } = state.txns;
+  for (let i = 0; i < ops.length; i++) {
+    if (!locks.isFree(tripleOf((ops[i] as WriteOp).ref))) return true;
+  }
+  return false;
+}
+
+const LOCKED: Outcome = Object.freeze({
+  results: [],
+  repeated: false,
+  rejection: 'locked',
+  events: [],
+  txn: null,
+});
 
 function applyOp(
   state: GroupState,
@@ -101,9 +120,8 @@ function applyOp(
   revision: Revision,
   events: AppliedChange[],
 ): OpResult {
-  const triple = tripleOf(op.ref);
-  const bytes = state.row(currentKey(state.prefix, triple));
-  const row = bytes === null ? null : decodeHead(bytes);
+  const slot = readSlot(state, op.ref, vshard);
+  const { row } = slot;
   const present = row === null || hasExpired(row, revision) ? null : row;
   const presentRevision = present === null ? 0 : present.revision;
   if (op.condition !== null && !holds(op.condition, presentRevision)) {
@@ -111,12 +129,10 @@ function applyOp(
   }
   if (op.type === 'put') {
     if (op.attach?.until === 0) return { type: 'lease_stale', revision: 0 };
-    const slot = { ref: op.ref, triple, vshard, bytes, row };
-    return applyPut(state, op, slot, present, revision, events);
+    return putRow(state, op, slot, revision, events);
   }
   if (present === null) return { type: 'deleted', deleted: false, revision: 0 };
-  const slot = { ref: op.ref, triple, vshard, bytes: bytes as Uint8Array, row: present };
-  events.push(removeRow(state, slot, revision, 'delete'));
+  events.push(removeRow(state, slot as FullSlot, revision, 'delete'));
   return { type: 'deleted', deleted: true, revision };
 }
 
@@ -131,16 +147,24 @@ export interface Slot {
 
 export type FullSlot = Slot & { readonly bytes: Uint8Array; readonly row: VersionHead };
 
-function applyPut(
+export function readSlot(state: GroupState, ref: KeyRef, vshard: number): Slot {
+  const triple = tripleOf(ref);
+  const bytes = state.row(currentKey(state.prefix, triple));
+  return { ref, triple, vshard, bytes, row: bytes === null ? null : decodeHead(bytes) };
+}
+
+/** Writes a key's next version: the row, what it replaces into history, its expiry, one event. */
+export function putRow(
   state: GroupState,
-  op: PutOp,
+  op: Pick<PutOp, 'value' | 'contentType' | 'ttlMs' | 'attach'>,
   slot: Slot,
-  present: VersionHead | null,
   revision: Revision,
   events: AppliedChange[],
 ): OpResult {
   const { attach } = op;
   const lease = attach === null || attach === undefined ? 0 : attach.lease;
+  const { triple, row } = slot;
+  const present = row === null || hasExpired(row, revision) ? null : row;
   const next: VersionRow = {
     revision,
     createRevision: present === null ? revision : present.createRevision,
@@ -150,7 +174,6 @@ function applyPut(
     value: op.value,
     lease,
   };
-  const { triple, row } = slot;
   if (row !== null) supersede(state, triple, row, slot.bytes as Uint8Array);
   else state.keyCount++;
   const stored = encodeVersion(next, state.slab);

@@ -8,6 +8,7 @@ import type { RaftState } from '../raft/state.ts';
 import type { ReplicaContext } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import type { Proposals } from './proposals.ts';
+import { PublicEvents } from './public-events.ts';
 import type { WriteSpans } from './write-spans.ts';
 
 /** Entries and bytes of one apply batch: one write to the state store each. */
@@ -24,6 +25,7 @@ export class Applier {
   readonly #proposals: Proposals;
   readonly #feed: ReplicaFeed;
   readonly #spans: WriteSpans;
+  readonly #public: PublicEvents;
   #paused = false;
 
   constructor(
@@ -38,6 +40,7 @@ export class Applier {
     this.#proposals = proposals;
     this.#feed = feed;
     this.#spans = spans;
+    this.#public = new PublicEvents(context);
   }
 
   pause(paused: boolean): void {
@@ -72,19 +75,26 @@ export class Applier {
     const done = applyBatch(this.#context.state, batch);
     for (const span of traced) span?.end();
     ports.telemetry.timeMs('apply_batch_seconds', ports.clock.monotonicMs() - startMs);
+    const { txns } = this.#context.state;
+    const ordered = this.#public.isEmpty && txns.size === 0 && done.every(isPlain);
+    let last = 0;
+    let bound = 0;
     for (let i = 0; i < done.length; i++) {
       const applied = done[i] as Applied;
       const { entry, command } = batch[i] as Committed;
-      clock.applied(lastRevision(command), entry.clockBound);
+      last = Math.max(last, lastRevision(command));
+      bound = Math.max(bound, entry.clockBound);
       if (applied.events.length > 0) {
         this.#feed.add(applied.events);
-        this.#publish(entry, command, applied.events);
+        this.#publish(entry, command, applied.events, ordered);
         if (command?.type === 'expire' && this.#context.isLeader()) {
           const { group } = this.#context;
           ports.telemetry.count('expired_keys', applied.events.length, { group });
         }
       }
     }
+    clock.applied(last, bound, txns.lowest);
+    this.#public.advance(clock.closed, this.#raft.currentTerm);
     // Only now: an outcome may close a revision, and no page may pass an event not yet in the feed.
     for (const applied of done) this.#proposals.applied(applied);
     ports.telemetry.count('applied_entries', done.length);
@@ -121,11 +131,21 @@ export class Applier {
    * Public events leave at most once: only the leader of the entry's own term publishes it, and it
    * applies it once in that life. The sequence shows what was lost.
    */
-  #publish(entry: LogEntry, command: Command | null, events: readonly AppliedChange[]): void {
+  #publish(
+    entry: LogEntry,
+    command: Command | null,
+    events: readonly AppliedChange[],
+    ordered: boolean,
+  ): void {
     if (!this.#context.isLeader() || entry.term !== this.#raft.currentTerm) return;
-    const traceparent = command?.type === 'write' ? command.traceparent : null;
-    const { ports, group } = this.#context;
-    for (const event of events) ports.publishChange(event, group, traceparent);
-    ports.telemetry.count('events_published', events.length);
+    const traced = command?.type === 'write' || command?.type === 'txn';
+    const traceparent = traced ? command.traceparent : null;
+    if (ordered) this.#public.publish(events, traceparent);
+    else this.#public.hold(events, traceparent, entry.term);
   }
+}
+
+/** Whether its events come in the order of revisions. */
+function isPlain(applied: Applied): boolean {
+  return applied.txn === null;
 }

@@ -7,9 +7,15 @@ import { gcStep } from '../apply/gc.ts';
 import { readMeta } from '../apply/meta-state.ts';
 import { positionAfter } from '../apply/position.ts';
 import { dropOldGenerations } from '../apply/snapshot-rows.ts';
-import type { LeaseKeeper } from '../lease/keeper.ts';
 import { encodeShardMap, initialShardMap, vshardsOf } from '../router/shard-map.ts';
 import type { ReplicaContext } from './context.ts';
+
+/** What is tended beside the chores. */
+export interface Tended {
+  isDue(nowMs: number): boolean;
+  tick(nowMs: number): void;
+  stop?(): void;
+}
 
 const EXPIRY_EVERY_MS = 250;
 const FLOOR_EVERY_MS = 30_000;
@@ -25,7 +31,7 @@ const COLLECT_IDLE_MS = 10_000;
  */
 export class Chores {
   readonly #context: ReplicaContext;
-  readonly #leases: Pick<LeaseKeeper, 'tick' | 'isDue'>;
+  readonly #tended: readonly Tended[];
   #expiryDueMs = 0;
   #floorDueMs = 0;
   #collectDueMs = 0;
@@ -37,19 +43,20 @@ export class Chores {
   #collecting = false;
   #stopped = false;
 
-  constructor(context: ReplicaContext, leases: Pick<LeaseKeeper, 'tick' | 'isDue'>) {
+  constructor(context: ReplicaContext, tended: readonly Tended[]) {
     this.#context = context;
-    this.#leases = leases;
+    this.#tended = tended;
   }
 
   stop(): void {
+    for (const one of this.#tended) one.stop?.();
     this.#stopped = true;
   }
 
   /** Whether `tick` would do anything now. */
   isDue(nowMs: number): boolean {
     if (nowMs >= this.#collectDueMs && !this.#collecting) return true;
-    if (this.#leases.isDue(nowMs)) return true;
+    if (this.#tended.some((one) => one.isDue(nowMs))) return true;
     if (!this.#context.isLeader()) return false;
     if (!this.#context.clockTrusted()) return nowMs >= this.#handOverDueMs;
     if (nowMs >= this.#floorDueMs || (nowMs >= this.#expiryDueMs && !this.#expiring)) return true;
@@ -58,7 +65,7 @@ export class Chores {
 
   /** Called on ticks, with a monotonic time. */
   tick(nowMs: number): void {
-    this.#leases.tick(nowMs);
+    for (const one of this.#tended) one.tick(nowMs);
     if (this.#context.isLeader()) {
       if (this.#context.clockTrusted()) this.#lead(nowMs);
       else this.#handOver(nowMs);

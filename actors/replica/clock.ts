@@ -6,7 +6,8 @@ import type { Revision } from '../../protocol/types.ts';
  * C1 every revision assigned is above every revision assigned, applied or promised before;
  * C2 a promise about revision R is given only while R <= committedBound, so a later leader, which
  *    starts above every bound in its log, cannot break it;
- * C3 closed <= clock: no event at or below `closed` comes after it was published.
+ * C3 closed <= clock: no event at or below `closed` comes after it was published;
+ * C4 closed < every prepared transaction's revision, since that may commit at it.
  */
 export class GroupClock {
   /** Highest revision assigned, applied, or promised. */
@@ -14,11 +15,15 @@ export class GroupClock {
   /** Highest clockBound among committed entries. */
   #committedBound: Revision;
   #closed: Revision;
+  /** Everything in the log at or below this has been applied. */
+  #settled: Revision;
 
-  constructor(clock: Revision, committedBound: Revision) {
+  /** `openFrom`: the lowest prepared transaction, infinity when there is none. */
+  constructor(clock: Revision, committedBound: Revision, openFrom: Revision) {
     this.#clock = clock;
     this.#committedBound = committedBound;
-    this.#closed = clock;
+    this.#settled = clock;
+    this.#closed = Math.min(clock, openFrom - 1);
   }
 
   get clock(): Revision {
@@ -45,11 +50,16 @@ export class GroupClock {
     if (revision > this.#clock) this.#clock = revision;
   }
 
-  /** A committed entry was applied: `lastRevision` is its last revision (0 when it has none). */
-  applied(lastRevision: Revision, clockBound: Revision): void {
+  /**
+   * Committed entries were applied: `lastRevision` is their highest revision (0 when they have none),
+   * `openFrom` the lowest transaction that is prepared now.
+   */
+  applied(lastRevision: Revision, clockBound: Revision, openFrom: Revision): void {
     this.raise(lastRevision);
     if (clockBound > this.#committedBound) this.#committedBound = clockBound;
-    if (lastRevision > this.#closed) this.#closed = lastRevision;
+    if (lastRevision > this.#settled) this.#settled = lastRevision;
+    const closed = Math.min(this.#settled, openFrom - 1);
+    if (closed > this.#closed) this.#closed = closed;
   }
 
   /** The group has no event at or below `revision` still to come. */

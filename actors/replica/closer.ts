@@ -21,7 +21,8 @@ const AHEAD_MS_MAX = 24 * 60 * 60 * 1000;
 /**
  * Promises about revisions (ARCHITECTURE section 2). `reserve` waits until a committed entry bounds
  * R, so that what was seen at R stays true under every later leader; `close` waits further until
- * everything at or below R has been applied, so that no event at or below R can still come.
+ * everything at or below R has been applied and no transaction is prepared there, so that no event at
+ * or below R can still come.
  * One reserve entry is in flight at a time and reaches some hundred ms ahead, so promises are cheap
  * while they are in use and cost nothing when they are not.
  */
@@ -83,7 +84,9 @@ export class Closer {
         waiting.revision <= clock.committedBound &&
         waiting.index !== null &&
         waiting.index <= state.appliedIndex;
-      (done ? ready : still).push(waiting);
+      // What is prepared at or below it may commit there: that ends first.
+      const isOpen = waiting.index !== 0 && waiting.revision >= state.txns.lowest;
+      (done && !isOpen ? ready : still).push(waiting);
     }
     this.#waiting = still;
     for (const waiting of ready) {
@@ -94,7 +97,7 @@ export class Closer {
   }
 
   /** Leadership is lost: another replica will have to promise. */
-  refuseAll(): void {
+  lost(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#reserving = 0;
@@ -124,7 +127,7 @@ export class Closer {
     this.#context.propose({ type: 'reserve', bound }, (outcome) => {
       this.#reserving = 0;
       if (outcome.type === 'applied') this.advanced();
-      else this.refuseAll();
+      else this.lost();
     });
   }
 }

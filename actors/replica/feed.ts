@@ -58,16 +58,20 @@ export class ReplicaFeed {
     this.#readOlder = readOlder;
   }
 
-  /** Events just applied, in order. */
+  /** Events just applied, in order; those of a transaction perhaps below others that came before. */
   add(events: readonly AppliedChange[]): void {
     if (!this.#isRead()) {
       const last = events[events.length - 1];
-      if (last !== undefined) this.reset(last.revision);
+      if (last !== undefined) this.reset(Math.max(this.#ringFloor, last.revision));
       return;
     }
     for (const event of events) {
-      this.#ring.push(event);
+      if (event.revision <= this.#ringFloor) continue;
       this.#ringBytes += event.bytes;
+      const last = this.#ring[this.#ring.length - 1];
+      if (last === undefined || last === null || last.revision < event.revision) {
+        this.#ring.push(event);
+      } else this.#insert(event);
     }
     while (this.#ring.length - this.#first > RING_EVENTS_MAX || this.#ringBytes > RING_BYTES_MAX) {
       const oldest = this.#ring[this.#first] as AppliedChange;
@@ -78,6 +82,18 @@ export class ReplicaFeed {
     if (this.#first < RING_EVENTS_MAX) return;
     this.#ring = this.#ring.slice(this.#first);
     this.#first = 0;
+  }
+
+  /** A transaction's event comes late: behind others, all of them not closed yet. */
+  #insert(event: AppliedChange): void {
+    const position = positionOf(event);
+    let at = this.#ring.length;
+    while (at > this.#first) {
+      const before = this.#ring[at - 1] as AppliedChange;
+      if (comparePositions(positionOf(before), position) < 0) break;
+      at--;
+    }
+    this.#ring.splice(at, 0, event);
   }
 
   /** Nothing up to `start` is known here in memory. */

@@ -4,6 +4,7 @@ import type { Formation } from '../../protocol/messages/node.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../protocol/types.ts';
 import type { Ports } from '../kit/ports.ts';
+import type { GroupReach } from '../txn/coordinator.ts';
 import type { Replica } from './replica.ts';
 
 /** What a replica needs of its node. */
@@ -13,6 +14,8 @@ export interface ReplicaHost {
   readonly formation: Formation;
   post(group: GroupId, to: ReplicaId, lane: Lane, message: Message, bytes: number): void;
   clockTrusted(): boolean;
+  /** How transactions reach other groups; null while the node is being put together. */
+  reach(): GroupReach | null;
   wake(replica: Replica): void;
   hear(replica: Replica): void;
   /** Another leader of the group is known. */

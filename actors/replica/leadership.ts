@@ -1,14 +1,15 @@
-import { type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
+import { nodeOf, type ReplicaId } from '../../protocol/types.ts';
 import type { Role } from '../raft/events.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { ReplicaContext } from './context.ts';
+import type { ReplicaHost } from './host.ts';
 
 /** Notices when this replica takes or loses leadership, and what that means for its clock. */
 export class Leadership {
   readonly #context: ReplicaContext;
   readonly #raft: RaftState;
-  readonly #onLost: () => void;
-  readonly #onLeader: (leader: NodeId) => void;
+  readonly #losers: readonly { lost(): void }[];
+  readonly #host: Pick<ReplicaHost, 'onLeader'>;
   /** Term in which this replica leads; 0 when it does not. */
   #term = 0;
   #leaderId: ReplicaId | null = null;
@@ -16,17 +17,17 @@ export class Leadership {
   /** Its no-op is not committed yet. */
   #isNew = false;
 
-  /** `onLost`: this replica leads no more. `onLeader`: another leader is known, perhaps this one. */
+  /** `losers`: who has to know that this replica leads no more. `host`: another leader is known, perhaps this one. */
   constructor(
     context: ReplicaContext,
     raft: RaftState,
-    onLost: () => void,
-    onLeader: (leader: NodeId) => void,
+    losers: readonly { lost(): void }[],
+    host: Pick<ReplicaHost, 'onLeader'>,
   ) {
     this.#context = context;
     this.#raft = raft;
-    this.#onLost = onLost;
-    this.#onLeader = onLeader;
+    this.#losers = losers;
+    this.#host = host;
   }
 
   /** After every decision of the core. */
@@ -43,7 +44,7 @@ export class Leadership {
       if (this.#term !== 0) {
         this.#term = 0;
         ports.telemetry.log('info', 'leads no more', { group });
-        this.#onLost();
+        for (const loser of this.#losers) loser.lost();
       }
     } else if (this.#term !== currentTerm) {
       this.#term = currentTerm;
@@ -59,7 +60,7 @@ export class Leadership {
     if (leaderId !== this.#leaderId) {
       this.#leaderId = leaderId;
       ports.telemetry.count('raft_leader_changes', 1, { group });
-      if (leaderId !== null) this.#onLeader(nodeOf(leaderId));
+      if (leaderId !== null) this.#host.onLeader(group, nodeOf(leaderId));
     }
   }
 }

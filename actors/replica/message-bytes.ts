@@ -1,5 +1,7 @@
 import type { Message } from '../../protocol/envelope.ts';
 import type { ReplyBody, RequestBody } from '../../protocol/messages/request.ts';
+import type { TxnResult } from '../../protocol/messages/txn.ts';
+import { txnBytes } from '../../protocol/txn.ts';
 
 /** About how many bytes a message takes when encoded: bodies exactly, the rest by a constant. */
 export function messageBytes(message: Message): number {
@@ -37,6 +39,8 @@ export function requestBytes(body: RequestBody): number {
     return bytes;
   }
   if (body.type === 'IndexSet') return 256 + body.indexes.length * 2048;
+  if (body.type === 'Txn') return txnBytes(body.body) + 128;
+  if (body.type === 'TxnPrepare') return txnBytes(body.part.body) + 256;
   if (body.type === 'MetaPut') return body.json.length + 256;
   if (body.type === 'LeaseSweep') return body.leases.length * 16 + 64;
   return 256;
@@ -63,5 +67,22 @@ function replyBytes(body: ReplyBody): number {
   else if (body.type === 'AttachedKeys') {
     for (const { key } of body.keys) bytes += key.length + 160;
   } else if (body.type === 'Status') bytes += 4096;
+  else if (body.type === 'TxnDone') bytes += resultBytes(body.outcome.results);
+  else if (body.type === 'TxnVoted' && body.vote.type === 'yes') {
+    bytes += resultBytes(body.vote.then) + resultBytes(body.vote.otherwise);
+  }
+  return bytes;
+}
+
+function resultBytes(results: readonly TxnResult[]): number {
+  let bytes = 64;
+  for (const result of results) {
+    bytes += 32;
+    const items =
+      result.type === 'page' ? result.items : result.type === 'got' ? [result.item] : [];
+    for (const item of items) {
+      bytes += item === null ? 1 : item.value.length + item.ref.key.length + 160;
+    }
+  }
   return bytes;
 }

@@ -2,9 +2,11 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
+import { tripleOf } from '../../storage/kv/keyspace.ts';
 import { currentKeyOf, readAt, readLatest, readRange } from '../apply/read.ts';
 import { type Closer, highestPromise } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import type { LockWaits } from './lock-waits.ts';
 
 /** Rounds that may wait for confirmation or for apply at once. */
 const ROUNDS_MAX = 1_024;
@@ -70,14 +72,25 @@ export class ReadRounds {
   }
 }
 
-/** Point reads: the latest, a past revision, or whatever this replica has (`stale`). */
+/** What reads need beside their requests. */
+export interface ReadParts {
+  readonly context: ReplicaContext;
+  readonly rounds: ReadRounds;
+  readonly closer: Closer;
+  readonly waits: LockWaits;
+}
+
+/**
+ * Point reads: the latest, a past revision, or whatever this replica has (`stale`). The latest of a key
+ * that a prepared transaction writes is known at its end: it is waited for, until `endMs` (monotonic).
+ */
 export function handleRead(
-  context: ReplicaContext,
-  rounds: ReadRounds,
-  closer: Closer,
+  parts: ReadParts,
   request: RequestOf<'Read'>,
+  endMs: number,
   reply: Reply,
 ): void {
+  const { context, rounds, closer } = parts;
   if (request.stale) {
     const { revision } = request;
     if (revision === null) reply(latest(context, request, thisMoment(context)));
@@ -99,7 +112,7 @@ export function handleRead(
   // By the time the round is confirmed the disk will have been asked.
   for (const ref of request.keys) state.warm(currentKeyOf(state, ref), null);
   rounds.join(
-    () => serveLatest(context, closer, request, reply),
+    () => serveLatest(parts, request, endMs, reply),
     () => reply(notLeader(context)),
   );
 }
@@ -109,18 +122,30 @@ export function handleRead(
  * as expired here cannot be seen again under a later leader whose clock is behind.
  */
 function serveLatest(
-  context: ReplicaContext,
-  closer: Closer,
+  parts: ReadParts,
   request: RequestOf<'Read'>,
+  endMs: number,
   reply: Reply,
 ): void {
+  const { context, closer, waits } = parts;
+  const { txns } = context.state;
+  if (txns.size > 0 && !request.keys.every((ref) => txns.locks.isReadable(tripleOf(ref)))) {
+    const giveUp = () => reply(rejected('conflict', 'a transaction has a key of it locked'));
+    return waits.wait(endMs, () => serveLatest(parts, request, endMs, reply), giveUp);
+  }
   if (!request.keys.some((ref) => canExpire(context, ref))) {
     reply(latest(context, request, null));
     return;
   }
   const now = thisMoment(context);
+  const before = context.state.appliedIndex;
   closer.reserve(now, (settled) => {
-    reply(settled === 'ok' ? latest(context, request, now) : notLeader(context));
+    if (settled !== 'ok') return reply(notLeader(context));
+    // Something may have been prepared meanwhile: look again.
+    if (txns.size > 0 && context.state.appliedIndex > before) {
+      return serveLatest(parts, request, endMs, reply);
+    }
+    reply(latest(context, request, now));
   });
 }
 

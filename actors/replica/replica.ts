@@ -22,13 +22,13 @@ import type { DurableRaftEvent, Proposal, RaftCommand, Role } from '../raft/even
 import { checkpointEvents } from '../raft/recover.ts';
 import type { RaftState } from '../raft/state.ts';
 import { encodeEvent } from '../raft/wal-codec.ts';
+import { Transactions } from '../txn/transactions.ts';
 import { Applier } from './applier.ts';
 import { Chores } from './chores.ts';
 import { GroupClock } from './clock.ts';
 import { ClosedPromises } from './closed-promises.ts';
 import { Closer } from './closer.ts';
-import type { ProposalOutcome, ReplicaContext, Reply } from './context.ts';
-import { rejected } from './context.ts';
+import { type ProposalOutcome, type ReplicaContext, type Reply, rejected } from './context.ts';
 import { Courier } from './courier.ts';
 import { olderEvents, ReplicaFeed } from './feed.ts';
 import type { ReplicaHost } from './host.ts';
@@ -73,6 +73,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   readonly #spans: WriteSpans;
   readonly #leadership: Leadership;
   readonly #courier: Courier;
+  readonly #txns: Transactions;
   readonly #promises = new ClosedPromises();
   readonly #parts: RequestParts;
   readonly #actor: ReplicaActor;
@@ -102,17 +103,15 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.self = self;
     this.raft = raft;
     this.state = state;
-    this.clock = new GroupClock(state.clock, state.clockBound);
+    this.clock = new GroupClock(state.clock, state.clockBound, state.txns.lowest);
     this.#rounds = new ReadRounds(this);
     this.#snapshots = new SnapshotWork(this, {
       sendChunk: (chunk, data) => this.#courier.sendChunk(chunk, data),
       pauseApply: (paused) => this.#applier.pause(paused),
       replaceState: (replaced) => this.#replaceState(replaced),
     });
-    this.#outbox = new HostOutbox(
-      raft,
-      listenFor(this, this.#proposals, this.#rounds, this.#snapshots),
-    );
+    const listener = listenFor(this, this.#proposals, this.#rounds, this.#snapshots);
+    this.#outbox = new HostOutbox(raft, listener);
     for (const event of records) this.#outbox.records.push(encodeEvent(event));
     this.#courier = new Courier(this.#outbox, host.post.bind(host, group));
     this.#spans = new WriteSpans(this);
@@ -120,12 +119,12 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#feed = new ReplicaFeed(this.ports.clock, state.clock, olderEvents(this));
     this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
     this.leases = new LeaseKeeper(this, this.#rounds, this.#closer, () => raft.currentTerm);
-    this.#chores = new Chores(this, this.leases);
-    const onLeader = host.onLeader.bind(host, group);
-    this.#leadership = new Leadership(this, raft, () => this.#closer.refuseAll(), onLeader);
+    this.#txns = new Transactions(this, raft, this.#rounds, host.reach.bind(host));
+    this.#chores = new Chores(this, [this.leases, this.#txns]);
+    this.#leadership = new Leadership(this, raft, [this.#closer, this.#txns], host);
     this.#parts = {
-      ...{ context: this, raft, rounds: this.#rounds },
-      ...{ closer: this.#closer, feed: this.#feed, spans: this.#spans, leases: this.leases },
+      ...{ context: this, raft, rounds: this.#rounds, closer: this.#closer, feed: this.#feed },
+      ...{ spans: this.#spans, leases: this.leases, waits: this.#txns.waits, txns: this.#txns },
     };
     this.#actor = startReplicaMachine(this);
   }
@@ -334,6 +333,7 @@ export class Replica implements Checkpointed, ReplicaContext {
         this.#closer.advanced();
         this.#settleClosed();
         this.#feed.advanced(this.clock.closed, this.state.floor);
+        this.#txns.advanced();
       }
       this.#rounds.applied(this.state.appliedIndex);
       if (this.#outbox.records.length > 0) this.#carried = true;
@@ -384,7 +384,7 @@ export class Replica implements Checkpointed, ReplicaContext {
   #replaceState(state: GroupState): void {
     this.state = state;
     this.#flushedIndex = state.appliedIndex;
-    this.clock.applied(state.clock, state.clockBound);
+    this.clock.applied(state.clock, state.clockBound, state.txns.lowest);
     this.#feed.reset(state.clock);
     this.#feed.advanced(this.clock.closed, state.floor);
   }

@@ -7,6 +7,7 @@ import { readMetaRows } from '../apply/meta-state.ts';
 import type { LeaseKeeper } from '../lease/keeper.ts';
 import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
+import type { Transactions } from '../txn/transactions.ts';
 import type { Closer } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
@@ -16,6 +17,7 @@ import {
   handleIndexStatus,
   handleIndexStep,
 } from './index-requests.ts';
+import type { LockWaits } from './lock-waits.ts';
 import {
   handleRange,
   handleRead,
@@ -38,20 +40,23 @@ export interface RequestParts {
   readonly feed: ReplicaFeed;
   readonly spans: WriteSpans;
   readonly leases: LeaseKeeper;
+  readonly waits: LockWaits;
+  readonly txns: Transactions;
 }
 
-export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent' | 'clock'>;
+export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent' | 'clock' | 'deadlineMs'>;
 
 /** Dispatch only: one call per kind of request; each answers exactly once. */
 export function handleRequest(parts: RequestParts, request: Request, reply: Reply): void {
   const { context, rounds, closer, feed } = parts;
   raiseClock(context, request.clock);
   const body: RequestBody = request.body;
+  const endMs = context.ports.clock.monotonicMs() + request.deadlineMs;
   switch (body.type) {
     case 'Write':
-      return handleWrite(context, parts.spans, body, request.traceparent, reply);
+      return handleWrite(parts, body, request.traceparent, endMs, reply);
     case 'Read':
-      return handleRead(context, rounds, closer, body, reply);
+      return handleRead(parts, body, endMs, reply);
     case 'ReadClock':
       return handleReadClock(context, rounds, reply);
     case 'Range':
@@ -78,6 +83,14 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
       return handleSweep(context, closer, body, reply);
     case 'Attached':
       return handleAttached(context, rounds, body, reply);
+    case 'Txn':
+      return parts.txns.transact(body, request.traceparent, endMs, reply);
+    case 'TxnPrepare':
+      return parts.txns.prepare(body, reply);
+    case 'TxnResolve':
+      return parts.txns.resolve(body, reply);
+    case 'TxnInquire':
+      return parts.txns.inquire(body, reply);
     case 'Status':
       return reply({ type: 'Status', status: statusOf(context, parts.raft) });
     case 'IndexSet':

@@ -2,6 +2,7 @@ import type { Command, OpResult } from '../../protocol/commands.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { DiskView } from '../../storage/ports.ts';
 import { currentKeyOf } from '../apply/read.ts';
+import { isLocked } from '../apply/write.ts';
 import {
   notLeader,
   type ProposalOutcome,
@@ -9,16 +10,28 @@ import {
   type Reply,
   rejected,
 } from './context.ts';
+import type { LockWaits } from './lock-waits.ts';
 import type { WriteSpans } from './write-spans.ts';
 
-/** Proposes a write request as one entry; op i gets revision `revision + i`. */
+/** What a write needs beside its request. */
+export interface WriteParts {
+  readonly context: ReplicaContext;
+  readonly spans: WriteSpans;
+  readonly waits: LockWaits;
+}
+
+/**
+ * Proposes a write request as one entry; op i gets revision `revision + i`. A write of a key that a
+ * prepared transaction has locked waits for its end, until `endMs` (monotonic).
+ */
 export function handleWrite(
-  context: ReplicaContext,
-  spans: WriteSpans,
+  parts: WriteParts,
   request: RequestOf<'Write'>,
   traceparent: string | null,
+  endMs: number,
   reply: Reply,
 ): void {
+  const { context, spans } = parts;
   if (!context.isLeader() || context.state.epoch === 0) return reply(notLeader(context));
   if (!context.clockTrusted()) {
     return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
@@ -32,6 +45,11 @@ export function handleWrite(
   }
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const { state } = context;
+  const again = () => handleWrite(parts, request, traceparent, endMs, reply);
+  const giveUp = () => reply(rejected('conflict', 'a transaction has a key of it locked'));
+  if (state.txns.size > 0 && isLocked(state, request.ops)) {
+    return parts.waits.wait(endMs, again, giveUp);
+  }
   // The disk has the time until the entry is committed to read what the write replaces.
   if (state.isCold) for (const op of request.ops) state.warm(currentKeyOf(state, op.ref), null);
   const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());
@@ -46,6 +64,9 @@ export function handleWrite(
   };
   context.propose(command, (outcome) => {
     span?.end(outcome.type === 'applied' ? undefined : outcome.type);
+    if (outcome.type === 'applied' && outcome.applied.rejection === 'locked') {
+      return parts.waits.wait(endMs, again, giveUp);
+    }
     reply(written(context, outcome));
   });
 }
@@ -69,7 +90,7 @@ function written(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {
     default: {
       const { applied } = outcome;
       if (applied.rejection !== null) {
-        return rejected(applied.rejection, 'the idempotency key was used for another request');
+        return rejected('idempotency_mismatch', 'the idempotency key was used for another request');
       }
       const results = applied.results as OpResult[];
       return { type: 'Written', results, clock: applied.clock, repeated: applied.repeated };

@@ -204,7 +204,8 @@ export class Calls {
       this.#reach.noteLeader(group, reply.leader === asked ? null : reply.leader);
       return new AppError('unavailable', `group ${group} has no leader that answers`);
     }
-    if (code === 'overloaded' && body.type !== 'Write') return error;
+    if (code === 'overloaded' && !isWrite(body)) return error;
+    if (code === 'wrong_shard') details['epoch'] = reply.hint;
     throw unanswered ? unknownOutcome(group) : error;
   }
 
@@ -240,9 +241,14 @@ function isReply(reply: ReplyBody | null): reply is ReplyBody {
   return reply !== null && reply !== NOT_SENT && reply !== FULL;
 }
 
+const WRITES: ReadonlySet<RequestBody['type']> = new Set([
+  ...(['Write', 'MetaPut', 'LeaseGrant', 'LeaseRevoke'] as const),
+  ...(['Txn', 'TxnPrepare', 'TxnResolve'] as const),
+]);
+
 /** What may have happened when nobody answers. */
 export function isWrite({ type }: RequestBody): boolean {
-  return type === 'Write' || type === 'MetaPut' || type === 'LeaseGrant' || type === 'LeaseRevoke';
+  return WRITES.has(type);
 }
 
 function waitOf(body: RequestBody): number {

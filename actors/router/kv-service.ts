@@ -16,10 +16,12 @@ import type {
   RequestContext,
   ScanOptions,
   ScanPage,
+  TxnAnswer,
   Watch,
   WatchOptions,
   WriteResult,
 } from '../../protocol/service.ts';
+import type { TxnBody } from '../../protocol/txn.ts';
 import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
@@ -30,6 +32,7 @@ import { RoutedLeases } from './leases.ts';
 import { readOptions, writeOptions } from './options.ts';
 import { scanPage } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
+import { transact } from './transact.ts';
 
 /** What the service needs of its node beside the calls. */
 export interface ServiceHost extends IndexHost {
@@ -175,6 +178,10 @@ export class RoutedKvService implements KvService {
     budget = new AnswerBudget({}),
   ): Promise<{ results: BatchResult[]; clock: Revision }> {
     return runBatch(this.#calls, this.#host, ctx, ops, budget);
+  }
+
+  transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer> {
+    return transact(this.#calls, this.#host, ctx, body);
   }
 
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {

@@ -4,9 +4,6 @@ import * as schemas from './schemas.ts';
 
 /** Paths that API.md promises and this version does not serve yet: 501, never 404. */
 const ROUTES: Readonly<Record<string, readonly Method[]>> = {
-  '/v1/kv': ['DELETE'],
-  '/v1/txn': ['POST'],
-  '/transaction': ['POST'],
   '/s3': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
   '/s3/*': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
   '/admin/keys': ['GET', 'POST'],

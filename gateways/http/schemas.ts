@@ -67,7 +67,7 @@ export const Problem = Type.Object(
   { description: 'RFC 9457 problem details.' },
 );
 
-const Operation = Type.Object(
+export const Operation = Type.Object(
   {
     op: Type.Union([
       Type.Literal('put'),

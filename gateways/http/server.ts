@@ -18,6 +18,7 @@ import { registerLeaseRoutes } from '../kv/lease-routes.ts';
 import { registerLockRoutes } from '../kv/lock-routes.ts';
 import { registerSearchRoutes } from '../kv/search-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
+import { registerTxnRoutes } from '../kv/txn-routes.ts';
 import { registerSse } from '../watch/sse.ts';
 import { WatchSockets } from '../watch/websocket.ts';
 import type { App, Edge, HttpConfig, ReplicaHash } from './app.ts';
@@ -80,6 +81,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerAdminRoutes(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app);
+  registerTxnRoutes(app, edge);
   registerSeedRoutes(app, edge, table);
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     sendProblem(edge, table.missing(request.method, request.originalUrl), request, reply);

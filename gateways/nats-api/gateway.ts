@@ -87,7 +87,7 @@ class NatsApi {
       service: this.#ports.service,
       clock: this.#ports.clock,
       context: contextOf(name, request),
-      body: operation.writes && name !== 'batch' ? { ...body, op: name } : body,
+      body: operation.isKeyOp === true ? { ...body, op: name } : body,
       binary: type === 'application/msgpack',
       answerBytesMax: this.#ports.server.payloadBytesMax - ANSWER_HEADERS_BYTES_MAX,
       answers: this.#answers,

@@ -32,6 +32,7 @@ import {
   type Shape,
   writeResultToJson,
 } from '../kv/shapes.ts';
+import { runTxn, txnFromJson, txnToJson } from '../kv/txn-shapes.ts';
 
 /** The operations offered as `minikv.api.<op>`, in the shapes of the HTTP API. */
 
@@ -56,14 +57,17 @@ export interface Answer {
 export interface Operation {
   /** Something may have been written when its answer cannot be given. */
   readonly writes: boolean;
+  /** One key, named in the body beside the operation's own name. */
+  readonly isKeyOp?: true;
   run(call: Call): Promise<Answer>;
 }
 
 export const OPERATIONS = {
   get: { writes: false, run: get },
-  put: { writes: true, run: write },
-  delete: { writes: true, run: write },
+  put: { writes: true, isKeyOp: true, run: write },
+  delete: { writes: true, isKeyOp: true, run: write },
   batch: { writes: true, run: batch },
+  txn: { writes: true, run: txn },
   scan: { writes: false, run: scan },
   status: { writes: false, run: status },
   leaseGrant: { writes: true, run: leaseGrant },
@@ -126,6 +130,11 @@ async function batch(call: Call): Promise<Answer> {
     // From here to the bus nothing waits.
     budget.release();
   }
+}
+
+async function txn({ service, context, body, binary }: Call): Promise<Answer> {
+  const run = await runTxn(service, context, txnFromJson(body), body);
+  return { body: txnToJson(run, binary), revision: run.clock };
 }
 
 async function scan({ service, context, body, binary }: Call): Promise<Answer> {

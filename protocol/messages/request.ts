@@ -1,38 +1,19 @@
-import {
-  idempotencyCodec,
-  keyRefCodec,
-  leaseEndCodec,
-  NAME_BYTES_MAX,
-  opResultCodec,
-  writeOpCodec,
-} from '../commands.ts';
+import { idempotencyCodec, leaseEndCodec, opResultCodec, writeOpCodec } from '../commands.ts';
 import { entryPositionCodec, groupIndexStatusCodec, indexDefinitionsCodec } from '../indexes.ts';
+import { keyRefCodec, NAME_BYTES_MAX } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
 import { configCodec } from '../membership.ts';
 import * as s from '../schema.ts';
+import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from '../txn.ts';
 import type { NodeId, ReplicaId } from '../types.ts';
+import { type Item, itemCodec, txnOutcomeCodec, txnVoteCodec } from './txn.ts';
 
 /**
  * Requests from a node's router to a group's replica on another node (or its own), and replies.
  * All reads answer `clock`: the group's clock, at or above every revision visible in the answer.
  */
 
-/** A current or past version of a key. */
-const itemShape = s.record({
-  ref: keyRefCodec,
-  value: s.bin(LIMITS.valueBytesMax),
-  revision: s.count,
-  createRevision: s.count,
-  version: s.count,
-  contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
-  /** Unix ms. */
-  expiresAtMs: s.nullable(s.count),
-  /** The lease it is attached to; 0 or nothing: none. */
-  lease: s.nullable(s.count),
-});
-type ItemShape = s.Of<typeof itemShape>;
-export type Item = Omit<ItemShape, 'lease'> & { readonly lease?: number | null };
-export const itemCodec = itemShape as s.Codec<Item>;
+export type { Item };
 
 /** Where an event stands in the one order: (revision, vshard, key triple). */
 export const positionCodec = s.record({
@@ -180,6 +161,17 @@ export const requestBodyCodec = s.union({
   ],
   /** To any group: its keys that are attached to a lease. */
   Attached: [30, s.record({ lease: s.count, limit: s.count })],
+  /** A whole transaction, for the leader of its home group: applied as one entry, or coordinated. */
+  Txn: [
+    20,
+    s.record({ epoch: s.count, body: txnBodyCodec, idempotency: s.nullable(idempotencyCodec) }),
+  ],
+  /** Coordinator to participant: lock and vote. Asking again gives the same vote. */
+  TxnPrepare: [21, s.record({ epoch: s.count, id: txnIdCodec, part: txnPartCodec })],
+  /** Coordinator to participant: how it ended. Done means that it is applied. */
+  TxnResolve: [22, s.record({ id: txnIdCodec, fate: txnFateCodec })],
+  /** Participant to home group: what became of it? One that is not known there is aborted first. */
+  TxnInquire: [23, s.record({ id: txnIdCodec })],
 });
 export type RequestBody = s.Of<typeof requestBodyCodec>;
 export type RequestOf<T extends RequestBody['type']> = Extract<RequestBody, { type: T }>;
@@ -301,6 +293,10 @@ export const replyBodyCodec = s.union({
     27,
     s.record({ keys: s.list(keyRefCodec, LIMITS.pageItemsMax), more: s.bool, clock: s.count }),
   ],
+  TxnDone: [20, s.record({ outcome: txnOutcomeCodec, clock: s.count, repeated: s.bool })],
+  TxnVoted: [21, s.record({ vote: txnVoteCodec, clock: s.count })],
+  /** Null: it is not decided yet. */
+  TxnEnded: [22, s.record({ fate: s.nullable(txnFateCodec), clock: s.count })],
 });
 export type ReplyBody = s.Of<typeof replyBodyCodec>;
 export type ReplyOf<T extends ReplyBody['type']> = Extract<ReplyBody, { type: T }>;

@@ -22,10 +22,13 @@ import type { KeyRef } from '../../protocol/vshard.ts';
  *   e index entry        index u32, encoded fields, key
  *   p past index entry   index u32, encoded fields, escaped key, 00 01, inverted revision it ended at
  *   t text index         index u32, what it holds (see apply/text-rows.ts)
+ *   v prepared transaction       slot u16
+ *   u decision that a participant has yet to learn        start u64, home u16, term u64
+ *   d ended transaction          as u
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxMlaept';
+export const ROW_KINDS = 'mcfhijxMlaeptvud';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;
@@ -139,7 +142,10 @@ export function refOfStoredTriple(triple: string): KeyRef {
   return ref;
 }
 
-export function metaKey(prefix: string, what: 'applied' | 'owned' | 'config' | 'indexes'): string {
+export function metaKey(
+  prefix: string,
+  what: 'applied' | 'owned' | 'config' | 'indexes' | 'slots',
+): string {
   return `${prefix}m${what.charAt(0)}`;
 }
 
@@ -255,6 +261,25 @@ export function attachedKey(prefix: string, lease: number, triple: string): stri
 /** The triple of an attached row's key. */
 export function parseAttachedKey(key: string): string {
   return key.slice(BODY_OFFSET + 8);
+}
+
+/** The transaction that is prepared in this slot. */
+export function preparedKey(prefix: string, slot: number): string {
+  return `${prefix}v${u16(slot)}`;
+}
+
+/** How a transaction ended; `u` while a participant has yet to learn it. */
+export function decisionKey(
+  prefix: string,
+  kind: 'u' | 'd',
+  id: { readonly home: number; readonly term: number; readonly start: Revision },
+): string {
+  return `${prefix}${kind}${u64(id.start)}${u16(id.home)}${u64(id.term)}`;
+}
+
+/** The least decision key of a start revision. */
+export function decisionStart(prefix: string, kind: 'u' | 'd', start: Revision): string {
+  return `${prefix}${kind}${u64(start)}`;
 }
 
 /** A row of the meta state. The name may be any text. */

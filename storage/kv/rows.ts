@@ -214,13 +214,18 @@ export interface IdempotencyRow {
   /** 32 bytes. */
   readonly requestHash: Uint8Array;
   readonly results: readonly OpResult[];
+  /** Of a transaction: its encoded outcome, and no results. */
+  readonly outcome: Uint8Array | null;
 }
+
+/** First byte of a transaction's row; no revision begins with it. Then revision u64, hash 32 bytes, outcome. */
+export const TXN_REQUEST = 0xff;
 
 /** revision u64, hash 32 bytes, count u16, then per result: tag u8 and its fields as u64. */
 const IDEMPOTENCY_HEADER_BYTES = 42;
 const RESULT_FIELDS = [3, 1, 1, 1, 1, 1] as const;
 
-export function encodeIdempotency(row: IdempotencyRow): Uint8Array {
+export function encodeIdempotency(row: Omit<IdempotencyRow, 'outcome'>): Uint8Array {
   assert(row.requestHash.length === 32, 'a request hash has 32 bytes');
   assert(row.results.length <= LIMITS.batchOpsMax, 'too many results for a row');
   let size = IDEMPOTENCY_HEADER_BYTES;
@@ -241,6 +246,11 @@ export function encodeIdempotency(row: IdempotencyRow): Uint8Array {
 /** Throws DecodeError. */
 export function decodeIdempotency(bytes: Uint8Array): IdempotencyRow {
   const row = bufferOf(bytes);
+  if (row.length < 41) throw new DecodeError('not an idempotency row');
+  if (row[0] === TXN_REQUEST) {
+    const requestHash = row.subarray(9, 41);
+    return { revision: readU64(row, 1), requestHash, results: [], outcome: row.subarray(41) };
+  }
   if (row.length < IDEMPOTENCY_HEADER_BYTES) throw new DecodeError('not an idempotency row');
   const count = row.readUInt16BE(40);
   if (count > LIMITS.batchOpsMax) throw new DecodeError('too many results in a row');
@@ -255,7 +265,8 @@ export function decodeIdempotency(bytes: Uint8Array): IdempotencyRow {
     at += 1 + fields * 8;
   }
   if (at !== row.length) throw new DecodeError('bytes after an idempotency row');
-  return { revision: readU64(row, 0), requestHash: row.subarray(8, 40), results };
+  const requestHash = row.subarray(8, 40);
+  return { revision: readU64(row, 0), requestHash, results, outcome: null };
 }
 
 /** 0 put, 1 deleted, 2 delete of an absent key, 3 precondition_failed, 4 wrong_shard, 5 lease_stale. */

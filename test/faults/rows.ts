@@ -77,7 +77,7 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
     'Lock lost while its holder waited',
     'leases that a new leader extends, fencing tokens that are revisions',
   ),
-  B21: row('Transaction anomalies', 'strict serializability', 'transactions'),
+  B21: row('Transaction anomalies', 'two-phase locking; closed revisions below what is prepared'),
   B22: row(
     'Order depends on clocks; equal timestamps',
     'revisions from the leader, bounds in the log, clock watch',
@@ -139,7 +139,7 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
   F21: row('snapshot install under load, twice', 'no panic, no gap in a watch'),
   F22: row('crash at each step of compaction', 'B17 and B18 stay out'),
   F23: row('replies dropped, client retries with one key', 'applied once, the same answer'),
-  F24: row('coordinator killed at any record', 'every participant resolves', 'transactions'),
+  F24: row('coordinator killed at any record', 'every participant resolves alike, in 2 s'),
   F25: row('NATS servers killed or restarted', '503; nothing acknowledged is lost; back soon'),
   F26: row(
     'NATS slow consumer, payload over 1 MB',

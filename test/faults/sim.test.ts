@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { runSimulator } from '../sim/child.ts';
 import { runSeed } from '../sim/seed-run.ts';
 import type { SimResult } from '../sim/simulate.ts';
-import { drawSwarm, type FaultKind, type SwarmConfig } from '../sim/swarm.ts';
+import { type BusyKind, drawSwarm, type FaultKind, type SwarmConfig } from '../sim/swarm.ts';
 
 /**
  * Rows met in virtual time: three nodes, one kind of fault again and again, and every property that
@@ -16,10 +16,11 @@ async function survives(
   faults: readonly FaultKind[],
   seeds: readonly number[],
   changes: Partial<SwarmConfig> = {},
+  busy?: BusyKind,
 ): Promise<SimResult[]> {
   const results: SimResult[] = [];
   for (const seed of seeds) {
-    const drawn = drawSwarm(seed, { nodeCount: 3, seconds: SECONDS * SCALE, faults });
+    const drawn = drawSwarm(seed, { nodeCount: 3, seconds: SECONDS * SCALE, faults, busy });
     // Fair weather, rough start off: what is seen comes from the fault. Often enough to matter.
     const weather = { ...drawn.weather, loss: 0, duplicate: 0, reorder: 0, latencyMsMin: 0.3 };
     const steady = { ...drawn, weather, roughStart: false, faultGapMsMean: 1_500 };
@@ -39,6 +40,13 @@ describe('in virtual time', { timeout: 60_000 * SCALE }, () => {
     // Those on the wrong side are told so.
     for (const { operations } of await survives(['partition'], [3101, 3102])) {
       expect(operations.refused + operations.unknown).toBeGreaterThan(0);
+    }
+  });
+
+  it('B21 B22 transactions over groups while coordinators die and clocks jump: no anomaly, no lock left', async () => {
+    const faults = ['crashCoordinator', 'killLeader', 'clockJump'] as const;
+    for (const { committed } of await survives(faults, [2101], {}, 'transactions')) {
+      expect(committed).toBeGreaterThan(20);
     }
   });
 

@@ -28,7 +28,7 @@ export class FakeReplica implements ReplicaContext {
   readonly self = 'n1:00000001' as ReplicaId;
   readonly config: NodeConfig;
   readonly ports: FakePorts;
-  readonly clock = new GroupClock(0, 0);
+  readonly clock = new GroupClock(0, 0, Number.POSITIVE_INFINITY);
   readonly store: MemoryState;
   state: GroupState;
   leads = true;
@@ -98,7 +98,7 @@ export class FakeReplica implements ReplicaContext {
   apply(command: Command): Applied {
     const entry = this.entryOf(command);
     const applied = applyBatch(this.state, [{ entry, command }])[0] as Applied;
-    this.clock.applied(lastRevision(command), entry.clockBound);
+    this.clock.applied(lastRevision(command), entry.clockBound, this.state.txns.lowest);
     return applied;
   }
 

@@ -7,6 +7,7 @@ import { indexTests, searchTests } from './http-index-suite.ts';
 import { httpInputSuite } from './http-input-suite.ts';
 import { conditionTests, keyTests } from './http-key-suite.ts';
 import { leaseTests, lockTests } from './http-lease-suite.ts';
+import { txnTests } from './http-txn-suite.ts';
 import { httpWatchSuite } from './http-watch-suite.ts';
 import { call } from './raw-http.ts';
 
@@ -30,6 +31,7 @@ export function httpSuite(start: () => Promise<HttpTarget>): void {
   describe('batch', () => batchTests(send));
   describe('leases', () => leaseTests(send));
   describe('locks', () => lockTests(send));
+  describe('transactions', () => txnTests(() => target.url, send));
   describe('the seed paths', () => seedTests(send));
   describe('indexes', () => indexTests(send));
   describe('search', () => searchTests(send));
@@ -141,9 +143,6 @@ function healthTests(send: Send): void {
   });
   it('each promised path that is not served yet is 501', async () => {
     for (const [method, path] of [
-      ['DELETE', '/v1/kv?prefix=a'],
-      ['POST', '/v1/txn'],
-      ['POST', '/transaction'],
       ['PUT', '/s3/demo/bucket/%ff'],
       ['GET', '/s3/demo'],
       ['POST', '/admin/keys'],
@@ -155,11 +154,7 @@ function healthTests(send: Send): void {
       ['POST', '/admin/compact'],
       ['GET', '/admin/audit'],
     ] as const) {
-      const answer = await send(
-        method,
-        path,
-        method === 'GET' || method === 'DELETE' ? {} : { body: 'x' },
-      );
+      const answer = await send(method, path, method === 'GET' ? {} : { body: 'x' });
       expect([path, answer.status, answer.json.code]).toEqual([path, 501, 'not_implemented']);
       expectProblem(answer, 501, 'not_implemented');
     }

@@ -14,13 +14,16 @@ import type {
   RequestContext,
   ScanOptions,
   ScanPage,
+  TxnAnswer,
   WatchOptions,
   WriteResult,
 } from '../../protocol/service.ts';
+import type { TxnBody } from '../../protocol/txn.ts';
 import { parseNodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { ModelIndexes } from './model-indexes.ts';
 import { ModelLeases } from './model-leases.ts';
+import { modelTxn } from './model-txn.ts';
 import { ModelWatch } from './model-watch.ts';
 
 interface Version {
@@ -133,6 +136,20 @@ export class ModelService implements KvService {
     }).answer;
   }
 
+  async transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer> {
+    this.#enter(ctx);
+    const { answer, repeated } = this.#once(ctx, () => {
+      const revision = this.#tick();
+      const outcome = modelTxn(body, revision, {
+        itemAt: (ref) => this.#itemAt(ref, revision),
+        items: () => this.#allItems(revision),
+        write: (op) => this.#applyAt(op, revision),
+      });
+      return { outcome, clock: this.#clock };
+    });
+    return { ...answer, repeated };
+  }
+
   async scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {
     this.#enter(ctx);
     const revision = this.#readAt(options.revision);
@@ -238,8 +255,21 @@ export class ModelService implements KvService {
     return { answer: row.answer as T, repeated: true };
   }
 
+  #allItems(revision: number): Item[] {
+    const items: Item[] = [];
+    for (const versions of this.#rows.values()) {
+      const ref = versions[0]?.item?.ref;
+      const item = ref === undefined ? null : this.#itemAt(ref, revision);
+      if (item !== null) items.push(item);
+    }
+    return items.sort((a, b) => (a.ref.key < b.ref.key ? -1 : 1));
+  }
+
   #apply(op: WriteOp): OpResult {
-    const revision = this.#tick();
+    return this.#applyAt(op, this.#tick());
+  }
+
+  #applyAt(op: WriteOp, revision: number): OpResult {
     const prev = this.#itemAt(op.ref, revision);
     if (!holds(op.condition, prev)) {
       return { type: 'precondition_failed', revision: prev?.revision ?? 0 };

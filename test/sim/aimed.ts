@@ -1,3 +1,5 @@
+import { decodeCommand } from '../../protocol/commands.ts';
+import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import type { Fault } from './faults.ts';
@@ -21,6 +23,7 @@ type AimedKind = Extract<
   | 'cutLeaderAfterAppend'
   | 'crashDuringSnapshot'
   | 'laggardAfterLeader'
+  | 'crashCoordinator'
 >;
 
 /** How long a fault waits for its moment. */
@@ -63,6 +66,7 @@ export const AIMED_FAULTS: Readonly<Record<AimedKind, Fault>> = {
   },
   cutLeaderAfterAppend: { durationMs: ARMED, begin: cutLeaderAfterAppend },
   laggardAfterLeader: { durationMs: [300, 2500], begin: laggardAfterLeader },
+  crashCoordinator: { durationMs: ARMED, begin: crashCoordinator },
 };
 
 /** Kills one node a moment after something about one of its replicas has changed. */
@@ -91,6 +95,24 @@ function onChange(
   return () => {
     armed = false;
   };
+}
+
+/** A leader dies before or after a record of a transaction: proposed, or committed (F24). */
+function crashCoordinator(world: World, random: Random): () => void {
+  const kinds = ['txnPrepare', 'txnDecide', 'txnResolve', 'txnForget'];
+  const wanted = kinds[Math.floor(random.next() * kinds.length)] as string;
+  const committed = random.next() < 0.5;
+  const why = `its ${wanted} was ${committed ? 'committed' : 'proposed'}`;
+  const isWanted = (entry: LogEntry | null): boolean =>
+    entry?.kind === 'command' && decodeCommand(entryPayload(entry)).type === wanted;
+  return onChange(world, random, why, ({ before, after, appended, inspection }) => {
+    if (before === null || after.role !== 'leader') return false;
+    if (!committed) return appended.some(isWanted);
+    for (let index = before.commitIndex + 1; index <= after.commitIndex; index++) {
+      if (isWanted(inspection.entry(index))) return true;
+    }
+    return false;
+  });
 }
 
 /** Kills one node in the middle of what its disk is doing. */

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { FAULT_KINDS, type FaultKind } from './swarm.ts';
+import { BUSY_KINDS, type BusyKind, FAULT_KINDS, type FaultKind } from './swarm.ts';
 
 /** What `npm run sim` was asked for. */
 export interface SimArguments {
@@ -8,6 +8,7 @@ export interface SimArguments {
   readonly seconds: number | null;
   readonly nodes: number | null;
   readonly faults: readonly FaultKind[] | null;
+  readonly busy: BusyKind | null;
   readonly mutant: string | null;
   readonly trace: boolean;
   /** Stop at the first seed that fails. */
@@ -30,6 +31,7 @@ export const USAGE = `npm run sim -- [--seed N | --seeds A..B] [options]
   --seconds N      virtual seconds under faults (200)
   --nodes N        1, 3 or 5 instead of what the seed draws
   --faults a,b     only these faults: ${FAULT_KINDS.join(', ')}
+  --busy kind      many operations of one kind: ${BUSY_KINDS.join(', ')}
   --mutant name    with a seeded bug (test/sim/mutants)
   --workers N      processes for a range
   --small          limits so small that snapshots are taken all the time
@@ -65,6 +67,7 @@ export function parseArguments(argv: readonly string[]): SimArguments {
     seconds: numberOf(given.get('seconds')),
     nodes: numberOf(given.get('nodes')),
     faults: faults as readonly FaultKind[] | null,
+    busy: busyOf(given.get('busy')),
     mutant: given.get('mutant') ?? null,
     trace: given.has('trace'),
     firstOnly: given.has('first'),
@@ -74,6 +77,13 @@ export function parseArguments(argv: readonly string[]): SimArguments {
     workers: numberOf(given.get('workers')) ?? availableParallelism(),
     isWorker: given.has('worker'),
   };
+}
+
+function busyOf(text: string | undefined): BusyKind | null {
+  if (text === undefined) return null;
+  const kind = BUSY_KINDS.find((known) => known === text);
+  if (kind === undefined) throw new Error(`busy with what: ${text}?`);
+  return kind;
 }
 
 function parseSeeds(text: string): [number, number] {

@@ -98,6 +98,10 @@ export class Client {
     return `"${head.padEnd(length, '.')}"`;
   }
 
+  uniqueElement(): string {
+    return `${this.name}:${this.#valueNumber++}`;
+  }
+
   context(idempotency: RequestContext['idempotency'] = null): RequestContext {
     return { deadlineMs: this.config.deadlineMs, traceparent: null, idempotency };
   }

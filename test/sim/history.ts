@@ -3,6 +3,7 @@ import type { GroupId, NodeId } from '../../protocol/types.ts';
 import type { Input, Operation, Output } from '../check/history.ts';
 import type { QuerySeen } from '../check/index-query.ts';
 import type { AckedWrite, ScanSeen } from '../check/snapshot-read.ts';
+import type { TxnSeen } from '../check/transactions.ts';
 import type { WatcherSeen } from '../check/watch.ts';
 import type { Trace } from './trace.ts';
 
@@ -48,6 +49,7 @@ export class History {
   readonly queries: QuerySeen[] = [];
   readonly acked: AckedWrite[] = [];
   readonly puts: PutOutcome[] = [];
+  readonly txns: TxnSeen[] = [];
   readonly watchers: WatcherSeen[] = [];
   readonly leases: LeaseSeen[] = [];
   readonly locks: LockSeen[] = [];

@@ -6,11 +6,13 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { type Change, nameOf } from '../check/truth.ts';
 import type { CommittedEntry } from './committed-log.ts';
 import { LeaseModel } from './model-leases.ts';
+import { type ModelKeys, TxnModel } from './model-txn.ts';
 
 /** A key's current version in the model. */
 interface Current {
   readonly value: string;
   readonly revision: number;
+  readonly version: number;
   readonly expiresAtMs: number | null;
   /** 0: none. */
   readonly lease: number;
@@ -37,6 +39,7 @@ export class StoreModel {
   /** By value for puts; the values of a run are unique. */
   readonly effects = new Map<string, Effect[]>();
   readonly leases = new LeaseModel();
+  readonly txns = new TxnModel();
   readonly #current = new Map<string, Current>();
   readonly #answers = new Map<string, StoredAnswer>();
   readonly #owned = new Map<GroupId, ReadonlySet<number>>();
@@ -60,6 +63,15 @@ export class StoreModel {
       case 'own':
         this.#owned.set(group, new Set(command.vshards));
         return;
+      case 'txn':
+        return this.txns.whole(group, command, this.#keysFor(group, entry.index, atMs));
+      case 'txnPrepare':
+        return this.txns.prepare(group, command, this.#keysFor(group, entry.index, atMs));
+      case 'txnDecide':
+        return this.txns.decide(group, command, this.#keysFor(group, entry.index, atMs));
+      case 'txnResolve':
+        return this.txns.resolve(group, command, this.#keysFor(group, entry.index, atMs));
+      case 'txnForget':
       case 'reserve':
       case 'compact':
       case 'metaPut':
@@ -70,35 +82,56 @@ export class StoreModel {
   #write(group: GroupId, index: number, command: WriteCommand, atMs: number): void {
     const owned = this.#owned.get(group);
     if (!command.ops.every((op) => owned?.has(vshardOf(op.ref)) === true)) return;
-    if (command.ops.some((op, i) => isStale(op, command.revision + i))) {
-      if (command.idempotency === null || !this.#isKnown(group, command)) return;
-    }
-    if (!this.#isFirst(group, command)) return;
+    if (this.#isRepeat(group, command)) return;
+    if (command.ops.some((op, i) => isStale(op, command.revision + i))) return;
+    const refs = command.ops.map((op) => op.ref);
+    if (this.txns.isLocked(group, refs)) return;
+    this.#remember(group, command);
     for (const [i, op] of command.ops.entries()) {
       this.#writeOne(group, index, command.revision + i, op, atMs);
     }
   }
 
   /** Whether the request was answered before. */
-  #isKnown(group: GroupId, { idempotency, ops, revision }: WriteCommand): boolean {
-    const scope = ops[0] === undefined ? '' : `${ops[0].ref.tenant}\0`;
-    const stored = this.#answers.get(`${group}\0${scope}${idempotency?.key}`);
+  #isRepeat(group: GroupId, { ops, idempotency, revision }: WriteCommand): boolean {
+    if (idempotency === null) return false;
+    return this.#isAnswered(answerName(group, ops[0]?.ref, idempotency.key), revision);
+  }
+
+  #isAnswered(name: string, revision: number): boolean {
+    const stored = this.#answers.get(name);
     const atMs = wallMsOfRevision(revision);
     return stored !== undefined && atMs - stored.atMs < LIMITS.idempotencyWindowMs;
   }
 
-  /** Writes down the idempotency key; false when the request was answered before. */
-  #isFirst(group: GroupId, command: WriteCommand): boolean {
-    if (command.idempotency === null) return true;
-    const first = command.ops[0]?.ref;
-    const scope = first === undefined ? '' : `${first.tenant}\0`;
-    const name = `${group}\0${scope}${command.idempotency.key}`;
-    const atMs = wallMsOfRevision(command.revision);
-    const stored = this.#answers.get(name);
-    if (stored !== undefined && atMs - stored.atMs < LIMITS.idempotencyWindowMs) return false;
-    const requestHash = Buffer.from(command.idempotency.requestHash).toString('hex');
-    this.#answers.set(name, { requestHash, atMs });
-    return true;
+  #remember(group: GroupId, { ops, idempotency, revision }: WriteCommand): void {
+    if (idempotency === null) return;
+    const requestHash = Buffer.from(idempotency.requestHash).toString('hex');
+    const atMs = wallMsOfRevision(revision);
+    this.#answers.set(answerName(group, ops[0]?.ref, idempotency.key), { requestHash, atMs });
+  }
+
+  /** The store as transactions of one entry see it. */
+  #keysFor(group: GroupId, index: number, atMs: number): ModelKeys {
+    return {
+      owns: (_, refs) => refs.every((ref) => this.#owned.get(group)?.has(vshardOf(ref)) === true),
+      at: (ref, revision) => this.#alive(ref, revision),
+      put: (ref, revision, { value, contentType, ttlMs }) =>
+        this.#writeOne(
+          ...([group, index, revision] as const),
+          { type: 'put', ref, value, contentType, ttlMs, condition: null },
+          atMs,
+        ),
+      remove: (ref, revision) =>
+        this.#writeOne(group, index, revision, { type: 'delete', ref, condition: null }, atMs),
+      isFirst: (_, scope, key, hash, revision) => {
+        const name = answerName(group, scope, key);
+        if (this.#isAnswered(name, revision)) return false;
+        const requestHash = Buffer.from(hash).toString('hex');
+        this.#answers.set(name, { requestHash, atMs: wallMsOfRevision(revision) });
+        return true;
+      },
+    };
   }
 
   #writeOne(group: GroupId, index: number, revision: number, op: WriteOp, atMs: number): void {
@@ -116,7 +149,8 @@ export class StoreModel {
     const expiresAtMs = op.ttlMs === null ? null : wallMsOfRevision(revision) + op.ttlMs;
     const before = this.#current.get(nameOf(op.ref));
     const lease = attach?.lease ?? 0;
-    this.#current.set(nameOf(op.ref), { value, revision, expiresAtMs, lease });
+    const version = (current?.version ?? 0) + 1;
+    this.#current.set(nameOf(op.ref), { value, revision, version, expiresAtMs, lease });
     if (lease !== 0) this.leases.attached.push({ lease, key: op.ref.key, revision, atMs });
     // A put over a version that has expired names it; there was no event for its end.
     const prev = before?.revision ?? 0;
@@ -128,6 +162,7 @@ export class StoreModel {
       const own = command.revision + i;
       const current = this.#current.get(nameOf(ref));
       if (current?.revision !== revision || current.expiresAtMs === null) continue;
+      if (this.txns.isLocked(group, [ref])) continue;
       if (current.expiresAtMs > wallMsOfRevision(own)) continue;
       this.#current.delete(nameOf(ref));
       this.#note(group, index, change('expire', ref, own, revision, null, null));
@@ -144,7 +179,7 @@ export class StoreModel {
     for (const [i, { ref, revision, why }] of command.keys.entries()) {
       const own = command.revision + i;
       const current = this.#current.get(nameOf(ref));
-      if (current?.revision !== revision) continue;
+      if (current?.revision !== revision || this.txns.isLocked(group, [ref])) continue;
       this.#current.delete(nameOf(ref));
       const kind = why === 'revoked' ? 'delete' : 'expire';
       this.#note(group, index, change(kind, ref, own, revision, null, null));
@@ -178,6 +213,10 @@ export class StoreModel {
 function isStale(op: WriteOp, revision: number): boolean {
   const until = op.type === 'put' ? (op.attach?.until ?? 0) : 0;
   return until !== 0 && revision > until;
+}
+
+function answerName(group: GroupId, scope: KeyRef | undefined, key: string): string {
+  return `${group}\0${scope === undefined ? '' : `${scope.tenant}\0`}${key}`;
 }
 
 function holds(condition: Condition | null, current: Current | null): boolean {

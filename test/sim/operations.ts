@@ -5,6 +5,7 @@ import type { Input, Output, Precondition } from '../check/history.ts';
 import { type Client, gotOf, outputOf, refOf, writeOf } from './client.ts';
 import { changeIndex, queryIndex } from './index-work.ts';
 import type { LiveKey } from './keys.ts';
+import { appendLists, readLists, readOneList } from './list-operations.ts';
 
 /** What clients do, by name; the weights are drawn per seed. */
 export const CLIENT_OPERATIONS = {
@@ -39,7 +40,19 @@ export const CLIENT_OPERATIONS = {
   },
   changeIndex: (client: Client) => changeIndex(client),
   queryIndex: (client: Client) => queryIndex(client),
+  appendLists,
+  readLists,
+  readOneList,
 } as const satisfies Record<string, (client: Client) => Promise<void>>;
+
+/** Drawn from a stream of their own, so that older seeds keep everything else. */
+export const LATER_OPERATIONS: ReadonlySet<ClientOperation> = new Set([
+  'changeIndex',
+  'queryIndex',
+  'appendLists',
+  'readLists',
+  'readOneList',
+]);
 
 export type ClientOperation = keyof typeof CLIENT_OPERATIONS;
 

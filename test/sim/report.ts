@@ -8,7 +8,8 @@ export function summaryLine(result: SimResult): string {
   return (
     `seed ${result.seed}: ${result.failure === null ? 'ok  ' : 'FAIL'} ${result.traceHash} ` +
     `${Math.round(result.virtualMs / 1000)} s virtual, ${result.events} events, ` +
-    `${ok} ok ${refused} refused ${unknown} unknown, x${speed} real time`
+    `${ok} ok ${refused} refused ${unknown} unknown, ` +
+    `${result.committed} over groups, x${speed} real time`
   );
 }
 

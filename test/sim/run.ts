@@ -48,7 +48,7 @@ async function runOne(
     nodeCount: asked.nodes ?? mutant?.nodes,
     seconds: asked.seconds ?? mutant?.seconds,
     faults: asked.faults ?? mutant?.faults,
-    busy: mutant?.busy,
+    busy: asked.busy ?? mutant?.busy,
   });
   if (asked.first === asked.last) console.log(describeSwarm(config));
   const sink = asked.trace ? (line: string): void => console.log(line) : null;

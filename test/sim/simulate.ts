@@ -25,6 +25,8 @@ export interface SimResult {
   readonly virtualMs: number;
   readonly realMs: number;
   readonly operations: { ok: number; refused: number; unknown: number };
+  /** Transactions over several groups that committed. */
+  readonly committed: number;
   readonly codes: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
   /** Highest term of any group: how many elections there were. */
@@ -34,6 +36,8 @@ export interface SimResult {
 
 const FORM_MS = 30_000;
 const CONVERGE_MS = 10_000;
+/** Participants ask a quarter of a second after they have prepared, or have a new leader. */
+const UNLOCK_MS = 3_000;
 const HASH_EVERY_MS = 10_000;
 /** A run in which nothing succeeded has shown nothing. */
 const OK_OPERATIONS_MIN = 20;
@@ -64,6 +68,7 @@ export async function simulate(config: SwarmConfig, parts: WorldParts): Promise<
     virtualMs: world.nowMs(),
     realMs: Number(process.hrtime.bigint() - startedAt) / 1e6,
     operations: world.history.counts,
+    committed: world.model.txns.committed,
     codes: world.history.codes,
     faults: nemesis.counts,
     terms: Math.max(0, ...[...world.probe.tracks()].map(({ view }) => view.currentTerm)),
@@ -91,6 +96,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   await world.drive(readEverything(world, work.pools), 60_000, 'everything can be read');
   await world.drive(work.clientsDone, 30_000, 'clients end');
+  await world.drive(awaitUnlocked(world), UNLOCK_MS, 'every prepared transaction ends');
   await world.drive(leasesGone(world), 60_000, 'all leases end, and all keys with them');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
@@ -205,6 +211,10 @@ async function retry<T>(world: World, ask: () => Promise<T>): Promise<T> {
       await world.sleep(100);
     }
   }
+}
+
+async function awaitUnlocked(world: World): Promise<void> {
+  while (world.model.txns.open().length > 0) await world.sleep(20);
 }
 
 /** Waits until every watcher has been told of everything, then stops them. */

@@ -1,7 +1,7 @@
 import { type Random, randomInt, seededRandom } from '../../protocol/random.ts';
 import type { ClientConfig } from './client.ts';
 import { FAIR_WEATHER, type LinkWeather } from './network.ts';
-import { CLIENT_OPERATIONS, type ClientOperation } from './operations.ts';
+import { CLIENT_OPERATIONS, type ClientOperation, LATER_OPERATIONS } from './operations.ts';
 
 /** Everything the nemesis can do; see faults.ts for what each means. */
 export const FAULT_KINDS = [
@@ -37,6 +37,7 @@ export const FAULT_KINDS = [
   'slowCpu',
   'lateRepeats',
   'writeError',
+  'crashCoordinator',
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -68,13 +69,16 @@ export interface SwarmConfig {
   readonly leaseClientCount: number;
 }
 
+export const BUSY_KINDS = ['reads', 'writes', 'indexes', 'leases', 'transactions'] as const;
+export type BusyKind = (typeof BUSY_KINDS)[number];
+
 /** Parts of a configuration that the command line may fix. */
 export interface SwarmOverrides {
   readonly nodeCount?: number | undefined;
   readonly seconds?: number | undefined;
   readonly faults?: readonly FaultKind[] | undefined;
-  /** Many reads, writes or queries of few keys and frequent faults, for bugs with a short window. */
-  readonly busy?: 'reads' | 'writes' | 'indexes' | 'leases' | undefined;
+  /** Many reads, writes, queries or transactions of few keys and frequent faults, for bugs with a short window. */
+  readonly busy?: BusyKind | undefined;
   readonly weather?: Partial<LinkWeather> | undefined;
 }
 
@@ -93,7 +97,12 @@ const NEEDS_PEERS: ReadonlySet<FaultKind> = new Set([
 ]);
 
 /** Drawn from a stream of their own, so that older seeds keep everything else. */
-const LATER_KINDS: ReadonlySet<FaultKind> = new Set(['slowCpu', 'lateRepeats', 'writeError']);
+const LATER_KINDS: ReadonlySet<FaultKind> = new Set([
+  'slowCpu',
+  'lateRepeats',
+  'writeError',
+  'crashCoordinator',
+]);
 
 /** The configuration of a seed: a pure function of its arguments. */
 export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig {
@@ -138,10 +147,14 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     mix.queryIndex = 3;
     mix.changeIndex = 0.1;
     mix.delete = 1;
+  } else if (overrides.busy === 'transactions') {
+    Object.assign(mix, { get: 0.01, put: 0.01, scan: 0.5 });
+    Object.assign(mix, { appendLists: 6, readLists: 2, readOneList: 1 });
   }
   const client = { ...config.client, mix, thinkMsMean: 15, deadlineMs: 1000 };
   const keyCount = overrides.busy === 'indexes' ? 6 : 2;
-  return { ...config, client, clientCount: 8, keyCount, faultGapMsMean: 1500 };
+  const groupCount = overrides.busy === 'transactions' ? 3 : config.groupCount;
+  return { ...config, client, groupCount, clientCount: 8, keyCount, faultGapMsMean: 1500 };
 }
 
 function drawWeather(random: Random): LinkWeather {
@@ -202,14 +215,19 @@ function drawFaults(
   return faults;
 }
 
-const LATER_OPERATIONS: ReadonlySet<ClientOperation> = new Set(['changeIndex', 'queryIndex']);
-
 /** From a stream of its own, so that older seeds keep everything else. */
 function drawIndexWork(mix: Record<ClientOperation, number>, seed: number): void {
   const random = seededRandom(seed, 'index-work');
   if (random.next() >= 0.6) return;
   mix.changeIndex = 0.02 + random.next() * 0.1;
   mix.queryIndex = 0.3 + random.next();
+}
+
+/** The same. */
+function drawListWork(mix: Record<ClientOperation, number>, seed: number): void {
+  const random = seededRandom(seed, 'later-operations');
+  const names = ['appendLists', 'readLists', 'readOneList'] as const;
+  for (const name of names) mix[name] = random.next() < 0.7 ? random.next() * 3 : 0;
 }
 
 function drawMix(random: Random, seed: number): Record<ClientOperation, number> {
@@ -219,6 +237,7 @@ function drawMix(random: Random, seed: number): Record<ClientOperation, number> 
     if (!LATER_OPERATIONS.has(name)) mix[name] = random.next() < 0.7 ? random.next() : 0;
   }
   drawIndexWork(mix, seed);
+  drawListWork(mix, seed);
   mix.get += 0.5;
   mix.put += 0.5;
   return mix;

@@ -16,6 +16,7 @@ import { readsLinearizable } from './reads-linearizable.ts';
 import { revisionOrder } from './revision-order.ts';
 import { scansConsistent } from './scans-consistent.ts';
 import { syncedSurvives } from './synced-survives.ts';
+import { transactionsSerializable } from './transactions-serializable.ts';
 import { voteOnce } from './vote-once.ts';
 import { watchesExact } from './watches-exact.ts';
 
@@ -41,6 +42,7 @@ export const FINAL_CHECKS: readonly FinalCheck[] = [
   publishedTrue,
   scansConsistent,
   indexesExact,
+  transactionsSerializable,
   watchesExact,
   readsLinearizable,
 ];

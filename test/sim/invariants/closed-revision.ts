@@ -1,4 +1,5 @@
 import { revisionCount } from '../../../protocol/commands.ts';
+import { txnName } from '../../../protocol/txn.ts';
 import type { GroupId } from '../../../protocol/types.ts';
 import { SimViolation } from '../violation.ts';
 import type { Invariant } from './invariant.ts';
@@ -10,16 +11,24 @@ import type { Invariant } from './invariant.ts';
  */
 export function closedRevision(): Invariant {
   const highest = new Map<GroupId, { closed: number; by: string }>();
+  const ended = new Set<string>();
   return {
     name: 'closed revisions stay closed',
     source: 'architecture 2: reserved bound and closed revision',
     onCommitted: (group, { entry, command }) => {
       const known = highest.get(group);
-      if (known === undefined || command === null || !('revision' in command)) return;
-      if (revisionCount(command) > 0 && command.revision <= known.closed) {
+      if (command === null) return;
+      let own = 'revision' in command && revisionCount(command) > 0 ? command.revision : 0;
+      if ('fate' in command) {
+        // A repeated end of a transaction does nothing.
+        const name = `${group}/${txnName(command.id)}`;
+        if (!ended.has(name)) own = command.fate.commitRevision;
+        ended.add(name);
+      }
+      if (known !== undefined && own > 0 && own <= known.closed) {
         throw new SimViolation(
           'closed revisions stay closed',
-          `group ${group} index ${entry.index} has revision ${command.revision}, ` +
+          `group ${group} index ${entry.index} has revision ${own}, ` +
             `but ${known.by} had closed ${known.closed}`,
         );
       }

@@ -1,5 +1,5 @@
 import type { PortsFilter } from '../sim-node.ts';
-import type { FaultKind } from '../swarm.ts';
+import type { BusyKind, FaultKind } from '../swarm.ts';
 
 /** A change of one production file. `find` must occur in it exactly once. */
 export interface Patch {
@@ -24,7 +24,7 @@ export interface Mutant {
   /** Faults that provoke it. */
   readonly faults: readonly FaultKind[];
   /** See SwarmOverrides. */
-  readonly busy: 'reads' | 'writes' | 'indexes' | 'leases' | undefined;
+  readonly busy: BusyKind | undefined;
   readonly patches: readonly Patch[];
   readonly filterPorts: PortsFilter | null;
 }

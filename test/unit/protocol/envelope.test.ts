@@ -16,6 +16,8 @@ import type {
   ReplyBody,
   RequestBody,
 } from '../../../protocol/messages/request.ts';
+import type { TxnResult } from '../../../protocol/messages/txn.ts';
+import type { TxnBody } from '../../../protocol/txn.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../../protocol/types.ts';
 import { PROTOCOL_VERSION } from '../../../protocol/version.ts';
 
@@ -93,6 +95,34 @@ const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
   },
 };
 
+const id = { home: 1, term: 2, start: 3 };
+const fate = { commitRevision: 9, succeeded: true };
+const compares: TxnBody['compares'] = [
+  { ref, relation: '=', target: { type: 'value', value: Buffer.from('v') } },
+  { ref, relation: '<', target: { type: 'revision', revision: 1 } },
+  { ref, relation: '>', target: { type: 'version', version: 2 } },
+  { ref, relation: '!=', target: { type: 'exists', exists: true } },
+];
+const range = { tenant: 't', space: 's', start: 'a', end: null };
+const body: TxnBody = {
+  compares,
+  then: [
+    { type: 'put', ref, value: Buffer.from('v'), contentType: null, ttlMs: 5 },
+    { type: 'get', ref },
+    { type: 'delete', ref },
+    { type: 'range', ...range, reverse: true, limit: 3, values: false },
+    { type: 'deleteRange', ...range },
+  ],
+  otherwise: [],
+};
+const results: TxnResult[] = [
+  { type: 'put', createRevision: 1, version: 2 },
+  { type: 'got', item },
+  { type: 'got', item: null },
+  { type: 'page', items: [item], more: true },
+  { type: 'deleted', count: 3 },
+];
+
 const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: T }>, 'type'> } = {
   Write: {
     ...{ epoch: 1, ops: [put, { type: 'delete', ref, condition: { type: 'absent' } }] },
@@ -128,6 +158,13 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   LeaseForget: { leases: [7] },
   LeaseSweep: { leases: [{ lease: 7, why: 'revoked' }], close: 9 },
   Attached: { lease: 7, limit: 3 },
+  Txn: { epoch: 1, body, idempotency: { key: 'id', requestHash: Buffer.alloc(32) } },
+  TxnPrepare: {
+    ...{ epoch: 1, id },
+    part: { body, comparesAt: [0, 1, 2, 3], thenAt: [4], otherwiseAt: [] },
+  },
+  TxnResolve: { id, fate },
+  TxnInquire: { id },
 };
 
 const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>, 'type'> } = {
@@ -159,6 +196,18 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
   Leases: { leases: [lease], more: true, clock: 8 },
   Swept: { removed: 1, isAll: false, clock: 8 },
   AttachedKeys: { keys: [ref], more: false, clock: 8 },
+  TxnDone: {
+    outcome: { succeeded: false, failedCompare: 1, revision: 2, results },
+    ...{ clock: 3, repeated: true },
+  },
+  TxnVoted: {
+    vote: {
+      ...{ type: 'yes', revision: 4, failedCompare: null, validUntilMs: 5 },
+      ...{ then: results, otherwise: [] },
+    },
+    clock: 3,
+  },
+  TxnEnded: { fate, clock: 3 },
 };
 
 const all: Message[] = [

@@ -35,7 +35,7 @@ const types = (replica: FakeReplica) => replica.proposed.map(({ command }) => co
 describe('the first leader of a new group', () => {
   it('writes down what it owns, once', async () => {
     const replica = new FakeReplica(2 as GroupId);
-    const chores = new Chores(replica, NO_LEASES);
+    const chores = new Chores(replica, [NO_LEASES]);
     await tick(replica, chores, 300);
     const vshards = vshardsOf(initialShardMap(2), 2 as GroupId);
     expect(replica.proposed.map(({ command }) => command)).toEqual([
@@ -50,7 +50,7 @@ describe('the first leader of a new group', () => {
 
   it('tries again when the entry was refused', async () => {
     const replica = new FakeReplica(2 as GroupId);
-    const chores = new Chores(replica, NO_LEASES);
+    const chores = new Chores(replica, [NO_LEASES]);
     await tick(replica, chores, 100);
     replica.end({ type: 'refused', reason: 'not_leader' });
     await tick(replica, chores, 100);
@@ -59,7 +59,7 @@ describe('the first leader of a new group', () => {
 
   it('of the meta group writes down the map, only where there is none, and says so once', async () => {
     const replica = new FakeReplica(META_GROUP);
-    const chores = new Chores(replica, NO_LEASES);
+    const chores = new Chores(replica, [NO_LEASES]);
     await tick(replica, chores, 100);
     const [asked] = replica.proposed;
     expect(asked?.command).toMatchObject({ type: 'metaPut', name: 'shard-map', ifRevision: 0 });
@@ -74,7 +74,7 @@ describe('the first leader of a new group', () => {
   it('does nothing where it does not lead', async () => {
     const replica = new FakeReplica(2 as GroupId);
     replica.leads = false;
-    await tick(replica, new Chores(replica, NO_LEASES), 300);
+    await tick(replica, new Chores(replica, [NO_LEASES]), 300);
     expect(replica.proposed).toEqual([]);
   });
 });
@@ -82,7 +82,7 @@ describe('the first leader of a new group', () => {
 describe('expiry', () => {
   it('proposes what is due, with the revisions it saw, one entry at a time', async () => {
     const replica = FakeReplica.owning();
-    const chores = new Chores(replica, NO_LEASES);
+    const chores = new Chores(replica, [NO_LEASES]);
     const revisions = [write(replica, 'a', 100), write(replica, 'b', 100)];
     write(replica, 'c', 5_000);
     await tick(replica, chores, 1000);
@@ -109,7 +109,7 @@ describe('expiry', () => {
       },
     ]) {
       const replica = FakeReplica.owning();
-      const chores = new Chores(replica, NO_LEASES);
+      const chores = new Chores(replica, [NO_LEASES]);
       write(replica, 'a', 10);
       replica.ports.clock.nowMs += 1000;
       chores.tick(replica.ports.clock.nowMs);
@@ -123,7 +123,7 @@ describe('expiry', () => {
 describe('the floor', () => {
   it('rises only when something lies below it', async () => {
     const replica = FakeReplica.owning();
-    const chores = new Chores(replica, NO_LEASES);
+    const chores = new Chores(replica, [NO_LEASES]);
     await tick(replica, chores, 200);
     replica.ports.clock.nowMs += 120_000;
     await tick(replica, chores, 200);
@@ -150,7 +150,7 @@ describe('a leader with a bad clock', () => {
   it('proposes nothing and hands over, again every second', async () => {
     const replica = new FakeReplica(2 as GroupId);
     replica.trusted = false;
-    await tick(replica, new Chores(replica, NO_LEASES), 1_500);
+    await tick(replica, new Chores(replica, [NO_LEASES]), 1_500);
     expect(replica.proposed).toEqual([]);
     expect(replica.commands).toEqual([
       { type: 'TransferLeader', to: null },
@@ -167,7 +167,7 @@ describe('every replica', () => {
     const second = write(replica, 'a', null);
     replica.apply({ type: 'compact', floor: second });
     const before = replica.store.rows().length;
-    await tick(replica, new Chores(replica, NO_LEASES), 200);
+    await tick(replica, new Chores(replica, [NO_LEASES]), 200);
     expect(replica.store.rows().length).toBeLessThan(before);
     expect(replica.state.collectedTo).toBe(second);
   });
@@ -178,7 +178,7 @@ describe('every replica', () => {
       throw new Error('EIO');
     };
     replica.leads = false;
-    await tick(replica, new Chores(replica, NO_LEASES), 50);
+    await tick(replica, new Chores(replica, [NO_LEASES]), 50);
     expect(replica.ports.fatals.map(({ reason }) => reason)).toEqual([
       'old rows could not be removed',
     ]);

@@ -40,7 +40,7 @@ describe('the group clock', () => {
   it('assigns above everything assigned, applied or promised before (C1), and closed <= clock (C3)', () => {
     fc.assert(
       fc.property(steps, (all) => {
-        const clock = new GroupClock(NOW, NOW);
+        const clock = new GroupClock(NOW, NOW, Number.POSITIVE_INFINITY);
         let highest = NOW;
         for (const step of all) {
           const target = step.type === 'assign' ? 0 : clock.clock + step.ahead;
@@ -51,7 +51,8 @@ describe('the group clock', () => {
             highest = first + step.count - 1;
           } else if (step.type === 'raise') clock.raise(target);
           else if (step.type === 'close') expect(clock.close(target)).toBe(target > before);
-          else if (step.type === 'applied') clock.applied(target, NOW + step.bound);
+          else if (step.type === 'applied')
+            clock.applied(target, NOW + step.bound, Number.POSITIVE_INFINITY);
           highest = Math.max(highest, target);
           expect(clock.clock).toBe(highest);
           expect(clock.closed).toBeLessThanOrEqual(clock.clock);
@@ -63,18 +64,18 @@ describe('the group clock', () => {
   });
 
   it('knows a bound only when its entry was committed (C2)', () => {
-    const clock = new GroupClock(10, 20);
+    const clock = new GroupClock(10, 20, Number.POSITIVE_INFINITY);
     clock.raise(1000);
     expect(clock.committedBound).toBe(20);
-    clock.applied(0, 500);
+    clock.applied(0, 500, Number.POSITIVE_INFINITY);
     expect(clock.committedBound).toBe(500);
-    clock.applied(0, 400);
+    clock.applied(0, 400, Number.POSITIVE_INFINITY);
     expect(clock.committedBound).toBe(500);
     expect(clock.closed).toBe(10);
   });
 
   it('gives consecutive revisions, at the wall clock or just above itself when that is behind', () => {
-    const clock = new GroupClock(0, 0);
+    const clock = new GroupClock(0, 0, Number.POSITIVE_INFINITY);
     expect(clock.assign(3, WALL)).toBe(NOW);
     expect(clock.clock).toBe(NOW + 2);
     expect(clock.assign(1, WALL - 60_000)).toBe(NOW + 3);
@@ -82,7 +83,7 @@ describe('the group clock', () => {
   });
 
   it('closes no revision twice and none by a lower one', () => {
-    const clock = new GroupClock(5, 0);
+    const clock = new GroupClock(5, 0, Number.POSITIVE_INFINITY);
     expect(clock.closed).toBe(5);
     expect(clock.close(5)).toBe(false);
     expect(clock.close(9)).toBe(true);

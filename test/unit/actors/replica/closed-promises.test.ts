@@ -4,7 +4,7 @@ import { ClosedPromises } from '../../../../actors/replica/closed-promises.ts';
 
 describe('closed promises of the leader', () => {
   it('hold where as much is applied as the leader had', () => {
-    const clock = new GroupClock(10, 0);
+    const clock = new GroupClock(10, 0, Number.POSITIVE_INFINITY);
     const promises = new ClosedPromises();
     promises.hold(100, 5);
     expect(promises.settle(clock, 4)).toBe(false);
@@ -15,7 +15,7 @@ describe('closed promises of the leader', () => {
   });
 
   it('settle in any order, each at its own index', () => {
-    const clock = new GroupClock(0, 0);
+    const clock = new GroupClock(0, 0, Number.POSITIVE_INFINITY);
     const promises = new ClosedPromises();
     promises.hold(300, 9);
     promises.hold(100, 5);
@@ -27,7 +27,7 @@ describe('closed promises of the leader', () => {
   });
 
   it('an old one closes nothing again', () => {
-    const clock = new GroupClock(0, 0);
+    const clock = new GroupClock(0, 0, Number.POSITIVE_INFINITY);
     const promises = new ClosedPromises();
     clock.close(500);
     promises.hold(400, 1);
@@ -36,7 +36,7 @@ describe('closed promises of the leader', () => {
   });
 
   it('are kept in a bounded number, the newest', () => {
-    const clock = new GroupClock(0, 0);
+    const clock = new GroupClock(0, 0, Number.POSITIVE_INFINITY);
     const promises = new ClosedPromises();
     for (let i = 1; i <= 100; i++) promises.hold(i, i);
     promises.settle(clock, 0);

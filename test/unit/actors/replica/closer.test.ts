@@ -142,7 +142,7 @@ describe('the closer', () => {
     const world = new World();
     world.reserve(world.now);
     world.close(world.now);
-    world.closer.refuseAll();
+    world.closer.lost();
     expect(world.settled).toEqual(['refused', 'refused']);
     world.replica.commit();
     expect(world.settled).toHaveLength(2);

@@ -12,8 +12,8 @@ describe('leadership', () => {
     const leadership = new Leadership(
       world.replica,
       world.raft,
-      () => lost.push(1),
-      (leader) => known.push(leader),
+      [{ lost: () => void lost.push(1) }],
+      { onLeader: (_, leader) => void known.push(leader) },
     );
     world.log({ type: 'reserve', bound: BASE + 9_000 }, 2);
     leadership.look();

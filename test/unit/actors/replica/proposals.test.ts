@@ -7,7 +7,7 @@ import { type Command, decodeCommand } from '../../../../protocol/commands.ts';
 const floor = (at: number): Command => ({ type: 'compact', floor: at });
 
 function applied(index: number, term: number): Applied {
-  const nothing = { results: [], repeated: false, rejection: null, events: [] };
+  const nothing = { results: [], repeated: false, rejection: null, events: [], txn: null };
   return { index, term, clock: 0, ...nothing };
 }
 

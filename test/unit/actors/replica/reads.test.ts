@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Closer } from '../../../../actors/replica/closer.ts';
+import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import {
   handleRange,
   handleRead,
@@ -17,6 +18,7 @@ class World {
   readonly replica = FakeReplica.owning();
   readonly rounds = new ReadRounds(this.replica);
   readonly closer = new Closer(this.replica, () => {});
+  readonly waits = new LockWaits(this.replica);
   readonly answers: ReplyBody[] = [];
   readonly reply = (body: ReplyBody) => void this.answers.push(body);
 
@@ -37,7 +39,8 @@ class World {
       ...{ type: 'Read' as const, epoch: 1, keys: keys.map((key) => ref(key)) },
       ...{ revision: null, stale: false, ...more },
     };
-    handleRead(this.replica, this.rounds, this.closer, request, this.reply);
+    const { replica: context, rounds, closer, waits } = this;
+    handleRead({ context, rounds, closer, waits }, request, 60_000, this.reply);
   }
 
   range(revision: number, more: Partial<RequestOf<'Range'>> = {}): void {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { encodeTxnRequest } from '../../../../actors/apply/txn-request.ts';
 import { DecodeError } from '../../../../protocol/codec.ts';
 import type { OpResult } from '../../../../protocol/commands.ts';
 import * as rows from '../../../../storage/kv/rows.ts';
@@ -31,6 +32,7 @@ const idempotency: fc.Arbitrary<rows.IdempotencyRow> = fc.record({
   revision: count,
   requestHash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
   results: fc.array(result, { maxLength: 5 }),
+  outcome: fc.constant(null),
 });
 const plain = (value: unknown): unknown =>
   JSON.parse(
@@ -75,6 +77,17 @@ describe('rows', () => {
   test('a tombstone is no version and no current row', () => {
     expect(rows.decodeVersion(rows.encodeTombstone())).toBeNull();
     expect(() => rows.decodeCurrent(rows.encodeTombstone())).toThrow(DecodeError);
+  });
+
+  test('a transaction under an idempotency key round-trips', () => {
+    const hash = fc.uint8Array({ minLength: 32, maxLength: 32 });
+    fc.assert(
+      fc.property(count, hash, bytes, (revision, requestHash, outcome) => {
+        const row = encodeTxnRequest(revision, requestHash, outcome);
+        const want = { revision, requestHash, results: [], outcome };
+        expect(plain(rows.decodeIdempotency(row))).toEqual(plain(want));
+      }),
+    );
   });
 
   test('idempotency rows round-trip with every kind of result', () => {

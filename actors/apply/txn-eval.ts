@@ -1,0 +1,173 @@
+import { assertNever } from '../../protocol/assert.ts';
+import { compareBytes } from '../../protocol/bytes.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Item } from '../../protocol/messages/request.ts';
+import type { TxnResult } from '../../protocol/messages/txn.ts';
+import type { Compare, Relation, TxnBody, TxnOp } from '../../protocol/txn.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { currentKey, tripleOf } from '../../storage/kv/keyspace.ts';
+import { decodeCurrent, type VersionRow } from '../../storage/kv/rows.ts';
+import type { AppliedChange } from './change.ts';
+import type { GroupState } from './group-state.ts';
+import { hasExpired, itemOf } from './item.ts';
+import { comparePositions, positionOf } from './position.ts';
+import { putRow, readSlot, removeRow } from './write.ts';
+
+/** What a transaction is to see and to do in one group, at one revision. */
+
+/** The version that is there at a revision; null when the key is absent or has expired. */
+export function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
+  const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
+  if (bytes === null) return null;
+  const row = decodeCurrent(bytes);
+  return hasExpired(row, revision) ? null : row;
+}
+
+/** Index of the first compare that does not hold; null when all do. */
+export function firstFailed(
+  state: GroupState,
+  compares: readonly Compare[],
+  revision: Revision,
+): number | null {
+  for (let i = 0; i < compares.length; i++) {
+    const compare = compares[i] as Compare;
+    if (!holds(compare, presentRow(state, compare.ref, revision))) return i;
+  }
+  return null;
+}
+
+function holds({ relation, target }: Compare, row: VersionRow | null): boolean {
+  switch (target.type) {
+    case 'exists':
+      return relates(relation, Number(row !== null) - Number(target.exists));
+    case 'revision':
+      return relates(relation, (row?.revision ?? 0) - target.revision);
+    case 'version':
+      return relates(relation, (row?.version ?? 0) - target.version);
+    case 'value':
+      // An absent key has no value: it is unequal to all, and neither above nor below any.
+      if (row === null) return relation === '!=';
+      return relates(relation, compareBytes(row.value, target.value));
+    default:
+      return assertNever(target);
+  }
+}
+
+function relates(relation: Relation, order: number): boolean {
+  switch (relation) {
+    case '=':
+      return order === 0;
+    case '!=':
+      return order !== 0;
+    case '<':
+      return order < 0;
+    case '>':
+      return order > 0;
+    default:
+      return assertNever(relation);
+  }
+}
+
+/** What an item costs on the wire beside its key and value, at most. */
+const ITEM_OVERHEAD_BYTES = 160;
+
+export function itemBytes(item: Item | null): number {
+  return item === null ? 8 : item.value.length + item.ref.key.length + ITEM_OVERHEAD_BYTES;
+}
+
+/**
+ * What each operation will give at `revision`, before anything of it is done; ranges as empty pages, range
+ * deletes as none. Null when the items are more than the limit.
+ */
+export function foresee(
+  state: GroupState,
+  ops: readonly TxnOp[],
+  revision: Revision,
+): TxnResult[] | null {
+  const results = new Array<TxnResult>(ops.length);
+  let bytes = 0;
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
+    results[i] = foreseeOne(state, op, revision);
+    const result = results[i] as TxnResult;
+    if (result.type === 'got') bytes += itemBytes(result.item);
+  }
+  return bytes > LIMITS.txnResultBytesMax ? null : results;
+}
+
+function foreseeOne(state: GroupState, op: TxnOp, revision: Revision): TxnResult {
+  if (op.type === 'range') return { type: 'page', items: [], more: false };
+  if (op.type === 'deleteRange') return { type: 'deleted', count: 0 };
+  const row = presentRow(state, op.ref, revision);
+  switch (op.type) {
+    case 'get':
+      return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
+    case 'delete':
+      return { type: 'deleted', count: row === null ? 0 : 1 };
+    case 'put':
+      return {
+        type: 'put',
+        createRevision: row?.createRevision ?? 0,
+        version: (row?.version ?? 0) + 1,
+      };
+    default:
+      return assertNever(op);
+  }
+}
+
+/** The soonest expiry (Unix ms) of any key that is named and present at `revision`; null when none expires. */
+export function validUntil(
+  state: GroupState,
+  refs: readonly KeyRef[],
+  revision: Revision,
+): number | null {
+  let soonest: number | null = null;
+  for (const ref of refs) {
+    const expiresAtMs = presentRow(state, ref, revision)?.expiresAtMs ?? null;
+    if (expiresAtMs !== null && (soonest === null || expiresAtMs < soonest)) soonest = expiresAtMs;
+  }
+  return soonest;
+}
+
+/** Does the writes of one branch, and removes what its range deletes found; all events at `revision`. */
+export function perform(
+  state: GroupState,
+  ops: readonly TxnOp[],
+  removed: readonly KeyRef[],
+  revision: Revision,
+): AppliedChange[] {
+  const events: AppliedChange[] = [];
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
+    if (op.type === 'delete') remove(state, op.ref, revision, events);
+    else if (op.type === 'put') {
+      putRow(state, op, readSlot(state, op.ref, vshardOf(op.ref)), revision, events);
+    }
+  }
+  for (let i = 0; i < removed.length; i++) remove(state, removed[i] as KeyRef, revision, events);
+  return events.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
+}
+
+function remove(state: GroupState, ref: KeyRef, revision: Revision, events: AppliedChange[]): void {
+  const slot = readSlot(state, ref, vshardOf(ref));
+  if (slot.bytes === null || slot.row === null || hasExpired(slot.row, revision)) return;
+  const { bytes, row } = slot;
+  events.push(removeRow(state, { ...slot, bytes, row }, revision, 'delete'));
+}
+
+/** Whether every key that is named is owned, and so is everything where there are ranges. */
+export function ownsAll(
+  state: GroupState,
+  refs: readonly KeyRef[],
+  ranged: boolean,
+  epoch: number,
+): boolean {
+  if (ranged && epoch !== state.epoch) return false;
+  for (const ref of refs) if (!state.isOwned(vshardOf(ref), epoch)) return false;
+  return true;
+}
+
+export function branchOf(body: TxnBody, succeeded: boolean): readonly TxnOp[] {
+  return succeeded ? body.then : (body.otherwise ?? []);
+}

@@ -1,0 +1,116 @@
+import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
+import { tripleOf } from '../../storage/kv/keyspace.ts';
+
+/** Triples in [start, end). */
+interface TripleRange {
+  readonly start: string;
+  readonly end: string;
+  readonly exclusive: boolean;
+}
+
+/** What a part of a transaction locks: exclusively what it may write, shared what it reads or compares. */
+export interface Footprint {
+  readonly writes: ReadonlySet<string>;
+  readonly reads: ReadonlySet<string>;
+  readonly ranges: readonly TripleRange[];
+}
+
+/** Of both branches: which one is done is decided elsewhere. */
+export function footprintOf(body: TxnBody): Footprint {
+  const writes = new Set<string>();
+  const reads = new Set<string>();
+  const ranges: TripleRange[] = [];
+  for (const { ref } of body.compares) reads.add(tripleOf(ref));
+  const note = (op: TxnOp): void => {
+    if (op.type === 'get') reads.add(tripleOf(op.ref));
+    else if ('ref' in op) writes.add(tripleOf(op.ref));
+    else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
+  };
+  for (const op of body.then) note(op);
+  for (const op of body.otherwise ?? []) note(op);
+  for (const triple of writes) reads.delete(triple);
+  return { writes, reads, ranges };
+}
+
+function triplesOf(op: Extract<TxnOp, { start: string }>): { start: string; end: string } {
+  const head = `${op.tenant}\x00${op.space}`;
+  return {
+    start: `${head}\x00${op.start}`,
+    end: op.end === null ? `${head}\x01` : `${head}\x00${op.end}`,
+  };
+}
+
+interface KeyLock {
+  readonly exclusive: boolean;
+  holders: number;
+}
+
+/**
+ * The locks of the prepared transactions of one group. A lock is granted or refused at once, so
+ * nobody ever waits for somebody who waits. A part of the replicated state: rebuilt from its rows.
+ */
+export class LockTable {
+  readonly #keys = new Map<string, KeyLock>();
+  #ranges: TripleRange[] = [];
+
+  get isEmpty(): boolean {
+    return this.#keys.size === 0 && this.#ranges.length === 0;
+  }
+
+  /** Whether this key may be written: nobody reads or writes it. */
+  isFree(triple: string): boolean {
+    if (this.#keys.has(triple)) return false;
+    for (const range of this.#ranges) if (covers(range, triple)) return false;
+    return true;
+  }
+
+  /** Whether this key may be read: nobody has a write of it prepared. */
+  isReadable(triple: string): boolean {
+    if (this.#keys.get(triple)?.exclusive === true) return false;
+    for (const range of this.#ranges) if (range.exclusive && covers(range, triple)) return false;
+    return true;
+  }
+
+  admits({ writes, reads, ranges }: Footprint): boolean {
+    if (this.isEmpty) return true;
+    for (const triple of writes) if (!this.isFree(triple)) return false;
+    for (const triple of reads) if (!this.isReadable(triple)) return false;
+    for (const range of ranges) if (!this.#admitsRange(range)) return false;
+    return true;
+  }
+
+  #admitsRange(range: TripleRange): boolean {
+    for (const [triple, lock] of this.#keys) {
+      if ((range.exclusive || lock.exclusive) && covers(range, triple)) return false;
+    }
+    for (const other of this.#ranges) {
+      if (!range.exclusive && !other.exclusive) continue;
+      if (other.start < range.end && range.start < other.end) return false;
+    }
+    return true;
+  }
+
+  /** The caller has asked whether it is admitted. */
+  add({ writes, reads, ranges }: Footprint): void {
+    for (const triple of writes) this.#keys.set(triple, { exclusive: true, holders: 1 });
+    for (const triple of reads) {
+      const lock = this.#keys.get(triple);
+      if (lock === undefined) this.#keys.set(triple, { exclusive: false, holders: 1 });
+      else lock.holders++;
+    }
+    for (const range of ranges) this.#ranges.push(range);
+  }
+
+  remove({ writes, reads, ranges }: Footprint): void {
+    for (const triple of writes) this.#keys.delete(triple);
+    for (const triple of reads) {
+      const lock = this.#keys.get(triple);
+      if (lock !== undefined && --lock.holders === 0) this.#keys.delete(triple);
+    }
+    if (ranges.length > 0) this.#ranges = this.#ranges.filter((range) => !ranges.includes(range));
+  }
+}
+
+function covers(range: TripleRange, triple: string): boolean {
+  return triple >= range.start && triple < range.end;
+}

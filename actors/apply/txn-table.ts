@@ -1,0 +1,113 @@
+import { assert } from '../../protocol/assert.ts';
+import { encodeWith, unpackBytes } from '../../protocol/codec.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import {
+  type Decision,
+  decisionCodec,
+  preparedCodec,
+  type TxnId,
+  type TxnPart,
+  txnName,
+} from '../../protocol/txn.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { type Footprint, footprintOf, LockTable } from './txn-locks.ts';
+
+/** A transaction that this group has voted for and whose end it does not know yet. */
+export interface Prepared {
+  readonly id: TxnId;
+  readonly name: string;
+  readonly slot: number;
+  /** It will not commit below this. */
+  readonly revision: Revision;
+  readonly part: TxnPart;
+  readonly footprint: Footprint;
+}
+
+const BOUNDS = { bytesMax: LIMITS.entryBytesMax, itemsMax: LIMITS.txnOpsMax * 4, depthMax: 12 };
+
+export function encodePrepared({ id, revision, part }: Prepared): Uint8Array {
+  return encodeWith(preparedCodec, { id, revision, part });
+}
+
+export function encodeDecision(decision: Decision): Uint8Array {
+  return encodeWith(decisionCodec, decision);
+}
+
+/** Throws DecodeError. */
+export function decodeDecision(bytes: Uint8Array): Decision {
+  return decisionCodec.unpack(unpackBytes(bytes, BOUNDS));
+}
+
+/**
+ * The prepared transactions of one group and their locks, in memory as they are in rows. Each has a
+ * slot, the lowest free one, so that opening a group looks at a handful of rows.
+ */
+export class TxnTable {
+  readonly locks = new LockTable();
+  readonly #slots: (Prepared | null)[] = [];
+  readonly #byName = new Map<string, Prepared>();
+  #lowest: Revision = Number.POSITIVE_INFINITY;
+  /** Counts the transactions that have ended here since the group was opened. */
+  ended = 0;
+
+  get size(): number {
+    return this.#byName.size;
+  }
+
+  /** The lowest revision of any prepared transaction; infinity when there is none. */
+  get lowest(): Revision {
+    return this.#lowest;
+  }
+
+  /** Slots that were ever in use. */
+  get slotCount(): number {
+    return this.#slots.length;
+  }
+
+  get(name: string): Prepared | null {
+    return this.#byName.get(name) ?? null;
+  }
+
+  all(): IterableIterator<Prepared> {
+    return this.#byName.values();
+  }
+
+  /** Locks its keys, in the lowest free slot; null when there is none. */
+  add(id: TxnId, revision: Revision, part: TxnPart, footprint: Footprint): Prepared | null {
+    const free = this.#slots.indexOf(null);
+    const slot = free < 0 ? this.#slots.length : free;
+    if (slot >= LIMITS.txnPreparedMax) return null;
+    return this.#set({ id, name: txnName(id), slot, revision, part, footprint });
+  }
+
+  /** What a row holds; null leaves the slot free. Slots come in order. Throws DecodeError. */
+  load(bytes: Uint8Array | null): void {
+    if (bytes === null) {
+      this.#slots.push(null);
+      return;
+    }
+    const { id, revision, part } = preparedCodec.unpack(unpackBytes(bytes, BOUNDS));
+    const footprint = footprintOf(part.body);
+    this.#set({ id, name: txnName(id), slot: this.#slots.length, revision, part, footprint });
+  }
+
+  #set(prepared: Prepared): Prepared {
+    this.#slots[prepared.slot] = prepared;
+    this.#byName.set(prepared.name, prepared);
+    this.locks.add(prepared.footprint);
+    this.#lowest = Math.min(this.#lowest, prepared.revision);
+    return prepared;
+  }
+
+  remove(prepared: Prepared): void {
+    assert(this.#slots[prepared.slot] === prepared, 'a transaction is not in its slot');
+    this.ended++;
+    this.#slots[prepared.slot] = null;
+    this.#byName.delete(prepared.name);
+    this.locks.remove(prepared.footprint);
+    this.#lowest = Number.POSITIVE_INFINITY;
+    for (const { revision } of this.#byName.values()) {
+      this.#lowest = Math.min(this.#lowest, revision);
+    }
+  }
+}

@@ -1,0 +1,207 @@
+import type { Command } from '../../protocol/commands.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { TxnOutcome } from '../../protocol/messages/txn.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
+import {
+  ABORTED,
+  anchorOf,
+  type Decision,
+  hasRange,
+  refsOf,
+  type TxnFate,
+  type TxnId,
+  txnName,
+} from '../../protocol/txn.ts';
+import type { Revision } from '../../protocol/types.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
+import { decisionKey, metaKey, preparedKey } from '../../storage/kv/keyspace.ts';
+import { encodeCounts } from '../../storage/kv/rows.ts';
+import type { Outcome } from './apply.ts';
+import type { AppliedChange } from './change.ts';
+import type { GroupState } from './group-state.ts';
+import { branchOf, firstFailed, foresee, ownsAll, perform } from './txn-eval.ts';
+import { footprintOf } from './txn-locks.ts';
+import { recallTxn, rememberTxn } from './txn-request.ts';
+import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from './txn-table.ts';
+
+/**
+ * Transactions (architecture section 7). In one group: one entry. Over several: a prepare in each, which
+ * locks, and one decision in the home group, which the others learn of.
+ *
+ *   T1  A decision is made once: the first txnDecide that is applied stands, and a commit needs the home
+ *       group's own prepared part. So an abort by inquiry and a late commit cannot both be.
+ *   T2  What is prepared stays locked until its end is applied here; nothing else writes its keys.
+ *   T3  A group that did its part remembers that for txnMemoryMs and prepares nothing older, so a late or
+ *       repeated message cannot do it twice.
+ *   T4  A commit revision is at or above every participant's prepare revision, and closed revisions stay
+ *       below the lowest of those: its events come in order, though they are applied late.
+ */
+type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
+
+/** What the entry of a transaction did. */
+export type TxnApplied =
+  /** All in one entry. */
+  | { readonly type: 'done'; readonly outcome: TxnOutcome }
+  | { readonly type: 'prepared' }
+  | { readonly type: 'conflict' }
+  | { readonly type: 'over' }
+  | { readonly type: 'compareFailed'; readonly at: number }
+  | { readonly type: 'wrongShard'; readonly epoch: number }
+  | { readonly type: 'tooLarge' }
+  /** `outcome`: an earlier attempt of the same request was answered with this. */
+  | { readonly type: 'ended'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null };
+
+export function txnOutcome(txn: TxnApplied, events: readonly AppliedChange[] = []): Outcome {
+  const repeated = 'outcome' in txn && txn.type === 'ended' && txn.outcome !== null;
+  return { results: [], repeated, rejection: null, events, txn };
+}
+
+/** One entry: compares, then all of one branch at the entry's revision, or nothing. */
+export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome {
+  const { body, revision, epoch, idempotency } = command;
+  if (!ownsAll(state, refsOf(body), hasRange(body), epoch)) {
+    return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
+  }
+  const anchor = anchorOf(body);
+  if (idempotency !== null) {
+    const recalled = recallTxn(state, idempotency, anchor, revision);
+    if (recalled === 'mismatch') return MISMATCH;
+    if (recalled !== null) {
+      return { ...txnOutcome({ type: 'done', outcome: recalled }), repeated: true };
+    }
+  }
+  const { locks } = state.txns;
+  if (!locks.isEmpty && !locks.admits(footprintOf(body))) return txnOutcome({ type: 'conflict' });
+  const failedCompare = firstFailed(state, body.compares, revision);
+  const succeeded = failedCompare === null;
+  const ops = branchOf(body, succeeded);
+  const results = foresee(state, ops, revision);
+  if (results === null) return txnOutcome({ type: 'tooLarge' });
+  const events = perform(state, ops, [], revision);
+  for (const result of results) {
+    if (result.type === 'put' && result.createRevision === 0) result.createRevision = revision;
+  }
+  const outcome = { succeeded, failedCompare, revision, results };
+  if (idempotency !== null) rememberTxn(state, idempotency, anchor, revision, outcome);
+  return txnOutcome({ type: 'done', outcome }, events);
+}
+
+const MISMATCH: Outcome = Object.freeze({
+  results: [],
+  repeated: false,
+  rejection: 'idempotency_mismatch',
+  events: [],
+  txn: null,
+});
+
+/** Locks a part's keys, or refuses at once. The same id again finds itself prepared. */
+export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepare'>): Outcome {
+  const { id, part, revision, epoch } = command;
+  const { body, comparesAt } = part;
+  if (state.txns.get(txnName(id)) !== null) return txnOutcome({ type: 'prepared' });
+  if (readDecision(state, id) !== null || !isRemembered(id.start, revision)) {
+    return txnOutcome({ type: 'over' });
+  }
+  if (!ownsAll(state, refsOf(body), hasRange(body), epoch)) {
+    return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
+  }
+  const footprint = footprintOf(body);
+  if (!state.txns.locks.admits(footprint)) return txnOutcome({ type: 'conflict' });
+  const failed = firstFailed(state, body.compares, revision);
+  if (failed !== null && body.otherwise === null) {
+    return txnOutcome({ type: 'compareFailed', at: comparesAt[failed] ?? 0 });
+  }
+  const slotsBefore = state.txns.slotCount;
+  const prepared = state.txns.add(id, revision, part, footprint);
+  if (prepared === null) return txnOutcome({ type: 'conflict' });
+  state.stageRow(preparedKey(state.prefix, prepared.slot), encodePrepared(prepared));
+  if (state.txns.slotCount > slotsBefore) {
+    state.stage(metaKey(state.prefix, 'slots'), encodeCounts([state.txns.slotCount]));
+  }
+  return txnOutcome({ type: 'prepared' });
+}
+
+/** The end of a transaction, in its home group (T1). A commit does the home group's part with it. */
+export function applyTxnDecide(state: GroupState, command: CommandOf<'txnDecide'>): Outcome {
+  const { id, request, participants } = command;
+  const known = readDecision(state, id);
+  if (known !== null) return txnOutcome({ type: 'ended', fate: known.fate, outcome: null });
+  const prepared = state.txns.get(txnName(id));
+  let fate: TxnFate = prepared === null ? ABORTED : command.fate;
+  let earlier: TxnOutcome | 'mismatch' | null = null;
+  if (request !== null && (fate.commitRevision > 0 || command.fate.commitRevision === 0)) {
+    const at = Math.max(state.clock, fate.commitRevision);
+    earlier = recallTxn(state, request.idempotency, request.anchor, at);
+    if (earlier !== null) fate = ABORTED;
+    else rememberTxn(state, request.idempotency, request.anchor, at, request.outcome);
+  }
+  const isCommit = fate.commitRevision > 0;
+  const pending = isCommit ? participants : [];
+  remember(state, { id, fate, pending });
+  const events = prepared === null ? [] : end(state, prepared, fate, command.removed);
+  if (earlier === 'mismatch') return { ...MISMATCH, events };
+  return txnOutcome({ type: 'ended', fate, outcome: earlier }, events);
+}
+
+/** A participant learns the end. What it has not prepared, or has ended already, changes nothing. */
+export function applyTxnResolve(state: GroupState, command: CommandOf<'txnResolve'>): Outcome {
+  const { id, fate, removed } = command;
+  const prepared = state.txns.get(txnName(id));
+  const ended: TxnApplied = { type: 'ended', fate, outcome: null };
+  if (prepared === null) return txnOutcome(ended);
+  const events = end(state, prepared, fate, removed);
+  if (fate.commitRevision > 0) remember(state, { id, fate, pending: [] });
+  return txnOutcome(ended, events);
+}
+
+/** Every participant knows: the decision is kept only for late messages. */
+export function applyTxnForget(state: GroupState, command: CommandOf<'txnForget'>): Outcome {
+  for (const id of command.ids) {
+    const key = decisionKey(state.prefix, 'u', id);
+    const bytes = state.row(key);
+    if (bytes === null) continue;
+    state.stageRow(key, null);
+    remember(state, { ...decodeDecision(bytes), pending: [] });
+  }
+  return NOTHING_ENDED;
+}
+
+const NOTHING_ENDED: Outcome = Object.freeze({
+  results: [],
+  repeated: false,
+  rejection: null,
+  events: [],
+  txn: null,
+});
+
+/** Unlocks; on a commit the chosen branch is done at the commit revision. */
+function end(
+  state: GroupState,
+  prepared: Prepared,
+  fate: TxnFate,
+  removed: readonly KeyRef[],
+): AppliedChange[] {
+  state.txns.remove(prepared);
+  state.stageRow(preparedKey(state.prefix, prepared.slot), null);
+  if (fate.commitRevision === 0) return [];
+  state.clock = Math.max(state.clock, fate.commitRevision);
+  const ops = branchOf(prepared.part.body, fate.succeeded);
+  return perform(state, ops, removed, fate.commitRevision);
+}
+
+function remember(state: GroupState, decision: Decision): void {
+  const kind = decision.pending.length > 0 ? 'u' : 'd';
+  state.stageRow(decisionKey(state.prefix, kind, decision.id), encodeDecision(decision));
+}
+
+/** How a transaction ended, as far as this group knows and remembers. */
+export function readDecision(state: GroupState, id: TxnId): Decision | null {
+  const bytes =
+    state.row(decisionKey(state.prefix, 'd', id)) ?? state.row(decisionKey(state.prefix, 'u', id));
+  return bytes === null ? null : decodeDecision(bytes);
+}
+
+/** Whether a transaction that began at `start` is young enough to be prepared (T3). */
+export function isRemembered(start: Revision, at: Revision): boolean {
+  return wallMsOfRevision(at) - wallMsOfRevision(start) < LIMITS.txnMemoryMs;
+}

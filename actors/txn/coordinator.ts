@@ -1,0 +1,328 @@
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { TxnOutcome } from '../../protocol/messages/txn.ts';
+import { randomInt } from '../../protocol/random.ts';
+import { anchorOf, type TxnFate, type TxnId, type TxnPart, txnName } from '../../protocol/txn.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import { encodeOutcome, recallTxn } from '../apply/txn-request.ts';
+import type { RaftState } from '../raft/state.ts';
+import type { ProposalOutcome, ReplicaContext, Reply } from '../replica/context.ts';
+import { notLeader, rejected } from '../replica/context.ts';
+import type { Calls } from '../router/calls.ts';
+import type { ShardMap } from '../router/shard-map.ts';
+import {
+  type Attempt,
+  type AttemptEffect,
+  type AttemptEvent,
+  beginAttempt,
+  coordinate,
+  fateInMemory,
+  type Verdict,
+} from './attempt.ts';
+import { outcomeOf } from './outcome.ts';
+import { leaderRefusal, type Participant } from './participant.ts';
+import { splitTxn } from './split.ts';
+
+/** How the replicas of a node reach the other groups. */
+export interface GroupReach {
+  readonly calls: Calls;
+  map(): ShardMap;
+}
+
+/** A pause before a conflict is met again: this, doubled each time up to the limit, with jitter. */
+const CONFLICT_PAUSE_MS = 4;
+const CONFLICT_PAUSE_MS_MAX = 120;
+/** Of the time that is left: afterwards the refusal still reaches whoever asked. */
+const VOTING_SHARE = 0.9;
+const RESOLVE_CALL_MS = 5_000;
+const RESOLVE_AGAIN_MS = 100;
+
+/** One transaction of a client, over as many attempts as its deadline allows. */
+interface Running {
+  readonly request: RequestOf<'Txn'>;
+  readonly traceparent: string | null;
+  readonly endMs: number;
+  readonly reply: Reply;
+  conflicts: number;
+}
+
+interface Live {
+  readonly id: TxnId;
+  readonly running: Running;
+  readonly parts: ReadonlyMap<GroupId, TxnPart>;
+  attempt: Attempt;
+  cancelDeadline: () => void;
+}
+
+/**
+ * The coordinator beside the leader of a home group: runs attempts (attempt.ts) and their effects. What it
+ * decides is an entry of this group's log; losing leadership loses nothing else.
+ */
+export class Coordinator {
+  readonly #context: ReplicaContext;
+  readonly #raft: RaftState;
+  readonly #participant: Participant;
+  readonly #reach: () => GroupReach | null;
+  readonly #live = new Map<string, Live>();
+  /** Committed, known by all participants, not yet written down as such. */
+  #known: TxnId[] = [];
+  #isLeading = false;
+
+  constructor(
+    context: ReplicaContext,
+    raft: RaftState,
+    participant: Participant,
+    reach: () => GroupReach | null,
+  ) {
+    this.#context = context;
+    this.#raft = raft;
+    this.#participant = participant;
+    this.#reach = reach;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Undefined when no coordinator here knows it; null while it is open. */
+  fateOf(name: string): TxnFate | null | undefined {
+    const live = this.#live.get(name);
+    return live === undefined ? undefined : fateInMemory(live.attempt);
+  }
+
+  begin(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
+    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0 });
+  }
+
+  lead(): void {
+    this.#isLeading = true;
+  }
+
+  /** What has not been decided never will be: nobody else proposes these commits. */
+  lost(): void {
+    this.#isLeading = false;
+    this.#known = [];
+    for (const [name, live] of this.#live) {
+      if (live.attempt.phase === 'deciding' || live.attempt.phase === 'refusing') continue;
+      this.#live.delete(name);
+      live.cancelDeadline();
+      if (live.attempt.phase === 'preparing') live.running.reply(notLeader(this.#context));
+    }
+  }
+
+  /** Writes down what every participant knows by now. */
+  forgetKnown(): void {
+    if (this.#known.length === 0) return;
+    const ids = this.#known.splice(0, 512);
+    this.#context.propose({ type: 'txnForget', ids }, (outcome) => {
+      if (outcome.type !== 'applied' && this.#isLeading) this.#known.push(...ids);
+    });
+  }
+
+  get hasKnown(): boolean {
+    return this.#known.length > 0;
+  }
+
+  /** A decision of an earlier leader: goes on telling the participants. */
+  resume(id: TxnId, fate: TxnFate, pending: readonly GroupId[]): void {
+    const left = new Set(pending);
+    for (const group of pending) {
+      this.#tell(id, group, fate, () => {
+        left.delete(group);
+        if (left.size === 0 && this.#isLeading) this.#known.push(id);
+      });
+    }
+  }
+
+  #attempt(running: Running): void {
+    const context = this.#context;
+    const { request, reply } = running;
+    const refusal = leaderRefusal(context);
+    if (refusal !== null) return reply(refusal);
+    const reach = this.#reach();
+    if (reach === null) return reply(rejected('unavailable', 'this node has just started'));
+    const { body, epoch, idempotency } = request;
+    if (idempotency !== null) {
+      const { clock } = context.clock;
+      const recalled = recallTxn(context.state, idempotency, anchorOf(body), clock);
+      if (recalled === 'mismatch') return reply(MISMATCH);
+      if (recalled !== null) return reply(this.#done(recalled, true));
+    }
+    const map = reach.map();
+    const parts = splitTxn(body, map);
+    if (map.epoch < epoch || !parts.has(context.group)) {
+      return reply(rejected('wrong_shard', 'the shard map has changed', { hint: map.epoch }));
+    }
+    const start = context.clock.assign(1, context.ports.clock.wallMs());
+    const id = { home: context.group, term: this.#raft.currentTerm, start };
+    const attempt = beginAttempt([...parts.keys()], idempotency !== null);
+    const live: Live = { id, running, parts, attempt, cancelDeadline: () => {} };
+    this.#live.set(txnName(id), live);
+    const leftMs = (running.endMs - context.ports.clock.monotonicMs()) * VOTING_SHARE;
+    live.cancelDeadline = context.ports.clock.after(Math.max(0, leftMs), () =>
+      this.#on(live, { type: 'expired' }),
+    );
+    for (const [group, part] of parts) this.#prepare(reach, live, group, part, map.epoch, leftMs);
+  }
+
+  #prepare(
+    { calls }: GroupReach,
+    live: Live,
+    group: GroupId,
+    part: TxnPart,
+    epoch: number,
+    deadlineMs: number,
+  ): void {
+    const body = { type: 'TxnPrepare', epoch, id: live.id, part } as const;
+    const heard = (reply: ReplyBody): void => {
+      if (reply.type === 'TxnVoted') this.#on(live, { type: 'voted', group, vote: reply.vote });
+      else this.#on(live, { type: 'unanswered', group });
+    };
+    if (group === this.#context.group) return this.#participant.prepare(body, heard);
+    const { traceparent } = live.running;
+    const options = { deadlineMs, traceparent, target: 'leader', repeatable: true } as const;
+    calls
+      .call(group, body, 'TxnVoted', options)
+      .then(heard, () => this.#on(live, { type: 'unanswered', group }));
+  }
+
+  #on(live: Live, event: AttemptEvent): void {
+    const name = txnName(live.id);
+    if (this.#live.get(name) !== live) return;
+    const { attempt, effects } = coordinate(live.attempt, event, this.#context.group);
+    live.attempt = attempt;
+    if (attempt.phase === 'over') {
+      this.#live.delete(name);
+      live.cancelDeadline();
+    }
+    for (const effect of effects) this.#perform(live, effect);
+    // The next leader tells the participants, or they ask.
+    if (!this.#isLeading) this.#live.delete(name);
+  }
+
+  #perform(live: Live, effect: AttemptEffect): void {
+    switch (effect.type) {
+      case 'decide':
+        return this.#decide(live, effect);
+      case 'resolve':
+        return this.#tell(live.id, effect.group, effect.fate, () =>
+          this.#on(live, { type: 'resolved', group: effect.group }),
+        );
+      case 'forget':
+        if (live.parts.size > 1) this.#known.push(live.id);
+        return;
+      case 'tell':
+        return this.#answer(live, effect.verdict);
+    }
+  }
+
+  /** The commit point: the entry in this group's log. */
+  #decide(live: Live, { fate, failed }: Extract<AttemptEffect, { type: 'decide' }>): void {
+    const context = this.#context;
+    const { id, running, parts, attempt } = live;
+    const { body, idempotency } = running.request;
+    this.#participant.removedBy(id, fate, (removed) => {
+      // In a later term this attempt may have been given up: its id names the term.
+      if (!this.#isLeading || this.#raft.currentTerm !== id.term) {
+        return this.#on(live, { type: 'undecided', definite: true });
+      }
+      const outcome =
+        failed === null
+          ? outcomeOf(body, parts, attempt.votes, fate)
+          : { succeeded: false, failedCompare: failed.at, revision: failed.revision, results: [] };
+      const request = idempotency && {
+        ...{ idempotency, anchor: anchorOf(body), outcome: encodeOutcome(outcome) },
+      };
+      const participants = [...parts.keys()].filter((group) => group !== context.group);
+      // What is assigned behind this entry comes after it.
+      context.clock.raise(fate.commitRevision);
+      context.propose(
+        { type: 'txnDecide', id, fate, participants, request, removed },
+        (end: ProposalOutcome) => this.#on(live, decidedEvent(end)),
+      );
+    });
+  }
+
+  /** Until the group has confirmed it, or somebody else leads here. */
+  #tell(id: TxnId, group: GroupId, fate: TxnFate, done: () => void): void {
+    const body = { type: 'TxnResolve', id, fate } as const;
+    const again = (): void => {
+      if (!this.#isLeading) return;
+      this.#context.ports.clock.after(RESOLVE_AGAIN_MS, () => this.#tell(id, group, fate, done));
+    };
+    if (!this.#isLeading) return;
+    if (group === this.#context.group) {
+      return this.#participant.resolve(body, (reply) => {
+        if (reply.type === 'Done') done();
+        else again();
+      });
+    }
+    const reach = this.#reach();
+    if (reach === null) return again();
+    const options = { deadlineMs: RESOLVE_CALL_MS, traceparent: null, target: 'leader' } as const;
+    reach.calls.call(group, body, 'Done', { ...options, repeatable: true }).then(done, again);
+  }
+
+  #answer({ running, parts }: Live, verdict: Verdict): void {
+    const { request, reply } = running;
+    switch (verdict.type) {
+      case 'committed':
+        return reply(
+          this.#done(outcomeOf(request.body, parts, verdict.votes, verdict.fate), false),
+        );
+      case 'answered':
+        return reply(this.#done(verdict.outcome, true));
+      case 'compareFailed': {
+        const { at, revision } = verdict;
+        return reply(
+          this.#done({ succeeded: false, failedCompare: at, revision, results: [] }, false),
+        );
+      }
+      case 'conflict':
+        return this.#again(running);
+      case 'wrongShard':
+        return reply(rejected('wrong_shard', 'the shard map has changed', { hint: verdict.epoch }));
+      case 'tooLarge':
+        return reply(rejected('too_large', 'the transaction reads or removes more than it may'));
+      case 'unavailable':
+        return reply(rejected('unavailable', 'a group could not be asked for its vote'));
+      case 'expired':
+        return reply(rejected('deadline_exceeded', 'not every group has voted in time'));
+      case 'mismatched':
+        return reply(MISMATCH);
+      case 'notLeader':
+        return reply(notLeader(this.#context));
+      case 'unknown':
+        return reply(rejected('outcome_unknown', 'the replica lost track of the decision'));
+    }
+  }
+
+  /** Locks are refused at once: whoever meets one comes back a little later, each at another time. */
+  #again(running: Running): void {
+    const { clock, random, telemetry } = this.#context.ports;
+    telemetry.count('txn_conflicts', 1, { group: this.#context.group });
+    const base = Math.min(CONFLICT_PAUSE_MS_MAX, CONFLICT_PAUSE_MS * 2 ** running.conflicts++);
+    const pauseMs = randomInt(random, base >> 1, base + (base >> 1));
+    if (clock.monotonicMs() + pauseMs >= running.endMs) {
+      return running.reply(rejected('conflict', 'other transactions were in the way'));
+    }
+    clock.after(pauseMs, () => this.#attempt(running));
+  }
+
+  #done(outcome: TxnOutcome, repeated: boolean): ReplyBody {
+    return { type: 'TxnDone', outcome, clock: this.#context.clock.clock, repeated };
+  }
+}
+
+const MISMATCH = rejected(
+  'idempotency_mismatch',
+  'the idempotency key was used for another request',
+);
+
+/** What became of the decision's entry. */
+function decidedEvent(end: ProposalOutcome): AttemptEvent {
+  if (end.type !== 'applied') return { type: 'undecided', definite: end.type === 'refused' };
+  const { rejection, txn } = end.applied;
+  if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
+  if (txn?.type !== 'ended') return { type: 'undecided', definite: false };
+  return { type: 'decided', fate: txn.fate, outcome: txn.outcome };
+}

@@ -1,0 +1,69 @@
+import { assert } from '../../protocol/assert.ts';
+import type { TxnOutcome, TxnResult, YesVote } from '../../protocol/messages/txn.ts';
+import type { TxnBody, TxnFate, TxnOp, TxnPart } from '../../protocol/txn.ts';
+import type { GroupId } from '../../protocol/types.ts';
+
+/** The answer of a committed transaction, put together from what its participants voted. Pure. */
+export function outcomeOf(
+  body: TxnBody,
+  parts: ReadonlyMap<GroupId, TxnPart>,
+  votes: ReadonlyMap<GroupId, YesVote>,
+  fate: TxnFate,
+): TxnOutcome {
+  const { succeeded, commitRevision } = fate;
+  const ops = succeeded ? body.then : (body.otherwise ?? []);
+  const results = new Array<TxnResult | undefined>(ops.length).fill(undefined);
+  for (const [group, part] of parts) {
+    const vote = votes.get(group);
+    assert(vote !== undefined, 'a transaction was committed without a vote');
+    const places = succeeded ? part.thenAt : part.otherwiseAt;
+    const given = succeeded ? vote.then : vote.otherwise;
+    for (const [i, at] of places.entries()) {
+      results[at] = joined(ops[at] as TxnOp, results[at], given[i] as TxnResult, commitRevision);
+    }
+  }
+  return {
+    succeeded,
+    failedCompare: firstFailed(votes),
+    revision: commitRevision,
+    results: results as TxnResult[],
+  };
+}
+
+/** The least of the compares that failed anywhere. */
+export function firstFailed(votes: ReadonlyMap<GroupId, YesVote>): number | null {
+  let first: number | null = null;
+  for (const { failedCompare } of votes.values()) {
+    if (failedCompare !== null && (first === null || failedCompare < first)) first = failedCompare;
+  }
+  return first;
+}
+
+/** One group's result beside those of the groups before it. */
+function joined(
+  op: TxnOp,
+  before: TxnResult | undefined,
+  given: TxnResult,
+  commitRevision: number,
+): TxnResult {
+  if (given.type === 'put' && given.createRevision === 0) {
+    return { ...given, createRevision: commitRevision };
+  }
+  if (before === undefined) return given;
+  if (before.type === 'deleted' && given.type === 'deleted') {
+    return { type: 'deleted', count: before.count + given.count };
+  }
+  assert(before.type === 'page' && given.type === 'page', 'only ranges have many results');
+  return mergedPage(op, before, given);
+}
+
+type PageResult = Extract<TxnResult, { type: 'page' }>;
+
+/** Both have the first items of their group in the range, so the first of all are among them. */
+function mergedPage(op: TxnOp, a: PageResult, b: PageResult): PageResult {
+  assert(op.type === 'range', 'a page came from no range');
+  const sign = op.reverse ? -1 : 1;
+  const items = [...a.items, ...b.items].sort((x, y) => (x.ref.key < y.ref.key ? -sign : sign));
+  const more = a.more || b.more || items.length > op.limit;
+  return { type: 'page', items: items.slice(0, op.limit), more };
+}

@@ -1,0 +1,227 @@
+import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { TxnResult, TxnVote, YesVote } from '../../protocol/messages/txn.ts';
+import {
+  refsOf,
+  type TxnFate,
+  type TxnId,
+  type TxnOp,
+  type TxnOpOf,
+  txnName,
+} from '../../protocol/txn.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
+import type { GroupView } from '../apply/group-state.ts';
+import { readRange } from '../apply/read.ts';
+import type { TxnApplied } from '../apply/txn.ts';
+import { branchOf, firstFailed, foresee, itemBytes, validUntil } from '../apply/txn-eval.ts';
+import type { Prepared } from '../apply/txn-table.ts';
+import {
+  notLeader,
+  type ProposalOutcome,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+} from '../replica/context.ts';
+import type { ReadRounds } from '../replica/reads.ts';
+import { diskRefusal } from '../replica/writes.ts';
+
+/**
+ * A group's side of transactions over several groups: prepares and resolves through its log, and votes
+ * from what it has locked. A vote is a function of the locked state, so any leader gives the same.
+ */
+export class Participant {
+  readonly #context: ReplicaContext;
+  readonly #rounds: ReadRounds;
+
+  constructor(context: ReplicaContext, rounds: ReadRounds) {
+    this.#context = context;
+    this.#rounds = rounds;
+  }
+
+  prepare(request: RequestOf<'TxnPrepare'>, reply: Reply): void {
+    const context = this.#context;
+    const refusal = leaderRefusal(context);
+    if (refusal !== null) return reply(refusal);
+    const { epoch, id, part } = request;
+    const revision = context.clock.assign(1, context.ports.clock.wallMs());
+    context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {
+      if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
+      this.#vote(id, revision, outcome.applied.txn, (vote) => {
+        reply({ type: 'TxnVoted', vote, clock: context.clock.clock });
+      });
+    });
+  }
+
+  #vote(id: TxnId, revision: number, txn: TxnApplied | null, tell: (vote: TxnVote) => void): void {
+    if (txn?.type === 'compareFailed') return tell({ type: 'compareFailed', at: txn.at, revision });
+    if (txn?.type === 'wrongShard') return tell(txn);
+    if (txn?.type !== 'prepared') return tell({ type: txn?.type === 'over' ? 'over' : 'conflict' });
+    const prepared = this.#context.state.txns.get(txnName(id));
+    // Resolved in the same batch of entries: an abort has overtaken it.
+    if (prepared === null) return tell({ type: 'over' });
+    const vote = this.#voteOfKeys(prepared);
+    if (vote.type !== 'yes' || !hasRanges(prepared)) return tell(vote);
+    this.#withView((view) => addRanges(view, prepared, vote)).then(tell, (error: unknown) =>
+      this.#context.ports.fatal('the applied state could not be read', error),
+    );
+  }
+
+  #voteOfKeys({ part, revision }: Prepared): TxnVote {
+    const { state } = this.#context;
+    const { body, comparesAt } = part;
+    const then = foresee(state, body.then, revision);
+    const otherwise = foresee(state, body.otherwise ?? [], revision);
+    if (then === null || otherwise === null) return { type: 'tooLarge' };
+    const failed = firstFailed(state, body.compares, revision);
+    const failedCompare = failed === null ? null : (comparesAt[failed] as number);
+    const validUntilMs = validUntil(state, refsOf(body), revision);
+    return { type: 'yes', revision, failedCompare, validUntilMs, then, otherwise };
+  }
+
+  /** Done: the end is applied here, or was before. */
+  resolve({ id, fate }: RequestOf<'TxnResolve'>, reply: Reply): void {
+    const context = this.#context;
+    if (!context.isLeader()) return reply(notLeader(context));
+    if (context.state.txns.get(txnName(id)) !== null) return this.#end(id, fate, reply);
+    // Perhaps it is in the log and not applied here yet: a round tells how far that has to be.
+    this.#rounds.join(
+      () => {
+        if (context.state.txns.get(txnName(id)) !== null) this.#end(id, fate, reply);
+        else reply({ type: 'Done', revision: context.clock.clock });
+      },
+      () => reply(notLeader(context)),
+    );
+  }
+
+  #end(id: TxnId, fate: TxnFate, reply: Reply): void {
+    const context = this.#context;
+    this.removedBy(id, fate, (removed) => {
+      if (!context.isLeader()) return reply(notLeader(context));
+      // What is assigned behind this entry comes after it.
+      context.clock.raise(fate.commitRevision);
+      context.propose({ type: 'txnResolve', id, fate, removed }, (outcome) => {
+        if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
+        reply({ type: 'Done', revision: context.clock.clock });
+      });
+    });
+  }
+
+  /** The keys that the range deletes of the chosen branch find; they are locked, so it is the same at any time. */
+  removedBy(id: TxnId, fate: TxnFate, use: (removed: KeyRef[]) => void): void {
+    const prepared = this.#context.state.txns.get(txnName(id));
+    const ops = prepared === null ? [] : branchOf(prepared.part.body, fate.succeeded);
+    const ranges = ops.filter((op) => op.type === 'deleteRange');
+    if (prepared === null || fate.commitRevision === 0 || ranges.length === 0) return use([]);
+    this.#withView(async (view) => {
+      const removed: KeyRef[] = [];
+      for (const range of ranges) {
+        for (const item of await itemsOf(view, prepared, range)) removed.push(item.ref);
+      }
+      return removed;
+    }).then(use, (error: unknown) =>
+      this.#context.ports.fatal('the applied state could not be read', error),
+    );
+  }
+
+  async #withView<T>(read: (view: GroupView) => Promise<T>): Promise<T> {
+    const view = this.#context.state.view();
+    try {
+      return await read(view);
+    } finally {
+      await view.close();
+    }
+  }
+}
+
+/** Why this replica cannot log a transaction now; null when it can. */
+export function leaderRefusal(context: ReplicaContext): ReplyBody | null {
+  if (!context.isLeader() || context.state.epoch === 0) return notLeader(context);
+  if (!context.clockTrusted()) {
+    return rejected('clock_skew', 'this leader has no trusted clock and hands over');
+  }
+  if (context.isBehind()) {
+    return rejected('overloaded', `the state of group ${context.group} is far behind its log`);
+  }
+  return diskRefusal(context.ports.storage.health);
+}
+
+/** A proposal that was not applied, as far as one can tell. */
+export function notApplied(
+  context: ReplicaContext,
+  outcome: Exclude<ProposalOutcome, { type: 'applied' }>,
+): ReplyBody {
+  if (outcome.type === 'unknown') {
+    return rejected('outcome_unknown', 'the replica lost track of the write');
+  }
+  if (outcome.reason === 'not_leader') return notLeader(context);
+  return rejected('overloaded', `group ${context.group} has too much waiting`);
+}
+
+function hasRanges({ part }: Prepared): boolean {
+  const isRange = (op: TxnOp): boolean => !('ref' in op);
+  return part.body.then.some(isRange) || (part.body.otherwise ?? []).some(isRange);
+}
+
+/** The same vote with what the ranges hold; they are locked too. */
+async function addRanges(view: GroupView, prepared: Prepared, vote: YesVote): Promise<TxnVote> {
+  let validUntilMs = vote.validUntilMs ?? Number.POSITIVE_INFINITY;
+  for (const branch of ['then', 'otherwise'] as const) {
+    const ops = prepared.part.body[branch] ?? [];
+    const results = vote[branch];
+    let bytes = 0;
+    let removed = 0;
+    let removedBytes = 0;
+    for (const result of results) if (result.type === 'got') bytes += itemBytes(result.item);
+    for (const [i, op] of ops.entries()) {
+      if (op.type !== 'range' && op.type !== 'deleteRange') continue;
+      const found = await rangeOf(view, prepared, op);
+      const isCut = op.type === 'range' && found.more && found.items.length < op.limit;
+      if (isCut) return TOO_LARGE;
+      for (const item of found.items) {
+        validUntilMs = Math.min(validUntilMs, item.expiresAtMs ?? Number.POSITIVE_INFINITY);
+        if (op.type === 'range') bytes += itemBytes(item);
+        else removedBytes += nameBytes(item.ref);
+      }
+      if (op.type === 'deleteRange') removed += found.items.length;
+      if (bytes > LIMITS.txnResultBytesMax || removed > LIMITS.rangeDeleteKeysMax) return TOO_LARGE;
+      if (removedBytes > LIMITS.rangeDeleteBytesMax) return TOO_LARGE;
+      results[i] = resultOf(op, found);
+    }
+  }
+  return { ...vote, validUntilMs: Number.isFinite(validUntilMs) ? validUntilMs : null };
+}
+
+const TOO_LARGE: TxnVote = { type: 'tooLarge' };
+
+type RangeFound = Exclude<Awaited<ReturnType<typeof readRange>>, 'compacted'>;
+
+function resultOf(op: TxnOp, { items, more }: RangeFound): TxnResult {
+  if (op.type === 'deleteRange') return { type: 'deleted', count: items.length };
+  return { type: 'page', items, more };
+}
+
+function nameBytes({ tenant, space, key }: KeyRef): number {
+  return tenant.length + space.length + key.length + 16;
+}
+
+async function rangeOf(
+  view: GroupView,
+  { revision }: Prepared,
+  op: TxnOpOf<'range'> | TxnOpOf<'deleteRange'>,
+): Promise<RangeFound> {
+  const isRead = op.type === 'range';
+  const found = await readRange(view, {
+    ...{ tenant: op.tenant, space: op.space, start: op.start, end: op.end, revision },
+    reverse: isRead && op.reverse,
+    limit: isRead ? Math.min(op.limit, LIMITS.pageItemsMax) : LIMITS.rangeDeleteKeysMax + 1,
+    values: isRead && op.values,
+    // More than the limit, so that it shows.
+    bytesMax: isRead ? LIMITS.txnResultBytesMax * 2 : Number.POSITIVE_INFINITY,
+  });
+  // The floor stays below what is prepared.
+  return found === 'compacted' ? { items: [], more: false } : found;
+}
+
+async function itemsOf(view: GroupView, prepared: Prepared, op: TxnOpOf<'deleteRange'>) {
+  return (await rangeOf(view, prepared, op)).items;
+}

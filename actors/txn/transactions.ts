@@ -1,0 +1,267 @@
+import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import {
+  ABORTED,
+  hasRange,
+  refsOf,
+  type TxnFate,
+  type TxnId,
+  txnName,
+} from '../../protocol/txn.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import { vshardOf } from '../../protocol/vshard.ts';
+import { decisionStart } from '../../storage/kv/keyspace.ts';
+import { readDecision } from '../apply/txn.ts';
+import { footprintOf } from '../apply/txn-locks.ts';
+import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
+import type { RaftState } from '../raft/state.ts';
+import type { ReplicaContext, Reply } from '../replica/context.ts';
+import { notLeader, rejected } from '../replica/context.ts';
+import { LockWaits } from '../replica/lock-waits.ts';
+import type { ReadRounds } from '../replica/reads.ts';
+import { Coordinator, type GroupReach } from './coordinator.ts';
+import { Inquiries } from './inquiries.ts';
+import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
+import { leaderRefusal, notApplied, Participant } from './participant.ts';
+
+const INQUIRE_CALL_MS = 1_500;
+const UNFINISHED_ROWS = 256;
+
+/** The transactions of one group on one replica: as home group, and as participant. */
+export class Transactions implements TxnEffects {
+  readonly #context: ReplicaContext;
+  readonly waits: LockWaits;
+  readonly #reach: () => GroupReach | null;
+  readonly #participant: Participant;
+  readonly #coordinator: Coordinator;
+  readonly #inquiries = new Inquiries();
+  readonly #actor: TxnActor;
+  readonly #rounds: ReadRounds;
+  #isLeading = false;
+  #resuming: 'no' | 'asked' | 'done' = 'no';
+  /** Transactions that had ended when those who wait were last told. */
+  #endedSeen = 0;
+
+  constructor(
+    context: ReplicaContext,
+    raft: RaftState,
+    rounds: ReadRounds,
+    reach: () => GroupReach | null,
+  ) {
+    this.#context = context;
+    this.#rounds = rounds;
+    this.waits = new LockWaits(context);
+    this.#reach = reach;
+    this.#participant = new Participant(context, rounds);
+    this.#coordinator = new Coordinator(context, raft, this.#participant, reach);
+    this.#actor = startTxnMachine(this);
+  }
+
+  /** A whole transaction: one entry where this group has all its keys, else two-phase commit. */
+  transact(
+    request: RequestOf<'Txn'>,
+    traceparent: string | null,
+    endMs: number,
+    reply: Reply,
+  ): void {
+    const { body, epoch } = request;
+    const { state } = this.#context;
+    const isOurs = refsOf(body).every((ref) => state.isOwned(vshardOf(ref), epoch));
+    if (isOurs && !hasRange(body)) return this.#alone(request, traceparent, endMs, reply);
+    const refusal = leaderRefusal(this.#context);
+    if (refusal !== null) return reply(refusal);
+    this.tick(this.#context.ports.clock.monotonicMs());
+    this.#coordinator.begin(request, traceparent, endMs, reply);
+  }
+
+  #alone(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
+    const context = this.#context;
+    const { body, epoch, idempotency } = request;
+    const refusal = leaderRefusal(context);
+    if (refusal !== null) return reply(refusal);
+    const again = () => this.#alone(request, traceparent, endMs, reply);
+    const giveUp = () => reply(rejected('conflict', 'other transactions were in the way'));
+    const { locks } = context.state.txns;
+    if (!locks.isEmpty && !locks.admits(footprintOf(body))) {
+      return this.waits.wait(endMs, again, giveUp);
+    }
+    const revision = context.clock.assign(1, context.ports.clock.wallMs());
+    const command = { type: 'txn', revision, epoch, body, idempotency, traceparent } as const;
+    context.propose(command, (end) => {
+      if (end.type !== 'applied') return reply(notApplied(context, end));
+      const { txn, rejection, repeated, clock } = end.applied;
+      if (rejection !== null) {
+        return reply(
+          rejected('idempotency_mismatch', 'the idempotency key was used for another request'),
+        );
+      }
+      if (txn?.type === 'conflict') return this.waits.wait(endMs, again, giveUp);
+      if (txn?.type === 'done') {
+        return reply({ type: 'TxnDone', outcome: txn.outcome, clock, repeated });
+      }
+      if (txn?.type === 'wrongShard') {
+        return reply(rejected('wrong_shard', 'the shard map has changed', { hint: txn.epoch }));
+      }
+      reply(rejected('too_large', 'the transaction reads more than it may'));
+    });
+  }
+
+  prepare(request: RequestOf<'TxnPrepare'>, reply: Reply): void {
+    this.#participant.prepare(request, reply);
+  }
+
+  resolve(request: RequestOf<'TxnResolve'>, reply: Reply): void {
+    this.#participant.resolve(request, reply);
+  }
+
+  /** What became of a transaction of this home group. One that nobody knows is aborted first. */
+  inquire({ id }: RequestOf<'TxnInquire'>, reply: Reply): void {
+    const context = this.#context;
+    if (!context.isLeader()) return reply(notLeader(context));
+    const answer = (fate: TxnFate | null): void =>
+      reply({ type: 'TxnEnded', fate, clock: context.clock.clock });
+    const live = this.#coordinator.fateOf(txnName(id));
+    if (live !== undefined) return answer(live);
+    const decision = readDecision(context.state, id);
+    if (decision !== null) return answer(decision.fate);
+    this.#abort(id, (fate) => {
+      if (fate === null) reply(notLeader(context));
+      else answer(fate);
+    });
+  }
+
+  /** Writes an abort, unless a decision stands already; null when nothing was written. */
+  #abort(id: TxnId, tell: (fate: TxnFate | null) => void): void {
+    const rest = { participants: [], request: null, removed: [] };
+    this.#context.propose({ type: 'txnDecide', id, fate: ABORTED, ...rest }, (end) => {
+      const txn = end.type === 'applied' ? end.applied.txn : null;
+      tell(txn?.type === 'ended' ? txn.fate : null);
+    });
+  }
+
+  /** Whether `tick` would do anything. */
+  isDue(): boolean {
+    const leads = this.#context.isLeader();
+    return (
+      leads !== this.#isLeading ||
+      (leads && this.#resuming === 'no') ||
+      (leads && (this.#context.state.txns.size > 0 || this.#coordinator.hasKnown))
+    );
+  }
+
+  tick(nowMs: number): void {
+    this.#actor.send({ type: 'tick', nowMs });
+  }
+
+  /** Entries were applied: what waited for locks tries again. */
+  advanced(): void {
+    const { ended } = this.#context.state.txns;
+    if (ended === this.#endedSeen) return;
+    this.#endedSeen = ended;
+    this.waits.release();
+  }
+
+  lost(): void {
+    this.#actor.send({ type: 'lost' });
+  }
+
+  stop(): void {
+    this.#actor.stop();
+    this.waits.stop();
+  }
+
+  // TxnEffects.
+
+  leads(): boolean {
+    return this.#context.isLeader();
+  }
+
+  takeOver(): void {
+    this.#isLeading = true;
+    this.#inquiries.clear();
+    this.#coordinator.lead();
+    this.#resuming = 'no';
+  }
+
+  /** What earlier leaders decided is all applied here once a round is confirmed. */
+  #takeUp(): void {
+    this.#resuming = 'asked';
+    const failed = (error: unknown): void =>
+      this.#context.ports.fatal('the applied state could not be read', error);
+    const done = (): void => {
+      this.#resuming = 'done';
+      this.#actor.send({ type: 'resumed' });
+    };
+    this.#rounds.join(
+      () => this.#resume().then(done, failed),
+      () => {
+        this.#resuming = 'no';
+      },
+    );
+  }
+
+  stepDown(): void {
+    this.#isLeading = false;
+    this.#inquiries.clear();
+    this.#coordinator.lost();
+    this.waits.release();
+  }
+
+  tend(nowMs: number): void {
+    if (this.#resuming === 'no') this.#takeUp();
+    this.#coordinator.forgetKnown();
+    for (const prepared of this.#inquiries.due(this.#context.state.txns.all(), nowMs)) {
+      this.#ask(prepared);
+    }
+  }
+
+  /** Decisions of earlier leaders whose participants have not all confirmed. */
+  async #resume(): Promise<void> {
+    const { state } = this.#context;
+    const view = state.view();
+    const start = decisionStart(state.prefix, 'u', 0);
+    const end = decisionStart(state.prefix, 'u', Number.MAX_SAFE_INTEGER);
+    const cursor = view.cursor({ start, end, reverse: false });
+    try {
+      for (;;) {
+        const rows = await cursor.next(UNFINISHED_ROWS);
+        if (rows.length === 0 || !this.#isLeading) return;
+        for (const [, row] of rows) {
+          const { id, fate, pending } = decodeDecision(row);
+          if (this.#coordinator.fateOf(txnName(id)) !== undefined) continue;
+          this.#coordinator.resume(id, fate, pending as GroupId[]);
+        }
+      }
+    } finally {
+      await cursor.close();
+      await view.close();
+    }
+  }
+
+  /** A participant asks by itself: its coordinator may be gone for good. */
+  #ask(prepared: Prepared): void {
+    const { id, name } = prepared;
+    const settle = (): void =>
+      this.#inquiries.answered(name, this.#context.ports.clock.monotonicMs());
+    const learn = (fate: TxnFate | null): void => {
+      if (fate === null) return settle();
+      this.#participant.resolve({ type: 'TxnResolve', id, fate }, settle);
+    };
+    this.#context.ports.telemetry.count('txn_inquiries', 1, { group: this.#context.group });
+    if (id.home === this.#context.group) {
+      return this.inquire({ type: 'TxnInquire', id }, (reply) => learn(fateIn(reply)));
+    }
+    const reach = this.#reach();
+    if (reach === null) return settle();
+    const options = { deadlineMs: INQUIRE_CALL_MS, traceparent: null, target: 'leader' } as const;
+    reach.calls
+      .call(id.home as GroupId, { type: 'TxnInquire', id }, 'TxnEnded', {
+        ...options,
+        repeatable: true,
+      })
+      .then((reply) => learn(reply.fate), settle);
+  }
+}
+
+function fateIn(reply: ReplyBody): TxnFate | null {
+  return reply.type === 'TxnEnded' ? reply.fate : null;
+}

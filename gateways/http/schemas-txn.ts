@@ -1,0 +1,84 @@
+import { Type } from 'typebox';
+import { LIMITS } from '../../protocol/limits.ts';
+import { RELATIONS } from '../../protocol/txn.ts';
+import { Operation } from './schemas.ts';
+
+/** Schemas of transactions; bodies are read by gateways/kv/txn-shapes.ts. */
+export { answers, NoQuery } from './schemas.ts';
+
+const CLOSED = { additionalProperties: false };
+const revision = Type.Integer({ minimum: 0, description: 'A revision; 0 means absent.' });
+
+const Compare = Type.Object(
+  {
+    key: Type.Optional(Type.String()),
+    keyBase64: Type.Optional(Type.String()),
+    op: Type.Optional(Type.Union(RELATIONS.map((name) => Type.Literal(name)))),
+    value: Type.Optional(Type.String()),
+    base64: Type.Optional(Type.String()),
+    revision: Type.Optional(revision),
+    version: Type.Optional(Type.Integer({ minimum: 0 })),
+    exists: Type.Optional(Type.Boolean()),
+  },
+  { ...CLOSED, description: 'A key, and exactly one of value, revision, version and exists.' },
+);
+
+const branch = (description: string) =>
+  Type.Optional(Type.Array(Operation, { maxItems: LIMITS.txnOpsMax, description }));
+
+export const TxnBody = Type.Object(
+  {
+    compare: Type.Optional(Type.Array(Compare, { maxItems: LIMITS.txnOpsMax })),
+    then: branch('Done when every compare holds. Each key once; a delete may name a prefix.'),
+    else: branch('Done when one does not; without it the answer is then 409 compare_failed.'),
+  },
+  CLOSED,
+);
+
+export const TxnAnswer = Type.Object({
+  succeeded: Type.Boolean({ description: 'False: the else branch was done.' }),
+  revision,
+  results: Type.Array(
+    Type.Unsafe<Record<string, unknown>>({
+      type: 'object',
+      description: 'Of each operation, in order: what it wrote, removed or read.',
+    }),
+  ),
+});
+
+export const PrefixQuery = Type.Object(
+  { prefix: Type.String({ description: 'Keys that begin with this. Percent-encoded bytes.' }) },
+  CLOSED,
+);
+
+export const RangeDeleted = Type.Object({
+  deleted: Type.Integer({ minimum: 0, description: 'How many keys.' }),
+  revision,
+});
+
+export const SeedTxnBody = Type.Object(
+  {
+    operations: Type.Array(
+      Type.Object({
+        op: Type.Union([Type.Literal('put'), Type.Literal('delete')]),
+        key: Type.String(),
+        value: Type.Optional(Type.String()),
+      }),
+      { maxItems: LIMITS.txnOpsMax },
+    ),
+  },
+  CLOSED,
+);
+
+export const SeedTxnAnswer = Type.Object({
+  results: Type.Array(
+    Type.Object({
+      ok: Type.Boolean(),
+      key: Type.Union([Type.String(), Type.Null()]),
+      value: Type.Null(),
+      error: Type.Null(),
+    }),
+  ),
+  total_operations: Type.Integer(),
+  successful_operations: Type.Integer(),
+});

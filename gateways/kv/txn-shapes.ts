@@ -1,0 +1,205 @@
+import { prefixEnd } from '../../protocol/bytes.ts';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { TxnOutcome, TxnResult } from '../../protocol/messages/txn.ts';
+import type { KvService, RequestContext } from '../../protocol/service.ts';
+import {
+  type Compare,
+  RELATIONS,
+  type Relation,
+  type TxnBody,
+  type TxnOp,
+} from '../../protocol/txn.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
+import {
+  bytesField,
+  itemToJson,
+  keyToJson,
+  kvRef,
+  opFromJson,
+  type Shape,
+  tooLarge,
+  valueFromJson,
+} from './shapes.ts';
+
+/** The public shapes of transactions: `{compare, then, else}` and what they answer. */
+
+const SPACE = { tenant: DEFAULT_TENANT, space: KV_SPACE };
+const BODY_FIELDS = ['compare', 'then', 'else'];
+const TARGETS = ['value', 'base64', 'revision', 'version', 'exists'];
+const COMPARE_FIELDS = ['key', 'keyBase64', 'op', ...TARGETS];
+
+/** Everything is read before anything is done; what is not valid is named. Throws AppError. */
+export function txnFromJson(raw: unknown): TxnBody {
+  const body = objectOf(raw, 'the body');
+  refuseOthers(body, BODY_FIELDS, 'a transaction');
+  const others = body['else'];
+  return {
+    compares: listOf(body['compare'] ?? [], 'compare', compareFromJson),
+    then: listOf(body['then'] ?? [], 'then', txnOpFromJson),
+    otherwise:
+      others === undefined || others === null ? null : listOf(others, 'else', txnOpFromJson),
+  };
+}
+
+function listOf<T>(raw: unknown, name: string, read: (item: unknown) => T): T[] {
+  if (!Array.isArray(raw)) throw invalid(`${name} must be a list`);
+  if (raw.length > LIMITS.txnOpsMax) throw tooLarge('txnOpsMax', LIMITS.txnOpsMax);
+  return raw.map((item, at) => {
+    try {
+      return read(item);
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      const { code, message, details } = error;
+      throw new AppError(code, `${name}[${at}]: ${message}`, { details: { ...details, at } });
+    }
+  });
+}
+
+function compareFromJson(raw: unknown): Compare {
+  const shape = objectOf(raw, 'a compare');
+  if ('lease' in shape) throw new AppError('not_implemented', 'leases cannot be compared yet');
+  refuseOthers(shape, COMPARE_FIELDS, 'a compare');
+  const key = bytesField(shape, 'key');
+  if (key === null) throw invalid('key or keyBase64 is missing');
+  const named = TARGETS.filter((name) => shape[name] !== undefined);
+  if (named.length !== 1) throw invalid('exactly one of value, revision, version and exists');
+  return { ref: kvRef(key), relation: relationOf(shape), target: targetOf(shape) };
+}
+
+function relationOf(shape: Shape): Relation {
+  const op = shape['op'] ?? '=';
+  const relation = RELATIONS.find((known) => known === op);
+  if (relation === undefined) throw invalid('op must be =, !=, < or >');
+  const ordered = relation === '<' || relation === '>';
+  if (ordered && shape['exists'] !== undefined) throw invalid('exists takes only = and !=');
+  return relation;
+}
+
+function targetOf(shape: Shape): Compare['target'] {
+  const { exists, revision, version } = shape;
+  if (exists !== undefined) {
+    if (typeof exists !== 'boolean') throw invalid('exists must be true or false');
+    return { type: 'exists', exists };
+  }
+  if (revision !== undefined) return { type: 'revision', revision: countOf(revision, 'revision') };
+  if (version !== undefined) return { type: 'version', version: countOf(version, 'version') };
+  return { type: 'value', value: valueFromJson(shape) };
+}
+
+function countOf(raw: unknown, name: string): number {
+  if (typeof raw === 'number' && Number.isSafeInteger(raw) && raw >= 0) return raw;
+  throw invalid(`${name} must be a whole number`);
+}
+
+function txnOpFromJson(raw: unknown): TxnOp {
+  const shape = objectOf(raw, 'an operation');
+  if (shape['ifRevision'] !== undefined) {
+    throw invalid('conditions of a transaction are compares, not ifRevision');
+  }
+  const hasPrefix = shape['prefix'] !== undefined || shape['prefixBase64'] !== undefined;
+  if (shape['op'] === 'delete' && hasPrefix) return deletePrefix(shape);
+  const op = opFromJson(raw);
+  if (op.kind === 'get') return { type: 'get', ref: op.ref };
+  if (op.kind === 'range') {
+    const { start, end, reverse, limit, values } = op;
+    return { type: 'range', ...SPACE, start, end, reverse, limit, values };
+  }
+  if (op.op.type === 'delete') return { type: 'delete', ref: op.op.ref };
+  const { ref, value, contentType, ttlMs } = op.op;
+  return { type: 'put', ref, value, contentType, ttlMs };
+}
+
+function deletePrefix(shape: Shape): TxnOp {
+  refuseOthers(shape, ['op', 'prefix', 'prefixBase64'], 'a delete of a prefix');
+  return deleteRangeOf(bytesField(shape, 'prefix') ?? '');
+}
+
+/** Removes every key with a prefix, which has to be one: nobody empties a store by leaving it out. */
+export function deleteRangeOf(prefix: string): TxnOp {
+  if (prefix === '') throw invalid('the prefix is empty');
+  if (prefix.length > LIMITS.keyBytesMax) throw tooLarge('keyBytesMax', LIMITS.keyBytesMax);
+  return { type: 'deleteRange', ...SPACE, start: prefix, end: prefixEnd(prefix) };
+}
+
+export interface TxnRun {
+  readonly body: TxnBody;
+  readonly outcome: TxnOutcome;
+  readonly clock: number;
+}
+
+/**
+ * Runs a transaction for an edge. Compares that fail where there is no other branch are `compare_failed`,
+ * with the compare as it was sent.
+ */
+export async function runTxn(
+  service: Pick<KvService, 'transact'>,
+  ctx: RequestContext,
+  body: TxnBody,
+  raw: unknown,
+): Promise<TxnRun> {
+  const { outcome, clock } = await service.transact(ctx, body);
+  if (!outcome.succeeded && body.otherwise === null) {
+    const index = outcome.failedCompare ?? 0;
+    const sent: unknown = (raw as { compare?: unknown[] }).compare?.[index];
+    throw new AppError('compare_failed', `compare[${index}] does not hold`, {
+      details: { failedCompare: { index, ...objectOf(sent, 'a compare') } },
+    });
+  }
+  return { body, outcome, clock };
+}
+
+/** `{succeeded, revision, results}`. */
+export function txnToJson({ body, outcome }: TxnRun, binary: boolean): Shape {
+  const { succeeded, revision, results } = outcome;
+  const ops = succeeded ? body.then : (body.otherwise ?? []);
+  return {
+    succeeded,
+    revision,
+    results: results.map((result, i) => resultToJson(ops[i] as TxnOp, result, revision, binary)),
+  };
+}
+
+/** An absent key has revision 0; a range has its items, and `more` where there are others. */
+function resultToJson(op: TxnOp, result: TxnResult, revision: number, binary: boolean): Shape {
+  const key = 'ref' in op ? keyToJson(op.ref.key) : {};
+  switch (result.type) {
+    case 'put': {
+      const { createRevision, version } = result;
+      return { ...key, revision, createRevision, version };
+    }
+    case 'deleted': {
+      const at = result.count > 0 ? revision : 0;
+      if ('ref' in op) return { ...key, deleted: result.count > 0, revision: at };
+      return { deleted: result.count, revision: at };
+    }
+    case 'got':
+      if (result.item === null) return { ...key, revision: 0 };
+      return itemToJson(result.item, { values: true, binary });
+    case 'page': {
+      const values = op.type === 'range' && op.values;
+      const items = result.items.map((item) => itemToJson(item, { values, binary }));
+      return { items, more: result.more, revision };
+    }
+  }
+}
+
+function objectOf(raw: unknown, what: string): Shape {
+  const isObject = typeof raw === 'object' && raw !== null;
+  if (!isObject || Array.isArray(raw) || raw instanceof Uint8Array) {
+    throw invalid(`${what} must be an object`);
+  }
+  return raw as Shape;
+}
+
+function refuseOthers(shape: Shape, fields: readonly string[], what: string): void {
+  for (const field of Object.keys(shape)) {
+    if (!fields.includes(field)) {
+      throw invalid(`${what} has no field ${JSON.stringify(field.slice(0, 64))}`);
+    }
+  }
+}
+
+function invalid(message: string): AppError {
+  return new AppError('invalid_argument', message);
+}

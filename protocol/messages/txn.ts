@@ -1,0 +1,74 @@
+import { keyRefCodec } from '../keys.ts';
+import { LIMITS } from '../limits.ts';
+import * as s from '../schema.ts';
+
+/** Items, and what transactions answer: to clients, and from participants to coordinators. */
+
+/** A current or past version of a key. */
+const itemShape = s.record({
+  ref: keyRefCodec,
+  value: s.bin(LIMITS.valueBytesMax),
+  revision: s.count,
+  createRevision: s.count,
+  version: s.count,
+  contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
+  /** Unix ms. */
+  expiresAtMs: s.nullable(s.count),
+  /** The lease it is attached to; 0 or nothing: none. */
+  lease: s.nullable(s.count),
+});
+type ItemShape = s.Of<typeof itemShape>;
+export type Item = Omit<ItemShape, 'lease'> & { readonly lease?: number | null };
+export const itemCodec = itemShape as s.Codec<Item>;
+
+/** What one operation of a transaction gave. */
+export const txnResultCodec = s.union({
+  put: [1, s.record({ createRevision: s.count, version: s.count })],
+  /** How many keys were there and are gone. */
+  deleted: [2, s.record({ count: s.count })],
+  got: [3, s.record({ item: s.nullable(itemCodec) })],
+  page: [4, s.record({ items: s.list(itemCodec, LIMITS.pageItemsMax), more: s.bool })],
+});
+export type TxnResult = s.Of<typeof txnResultCodec>;
+
+/** What a transaction came to, as its client hears it. */
+export const txnOutcomeCodec = s.record({
+  /** All compares held and `then` was done; else `otherwise` was, if there is one. */
+  succeeded: s.bool,
+  /** The first compare that did not hold. */
+  failedCompare: s.nullable(s.count),
+  /** Of its writes; of a transaction without any, one at which its reads are true. */
+  revision: s.count,
+  /** Of the branch that was done, in order. */
+  results: s.list(txnResultCodec, LIMITS.txnOpsMax),
+});
+export type TxnOutcome = s.Of<typeof txnOutcomeCodec>;
+
+/** A participant's word about its part. A put of a key that is absent has createRevision 0. */
+export const txnVoteCodec = s.union({
+  /** Locked: whatever comes, it can do its part and nobody sees or changes these keys before the decision. */
+  yes: [
+    1,
+    s.record({
+      /** The transaction cannot have a lower revision than this. */
+      revision: s.count,
+      failedCompare: s.nullable(s.count),
+      /** Unix ms: at a revision from this wall time on, a key that the vote counts on has expired. */
+      validUntilMs: s.nullable(s.count),
+      then: s.list(txnResultCodec, LIMITS.txnOpsMax),
+      otherwise: s.list(txnResultCodec, LIMITS.txnOpsMax),
+    }),
+  ],
+  /** A compare failed and there is no other branch; nothing is locked. */
+  compareFailed: [2, s.record({ at: s.count, revision: s.count })],
+  /** Another transaction is in the way; nothing is locked. */
+  conflict: [3, s.record({})],
+  /** Not with this map; nothing is locked. */
+  wrongShard: [4, s.record({ epoch: s.count })],
+  /** It has ended, or is too old; nothing is locked. */
+  over: [5, s.record({})],
+  /** Its reads or its range deletes are larger than a limit; locked until it is resolved. */
+  tooLarge: [6, s.record({})],
+});
+export type TxnVote = s.Of<typeof txnVoteCodec>;
+export type YesVote = Extract<TxnVote, { type: 'yes' }>;

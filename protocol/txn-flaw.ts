@@ -1,0 +1,54 @@
+import { LIMITS } from './limits.ts';
+import type { TxnBody, TxnOp } from './txn.ts';
+
+/** What keeps a transaction from being one; null when nothing does. */
+export function flawOfTxn({ compares, then, otherwise }: TxnBody): string | null {
+  const branches = [then, otherwise ?? []];
+  const count = compares.length + then.length + (otherwise?.length ?? 0);
+  if (count === 0) return 'the transaction is empty';
+  if (count > LIMITS.txnOpsMax) {
+    return `a transaction has at most ${LIMITS.txnOpsMax} compares and operations`;
+  }
+  for (const ops of branches) {
+    const flaw = flawOfBranch(ops);
+    if (flaw !== null) return flaw;
+  }
+  return null;
+}
+
+/** Each key once: which of two operations comes first would be the reader's guess. */
+function flawOfBranch(ops: readonly TxnOp[]): string | null {
+  const names = new Set<string>();
+  const removed: TxnOp[] = [];
+  for (const op of ops) {
+    if (!('ref' in op)) {
+      if (op.type === 'deleteRange') removed.push(op);
+      continue;
+    }
+    const name = `${op.ref.tenant}\0${op.ref.space}\0${op.ref.key}`;
+    if (names.has(name)) return 'a second operation on one key';
+    names.add(name);
+  }
+  for (const [i, range] of removed.entries()) {
+    if (range.type !== 'deleteRange') continue;
+    for (const op of ops) {
+      if ('ref' in op && covers(range, op.ref)) return 'an operation on a key that a delete covers';
+    }
+    for (const other of removed.slice(i + 1)) {
+      if (other.type === 'deleteRange' && overlaps(range, other)) return 'two deletes of one key';
+    }
+  }
+  return null;
+}
+
+type Range = Extract<TxnOp, { type: 'deleteRange' }>;
+
+function covers(range: Range, ref: { tenant: string; space: string; key: string }): boolean {
+  if (ref.tenant !== range.tenant || ref.space !== range.space) return false;
+  return ref.key >= range.start && (range.end === null || ref.key < range.end);
+}
+
+function overlaps(a: Range, b: Range): boolean {
+  if (a.tenant !== b.tenant || a.space !== b.space) return false;
+  return (a.end === null || b.start < a.end) && (b.end === null || a.start < b.end);
+}

@@ -1,0 +1,135 @@
+import { keyRangeFields, keyRefCodec } from './keys.ts';
+import { LIMITS } from './limits.ts';
+import * as s from './schema.ts';
+import type { KeyRef } from './vshard.ts';
+
+/**
+ * Transactions as they travel and as they are logged: compares, and two branches of operations. Reads see
+ * the state before the transaction's own writes; all its writes have one revision.
+ */
+
+/** How a compare relates what is there to what it names. */
+export const RELATIONS = ['=', '!=', '<', '>'] as const;
+export type Relation = (typeof RELATIONS)[number];
+
+/** A test of one key. An absent or expired key has revision 0, version 0 and no value. */
+export const compareCodec = s.record({
+  ref: keyRefCodec,
+  relation: s.oneOf(...RELATIONS),
+  target: s.union({
+    value: [1, s.record({ value: s.bin(LIMITS.valueBytesMax) })],
+    revision: [2, s.record({ revision: s.count })],
+    version: [3, s.record({ version: s.count })],
+    exists: [4, s.record({ exists: s.bool })],
+  }),
+});
+export type Compare = s.Of<typeof compareCodec>;
+
+/** One operation of a branch. `ttlMs` counts from the wall time of the transaction's revision. */
+export const txnOpCodec = s.union({
+  put: [
+    1,
+    s.record({
+      ref: keyRefCodec,
+      value: s.bin(LIMITS.valueBytesMax),
+      contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
+      ttlMs: s.nullable(s.count),
+    }),
+  ],
+  get: [2, s.record({ ref: keyRefCodec })],
+  delete: [3, s.record({ ref: keyRefCodec })],
+  range: [4, s.record({ ...keyRangeFields, reverse: s.bool, limit: s.count, values: s.bool })],
+  deleteRange: [5, s.record(keyRangeFields)],
+});
+export type TxnOp = s.Of<typeof txnOpCodec>;
+export type TxnOpOf<T extends TxnOp['type']> = Extract<TxnOp, { type: T }>;
+
+/** `otherwise` null: there is no else branch, and a failed compare fails the transaction. */
+export const txnBodyCodec = s.record({
+  compares: s.list(compareCodec, LIMITS.txnOpsMax),
+  then: s.list(txnOpCodec, LIMITS.txnOpsMax),
+  otherwise: s.nullable(s.list(txnOpCodec, LIMITS.txnOpsMax)),
+});
+export type TxnBody = s.Of<typeof txnBodyCodec>;
+
+/** What one group has to do with it; each item with its place in the whole. */
+export const txnPartCodec = s.record({
+  body: txnBodyCodec,
+  comparesAt: s.list(s.count, LIMITS.txnOpsMax),
+  thenAt: s.list(s.count, LIMITS.txnOpsMax),
+  otherwiseAt: s.list(s.count, LIMITS.txnOpsMax),
+});
+export type TxnPart = s.Of<typeof txnPartCodec>;
+
+/**
+ * Names one attempt of a transaction over several groups for ever: its home group, the term of the home
+ * leader that began it, and the revision that leader's clock gave it.
+ */
+export const txnIdCodec = s.record({ home: s.count, term: s.count, start: s.count });
+export type TxnId = s.Of<typeof txnIdCodec>;
+
+/** As a key of a Map and for people. */
+export function txnName(id: TxnId): string {
+  return `${id.home}.${id.term}.${id.start}`;
+}
+
+/** How a transaction ended: committed at `commitRevision`, or aborted (0). */
+export const txnFateCodec = s.record({
+  commitRevision: s.count,
+  /** Which branch was done; without meaning when it was aborted. */
+  succeeded: s.bool,
+});
+export type TxnFate = s.Of<typeof txnFateCodec>;
+
+export const ABORTED: TxnFate = Object.freeze({ commitRevision: 0, succeeded: false });
+
+/** A prepared transaction as its participant keeps it until the decision. */
+export const preparedCodec = s.record({ id: txnIdCodec, revision: s.count, part: txnPartCodec });
+
+/** A transaction's end as its groups remember it; `pending`: participants that do not know it yet. */
+export const decisionCodec = s.record({
+  id: txnIdCodec,
+  fate: txnFateCodec,
+  pending: s.list(s.count, LIMITS.groupsMax),
+});
+export type Decision = s.Of<typeof decisionCodec>;
+
+/** The key that decides about the home group: the first one, or where the first range begins. */
+export function anchorOf(body: TxnBody): KeyRef {
+  const [compare] = body.compares;
+  if (compare !== undefined) return compare.ref;
+  const op = body.then[0] ?? body.otherwise?.[0];
+  if (op === undefined) return { tenant: '', space: '', key: '' };
+  if ('ref' in op) return op.ref;
+  return { tenant: op.tenant, space: op.space, key: op.start };
+}
+
+/** All keys that are named, those of ranges apart. */
+export function refsOf(body: TxnBody): KeyRef[] {
+  const refs: KeyRef[] = [];
+  for (const { ref } of body.compares) refs.push(ref);
+  for (const op of body.then) if ('ref' in op) refs.push(op.ref);
+  for (const op of body.otherwise ?? []) if ('ref' in op) refs.push(op.ref);
+  return refs;
+}
+
+export function hasRange(body: TxnBody): boolean {
+  const isRange = (op: TxnOp): boolean => !('ref' in op);
+  return body.then.some(isRange) || (body.otherwise ?? []).some(isRange);
+}
+
+/** What the body takes in a log, about. */
+export function txnBytes(body: TxnBody): number {
+  let bytes = 64;
+  for (const { ref, target } of body.compares) {
+    bytes += 96 + ref.key.length + (target.type === 'value' ? target.value.length : 0);
+  }
+  for (const op of body.then) bytes += opBytes(op);
+  for (const op of body.otherwise ?? []) bytes += opBytes(op);
+  return bytes;
+}
+
+function opBytes(op: TxnOp): number {
+  if (!('ref' in op)) return 128 + op.start.length + (op.end?.length ?? 0);
+  return 96 + op.ref.key.length + (op.type === 'put' ? op.value.length : 0);
+}

@@ -1,0 +1,178 @@
+import type { Command } from '../../protocol/commands.ts';
+import { type Compare, refsOf, type TxnBody, type TxnOp, txnName } from '../../protocol/txn.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
+import { nameOf } from '../check/truth.ts';
+
+type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
+
+/** The store that the model of transactions reads and writes. */
+export interface ModelKeys {
+  owns(group: GroupId, refs: readonly KeyRef[]): boolean;
+  /** What a key is at a revision; null when absent. */
+  at(ref: KeyRef, revision: number): ModelVersion | null;
+  put(ref: KeyRef, revision: number, op: Extract<TxnOp, { type: 'put' }>): void;
+  remove(ref: KeyRef, revision: number): void;
+  /** Writes down an idempotency key; false when the request was answered before. */
+  isFirst(group: GroupId, scope: KeyRef, key: string, hash: Uint8Array, revision: number): boolean;
+}
+
+export interface ModelVersion {
+  readonly value: string;
+  readonly revision: number;
+  readonly version: number;
+}
+
+interface Prepared {
+  readonly body: TxnBody;
+  readonly names: ReadonlySet<string>;
+  readonly writes: ReadonlySet<string>;
+}
+
+/**
+ * Transactions as the documentation describes them, fed with the committed logs of all groups: who holds
+ * what, and how each one ended. That every group ends it alike is checked on the way.
+ */
+export class TxnModel {
+  readonly #prepared = new Map<GroupId, Map<string, Prepared>>();
+  /** Decisions of home groups, the first of each. */
+  readonly #decided = new Map<string, { commitRevision: number; succeeded: boolean }>();
+  readonly #done = new Set<string>();
+  /** Groups that have not ended what others have committed, by transaction. */
+  readonly flaws: string[] = [];
+  committed = 0;
+
+  /** Names of what is prepared in any group. */
+  open(): string[] {
+    return [...this.#prepared.values()].flatMap((prepared) => [...prepared.keys()]);
+  }
+
+  /** Whether a plain write of these keys has to stay away. */
+  isLocked(group: GroupId, refs: readonly KeyRef[]): boolean {
+    for (const { names } of this.#of(group).values()) {
+      if (refs.some((ref) => names.has(nameOf(ref)))) return true;
+    }
+    return false;
+  }
+
+  whole(group: GroupId, command: CommandOf<'txn'>, keys: ModelKeys): void {
+    const { body, revision, idempotency } = command;
+    if (!keys.owns(group, refsOf(body))) return;
+    const scope = firstRef(body);
+    if (idempotency !== null && scope !== null) {
+      // What finds a lock is not remembered: it is tried again.
+      if (this.#conflicts(group, body)) return;
+      const { key, requestHash } = idempotency;
+      if (!keys.isFirst(group, scope, key, requestHash, revision)) return;
+    } else if (this.#conflicts(group, body)) return;
+    const succeeded = holdsAll(body.compares, revision, keys);
+    perform(succeeded ? body.then : (body.otherwise ?? []), revision, keys);
+  }
+
+  prepare(group: GroupId, command: CommandOf<'txnPrepare'>, keys: ModelKeys): void {
+    const name = txnName(command.id);
+    const { body } = command.part;
+    if (this.#of(group).has(name) || this.#done.has(`${group}/${name}`)) return;
+    if (this.#decided.has(name) && command.id.home === group) return;
+    if (!keys.owns(group, refsOf(body)) || this.#conflicts(group, body)) return;
+    if (body.otherwise === null && !holdsAll(body.compares, command.revision, keys)) return;
+    const writes = new Set<string>();
+    for (const op of [...body.then, ...(body.otherwise ?? [])]) {
+      if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
+    }
+    this.#of(group).set(name, { body, names: new Set(refsOf(body).map(nameOf)), writes });
+  }
+
+  decide(group: GroupId, command: CommandOf<'txnDecide'>, keys: ModelKeys): void {
+    const { id, request, removed } = command;
+    const name = txnName(id);
+    if (this.#decided.has(name)) return;
+    let { fate } = command;
+    if (!this.#of(group).has(name)) fate = { commitRevision: 0, succeeded: false };
+    if (request !== null && (fate.commitRevision > 0 || command.fate.commitRevision === 0)) {
+      const { key, requestHash } = request.idempotency;
+      const at = Math.max(fate.commitRevision, id.start);
+      if (!keys.isFirst(group, request.anchor, key, requestHash, at)) {
+        fate = { commitRevision: 0, succeeded: false };
+      }
+    }
+    this.#decided.set(name, fate);
+    if (fate.commitRevision > 0) this.committed++;
+    this.#end(group, name, fate, removed, keys);
+  }
+
+  resolve(group: GroupId, command: CommandOf<'txnResolve'>, keys: ModelKeys): void {
+    const name = txnName(command.id);
+    const decided = this.#decided.get(name);
+    const { commitRevision } = command.fate;
+    if (commitRevision > 0 && decided?.commitRevision !== commitRevision) {
+      this.flaws.push(`group ${group} commits ${name} at ${commitRevision}, which was not decided`);
+    }
+    if (commitRevision === 0 && decided !== undefined && decided.commitRevision > 0) {
+      if (this.#of(group).has(name)) this.flaws.push(`group ${group} aborts ${name}, a commit`);
+    }
+    this.#end(group, name, command.fate, command.removed, keys);
+  }
+
+  #end(
+    group: GroupId,
+    name: string,
+    fate: { commitRevision: number; succeeded: boolean },
+    removed: readonly KeyRef[],
+    keys: ModelKeys,
+  ): void {
+    const prepared = this.#of(group).get(name);
+    if (prepared === undefined) return;
+    this.#of(group).delete(name);
+    if (fate.commitRevision === 0) return;
+    this.#done.add(`${group}/${name}`);
+    const { then, otherwise } = prepared.body;
+    perform(fate.succeeded ? then : (otherwise ?? []), fate.commitRevision, keys);
+    for (const ref of removed) keys.remove(ref, fate.commitRevision);
+  }
+
+  #conflicts(group: GroupId, body: TxnBody): boolean {
+    const writes = new Set<string>();
+    const ops = [...body.then, ...(body.otherwise ?? [])];
+    for (const op of ops) if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
+    const names = refsOf(body).map(nameOf);
+    for (const held of this.#of(group).values()) {
+      for (const name of names) {
+        if (held.writes.has(name) || (held.names.has(name) && writes.has(name))) return true;
+      }
+    }
+    return false;
+  }
+
+  #of(group: GroupId): Map<string, Prepared> {
+    const known = this.#prepared.get(group) ?? new Map<string, Prepared>();
+    this.#prepared.set(group, known);
+    return known;
+  }
+}
+
+function firstRef(body: TxnBody): KeyRef | null {
+  return refsOf(body)[0] ?? null;
+}
+
+function holdsAll(compares: readonly Compare[], revision: number, keys: ModelKeys): boolean {
+  return compares.every(({ ref, relation, target }) => {
+    const found = keys.at(ref, revision);
+    if (target.type === 'value' && found === null) return relation === '!=';
+    let order: number;
+    if (target.type === 'exists') order = Number(found !== null) - Number(target.exists);
+    else if (target.type === 'revision') order = (found?.revision ?? 0) - target.revision;
+    else if (target.type === 'version') order = (found?.version ?? 0) - target.version;
+    else order = Buffer.compare(Buffer.from(found?.value ?? '', 'latin1'), target.value);
+    if (relation === '<') return order < 0;
+    if (relation === '>') return order > 0;
+    return (order === 0) === (relation === '=');
+  });
+}
+
+function perform(ops: readonly TxnOp[], revision: number, keys: ModelKeys): void {
+  for (const op of ops) {
+    if (op.type === 'put') keys.put(op.ref, revision, op);
+    else if (op.type === 'delete') keys.remove(op.ref, revision);
+  }
+}

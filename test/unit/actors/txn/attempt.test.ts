@@ -1,0 +1,218 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type Attempt,
+  type AttemptEffect,
+  type AttemptEvent,
+  beginAttempt,
+  coordinate,
+  fateInMemory,
+} from '../../../../actors/txn/attempt.ts';
+import type { TxnVote } from '../../../../protocol/messages/txn.ts';
+import { REVISIONS_PER_MS, wallMsOfRevision } from '../../../../protocol/revision.ts';
+import { ABORTED } from '../../../../protocol/txn.ts';
+import type { GroupId } from '../../../../protocol/types.ts';
+
+const [G1, G2, G3] = [1, 2, 3] as GroupId[] as [GroupId, GroupId, GroupId];
+
+function yes(revision: number, more: Partial<Extract<TxnVote, { type: 'yes' }>> = {}): TxnVote {
+  return {
+    ...{ type: 'yes', revision, failedCompare: null, validUntilMs: null, then: [], otherwise: [] },
+    ...more,
+  };
+}
+
+/** One attempt, fed with events; keeps what followed. */
+class Run {
+  attempt: Attempt;
+  readonly effects: AttemptEffect[] = [];
+
+  constructor(groups: GroupId[] = [G1, G2], remembered = false) {
+    this.attempt = beginAttempt(groups, remembered);
+  }
+
+  on(event: AttemptEvent): AttemptEffect[] {
+    const { attempt, effects } = coordinate(this.attempt, event, G1);
+    this.attempt = attempt;
+    this.effects.push(...effects);
+    return [...effects];
+  }
+
+  vote(group: GroupId, vote: TxnVote): AttemptEffect[] {
+    return this.on({ type: 'voted', group, vote });
+  }
+}
+
+const COMMIT = { commitRevision: 7, succeeded: true };
+
+describe('P1 a commit needs every vote, and takes the highest revision', () => {
+  it('proposes nothing before the last one', () => {
+    const run = new Run([G1, G2, G3]);
+    expect(run.vote(G1, yes(5))).toEqual([]);
+    expect(run.vote(G3, yes(7))).toEqual([]);
+    expect(run.vote(G2, yes(6))).toEqual([{ type: 'decide', fate: COMMIT, failed: null }]);
+    expect(run.attempt.phase).toBe('deciding');
+  });
+
+  it('counts a vote once, and none of a group that was not asked', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    expect(run.vote(G1, yes(9))).toEqual([]);
+    expect(run.vote(G3, yes(99))).toEqual([]);
+    expect(run.vote(G2, yes(7))).toEqual([{ type: 'decide', fate: COMMIT, failed: null }]);
+  });
+
+  it('names the other branch when a compare failed anywhere', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    const fate = { commitRevision: 7, succeeded: false };
+    expect(run.vote(G2, yes(7, { failedCompare: 3 }))).toEqual([
+      { type: 'decide', fate, failed: null },
+    ]);
+  });
+
+  it('is done again when a key it counts on has expired by then', () => {
+    const late = 10 * REVISIONS_PER_MS;
+    const run = new Run();
+    run.vote(G1, yes(5, { validUntilMs: wallMsOfRevision(late) }));
+    expect(run.vote(G2, yes(late))).toEqual([
+      { type: 'tell', verdict: { type: 'conflict' } },
+      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'resolve', group: G2, fate: ABORTED },
+    ]);
+  });
+});
+
+describe('P2 nobody hears of a commit before it is applied', () => {
+  it('tells the asker and the participants then, the home group being done with it', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    run.vote(G2, yes(7));
+    expect(run.effects.map(({ type }) => type)).toEqual(['decide']);
+    expect(fateInMemory(run.attempt)).toBeNull();
+    const { votes } = run.attempt;
+    expect(run.on({ type: 'decided', fate: COMMIT, outcome: null })).toEqual([
+      { type: 'tell', verdict: { type: 'committed', fate: COMMIT, votes } },
+      { type: 'resolve', group: G2, fate: COMMIT },
+    ]);
+    expect(fateInMemory(run.attempt)).toEqual(COMMIT);
+  });
+
+  it('follows the decision that stands: an inquiry may have aborted it', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    run.vote(G2, yes(7));
+    expect(run.on({ type: 'decided', fate: ABORTED, outcome: null })).toEqual([
+      { type: 'tell', verdict: { type: 'conflict' } },
+      { type: 'resolve', group: G2, fate: ABORTED },
+    ]);
+  });
+
+  it('repeats the answer of an earlier attempt of the same request', () => {
+    const run = new Run([G1, G2], true);
+    run.vote(G1, yes(5));
+    run.vote(G2, yes(7));
+    const outcome = { succeeded: true, failedCompare: null, revision: 3, results: [] };
+    expect(run.on({ type: 'decided', fate: ABORTED, outcome })[0]).toEqual({
+      ...{ type: 'tell', verdict: { type: 'answered', outcome } },
+    });
+  });
+
+  it('says what is known when the entry is lost: certainly not, or nobody can tell', () => {
+    for (const [definite, type] of [
+      [true, 'notLeader'],
+      [false, 'unknown'],
+    ] as const) {
+      const run = new Run();
+      run.vote(G1, yes(5));
+      run.vote(G2, yes(7));
+      expect(run.on({ type: 'undecided', definite })).toEqual([
+        { type: 'tell', verdict: { type } },
+      ]);
+      expect(run.attempt.phase).toBe('over');
+    }
+  });
+});
+
+describe('P3 whoever may have locks is told until it confirms', () => {
+  it('forgets a commit only when every participant has confirmed', () => {
+    const run = new Run([G1, G2, G3]);
+    for (const group of [G1, G2, G3]) run.vote(group, yes(7));
+    run.on({ type: 'decided', fate: COMMIT, outcome: null });
+    expect(run.on({ type: 'resolved', group: G3 })).toEqual([]);
+    expect(run.on({ type: 'resolved', group: G2 })).toEqual([{ type: 'forget' }]);
+    expect(run.attempt.phase).toBe('over');
+  });
+
+  it('a refusal unlocks those who have voted, and those whose vote comes later', () => {
+    const run = new Run([G1, G2, G3]);
+    run.vote(G1, yes(5));
+    expect(run.vote(G2, { type: 'conflict' })).toEqual([
+      { type: 'tell', verdict: { type: 'conflict' } },
+      { type: 'resolve', group: G1, fate: ABORTED },
+    ]);
+    expect(fateInMemory(run.attempt)).toEqual(ABORTED);
+    expect(run.vote(G3, yes(6))).toEqual([{ type: 'resolve', group: G3, fate: ABORTED }]);
+    run.on({ type: 'resolved', group: G1 });
+    expect(run.attempt.phase).toBe('aborting');
+    run.on({ type: 'resolved', group: G3 });
+    expect(run.attempt.phase).toBe('over');
+  });
+
+  it('a group that did not answer may have prepared', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    expect(run.on({ type: 'unanswered', group: G2 })).toEqual([
+      { type: 'tell', verdict: { type: 'unavailable' } },
+      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'resolve', group: G2, fate: ABORTED },
+    ]);
+  });
+
+  it('what is too large holds locks too', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    expect(run.vote(G2, { type: 'tooLarge' })).toEqual([
+      { type: 'tell', verdict: { type: 'tooLarge' } },
+      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'resolve', group: G2, fate: ABORTED },
+    ]);
+  });
+
+  it('gives up at its deadline while votes are open, never when it decides', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    expect(run.on({ type: 'expired' })[0]).toEqual({ type: 'tell', verdict: { type: 'expired' } });
+    const deciding = new Run();
+    deciding.vote(G1, yes(5));
+    deciding.vote(G2, yes(7));
+    expect(deciding.on({ type: 'expired' })).toEqual([]);
+  });
+});
+
+describe('a failed compare without another branch', () => {
+  const failed = { type: 'compareFailed', at: 2, revision: 8 } as const;
+
+  it('is told at once', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    expect(run.vote(G2, failed)).toEqual([
+      { type: 'tell', verdict: failed },
+      { type: 'resolve', group: G1, fate: ABORTED },
+    ]);
+  });
+
+  it('is written down first where the request is to be remembered', () => {
+    const run = new Run([G1, G2], true);
+    run.vote(G1, yes(5));
+    expect(run.vote(G2, failed)).toEqual([
+      { type: 'decide', fate: ABORTED, failed },
+      { type: 'resolve', group: G1, fate: ABORTED },
+    ]);
+    run.on({ type: 'resolved', group: G1 });
+    expect(run.attempt.phase).toBe('refusing');
+    expect(run.on({ type: 'decided', fate: ABORTED, outcome: null })).toEqual([
+      { type: 'tell', verdict: failed },
+    ]);
+    expect(run.attempt.phase).toBe('over');
+  });
+});
