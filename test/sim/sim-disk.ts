@@ -139,12 +139,23 @@ export class SimDisk implements Disk {
     this.#files.get(path)?.flip(offset, mask);
   }
 
-  /** Flips one bit of what is durable in one of the matching files; null when they hold nothing. */
-  flipSomewhere(matches: (path: string) => boolean): { path: string; offset: number } | null {
-    const paths = this.paths().filter((path) => matches(path) && this.#usedEnd(path) > 0);
+  /**
+   * Flips one bit of what is durable in one of the matching files; null when they hold nothing. With
+   * `spareLast` never in a log's last batch with no marker behind it: that cannot be told from a torn write
+   * (docs/protocol/io-ordering.md, T8).
+   */
+  flipSomewhere(
+    matches: (path: string) => boolean,
+    spareLast = false,
+  ): { path: string; offset: number } | null {
+    const endOf = (path: string): number => {
+      const last = spareLast && path.endsWith('.wal') ? this.#files.get(path)?.lastAlone() : null;
+      return Math.min(this.#usedEnd(path), last ?? Number.POSITIVE_INFINITY);
+    };
+    const paths = this.paths().filter((path) => matches(path) && endOf(path) > 0);
     if (paths.length === 0) return null;
     const path = paths[randomInt(this.#random, 0, paths.length - 1)]!;
-    const offset = randomInt(this.#random, 0, this.#usedEnd(path) - 1);
+    const offset = randomInt(this.#random, 0, endOf(path) - 1);
     this.flip(path, offset, 1 << randomInt(this.#random, 0, 7));
     return { path, offset };
   }

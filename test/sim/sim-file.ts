@@ -17,6 +17,8 @@ export class SimFile {
   #unsynced: Unsynced[] = [];
   /** Writes that are durable or were given up. */
   #syncedCount = 0;
+  /** The newest write that is durable. */
+  #lastSynced: { readonly offset: number; readonly end: number } | null = null;
 
   constructor(content: Uint8Array) {
     this.seen = new GrowableBytes(content);
@@ -40,7 +42,19 @@ export class SimFile {
 
   /** Everything up to this writeCount is durable now. */
   synced(writeCount: number): void {
-    for (const write of this.#takeUnsynced(writeCount)) apply(this.#durable, write);
+    for (const write of this.#takeUnsynced(writeCount)) {
+      apply(this.#durable, write);
+      if (write.type === 'truncate') continue;
+      this.#lastSynced = { offset: write.offset, end: write.offset + write.bytes.length };
+    }
+  }
+
+  /** Of the newest durable write, if nothing was written behind it; else null. */
+  lastAlone(): number | null {
+    const last = this.#lastSynced;
+    if (last === null) return null;
+    const behind = this.seen.read(last.end, this.seen.length - last.end);
+    return behind.some((byte) => byte !== 0) ? null : last.offset;
   }
 
   /**

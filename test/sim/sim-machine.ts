@@ -98,7 +98,7 @@ export class SimMachine implements Machine {
   }
 
   flipBits(): boolean {
-    return this.#disk.flipSomewhere((path) => path.startsWith('wal/')) !== null;
+    return this.#disk.flipSomewhere((path) => path.startsWith('wal/'), true) !== null;
   }
 }
 
