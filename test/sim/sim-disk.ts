@@ -140,14 +140,10 @@ export class SimDisk implements Disk {
   }
 
   /**
-   * Flips one bit of what is durable in one of the matching files; null when they hold nothing. With
-   * `spareLast` never in a log's last batch with no marker behind it: that cannot be told from a torn write
-   * (docs/protocol/io-ordering.md, T8).
+   * Flips one bit of what is durable in one of the matching files; null when they hold nothing. `spareLast`:
+   * not in a log's last batch with nothing behind it, which looks like a torn write (io-ordering.md, T8).
    */
-  flipSomewhere(
-    matches: (path: string) => boolean,
-    spareLast = false,
-  ): { path: string; offset: number } | null {
+  flipSomewhere(matches: (path: string) => boolean, spareLast = false) {
     const endOf = (path: string): number => {
       const last = spareLast && path.endsWith('.wal') ? this.#files.get(path)?.lastAlone() : null;
       return Math.min(this.#usedEnd(path), last ?? Number.POSITIVE_INFINITY);
