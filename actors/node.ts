@@ -22,6 +22,7 @@ import type { Identity, Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
 import { TurnLoop } from './kit/turn-loop.ts';
 import { LeaseSweeper } from './lease/sweeper.ts';
+import { Namesakes } from './namesakes.ts';
 import { reportGauges } from './node-metrics.ts';
 import type { Node, ReplicaInspection } from './node-port.ts';
 import { NodeRouting } from './node-routing.ts';
@@ -60,6 +61,7 @@ class RunningNode implements Node {
   readonly #clockWatch = new ClockWatch();
   readonly #presence = new Presence();
   readonly #peers = new PeerWatch();
+  readonly #namesakes: Namesakes;
   /** Drawn at each start: requests to an earlier life of this node are refused. */
   readonly #life: number;
   #identity: Identity;
@@ -80,6 +82,7 @@ class RunningNode implements Node {
     this.#config = config;
     this.#ports = ports;
     this.#identity = identity;
+    this.#namesakes = new Namesakes(ports);
     this.#life = randomInt(ports.random, 1, 0x7fff_ffff);
     this.#post = new PostOffice(
       ports,
@@ -102,12 +105,13 @@ class RunningNode implements Node {
     return this.#routing.service;
   }
 
-  listen(): Promise<void> {
-    return this.#ports.bus.listen(
+  async listen(): Promise<void> {
+    await this.#ports.bus.listen(
       this.#config.nodeId,
       (lane, payload) => this.#onPayload(lane, payload),
       (node) => this.#onAbsent(node),
     );
+    this.#namesakes.listening();
   }
 
   /** Forms or joins a cluster, and writes down with whom before anything else happens. */
@@ -171,6 +175,7 @@ class RunningNode implements Node {
         const nodes = this.#presence.list(nowMs);
         return nodes.map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
       },
+      living: () => this.#presence.living(ports.clock.monotonicMs()),
     });
     this.#builder = this.#indexBuilder(routing, replicas);
     // What arrived while this process did not run is heard first: the silence was its own.
@@ -274,9 +279,9 @@ class RunningNode implements Node {
       return;
     }
     const { from, to } = envelope;
+    if (lane === 'hello') return this.#onHello(envelope);
     if (from === this.replicaId) return;
     if (this.#stopped) return this.#refuse(envelope);
-    if (lane === 'hello') return this.#onHello(envelope);
     const clusterId = this.#identity.formation?.clusterId ?? '';
     if (to !== this.#config.nodeId || (clusterId !== '' && envelope.clusterId !== clusterId)) {
       this.#ports.telemetry.count('envelopes_refused', 1, { reason: 'misaddressed' });
@@ -331,15 +336,22 @@ class RunningNode implements Node {
 
   #onHello(envelope: Envelope): void {
     const hello = envelope.messages[0]?.message;
-    if (hello?.type !== 'Hello') return;
+    if (hello?.type !== 'Hello' || this.#stopped) return;
+    if (nodeOf(envelope.from) === this.#config.nodeId) {
+      const own = { self: this.replicaId, life: this.#life, httpUrl: this.#config.httpUrl };
+      const isVoter = this.#replicas?.isVoter() ?? false;
+      return this.#namesakes.heard(envelope, hello, { ...own, isVoter });
+    }
     const { formation } = this.#identity;
     if (formation === null) return this.#forming?.onHello(envelope.from, hello);
     if (hello.clusterId === formation.clusterId) {
       const nowMs = this.#ports.clock.monotonicMs();
-      this.#presence.note(envelope.from, hello, nowMs);
+      const other = this.#presence.note(envelope.from, hello, nowMs);
+      if (other !== null) this.#namesakes.between(envelope.from, other);
       this.#peers.heard(nodeOf(envelope.from), nowMs);
       this.#routing?.noteLife(nodeOf(envelope.from), envelope.life);
     } else if (hello.clusterId === '') {
+      if (this.#presence.isTaken(envelope.from, this.#ports.clock.monotonicMs())) return;
       const form = nodeMessage({ type: 'Form', formation });
       this.#post.post(nodeOf(envelope.from), 'request', form, 2048);
       this.#post.flush();

@@ -117,6 +117,12 @@ export class ReplicaSet implements ReplicaHost {
     else if (isRaft(message)) replica.onMessage(from, message);
   }
 
+  /** Whether this node votes in some group. */
+  isVoter(): boolean {
+    const { self } = this.#parts;
+    return this.all().some(({ raft }) => raft.log.config.voters.includes(self));
+  }
+
   /** Nodes that lead a group of this node's, this one excluded. */
   leaderNodes(): Set<NodeId> {
     const nodes = new Set<NodeId>();

@@ -1,5 +1,5 @@
 import type { Telemetry } from '../../observability/port.ts';
-import { type GroupId, META_GROUP } from '../../protocol/types.ts';
+import { type GroupId, META_GROUP, type ReplicaId } from '../../protocol/types.ts';
 import type { SeenNode } from '../presence.ts';
 import type { Calls } from '../router/calls.ts';
 import { REPLICAS } from '../router/shard-map.ts';
@@ -22,6 +22,8 @@ export interface ShardHost {
   leadsMeta(): boolean;
   /** Nodes seen, and how long ago. */
   nodes(): readonly { readonly seen: SeenNode; readonly msAgo: number }[];
+  /** Every incarnation heard lately. */
+  living(): readonly ReplicaId[];
 }
 
 /** Runs the shard manager's machine against the cluster. */
@@ -90,7 +92,8 @@ export class ShardManager implements ShardEffects {
         isReplica: seen.roles.includes('replica'),
         isWell: seen.disk === 'ok',
       }));
-    return { nodes, groups, isSteady: this.#isSteady(groups) };
+    const living = new Set(this.#host.living());
+    return { nodes, living, groups, isSteady: this.#isSteady(groups) };
   }
 
   /**

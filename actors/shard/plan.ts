@@ -21,6 +21,8 @@ export interface ObservedGroup {
 export interface Observed {
   /** Nodes heard lately, by node id. */
   readonly nodes: readonly ObservedNode[];
+  /** Every incarnation heard lately: two of one node when two processes run under its name. */
+  readonly living: ReadonlySet<ReplicaId>;
   readonly groups: readonly ObservedGroup[];
   /** No leadership has changed for a while: only then may it be moved for the sake of balance. */
   readonly isSteady: boolean;
@@ -55,6 +57,7 @@ const CAUGHT_UP_ENTRIES = 256;
  * P1 A configuration that is still joint is left alone.
  * P2 A voter that lost its log stays a voter (its vote is void) until its new incarnation has caught
  *    up as a learner; then both change places in one joint step. Quorums never shrink for a repair.
+ *    A voter that is itself heard has not lost its log, whoever else uses its name: it is not replaced.
  * P3 A group has min(replicasWanted, replica nodes) voters.
  */
 export function planSteps(observed: Observed, replicasWanted: number): Step[] {
@@ -90,7 +93,9 @@ function planMembers(
     why,
   });
   const { voters, learners } = config;
-  const stale = learners.find((learner) => isStale(learner, observed));
+  const isIntruder = (learner: ReplicaId): boolean =>
+    voters.some((voter) => nodeOf(voter) === nodeOf(learner) && observed.living.has(voter));
+  const stale = learners.find((learner) => isIntruder(learner) || isStale(learner, observed));
   if (stale !== undefined) {
     return change(voters, without(learners, stale), `${stale} is no more`);
   }
@@ -126,8 +131,9 @@ function missing(
   return free[0]?.replica ?? null;
 }
 
-/** Its node is there, in another incarnation. */
+/** Its node is there, in another incarnation, and it is not heard itself. */
 function isStale(replica: ReplicaId, observed: Observed): boolean {
+  if (observed.living.has(replica)) return false;
   const node = observed.nodes.find((candidate) => candidate.nodeId === nodeOf(replica));
   return node !== undefined && node.replica !== replica;
 }

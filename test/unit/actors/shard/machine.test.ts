@@ -44,7 +44,7 @@ const TABLE: Record<Mode, Record<EventName, Expected>> = {
   },
 };
 
-const OBSERVED: Observed = { nodes: [], groups: [], isSteady: true };
+const OBSERVED: Observed = { nodes: [], living: new Set(), groups: [], isSteady: true };
 const PATH: Record<Mode, readonly EventName[]> = {
   standby: [],
   observing: ['tick, leading'],

@@ -28,6 +28,7 @@ class World {
   readonly reach = new FakeReach();
   leads = true;
   msAgo = 0;
+  living: ReplicaId[] = [];
   readonly manager: ShardManager;
 
   constructor() {
@@ -46,6 +47,7 @@ class World {
         { seen: seen(n1), msAgo: 0 },
         { seen: seen(n2), msAgo: this.msAgo },
       ],
+      living: () => this.living,
     });
   }
 

@@ -49,7 +49,12 @@ function group(number: number, leader: string, voters: string, more: GroupOption
 }
 
 function plan(nodes: ObservedNode[], ...groups: ObservedGroup[]): Step[] {
-  return planSteps({ nodes, groups, isSteady: true }, 3);
+  return planAmid('', nodes, ...groups);
+}
+
+/** With incarnations that are heard, whoever else uses their names. */
+function planAmid(living: string, nodes: ObservedNode[], ...groups: ObservedGroup[]): Step[] {
+  return planSteps({ nodes, living: new Set(ids(living)), groups, isSteady: true }, 3);
 }
 
 const ABC = [node('a'), node('b'), node('c')];
@@ -63,6 +68,19 @@ const brief = (steps: Step[]) =>
 describe('the plan', () => {
   it('is empty when everything is where it should be', () => {
     expect(plan(ABC, group(1, 'a', 'a b c'), group(2, 'b', 'a b c'))).toEqual([]);
+  });
+
+  it('never replaces a voter that is heard itself, whoever else uses its name (P2)', () => {
+    const second = [node('a'), node('b:2'), node('c')];
+    expect(plan(second, group(1, 'a', 'a b c')).length).toBe(1);
+    expect(planAmid('a b b:2 c', second, group(1, 'a', 'a b c'))).toEqual([]);
+  });
+
+  it('sends a learner away that uses the name of a living voter, also when it has caught up', () => {
+    const learning = group(1, 'a', 'a b c', { learners: 'b:2' });
+    const second = [node('a'), node('b:2'), node('c')];
+    expect(brief(planAmid('a b b:2 c', second, learning))).toEqual(['1: a:1 b:1 c:1 | ']);
+    expect(brief(planAmid('a b:2 c', second, learning))).toEqual(['1: a:1 b:2 c:1 | ']);
   });
 
   it('leaves a configuration that is still joint alone (P1)', () => {
@@ -115,7 +133,7 @@ describe('the plan', () => {
     expect(brief(plan([...ABC, node('d')], group(1, 'a', 'a b'), ...groups.slice(1)))).toEqual([
       '1: a:1 b:1 | d:1',
     ]);
-    expect(planSteps({ nodes: ABC, groups, isSteady: false }, 3)).toEqual([]);
+    expect(planSteps({ nodes: ABC, living: new Set(), groups, isSteady: false }, 3)).toEqual([]);
     const cutOff = groups.map((one) => group(one.group, 'a', 'a b c', { inactive: 'b c' }));
     expect(plan(ABC, ...cutOff)).toEqual([]);
     expect(plan([node('a')], ...groups)).toEqual([]);
@@ -158,7 +176,7 @@ class Cluster {
         inactive: [...voters, ...learners].filter((one) => !this.isAlive(one)).join(' '),
       }),
     );
-    return { nodes, groups, isSteady: true };
+    return { nodes, living: new Set(nodes.map((one) => one.replica)), groups, isSteady: true };
   }
 
   take(step: Step): void {
