@@ -4,6 +4,7 @@ import { crc32c } from './checksum.ts';
 import type { Disk } from './disk/port.ts';
 
 export const IDENTITY_PATH = 'identity.json';
+const FORMAT = 1;
 const INCARNATION = /^[0-9a-f]{8,16}$/;
 
 /** Whose data folder this is. Written before anything else is, and whenever a part of it changes. */
@@ -21,11 +22,13 @@ export interface Identity {
 export type LoadedIdentity =
   | { readonly state: 'absent' }
   | { readonly state: 'damaged'; readonly reason: string }
+  /** Whole, in a format of another version of minikv. */
+  | { readonly state: 'foreign'; readonly format: number }
   | { readonly state: 'valid'; readonly identity: Identity };
 
 /** Replaces the identity; after a crash the old or the new one is there. Rejects with DiskError. */
 export async function saveIdentity(disk: Disk, identity: Identity): Promise<void> {
-  const body = JSON.stringify({ v: 1, ...identity });
+  const body = JSON.stringify({ v: FORMAT, ...identity });
   const file = `{"crc32c":"${checksum(body)}","identity":${body}}\n`;
   await disk.writeFileAtomic(IDENTITY_PATH, Buffer.from(file, 'utf8'));
 }
@@ -39,14 +42,17 @@ export async function loadIdentity(disk: Disk): Promise<LoadedIdentity> {
   const body = parts?.[2];
   if (body === undefined) return damaged('it is not an identity file');
   if (parts?.[1] !== checksum(body)) return damaged('its checksum does not match');
-  const identity = parseIdentity(JSON.parse(body) as Record<string, unknown>);
+  const raw = JSON.parse(body) as Record<string, unknown>;
+  const { v } = raw;
+  if (typeof v === 'number' && v !== FORMAT) return { state: 'foreign', format: v };
+  const identity = parseIdentity(raw);
   return identity === null ? damaged('its fields are not valid') : { state: 'valid', identity };
 }
 
 function parseIdentity(raw: Record<string, unknown>): Identity | null {
   const { v, nodeId, incarnation, formation, born } = raw;
   const id = typeof nodeId === 'string' ? parseNodeId(nodeId) : null;
-  if (v !== 1 || id === null) return null;
+  if (v !== FORMAT || id === null) return null;
   if (typeof incarnation !== 'string' || !INCARNATION.test(incarnation)) return null;
   if (typeof born !== 'boolean') return null;
   const isKnown = formation === null || isFormation(formation);

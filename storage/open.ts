@@ -98,5 +98,11 @@ async function readIdentity(disk: Disk): Promise<Identity | null> {
   const loaded = await loadIdentity(disk);
   if (loaded.state === 'absent') return null;
   if (loaded.state === 'valid') return loaded.identity;
+  if (loaded.state === 'foreign') {
+    throw new Error(
+      `the data folder was written by another version of minikv (identity format ${loaded.format}): ` +
+        'start it with that version; nothing has been changed',
+    );
+  }
   throw new DiskError('EBADMSG', `the data folder's identity file is damaged: ${loaded.reason}`);
 }

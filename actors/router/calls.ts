@@ -262,6 +262,6 @@ function noAnswer(group: GroupId): AppError {
 function unknownOutcome(group: GroupId): AppError {
   return new AppError(
     'outcome_unknown',
-    `group ${group} took the write but did not answer in time`,
+    `group ${group} took the write, but its leader went away or fell silent before it answered`,
   );
 }

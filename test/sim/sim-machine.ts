@@ -106,8 +106,9 @@ async function readIdentity(
   disk: Disk,
 ): Promise<Awaited<ReturnType<StoragePorts['loadIdentity']>>> {
   const loaded = await loadIdentity(disk);
-  if (loaded.state === 'damaged') throw new Error(`identity: ${loaded.reason}`);
-  return loaded.state === 'absent' ? null : loaded.identity;
+  if (loaded.state === 'absent') return null;
+  if (loaded.state === 'valid') return loaded.identity;
+  throw new Error(`identity: ${loaded.state === 'damaged' ? loaded.reason : loaded.format}`);
 }
 
 /** The switches of a disk, as the nemesis knows them. */

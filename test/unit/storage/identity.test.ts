@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../protocol/random.ts';
 import type { NodeId } from '../../../protocol/types.ts';
-import { type Identity, loadIdentity, saveIdentity } from '../../../storage/identity.ts';
+import { crc32c } from '../../../storage/checksum.ts';
+import {
+  IDENTITY_PATH,
+  type Identity,
+  loadIdentity,
+  saveIdentity,
+} from '../../../storage/identity.ts';
 import { VirtualTime } from '../../kit/virtual-time.ts';
 import { SimDisk } from '../../sim/sim-disk.ts';
 
@@ -34,6 +40,15 @@ describe('identity', () => {
       await time.until(saveIdentity(disk, identity));
       expect(await time.until(loadIdentity(disk))).toEqual({ state: 'valid', identity });
     }
+  });
+
+  it('of another version is told from damage, so that its data is left alone', async () => {
+    const { time, disk } = machine(2);
+    const body = JSON.stringify({ v: 2, ...FORMED, more: true });
+    const sum = crc32c(Buffer.from(body)).toString(16).padStart(8, '0');
+    const file = Buffer.from(`{"crc32c":"${sum}","identity":${body}}\n`);
+    await time.until(disk.writeFileAtomic(IDENTITY_PATH, file));
+    expect(await time.until(loadIdentity(disk))).toEqual({ state: 'foreign', format: 2 });
   });
 
   it('after a crash while it changes the old or the new one is there', async () => {
