@@ -140,17 +140,16 @@ export class SimDisk implements Disk {
   }
 
   /**
-   * Flips one bit of what is durable in one of the matching files; null when they hold nothing. `spareLast`:
-   * not in a log's last batch with nothing behind it, which looks like a torn write (io-ordering.md, T8).
+   * Flips a durable bit of one matching file; null when they hold nothing. `spareLast`: not in a log's
+   * last batch with nothing behind it, which looks like a torn write (io-ordering.md, T8).
    */
   flipSomewhere(matches: (path: string) => boolean, spareLast = false) {
-    const endOf = (path: string): number => {
-      const last = spareLast && path.endsWith('.wal') ? this.#files.get(path)?.lastAlone() : null;
-      return Math.min(this.#usedEnd(path), last ?? Number.POSITIVE_INFINITY);
-    };
+    const isSpared = (path: string) => spareLast && path.endsWith('.wal');
+    const endOf = (path: string) =>
+      (isSpared(path) ? this.#files.get(path)?.lastAlone() : null) ?? this.#usedEnd(path);
     const paths = this.paths().filter((path) => matches(path) && endOf(path) > 0);
-    if (paths.length === 0) return null;
-    const path = paths[randomInt(this.#random, 0, paths.length - 1)]!;
+    const path = paths[randomInt(this.#random, 0, Math.max(0, paths.length - 1))];
+    if (path === undefined) return null;
     const offset = randomInt(this.#random, 0, endOf(path) - 1);
     this.flip(path, offset, 1 << randomInt(this.#random, 0, 7));
     return { path, offset };
