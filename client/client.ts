@@ -13,6 +13,14 @@ import type {
   PutResult,
 } from './operations.ts';
 import { type Page, type PageOptions, readPage, type ScanOptions, scan } from './ranges.ts';
+import {
+  runTxn,
+  type Transaction,
+  type TransactionOptions,
+  type Txn,
+  type TxnResult,
+  transact,
+} from './transaction.ts';
 import { type CallOptions, type ClientOptions, Transport } from './transport.ts';
 import { type WatchMessage, type WatchOptions, watch } from './watch.ts';
 
@@ -63,6 +71,25 @@ export class Minikv {
     options: CallOptions & { readonly idempotencyKey?: string } = {},
   ): Promise<OperationResult[]> {
     return this.#keys.batch(operations, options);
+  }
+
+  /** Compares, then all of one branch at one revision, or nothing; over any keys. */
+  txn(
+    txn: Txn,
+    options: CallOptions & { readonly idempotencyKey?: string } = {},
+  ): Promise<TxnResult> {
+    return runTxn(this.#transport, txn, options);
+  }
+
+  /**
+   * Runs `work` and commits what it wrote, if all it read is still so; otherwise runs it again, until the deadline.
+   * With a lock's `fence` in `compare` it commits only while the lock is held.
+   */
+  transaction<T>(
+    work: (tx: Transaction) => Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<T> {
+    return transact({ transport: this.#transport, keys: this.#keys }, work, options);
   }
 
   /** Every item of a range, in order, all at one revision. */

@@ -82,7 +82,9 @@ export type RawResult = Partial<RawItem> & {
 
 export function resultOf(operation: Operation, raw: RawResult): OperationResult {
   const { code, definite, message, ...details } = raw;
-  if (code === 'key_not_found' && operation.op === 'get') return { op: 'get', item: null };
+  // A batch says so with a code, a transaction with revision 0.
+  const isAbsent = code === 'key_not_found' || (code === undefined && raw.revision === 0);
+  if (operation.op === 'get' && isAbsent) return { op: 'get', item: null };
   if (code !== undefined) {
     const error = new MinikvError(code, message ?? code, { definite: definite === true, details });
     return { op: 'failed', error };

@@ -21,6 +21,8 @@ export const compareCodec = s.record({
     revision: [2, s.record({ revision: s.count })],
     version: [3, s.record({ version: s.count })],
     exists: [4, s.record({ exists: s.bool })],
+    /** 0: attached to none, or absent. */
+    lease: [5, s.record({ lease: s.count })],
   }),
 });
 export type Compare = s.Of<typeof compareCodec>;

@@ -45,6 +45,8 @@ function holds({ relation, target }: Compare, row: VersionRow | null): boolean {
       return relates(relation, (row?.revision ?? 0) - target.revision);
     case 'version':
       return relates(relation, (row?.version ?? 0) - target.version);
+    case 'lease':
+      return relates(relation, (row?.lease ?? 0) - target.lease);
     case 'value':
       // An absent key has no value: it is unequal to all, and neither above nor below any.
       if (row === null) return relation === '!=';

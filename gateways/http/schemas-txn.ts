@@ -19,8 +19,12 @@ const Compare = Type.Object(
     revision: Type.Optional(revision),
     version: Type.Optional(Type.Integer({ minimum: 0 })),
     exists: Type.Optional(Type.Boolean()),
+    lease: Type.Optional(Type.Integer({ minimum: 0, description: '0: attached to none.' })),
   },
-  { ...CLOSED, description: 'A key, and exactly one of value, revision, version and exists.' },
+  {
+    ...CLOSED,
+    description: 'A key, and exactly one of value, revision, version, exists and lease.',
+  },
 );
 
 const branch = (description: string) =>

@@ -26,7 +26,7 @@ import {
 
 const SPACE = { tenant: DEFAULT_TENANT, space: KV_SPACE };
 const BODY_FIELDS = ['compare', 'then', 'else'];
-const TARGETS = ['value', 'base64', 'revision', 'version', 'exists'];
+const TARGETS = ['value', 'base64', 'revision', 'version', 'exists', 'lease'];
 const COMPARE_FIELDS = ['key', 'keyBase64', 'op', ...TARGETS];
 
 /** Everything is read before anything is done; what is not valid is named. Throws AppError. */
@@ -58,12 +58,12 @@ function listOf<T>(raw: unknown, name: string, read: (item: unknown) => T): T[] 
 
 function compareFromJson(raw: unknown): Compare {
   const shape = objectOf(raw, 'a compare');
-  if ('lease' in shape) throw new AppError('not_implemented', 'leases cannot be compared yet');
   refuseOthers(shape, COMPARE_FIELDS, 'a compare');
   const key = bytesField(shape, 'key');
   if (key === null) throw invalid('key or keyBase64 is missing');
   const named = TARGETS.filter((name) => shape[name] !== undefined);
-  if (named.length !== 1) throw invalid('exactly one of value, revision, version and exists');
+  if (named.length !== 1)
+    throw invalid('exactly one of value, revision, version, exists and lease');
   return { ref: kvRef(key), relation: relationOf(shape), target: targetOf(shape) };
 }
 
@@ -72,17 +72,20 @@ function relationOf(shape: Shape): Relation {
   const relation = RELATIONS.find((known) => known === op);
   if (relation === undefined) throw invalid('op must be =, !=, < or >');
   const ordered = relation === '<' || relation === '>';
-  if (ordered && shape['exists'] !== undefined) throw invalid('exists takes only = and !=');
+  if (ordered && (shape['exists'] !== undefined || shape['lease'] !== undefined)) {
+    throw invalid('exists and lease take only = and !=');
+  }
   return relation;
 }
 
 function targetOf(shape: Shape): Compare['target'] {
-  const { exists, revision, version } = shape;
+  const { exists, revision, version, lease } = shape;
   if (exists !== undefined) {
     if (typeof exists !== 'boolean') throw invalid('exists must be true or false');
     return { type: 'exists', exists };
   }
   if (revision !== undefined) return { type: 'revision', revision: countOf(revision, 'revision') };
+  if (lease !== undefined) return { type: 'lease', lease: countOf(lease, 'lease') };
   if (version !== undefined) return { type: 'version', version: countOf(version, 'version') };
   return { type: 'value', value: valueFromJson(shape) };
 }
@@ -96,6 +99,9 @@ function txnOpFromJson(raw: unknown): TxnOp {
   const shape = objectOf(raw, 'an operation');
   if (shape['ifRevision'] !== undefined) {
     throw invalid('conditions of a transaction are compares, not ifRevision');
+  }
+  if (shape['lease'] !== undefined) {
+    throw new AppError('not_implemented', 'a transaction cannot attach keys to leases yet');
   }
   const hasPrefix = shape['prefix'] !== undefined || shape['prefixBase64'] !== undefined;
   if (shape['op'] === 'delete' && hasPrefix) return deletePrefix(shape);

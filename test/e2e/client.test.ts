@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createClient } from '../../client/client.ts';
+import { createClient, type MinikvError } from '../../client/client.ts';
 import { ProcessCluster } from '../kit/process-cluster.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -77,6 +77,35 @@ describe('the client library and three nodes', () => {
     clearTimeout(late);
     expect([...seen].sort()).toEqual([...keys].sort());
   }, 60_000);
+
+  it('B21 optimistic transactions over several groups keep a sum while a node is killed', async () => {
+    cluster.spawn(0);
+    await cluster.ready();
+    const kv = createClient({ endpoints: cluster.urls(), timeoutMs: 20_000 });
+    const accounts = Array.from({ length: 6 }, (_, i) => `bank/${i}`);
+    await Promise.all(accounts.map((key) => kv.put(key, '100')));
+    const move = (step: number) =>
+      kv.transaction(async (tx) => {
+        const [from, to] = [accounts[step % 6], accounts[(step * 5 + 1) % 6]] as [string, string];
+        if (from === to) return;
+        const [a, b] = [await tx.get(from), await tx.get(to)];
+        tx.put(from, String(Number(a?.text()) - 1));
+        tx.put(to, String(Number(b?.text()) + 1));
+      });
+    const killed = cluster.kill(1);
+    for (let step = 0; step < 24; step += 4) {
+      await Promise.all([0, 1, 2, 3].map((i) => move(step + i).catch(onlyUnknown)));
+    }
+    await killed;
+    let sum = 0;
+    for await (const item of kv.scan({ prefix: 'bank/' })) sum += Number(item.text());
+    expect(sum).toBe(600);
+  }, 60_000);
 });
 
 const COUNT = 60;
+
+/** A node that was killed may have taken the answer with it. */
+function onlyUnknown(error: MinikvError): void {
+  if (error.definite) throw error;
+}

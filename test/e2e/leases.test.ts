@@ -14,9 +14,9 @@ const lock = await kv.locks.acquire('job', { ttlSeconds: 2, value: 'holder' });
 console.log('token', lock.token);
 lock.signal.addEventListener('abort', () => console.log('lost'));
 process.stdin.on('data', async () => {
-  const { key, revision } = lock.fence;
-  const write = kv.put(key, 'from the paused holder', { ifRevision: revision });
-  console.log('fenced', await write.then(() => 'done', (error) => error.code));
+  const write = async (tx) => tx.put('guarded', 'from the paused holder');
+  const fenced = kv.transaction(write, { compare: [lock.fence] });
+  console.log('fenced', await fenced.then(() => 'done', (error) => error.code));
   process.exit(0);
 });
 `;
@@ -63,7 +63,11 @@ describe('leases and locks of three nodes', () => {
     expect(next.token).toBeGreaterThan(token);
     holder.child.stdin?.write('go\n');
     holder.child.kill('SIGCONT');
-    expect(await holder.said('fenced')).toBe('precondition_failed');
+    expect(await holder.said('fenced')).toBe('compare_failed');
+    expect(await kv.get('guarded')).toBeNull();
+    const mine = kv.transaction(async (tx) => tx.put('guarded', 'next'), { compare: [next.fence] });
+    await mine;
+    expect((await kv.get('guarded'))?.text()).toBe('next');
     expect(await kv.locks.get('job')).toMatchObject({ held: true, token: next.token });
     expect(await next.release()).toBe(true);
   }, 60_000);

@@ -84,6 +84,20 @@ export function leaseTests(send: Send): void {
     expect((await send('GET', '/v1/kv/lease/none')).status).toBe(404);
   });
 
+  it('the lease of a key can be compared in a transaction; 0 is none', async () => {
+    const id = await grantId(send);
+    await putAttached(send, 'lease/cmp', id);
+    const compare = async (key: string, lease: number, op = '=') => {
+      const body: Record<string, unknown> = { compare: [{ key, lease, op }] };
+      body['then'] = [];
+      return (await post(send, '/v1/txn', body)).status;
+    };
+    expect(await compare('lease/cmp', id)).toBe(200);
+    expect(await compare('lease/cmp', id, '!=')).toBe(409);
+    expect(await compare('lease/cmp', 0)).toBe(409);
+    expect(await compare('lease/absent', 0)).toBe(200);
+  });
+
   it('what is no lease is refused', async () => {
     for (const body of [{}, { ttlSeconds: 0 }, { ttlSeconds: 1.5 }, { ttlSeconds: 1e9 }, []]) {
       expectProblem(await post(send, '/v1/leases', body), 400, 'invalid_argument');

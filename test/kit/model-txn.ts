@@ -45,7 +45,9 @@ function isTrue({ relation, target }: Compare, item: Item | null): boolean {
         ? Buffer.compare((item as Item).value, target.value)
         : target.type === 'revision'
           ? (item?.revision ?? 0) - target.revision
-          : (item?.version ?? 0) - target.version;
+          : target.type === 'lease'
+            ? (item?.lease ?? 0) - target.lease
+            : (item?.version ?? 0) - target.version;
   if (relation === '<') return order < 0;
   if (relation === '>') return order > 0;
   return (order === 0) === (relation === '=');

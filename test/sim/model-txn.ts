@@ -21,6 +21,8 @@ export interface ModelVersion {
   readonly value: string;
   readonly revision: number;
   readonly version: number;
+  /** 0: none. */
+  readonly lease: number;
 }
 
 interface Prepared {
@@ -162,6 +164,7 @@ function holdsAll(compares: readonly Compare[], revision: number, keys: ModelKey
     let order: number;
     if (target.type === 'exists') order = Number(found !== null) - Number(target.exists);
     else if (target.type === 'revision') order = (found?.revision ?? 0) - target.revision;
+    else if (target.type === 'lease') order = (found?.lease ?? 0) - target.lease;
     else if (target.type === 'version') order = (found?.version ?? 0) - target.version;
     else order = Buffer.compare(Buffer.from(found?.value ?? '', 'latin1'), target.value);
     if (relation === '<') return order < 0;
