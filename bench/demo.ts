@@ -8,6 +8,15 @@ import { readIndex, runRealInput, storeFlaws, watchFlaws } from '../test/kit/rea
  * index of this machine (`apt-cache dumpavail`, about 60,000 records), else the slice in test/fixtures.
  */
 
+const USAGE = `npm run demo -- [options]
+  --slice   only the 401 records in test/fixtures, also where apt-cache is installed
+`;
+const flags = process.argv.slice(2);
+if (flags.some((flag) => flag !== '--slice')) {
+  process.stderr.write(USAGE);
+  process.exit(flags.includes('--help') ? 0 : 2);
+}
+
 function theIndex(): { name: string; bytes: Buffer } {
   const dump = spawnSync('apt-cache', ['dumpavail'], { maxBuffer: 512 * 1024 * 1024 });
   if (dump.status === 0 && dump.stdout.length > 0 && !process.argv.includes('--slice')) {

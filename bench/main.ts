@@ -22,8 +22,18 @@ function withoutFolders(arg: string): string {
   return arg.replace(/(?<=^|=)\/(?:[^/]*\/)*/, '.../');
 }
 
+/** Ends the process with code 2 where the flags are not understood. */
+function readOptions(args: readonly string[]): ReturnType<typeof parseOptions> {
+  try {
+    return parseOptions(args);
+  } catch (error) {
+    process.stderr.write(`error: ${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
 async function main(args: readonly string[]): Promise<number> {
-  const options = parseOptions(args);
+  const options = readOptions(args);
   if (options === null) {
     process.stdout.write(USAGE);
     return 0;

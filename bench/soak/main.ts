@@ -36,16 +36,26 @@ function table(nodeCount: number, { minutes, counts, nodes, flaws }: SoakResult)
   return [...lines, ...flaws.map((flaw) => `FLAW: ${flaw}`)].join('\n');
 }
 
+function readFlags() {
+  const text = { type: 'string' } as const;
+  const options = { minutes: text, nodes: text, rate: text, json: text };
+  try {
+    const { values } = parseArgs({ options: { ...options, help: { type: 'boolean' } } });
+    if (values.nodes !== undefined && !['1', '3'].includes(values.nodes)) {
+      throw new Error('--nodes: 1 or 3');
+    }
+    for (const flag of ['minutes', 'rate'] as const) {
+      if (!(Number(values[flag] ?? 1) > 0)) throw new Error(`--${flag}: a number above 0`);
+    }
+    return values;
+  } catch (error) {
+    console.error(`error: ${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string' },
-      nodes: { type: 'string' },
-      rate: { type: 'string' },
-      json: { type: 'string' },
-      help: { type: 'boolean' },
-    },
-  });
+  const values = readFlags();
   if (values.help === true) {
     console.log(USAGE);
     return 0;
