@@ -92,7 +92,7 @@ export class NodeRouting implements Reach, ServiceHost {
     this.#pending = new PendingRequests(ports.clock, firstId);
     this.#calls = new Calls(ports.clock, this, this.#pending, ports.telemetry);
     this.#hub = new FeedHub(ports.clock, this.#calls, ports.telemetry, () => this.#map);
-    this.service = new RoutedKvService(this.#calls, this);
+    this.service = new RoutedKvService(this.#calls, this, `${config.nodeId}.${parts.life}`);
   }
 
   get calls(): Calls {

@@ -160,7 +160,7 @@ export class FeedFollower {
       if (latest > revision) this.#askToClose(group, latest);
     };
     this.#calls
-      .call(group, { type: 'Close', revision }, 'Closed', {
+      .call(group, { type: 'Close', revision, snapshot: null }, 'Closed', {
         deadlineMs: CALL_MS,
         traceparent: null,
         target: 'leader',

@@ -5,6 +5,9 @@ import type { Closer } from '../replica/closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from '../replica/context.ts';
 import { type ReadRounds, refusedPromise } from '../replica/reads.ts';
 
+/** How long a step waits for snapshots that are being taken. */
+const GATE_MS_MAX = 1_000;
+
 /**
  * Keys of ended leases in a group that holds some, in steps of one entry. With `close` all that can ever be
  * attached under promises up to it is applied before it is looked for: a put with a later revision of
@@ -17,14 +20,19 @@ export function handleSweep(
   reply: Reply,
 ): void {
   if (!context.isLeader()) return reply(notLeader(context));
-  if (body.close === 0) return sweepStep(context, body, reply);
+  if (body.close === 0) return sweepStep(context, closer, body, reply);
   closer.close(body.close, (settled) => {
-    if (settled === 'ok') sweepStep(context, body, reply);
+    if (settled === 'ok') sweepStep(context, closer, body, reply);
     else reply(refusedPromise(context, body.close));
   });
 }
 
-function sweepStep(context: ReplicaContext, body: RequestOf<'LeaseSweep'>, reply: Reply): void {
+function sweepStep(
+  context: ReplicaContext,
+  closer: Closer,
+  body: RequestOf<'LeaseSweep'>,
+  reply: Reply,
+): void {
   const { clock, ports, state } = context;
   const view = state.view();
   nextDetach(view, body.leases)
@@ -36,6 +44,12 @@ function sweepStep(context: ReplicaContext, body: RequestOf<'LeaseSweep'>, reply
         if (!context.isLeader()) return reply(notLeader(context));
         if (!context.clockTrusted()) {
           return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
+        }
+        const { gate } = closer;
+        if (gate.isClosed) {
+          const again = () => sweepStep(context, closer, body, reply);
+          const giveUp = () => reply(rejected('unavailable', 'a snapshot was being taken'));
+          return gate.wait(ports.clock.monotonicMs() + GATE_MS_MAX, again, giveUp);
         }
         const revision = clock.assign(keys.length, ports.clock.wallMs());
         context.propose({ type: 'detach', revision, keys }, (outcome) => {

@@ -15,6 +15,8 @@ export class GroupClock {
   /** Highest clockBound among committed entries. */
   #committedBound: Revision;
   #closed: Revision;
+  /** A snapshot is being taken: nothing new is to be seen or assigned just now (snapshot-gate.ts). */
+  isHeld = false;
   /** Everything in the log at or below this has been applied. */
   #settled: Revision;
 

@@ -2,6 +2,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { REVISIONS_PER_MS, revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import type { ReplicaContext } from './context.ts';
+import { SnapshotGate } from './snapshot-gate.ts';
 
 export type Settled = 'ok' | 'refused';
 
@@ -27,6 +28,7 @@ const AHEAD_MS_MAX = 24 * 60 * 60 * 1000;
  * while they are in use and cost nothing when they are not.
  */
 export class Closer {
+  readonly gate: SnapshotGate;
   readonly #context: ReplicaContext;
   readonly #onClosed: (revision: Revision) => void;
   #waiting: Waiting[] = [];
@@ -34,6 +36,7 @@ export class Closer {
 
   constructor(context: ReplicaContext, onClosed: (revision: Revision) => void) {
     this.#context = context;
+    this.gate = new SnapshotGate(context);
     this.#onClosed = onClosed;
   }
 
@@ -98,6 +101,11 @@ export class Closer {
 
   /** Leadership is lost: another replica will have to promise. */
   lost(): void {
+    this.gate.lost();
+    this.#refuseAll();
+  }
+
+  #refuseAll(): void {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#reserving = 0;
@@ -127,7 +135,7 @@ export class Closer {
     this.#context.propose({ type: 'reserve', bound }, (outcome) => {
       this.#reserving = 0;
       if (outcome.type === 'applied') this.advanced();
-      else this.lost();
+      else this.#refuseAll();
     });
   }
 }

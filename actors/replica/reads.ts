@@ -137,6 +137,11 @@ function serveLatest(
     reply(latest(context, request, null));
     return;
   }
+  // What expires now would be left out by a snapshot that shows what is written for its reader next.
+  if (closer.gate.isClosed) {
+    const giveUp = () => reply(rejected('deadline_exceeded', 'a snapshot was being taken'));
+    return closer.gate.wait(endMs, () => serveLatest(parts, request, endMs, reply), giveUp);
+  }
   const now = thisMoment(context);
   const before = context.state.appliedIndex;
   closer.reserve(now, (settled) => {
@@ -243,10 +248,17 @@ function rangeAt(
 }
 
 /** Phase 1 of a snapshot read: the clock of a leader that is one. */
-export function handleReadClock(context: ReplicaContext, rounds: ReadRounds, reply: Reply): void {
+export function handleReadClock(
+  { context, rounds, closer }: ReadParts,
+  { snapshot }: RequestOf<'ReadClock'>,
+  reply: Reply,
+): void {
   if (!context.isLeader()) return reply(notLeader(context));
   rounds.join(
-    () => reply({ type: 'Clock', clock: context.clock.clock }),
+    () => {
+      const isClosed = snapshot !== null && context.isLeader() && closer.gate.close(snapshot);
+      reply({ type: 'Clock', clock: context.clock.clock, isClosed });
+    },
     () => reply(notLeader(context)),
   );
 }

@@ -119,7 +119,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#feed = new ReplicaFeed(this.ports.clock, state.clock, olderEvents(this));
     this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
     this.leases = new LeaseKeeper(this, this.#rounds, this.#closer, () => raft.currentTerm);
-    this.#txns = new Transactions(this, raft, this.#rounds, host.reach.bind(host));
+    this.#txns = new Transactions(this, raft, this.#rounds, this.#closer, host.reach.bind(host));
     this.#chores = new Chores(this, [this.leases, this.#txns]);
     this.#leadership = new Leadership(this, raft, [this.#closer, this.#txns], host);
     this.#parts = {

@@ -8,7 +8,7 @@ import type { LeaseKeeper } from '../lease/keeper.ts';
 import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Transactions } from '../txn/transactions.ts';
-import type { Closer } from './closer.ts';
+import { type Closer, highestPromise } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import {
@@ -58,11 +58,11 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'Read':
       return handleRead(parts, body, endMs, reply);
     case 'ReadClock':
-      return handleReadClock(context, rounds, reply);
+      return handleReadClock(parts, body, reply);
     case 'Range':
       return handleRange(context, closer, body, reply);
     case 'Close':
-      return handleClose(context, closer, body.revision, reply);
+      return handleClose(context, closer, body, reply);
     case 'FeedRead':
       return feed.read(body, context.clock.closed, context.state.floor, reply);
     case 'TransferLeader':
@@ -120,11 +120,15 @@ function raiseClock(context: ReplicaContext, clock: Revision): void {
 function handleClose(
   context: ReplicaContext,
   closer: Closer,
-  revision: number,
+  { revision, snapshot }: RequestOf<'Close'>,
   reply: Reply,
 ): void {
+  // First the clock, then the gate: whoever has waited comes after the snapshot.
+  const isReachable = revision <= highestPromise(context);
+  if (context.isLeader() && context.clockTrusted() && isReachable) context.clock.raise(revision);
+  const wasClosed = snapshot !== null && closer.gate.open(snapshot);
   closer.close(revision, (settled) => {
-    if (settled === 'ok') reply({ type: 'Closed', closed: context.clock.closed });
+    if (settled === 'ok') reply({ type: 'Closed', closed: context.clock.closed, wasClosed });
     else reply(refusedPromise(context, revision));
   });
 }

@@ -3,6 +3,7 @@ import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { DiskView } from '../../storage/ports.ts';
 import { currentKeyOf } from '../apply/read.ts';
 import { isLocked } from '../apply/write.ts';
+import type { Closer } from './closer.ts';
 import {
   notLeader,
   type ProposalOutcome,
@@ -18,6 +19,7 @@ export interface WriteParts {
   readonly context: ReplicaContext;
   readonly spans: WriteSpans;
   readonly waits: LockWaits;
+  readonly closer: Closer;
 }
 
 /**
@@ -46,10 +48,11 @@ export function handleWrite(
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const { state } = context;
   const again = () => handleWrite(parts, request, traceparent, endMs, reply);
-  const giveUp = () => reply(rejected('conflict', 'a transaction has a key of it locked'));
+  const giveUp = () => reply(rejected('conflict', 'a transaction or a snapshot was in the way'));
   if (state.txns.size > 0 && isLocked(state, request.ops)) {
     return parts.waits.wait(endMs, again, giveUp);
   }
+  if (parts.closer.gate.isClosed) return parts.closer.gate.wait(endMs, again, giveUp);
   // The disk has the time until the entry is committed to read what the write replaces.
   if (state.isCold) for (const op of request.ops) state.warm(currentKeyOf(state, op.ref), null);
   const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());

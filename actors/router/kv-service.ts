@@ -32,6 +32,7 @@ import { RoutedLeases } from './leases.ts';
 import { readOptions, writeOptions } from './options.ts';
 import { scanPage } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
+import { Snapshots } from './snapshots.ts';
 import { transact } from './transact.ts';
 
 /** What the service needs of its node beside the calls. */
@@ -66,13 +67,16 @@ export class RoutedKvService implements KvService {
   readonly #calls: Calls;
   readonly #host: ServiceHost;
   readonly #promises: LeasePromises;
+  readonly #snapshots: Snapshots;
 
-  constructor(calls: Calls, host: ServiceHost) {
+  /** `life` names this life of this node. */
+  constructor(calls: Calls, host: ServiceHost, life: string) {
     this.#calls = calls;
     this.#host = host;
     this.indexes = new RoutedIndexes(calls, host);
     this.#promises = new LeasePromises(calls, host);
     this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
+    this.#snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
   }
 
   put(ctx: RequestContext, op: PutOp): Promise<WriteResult> {
@@ -185,6 +189,8 @@ export class RoutedKvService implements KvService {
   }
 
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {
+    const isLatest = options.revision === null && options.consistency === 'linearizable';
+    if (isLatest) return this.#snapshots.scan(ctx, options);
     return scanPage(this.#calls, this.#host.map(), ctx, options);
   }
 

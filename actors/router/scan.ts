@@ -23,7 +23,7 @@ export async function snapshotRevision(
 ): Promise<Revision> {
   const clocks = await Promise.all(
     dataGroups(map).map((group) =>
-      calls.call(group, { type: 'ReadClock' }, 'Clock', readOptions(ctx, 'leader')),
+      calls.call(group, { type: 'ReadClock', snapshot: null }, 'Clock', readOptions(ctx, 'leader')),
     ),
   );
   return clocks.reduce((max, reply) => Math.max(max, reply.clock), 0);
@@ -41,7 +41,12 @@ export async function closedRevision(
   const revision = await snapshotRevision(calls, map, ctx);
   await Promise.all(
     dataGroups(map).map((group) =>
-      calls.call(group, { type: 'Close', revision }, 'Closed', readOptions(ctx, 'leader')),
+      calls.call(
+        group,
+        { type: 'Close', revision, snapshot: null },
+        'Closed',
+        readOptions(ctx, 'leader'),
+      ),
     ),
   );
   return revision;
@@ -76,10 +81,20 @@ export async function scanPage(
   ctx: RequestContext,
   options: ScanOptions,
 ): Promise<ScanPage> {
+  return pageAt(calls, map, ctx, options, await readRevision(calls, map, ctx, options));
+}
+
+/** One page at a revision that the groups have reached, or will in a moment. */
+export async function pageAt(
+  calls: Calls,
+  map: ShardMap,
+  ctx: RequestContext,
+  options: ScanOptions,
+  revision: Revision,
+): Promise<ScanPage> {
   const { reverse } = options;
   const stale = options.consistency === 'stale';
   const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-  const revision = await readRevision(calls, map, ctx, options);
   const groups = dataGroups(map);
   const ask = (group: GroupId, start: string, end: string | null, count: number): Promise<Part> => {
     const { tenant, space, values } = options;

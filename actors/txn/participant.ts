@@ -15,6 +15,7 @@ import { readRange } from '../apply/read.ts';
 import type { TxnApplied } from '../apply/txn.ts';
 import { branchOf, firstFailed, foresee, itemBytes, validUntil } from '../apply/txn-eval.ts';
 import type { Prepared } from '../apply/txn-table.ts';
+import type { Closer } from '../replica/closer.ts';
 import {
   notLeader,
   type ProposalOutcome,
@@ -25,6 +26,9 @@ import {
 import type { ReadRounds } from '../replica/reads.ts';
 import { diskRefusal } from '../replica/writes.ts';
 
+/** How long a prepare waits for snapshots that are being taken. */
+const GATE_MS_MAX = 1_000;
+
 /**
  * A group's side of transactions over several groups: prepares and resolves through its log, and votes
  * from what it has locked. A vote is a function of the locked state, so any leader gives the same.
@@ -32,16 +36,25 @@ import { diskRefusal } from '../replica/writes.ts';
 export class Participant {
   readonly #context: ReplicaContext;
   readonly #rounds: ReadRounds;
+  readonly #closer: Closer;
 
-  constructor(context: ReplicaContext, rounds: ReadRounds) {
+  constructor(context: ReplicaContext, rounds: ReadRounds, closer: Closer) {
     this.#context = context;
     this.#rounds = rounds;
+    this.#closer = closer;
   }
 
   prepare(request: RequestOf<'TxnPrepare'>, reply: Reply): void {
     const context = this.#context;
     const refusal = leaderRefusal(context);
     if (refusal !== null) return reply(refusal);
+    const { gate } = this.#closer;
+    if (gate.isClosed) {
+      const endMs = context.ports.clock.monotonicMs() + GATE_MS_MAX;
+      const giveUp = () =>
+        reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
+      return gate.wait(endMs, () => this.prepare(request, reply), giveUp);
+    }
     const { epoch, id, part } = request;
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
     context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {

@@ -14,6 +14,7 @@ import { readDecision } from '../apply/txn.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
 import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
 import type { RaftState } from '../raft/state.ts';
+import type { Closer } from '../replica/closer.ts';
 import type { ReplicaContext, Reply } from '../replica/context.ts';
 import { notLeader, rejected } from '../replica/context.ts';
 import { LockWaits } from '../replica/lock-waits.ts';
@@ -36,6 +37,7 @@ export class Transactions implements TxnEffects {
   readonly #inquiries = new Inquiries();
   readonly #actor: TxnActor;
   readonly #rounds: ReadRounds;
+  readonly #closer: Closer;
   #isLeading = false;
   #resuming: 'no' | 'asked' | 'done' = 'no';
   /** Transactions that had ended when those who wait were last told. */
@@ -45,13 +47,15 @@ export class Transactions implements TxnEffects {
     context: ReplicaContext,
     raft: RaftState,
     rounds: ReadRounds,
+    closer: Closer,
     reach: () => GroupReach | null,
   ) {
     this.#context = context;
     this.#rounds = rounds;
     this.waits = new LockWaits(context);
     this.#reach = reach;
-    this.#participant = new Participant(context, rounds);
+    this.#closer = closer;
+    this.#participant = new Participant(context, rounds, closer);
     this.#coordinator = new Coordinator(context, raft, this.#participant, reach);
     this.#actor = startTxnMachine(this);
   }
@@ -84,6 +88,7 @@ export class Transactions implements TxnEffects {
     if (!locks.isEmpty && !locks.admits(footprintOf(body))) {
       return this.waits.wait(endMs, again, giveUp);
     }
+    if (this.#closer.gate.isClosed) return this.#closer.gate.wait(endMs, again, giveUp);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
     const command = { type: 'txn', revision, epoch, body, idempotency, traceparent } as const;
     context.propose(command, (end) => {

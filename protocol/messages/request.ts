@@ -59,8 +59,11 @@ export const requestBodyCodec = s.union({
       stale: s.bool,
     }),
   ],
-  /** Phase 1 of a snapshot read: confirm leadership after arrival, answer the clock. */
-  ReadClock: [3, s.record({})],
+  /**
+   * Phase 1 of a snapshot read: confirm leadership after arrival, answer the clock. With a `snapshot`
+   * nothing is assigned a revision from then on, until its Close.
+   */
+  ReadClock: [3, s.record({ snapshot: s.nullable(s.str(96)) })],
   /** Phases 3 and 4: close `revision`, then read this group's part of one page at it. */
   Range: [
     4,
@@ -79,7 +82,7 @@ export const requestBodyCodec = s.union({
     }),
   ],
   /** Closes `revision`: afterwards this group yields no further event at or below it. */
-  Close: [5, s.record({ revision: s.count })],
+  Close: [5, s.record({ revision: s.count, snapshot: s.nullable(s.str(96)) })],
   /** Events after `after`, closed, in order; waits up to waitMs when there is none. Any replica. */
   FeedRead: [6, s.record({ after: positionCodec, waitMs: s.count, limit: s.count, prev: s.bool })],
   /** Leader only: move leadership to `to` (null: any caught-up voter). */
@@ -233,13 +236,15 @@ export const replyBodyCodec = s.union({
     3,
     s.record({ items: s.list(s.nullable(itemCodec), LIMITS.batchOpsMax), clock: s.count }),
   ],
-  Clock: [4, s.record({ clock: s.count })],
+  /** `isClosed`: nothing is assigned for the snapshot's sake. */
+  Clock: [4, s.record({ clock: s.count, isClosed: s.bool })],
   /** `more`: the range holds further items after the last one given. */
   Page: [
     5,
     s.record({ items: s.list(itemCodec, LIMITS.pageItemsMax + 1), more: s.bool, clock: s.count }),
   ],
-  Closed: [6, s.record({ closed: s.count })],
+  /** `wasClosed`: nothing was assigned since the snapshot's clock was read. */
+  Closed: [6, s.record({ closed: s.count, wasClosed: s.bool })],
   Feed: [
     7,
     s.record({

@@ -93,11 +93,11 @@ export class FakeFeed {
       case 'FeedRead':
         return group.read(body, this.clock);
       case 'ReadClock':
-        return { type: 'Clock', clock: group.clock };
+        return { type: 'Clock', isClosed: false, clock: group.clock };
       case 'Close':
         if (!group.closes) return 'silence';
         group.close(body.revision);
-        return { type: 'Closed', closed: group.closed };
+        return { type: 'Closed', wasClosed: false, closed: group.closed };
       case 'Range': {
         const keys = this.items.filter((_, i) => 1 + (i % 2) === id && this.items[i] !== undefined);
         const inside = keys.filter(

@@ -50,6 +50,26 @@ async function readAll(client: Client, refs: readonly KeyRef[]): Promise<(Item |
   return items;
 }
 
+/** All lists by a scan: a snapshot over all groups, held to the same order in time as everything else. */
+export async function scanLists(client: Client): Promise<void> {
+  const first = listRef(client, 0);
+  const { tenant, space } = first;
+  const prefix = first.key.slice(0, -1);
+  const call = client.cluster.nowMs();
+  const outcome = await client.request((service) =>
+    service.scan(client.context(), {
+      ...{ tenant, space, start: prefix, end: `${prefix}~`, reverse: false, limit: LISTS_MAX },
+      ...{ values: true, consistency: 'linearizable', revision: null },
+    }),
+  );
+  if (outcome.kind !== 'ok') return;
+  client.history.see(outcome.value.revision);
+  const found = new Map(outcome.value.items.map((item) => [item.ref.key, item]));
+  const refs = Array.from({ length: LISTS_MAX }, (_, n) => ({ ...first, key: `${prefix}${n}` }));
+  const items = refs.map(({ key }) => found.get(key) ?? null);
+  note(client, { reads: readsOf(refs, items), appends: [], outcome: 'done', call });
+}
+
 /** One list alone, as a plain read. */
 export async function readOneList(client: Client): Promise<void> {
   const [ref] = pickLists(client);

@@ -5,7 +5,7 @@ import type { Input, Output, Precondition } from '../check/history.ts';
 import { type Client, gotOf, outputOf, refOf, writeOf } from './client.ts';
 import { changeIndex, queryIndex } from './index-work.ts';
 import type { LiveKey } from './keys.ts';
-import { appendLists, readLists, readOneList } from './list-operations.ts';
+import { appendLists, readLists, readOneList, scanLists } from './list-operations.ts';
 
 /** What clients do, by name; the weights are drawn per seed. */
 export const CLIENT_OPERATIONS = {
@@ -43,6 +43,7 @@ export const CLIENT_OPERATIONS = {
   appendLists,
   readLists,
   readOneList,
+  scanLists,
 } as const satisfies Record<string, (client: Client) => Promise<void>>;
 
 /** Drawn from a stream of their own, so that older seeds keep everything else. */
@@ -52,6 +53,7 @@ export const LATER_OPERATIONS: ReadonlySet<ClientOperation> = new Set([
   'appendLists',
   'readLists',
   'readOneList',
+  'scanLists',
 ]);
 
 export type ClientOperation = keyof typeof CLIENT_OPERATIONS;

@@ -149,7 +149,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     mix.delete = 1;
   } else if (overrides.busy === 'transactions') {
     Object.assign(mix, { get: 0.01, put: 0.01, scan: 0.5 });
-    Object.assign(mix, { appendLists: 6, readLists: 2, readOneList: 1 });
+    Object.assign(mix, { appendLists: 6, readLists: 2, readOneList: 1, scanLists: 2 });
   }
   const client = { ...config.client, mix, thinkMsMean: 15, deadlineMs: 1000 };
   const keyCount = overrides.busy === 'indexes' ? 6 : 2;
@@ -226,7 +226,7 @@ function drawIndexWork(mix: Record<ClientOperation, number>, seed: number): void
 /** The same. */
 function drawListWork(mix: Record<ClientOperation, number>, seed: number): void {
   const random = seededRandom(seed, 'later-operations');
-  const names = ['appendLists', 'readLists', 'readOneList'] as const;
+  const names = ['appendLists', 'readLists', 'readOneList', 'scanLists'] as const;
   for (const name of names) mix[name] = random.next() < 0.7 ? random.next() * 3 : 0;
 }
 

@@ -43,6 +43,12 @@ class World {
     handleRead({ context, rounds, closer, waits }, request, 60_000, this.reply);
   }
 
+  readClock(snapshot: string | null = null): void {
+    const { replica: context, rounds, closer, waits } = this;
+    const request = { type: 'ReadClock' as const, snapshot };
+    handleReadClock({ context, rounds, closer, waits }, request, this.reply);
+  }
+
   range(revision: number, more: Partial<RequestOf<'Range'>> = {}): void {
     const request = {
       ...{ type: 'Range' as const, epoch: 1, tenant: 't1', space: 'kv', revision, start: '' },
@@ -122,7 +128,7 @@ describe('linearizable reads', () => {
     world.replica.leads = false;
     world.rounds.flush();
     world.read(['a']);
-    handleReadClock(world.replica, world.rounds, world.reply);
+    world.readClock();
     expect(world.values()).toEqual(['not_leader', 'not_leader', 'not_leader', 'not_leader']);
   });
 
@@ -148,9 +154,9 @@ describe('linearizable reads', () => {
   it('tell a clock that no earlier answer was above', () => {
     const world = new World();
     const revision = world.write('a', '1');
-    handleReadClock(world.replica, world.rounds, world.reply);
+    world.readClock();
     world.confirm();
-    expect(world.answers).toEqual([{ type: 'Clock', clock: revision }]);
+    expect(world.answers).toEqual([{ type: 'Clock', clock: revision, isClosed: false }]);
   });
 });
 

@@ -37,7 +37,7 @@ function world(lease: ReplyBody[], writes: ReplyBody[]) {
     return next;
   };
   const source = { clock: reach.clock, map: () => MAP, refreshMap: async () => {} };
-  const service = new RoutedKvService(reach.calls, source as never);
+  const service = new RoutedKvService(reach.calls, source as never, 'n1.1');
   const bodies = () => reach.asked.map(({ body }) => body);
   const untils = () =>
     bodies().flatMap((body: RequestBody) =>

@@ -55,7 +55,7 @@ class Moved {
       warm: () => this.warming,
       members: (group) => ({ voters: [`n${group}:1` as never], votersOld: null, learners: [] }),
     };
-    this.service = new RoutedKvService(this.reach.calls, host as ServiceHost);
+    this.service = new RoutedKvService(this.reach.calls, host as ServiceHost, 'n1.1');
   }
 }
 
