@@ -29,7 +29,7 @@ export type Bounds = Readonly<Record<Figure, Bound>>;
 
 export const BOUNDS: Bounds = {
   // The log grows in memory, too, until a checkpoint cuts it: up to walCheckpointBytes, over minutes.
-  rss: { slopeMax: 2, noise: 66 },
+  rss: { slopeMax: 2, noise: 40 },
   heap: { slopeMax: 1, noise: 4 },
   external: { slopeMax: 1, noise: 66 },
   handles: { slopeMax: 1, noise: 8 },
