@@ -203,7 +203,10 @@ try {
   if (only.has('write')) await writeCost();
   if (only.has('query')) await queries();
   if (only.has('search')) await searches();
+} catch (error) {
+  say(cluster.node(0).output().slice(-4000));
+  throw error;
 } finally {
-  await pool.close();
+  await pool.destroy();
   await cluster.dispose();
 }

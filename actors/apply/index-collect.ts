@@ -16,11 +16,11 @@ import { indexById } from './index-codec.ts';
 import { documentOf, entriesOf } from './index-entries.ts';
 import {
   decodeSegment,
+  pairListKey,
   postingKey,
   segmentHead,
   segmentKey,
   segmentOf,
-  trigramListKey,
 } from './text-codec.ts';
 
 /**
@@ -89,12 +89,12 @@ export async function collectRetiredSegment(state: GroupState): Promise<number> 
 
 function segmentRemoval(view: GroupView, id: number, rowKey: string): EngineWrite[] {
   const segment = segmentOf(rowKey);
-  const listKey = trigramListKey(view.prefix, id, segment);
+  const listKey = pairListKey(view.prefix, id, segment);
   const list = view.get(listKey);
   const writes: EngineWrite[] = [];
-  for (let at = 0; list !== null && at < list.length; at += 3) {
-    const [a, b, c] = list.subarray(at, at + 3) as unknown as [number, number, number];
-    const key = postingKey(view.prefix, id, (a << 16) | (b << 8) | c, segment);
+  for (let at = 0; list !== null && at < list.length; at += 2) {
+    const pair = ((list[at] as number) << 8) | (list[at + 1] as number);
+    const key = postingKey(view.prefix, id, pair, segment);
     writes.push({ key, value: null });
   }
   writes.push({ key: listKey, value: null }, { key: rowKey, value: null });

@@ -1,15 +1,15 @@
 import { DecodeError } from '../../protocol/codec.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { indexHead, u32, u64 } from '../../storage/kv/keyspace.ts';
-import { trigramText } from './trigrams.ts';
+import { pairText } from './trigrams.ts';
 
 /**
  * Rows of a text index (kind t), after the index's id:
  *
  *   d document u64            one in no segment yet: revision u64, key length u16, key, the value
  *   s segment u32             retired at u64 (0: in use), then per document revision u64, key length u16, key
- *   g trigram, segment u32    which documents of the segment hold the trigram (trigrams.ts)
- *   x segment u32             the trigrams that have such a row, three bytes each
+ *   g two bytes, segment u32  which documents of the segment hold each trigram that begins so (trigrams.ts)
+ *   x segment u32             the pairs of bytes that have such a row
  */
 export function openHead(prefix: string, id: number): string {
   return `${indexHead(prefix, 't', id)}d`;
@@ -27,15 +27,15 @@ export function segmentKey(prefix: string, id: number, segment: number): string 
   return segmentHead(prefix, id) + u32(segment);
 }
 
-export function postingHead(prefix: string, id: number, trigram: number): string {
-  return `${indexHead(prefix, 't', id)}g${trigramText(trigram)}`;
+export function postingHead(prefix: string, id: number, pair: number): string {
+  return `${indexHead(prefix, 't', id)}g${pairText(pair)}`;
 }
 
-export function postingKey(prefix: string, id: number, trigram: number, segment: number): string {
-  return postingHead(prefix, id, trigram) + u32(segment);
+export function postingKey(prefix: string, id: number, pair: number, segment: number): string {
+  return postingHead(prefix, id, pair) + u32(segment);
 }
 
-export function trigramListKey(prefix: string, id: number, segment: number): string {
+export function pairListKey(prefix: string, id: number, segment: number): string {
   return `${indexHead(prefix, 't', id)}x${u32(segment)}`;
 }
 

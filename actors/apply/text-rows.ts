@@ -11,12 +11,12 @@ import {
   encodeOpen,
   encodeSegment,
   openKey,
+  pairListKey,
   postingKey,
   segmentKey,
   type TextDocument,
-  trigramListKey,
 } from './text-codec.ts';
-import { addTrigrams, encodePosting, trigramText } from './trigrams.ts';
+import { eachPair, encodePosting, encodePostings, pairText } from './trigrams.ts';
 
 /**
  * A text index. Each version of a key is a document with a number. The latest documents lie open, values
@@ -84,29 +84,41 @@ function enter(
 function seal(state: GroupState, id: number, text: TextState): TextState {
   const segment = text.nextSegment;
   const documents: TextDocument[] = [];
-  const postings = new Map<number, number[]>();
+  const values: Uint8Array[] = [];
   for (let number = text.openFrom; number < text.nextDocument; number++) {
     const rowKey = openKey(state.prefix, id, number);
     const row = state.row(rowKey);
     assert(row !== null, 'an open document has no row');
     const { key, revision, value } = decodeOpen(row);
-    addTrigrams(postings, value, documents.length);
+    values.push(value);
     documents.push({ key, revision });
     state.stageRow(rowKey, null);
   }
-  let list = '';
-  for (const [trigram, holders] of postings) {
-    const rowKey = postingKey(state.prefix, id, trigram, segment);
-    state.stage(rowKey, encodePosting(holders, documents.length));
-    list += trigramText(trigram);
-  }
-  state.stage(trigramListKey(state.prefix, id, segment), Buffer.from(list, 'latin1'));
+  stagePostings(state, id, segment, values);
   const row = encodeSegment({ retiredAt: 0, documents });
   state.stageRow(segmentKey(state.prefix, id, segment), row);
   return {
     ...text,
     ...{ openFrom: text.nextDocument, openCount: 0, openBytes: 0, nextSegment: segment + 1 },
   };
+}
+
+/** One row for all trigrams that begin with the same two bytes: a tenth of the rows. */
+function stagePostings(
+  state: GroupState,
+  id: number,
+  segment: number,
+  values: readonly Uint8Array[],
+): void {
+  let list = '';
+  eachPair(values, (pair, postings) => {
+    const rows = postings.map(([trigram, documents]) => {
+      return [trigram, encodePosting(documents, values.length)] as const;
+    });
+    state.stage(postingKey(state.prefix, id, pair, segment), encodePostings(rows));
+    list += pairText(pair);
+  });
+  state.stage(pairListKey(state.prefix, id, segment), Buffer.from(list, 'latin1'));
 }
 
 /** Enters what is still current in the oldest segment again, and gives the segment up. */

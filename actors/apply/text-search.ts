@@ -17,7 +17,7 @@ import {
   segmentKey,
   segmentOf,
 } from './text-codec.ts';
-import { decodePosting, intersect, trigramsOf } from './trigrams.ts';
+import { documentsIn, intersect, pairOf, trigramsOf } from './trigrams.ts';
 
 export interface TextQuery {
   /** Bytes that a value must hold, latin1; at least three. */
@@ -151,18 +151,21 @@ async function gatherSegments(
   const [first, ...others] = trigramsOf(needle, TRIGRAMS_MAX);
   if (first === undefined) return 0;
   const holders = new Map<number, number[]>();
-  let rows = await eachRow(view, rangeOf(postingHead(prefix, id, first)), ([key, row]) => {
-    holders.set(segmentOf(key), decodePosting(row));
+  const head = postingHead(prefix, id, pairOf(first));
+  let rows = await eachRow(view, rangeOf(head), ([key, row]) => {
+    const numbers = documentsIn(row, first);
+    if (numbers.length > 0) holders.set(segmentOf(key), numbers);
   });
   for (const trigram of others) {
     if (countOf(holders) <= ENOUGH) break;
     if (holders.size > LOOKUPS_MAX) {
-      rows += await narrowAll(view, postingHead(prefix, id, trigram), holders);
+      rows += await narrowAll(view, id, trigram, holders);
       continue;
     }
     rows += holders.size;
     for (const [segment, numbers] of holders) {
-      narrow(holders, segment, numbers, view.get(postingKey(prefix, id, trigram, segment)));
+      const row = view.get(postingKey(prefix, id, pairOf(trigram), segment));
+      narrow(holders, segment, numbers, trigram, row);
     }
   }
   for (const [segment, numbers] of holders) {
@@ -193,24 +196,27 @@ function narrow(
   holders: Map<number, number[]>,
   segment: number,
   numbers: readonly number[],
+  trigram: number,
   row: Uint8Array | null,
 ): void {
-  const left = row === null ? [] : intersect(numbers, decodePosting(row));
+  const left = row === null ? [] : intersect(numbers, documentsIn(row, trigram));
   if (left.length > 0) holders.set(segment, left);
   else holders.delete(segment);
 }
 
 async function narrowAll(
   view: GroupView,
-  head: string,
+  id: number,
+  trigram: number,
   holders: Map<number, number[]>,
 ): Promise<number> {
+  const head = postingHead(view.prefix, id, pairOf(trigram));
   const found = new Map<number, Uint8Array>();
   const rows = await eachRow(view, rangeOf(head), ([key, row]) => {
     found.set(segmentOf(key), row);
   });
   for (const [segment, numbers] of holders) {
-    narrow(holders, segment, numbers, found.get(segment) ?? null);
+    narrow(holders, segment, numbers, trigram, found.get(segment) ?? null);
   }
   return rows;
 }

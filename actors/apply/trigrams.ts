@@ -1,28 +1,76 @@
 /** A trigram: three bytes as one number. */
 export type Trigram = number;
 
-/** Bytes of a trigram's row key, latin1. */
-export function trigramText(trigram: Trigram): string {
-  return String.fromCharCode(trigram >>> 16, (trigram >>> 8) & 0xff, trigram & 0xff);
+/** Its first two bytes, under which the postings of a segment lie. */
+export function pairOf(trigram: Trigram): number {
+  return trigram >>> 8;
 }
 
+/** Bytes of a pair in a row key, latin1. */
+export function pairText(pair: number): string {
+  return String.fromCharCode(pair >>> 8, pair & 0xff);
+}
+
+const PAIRS = 0x1_0000;
+
 /**
- * Which documents of a segment hold each trigram: adds the document's own. Documents must come in order
- * of their numbers; a number is added once, however often the trigram is there. O(bytes).
+ * Which of some documents hold each trigram, pair by pair in order: `use` gets the trigrams that begin with
+ * the pair, each with its documents, ascending. A document is its position in `values`, below 65,536.
+ * Sorts by counting: O(bytes), without a lookup per byte.
  */
-export function addTrigrams(
-  into: Map<Trigram, number[]>,
-  value: Uint8Array,
-  document: number,
+export function eachPair(
+  values: readonly Uint8Array[],
+  use: (pair: number, postings: readonly (readonly [Trigram, readonly number[]])[]) => void,
 ): void {
-  if (value.length < 3) return;
-  let trigram = ((value[0] as number) << 8) | (value[1] as number);
-  for (let i = 2; i < value.length; i++) {
-    trigram = ((trigram << 8) | (value[i] as number)) & 0xffffff;
-    const documents = into.get(trigram);
-    if (documents === undefined) into.set(trigram, [document]);
-    else if (documents[documents.length - 1] !== document) documents.push(document);
+  const ends = new Int32Array(PAIRS + 1);
+  for (const value of values) {
+    for (let i = 2; i < value.length; i++) {
+      const pair = ((value[i - 2] as number) << 8) | (value[i - 1] as number);
+      ends[pair + 1] = (ends[pair + 1] as number) + 1;
+    }
   }
+  for (let pair = 0; pair < PAIRS; pair++) {
+    ends[pair + 1] = (ends[pair + 1] as number) + (ends[pair] as number);
+  }
+  // Until now ends[pair] is where the pair begins; placing its entries moves it to where it ends.
+  const entries = new Uint32Array(ends[PAIRS] as number);
+  for (let document = 0; document < values.length; document++) {
+    const value = values[document] as Uint8Array;
+    for (let i = 2; i < value.length; i++) {
+      const pair = ((value[i - 2] as number) << 8) | (value[i - 1] as number);
+      const at = ends[pair] as number;
+      entries[at] = ((value[i] as number) << 16) | document;
+      ends[pair] = at + 1;
+    }
+  }
+  for (let pair = 0, from = 0; pair < PAIRS; pair++) {
+    const to = ends[pair] as number;
+    if (to > from) use(pair, postingsOf(pair, entries, from, to));
+    from = to;
+  }
+}
+
+/** Entries of one pair are in order of their documents. */
+function postingsOf(
+  pair: number,
+  entries: Uint32Array,
+  from: number,
+  to: number,
+): (readonly [Trigram, number[]])[] {
+  const byThird: (number[] | undefined)[] = [];
+  const postings: (readonly [Trigram, number[]])[] = [];
+  for (let at = from; at < to; at++) {
+    const entry = entries[at] as number;
+    const third = entry >>> 16;
+    const document = entry & 0xffff;
+    const documents = byThird[third];
+    if (documents === undefined) {
+      const fresh = [document];
+      byThird[third] = fresh;
+      postings.push([(pair << 8) | third, fresh]);
+    } else if (documents[documents.length - 1] !== document) documents.push(document);
+  }
+  return postings;
 }
 
 /**
@@ -78,6 +126,35 @@ export function decodePosting(row: Uint8Array): number[] {
     }
   }
   return out;
+}
+
+/** The postings of trigrams with one pair: each its third byte, length u16, the posting. */
+export function encodePostings(
+  postings: readonly (readonly [trigram: Trigram, posting: Uint8Array])[],
+): Uint8Array {
+  let size = 0;
+  for (let i = 0; i < postings.length; i++) size += 3 + (postings[i]?.[1].length ?? 0);
+  const out = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (let i = 0; i < postings.length; i++) {
+    const [trigram, posting] = postings[i] as readonly [Trigram, Uint8Array];
+    out[at] = trigram & 0xff;
+    out.writeUInt16BE(posting.length, at + 1);
+    out.set(posting, at + 3);
+    at += 3 + posting.length;
+  }
+  return out;
+}
+
+/** The documents of one trigram in such a row, ascending; none where it is not there. */
+export function documentsIn(row: Uint8Array, trigram: Trigram): number[] {
+  const third = trigram & 0xff;
+  for (let at = 0; at + 3 <= row.length; ) {
+    const end = at + 3 + (((row[at + 1] as number) << 8) | (row[at + 2] as number));
+    if (row[at] === third) return decodePosting(row.subarray(at + 3, end));
+    at = end;
+  }
+  return [];
 }
 
 /** What two ascending lists have in common. */
