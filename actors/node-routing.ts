@@ -348,5 +348,7 @@ export class NodeRouting implements Reach, ServiceHost {
 function clockOf(body: ReplyBody): Revision {
   if ('clock' in body) return body.clock;
   if ('closed' in body) return body.closed;
+  // Promises about leases that did not reach so far: the next ones do, by a clock that knows of it.
+  if (body.type === 'Rejected') return body.code === 'conflict' ? body.hint : 0;
   return body.type === 'Done' ? body.revision : 0;
 }

@@ -85,6 +85,14 @@ function compareToJson(compare: Compare): Record<string, unknown> {
   return shape;
 }
 
+export interface TransactionPutOptions {
+  /** Seconds until the key expires. */
+  readonly ttlSeconds?: number | undefined;
+  /** The lease to attach the key to: with it, it goes. */
+  readonly lease?: number | undefined;
+  readonly contentType?: string | undefined;
+}
+
 interface Read {
   readonly key: Key;
   readonly item: Item | null;
@@ -117,7 +125,7 @@ export class Transaction {
     return item;
   }
 
-  put(key: Key, value: Value, options: { ttlSeconds?: number; contentType?: string } = {}): void {
+  put(key: Key, value: Value, options: TransactionPutOptions = {}): void {
     this.#writes.set(nameOf(key), { op: 'put', key, value, ...options });
   }
 

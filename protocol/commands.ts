@@ -1,3 +1,4 @@
+import { type Attachment, attachmentCodec } from './attachment.ts';
 import { encodeWith, unpackBytes } from './codec.ts';
 import { indexDefinitionsCodec } from './indexes.ts';
 import { keyRefCodec } from './keys.ts';
@@ -18,14 +19,6 @@ export const conditionCodec = s.union({
 });
 export type Condition = s.Of<typeof conditionCodec>;
 
-/**
- * Attaches a put to a lease. `until`: up to which revision the lease's home group has promised to look
- * for what is attached (ADR 0030). An op with a later revision is refused as `lease_stale`, and all
- * of its command with it; with 0, for a lease that is not there, it is refused alone.
- */
-const attachmentCodec = s.record({ lease: s.count, until: s.count });
-export type Attachment = s.Of<typeof attachmentCodec>;
-
 const writeOpShapes = s.union({
   put: [
     1,
@@ -43,7 +36,11 @@ const writeOpShapes = s.union({
 type WriteOpShape = s.Of<typeof writeOpShapes>;
 type PutShape = Extract<WriteOpShape, { type: 'put' }>;
 
-/** One write. `ttlMs` counts from the wall time of the operation's own revision. */
+/**
+ * One write. `ttlMs` counts from the wall time of the operation's own revision. One that is later than the
+ * promise about its lease is refused as `lease_stale`, and all of its command with it; one without a
+ * promise, for a lease that is not there, is refused alone.
+ */
 export type WriteOp =
   | (Omit<PutShape, 'attach'> & { readonly attach?: Attachment | null })
   | Extract<WriteOpShape, { type: 'delete' }>;

@@ -1,3 +1,4 @@
+import { type Attachment, attachmentCodec } from './attachment.ts';
 import { keyRangeFields, keyRefCodec } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
@@ -27,8 +28,7 @@ export const compareCodec = s.record({
 });
 export type Compare = s.Of<typeof compareCodec>;
 
-/** One operation of a branch. `ttlMs` counts from the wall time of the transaction's revision. */
-export const txnOpCodec = s.union({
+const txnOpShapes = s.union({
   put: [
     1,
     s.record({
@@ -36,6 +36,7 @@ export const txnOpCodec = s.union({
       value: s.bin(LIMITS.valueBytesMax),
       contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
       ttlMs: s.nullable(s.count),
+      attach: s.nullable(attachmentCodec),
     }),
   ],
   get: [2, s.record({ ref: keyRefCodec })],
@@ -43,7 +44,17 @@ export const txnOpCodec = s.union({
   range: [4, s.record({ ...keyRangeFields, reverse: s.bool, limit: s.count, values: s.bool })],
   deleteRange: [5, s.record(keyRangeFields)],
 });
-export type TxnOp = s.Of<typeof txnOpCodec>;
+type TxnOpShape = s.Of<typeof txnOpShapes>;
+type PutShape = Extract<TxnOpShape, { type: 'put' }>;
+
+/**
+ * One operation of a branch. `ttlMs` counts from the wall time of the transaction's revision. A transaction
+ * whose chosen branch has a put beyond the promise about its lease does nothing.
+ */
+export type TxnOp =
+  | (Omit<PutShape, 'attach'> & { readonly attach?: Attachment | null })
+  | Exclude<TxnOpShape, { type: 'put' }>;
+export const txnOpCodec = txnOpShapes as s.Codec<TxnOp>;
 export type TxnOpOf<T extends TxnOp['type']> = Extract<TxnOp, { type: T }>;
 
 /** `otherwise` null: there is no else branch, and a failed compare fails the transaction. */
@@ -131,7 +142,10 @@ export function txnBytes(body: TxnBody): number {
   return bytes;
 }
 
+const ATTACHMENT_BYTES = 24;
+
 function opBytes(op: TxnOp): number {
   if (!('ref' in op)) return 128 + op.start.length + (op.end?.length ?? 0);
-  return 96 + op.ref.key.length + (op.type === 'put' ? op.value.length : 0);
+  if (op.type !== 'put') return 96 + op.ref.key.length;
+  return 96 + op.ref.key.length + op.value.length + (op.attach ? ATTACHMENT_BYTES : 0);
 }

@@ -1,3 +1,4 @@
+import { staleAttachment } from '../../protocol/attachment.ts';
 import type { Command } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { TxnOutcome } from '../../protocol/messages/txn.ts';
@@ -35,6 +36,9 @@ import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from '.
  *       repeated message cannot do it twice.
  *   T4  A commit revision is at or above every participant's prepare revision, and closed revisions stay
  *       below the lowest of those: its events come in order, though they are applied late.
+ *   T5  A transaction attaches a key to a lease at or below the promise about the lease, as a plain put does
+ *       (W4), and what is prepared at or below a promise keeps revisions up to it open: the last sweep
+ *       of an ended lease waits for it. Only the branch that is done counts; nothing is done with a refusal.
  */
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
@@ -48,6 +52,8 @@ export type TxnApplied =
   | { readonly type: 'compareFailed'; readonly at: number }
   | { readonly type: 'wrongShard'; readonly epoch: number }
   | { readonly type: 'tooLarge' }
+  /** T5. 0: a lease is not there; else the promise about one does not reach to this revision. */
+  | { readonly type: 'leaseStale'; readonly revision: Revision }
   /** `outcome`: an earlier attempt of the same request was answered with this. */
   | { readonly type: 'ended'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null };
 
@@ -75,6 +81,8 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
   const failedCompare = firstFailed(state, body.compares, revision);
   const succeeded = failedCompare === null;
   const ops = branchOf(body, succeeded);
+  const stale = staleAttachment(ops, revision);
+  if (stale !== null) return txnOutcome({ type: 'leaseStale', revision: stale });
   const results = foresee(state, ops, revision);
   if (results === null) return txnOutcome({ type: 'tooLarge' });
   const events = perform(state, ops, [], revision);

@@ -1,4 +1,5 @@
 import { assertNever } from '../../protocol/assert.ts';
+import { isPromiseOver } from '../../protocol/attachment.ts';
 import type { Condition, OpResult, PutOp, WriteCommand, WriteOp } from '../../protocol/commands.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
@@ -83,13 +84,6 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
 
 /** Where one command's vshards are kept while it is applied. */
 const VSHARDS = new Uint8Array(1024);
-
-/** Whether a put attaches to a lease that may have ended and been swept by `revision`. */
-export function isPromiseOver(op: PutOp, revision: Revision): boolean {
-  const { attach } = op;
-  if (attach === null || attach === undefined) return false;
-  return attach.until !== 0 && revision > attach.until;
-}
 
 function refuseAll(result: OpResult, count: number): Outcome {
   const results = new Array<OpResult>(count).fill(result);

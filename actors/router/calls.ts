@@ -198,6 +198,7 @@ export class Calls {
     const code = isErrorCode(reply.code) ? reply.code : 'internal';
     const details: Record<string, unknown> = {};
     if (code === 'compacted') details['oldestRevision'] = reply.hint;
+    if (code === 'conflict' && reply.hint > 0) details['beyondPromise'] = reply.hint;
     const error = new AppError(code, reply.message, { definite: reply.definite, details });
     if (code === 'not_leader') {
       // One that names itself is handing over, and does not know yet to whom.

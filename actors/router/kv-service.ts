@@ -27,7 +27,7 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
 import type { Calls } from './calls.ts';
 import { type IndexHost, RoutedIndexes } from './indexes.ts';
-import { LeasePromises, withPromise } from './lease-promises.ts';
+import { attachesAny, LeasePromises, withPromise } from './lease-promises.ts';
 import { RoutedLeases } from './leases.ts';
 import { readOptions, writeOptions } from './options.ts';
 import { scanPage } from './scan.ts';
@@ -185,7 +185,10 @@ export class RoutedKvService implements KvService {
   }
 
   transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer> {
-    return transact(this.#calls, this.#host, ctx, body);
+    if (!attachesAny(body)) return transact(this.#calls, this.#host, ctx, body);
+    return this.#promises.transact(ctx, body, (promised, deadlineMs) =>
+      transact(this.#calls, this.#host, { ...ctx, deadlineMs }, promised),
+    );
   }
 
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {

@@ -1,8 +1,10 @@
+import type { MayAttach } from '../../protocol/attachment.ts';
 import type { OpResult, PutOp } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { homeOfLease } from '../../protocol/lease.ts';
 import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { RequestContext } from '../../protocol/service.ts';
+import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { MapSource } from './batch.ts';
 import type { Calls } from './calls.ts';
@@ -26,7 +28,7 @@ export class LeasePromises {
    * Puts that attach to leases, each with a promise of the lease's home. A lease that is not there has 0, which
    * apply refuses (W4): the request's idempotency row may know that it was done before.
    */
-  async #promised(ctx: RequestContext, ops: readonly PutOp[]): Promise<Map<number, Revision>> {
+  async #promised(ctx: RequestContext, ops: readonly MayAttach[]): Promise<Map<number, Revision>> {
     const leases = new Set<number>();
     for (const { attach } of ops)
       if (attach !== null && attach !== undefined) leases.add(attach.lease);
@@ -51,9 +53,37 @@ export class LeasePromises {
       if (isDead && ctx.idempotency === null) throw gone();
       const reply = await send(promises, endMs - this.#nowMs());
       if (!reply.results.some(isOver)) return reply;
-      if (attempt === PROMISES_MAX) {
-        throw new AppError('conflict', 'promises about a lease run out faster than they are used');
+      if (attempt === PROMISES_MAX) throw tooFast();
+    }
+  }
+
+  /**
+   * Sends a transaction with promises, and again with newer ones while it is refused because they have run
+   * out. A lease that is not there counts only in the branch that is done, so the refusal is left to apply.
+   */
+  async transact<T>(
+    ctx: RequestContext,
+    body: TxnBody,
+    send: (body: TxnBody, deadlineMs: number) => Promise<T>,
+  ): Promise<T> {
+    const endMs = this.#nowMs() + ctx.deadlineMs;
+    const puts = [...body.then, ...(body.otherwise ?? [])].filter((op) => op.type === 'put');
+    for (let attempt = 1; ; attempt++) {
+      const deadlineMs = endMs - this.#nowMs();
+      const promises = await this.#promised({ ...ctx, deadlineMs }, puts);
+      const within = (ops: readonly TxnOp[]) => ops.map((op) => withPromise(op, promises));
+      const { compares, then, otherwise } = body;
+      const promised = {
+        ...{ compares, then: within(then) },
+        otherwise: otherwise === null ? null : within(otherwise),
+      };
+      try {
+        return await send(promised, endMs - this.#nowMs());
+      } catch (error) {
+        const isOver = error instanceof AppError && error.details['beyondPromise'] !== undefined;
+        if (!isOver) throw error;
       }
+      if (attempt === PROMISES_MAX) throw tooFast();
     }
   }
 
@@ -101,12 +131,28 @@ function isOver(result: OpResult): boolean {
   return result.type === 'lease_stale' && result.revision !== 0;
 }
 
+function tooFast(): AppError {
+  return new AppError('conflict', 'promises about a lease run out faster than they are used');
+}
+
+/** Whether a transaction has a put that attaches to a lease. */
+export function attachesAny({ then, otherwise }: TxnBody): boolean {
+  return then.some(attaches) || (otherwise ?? []).some(attaches);
+}
+
+function attaches(op: MayAttach): boolean {
+  return op.attach !== null && op.attach !== undefined;
+}
+
 function gone(): AppError {
   return new AppError('lease_not_found', 'there is no such lease, or it has ended');
 }
 
-/** The put as it travels, with the promise about its lease. */
-export function withPromise(op: PutOp, promises: ReadonlyMap<number, Revision>): PutOp {
+/** The operation as it travels, with the promise about its lease. */
+export function withPromise<T extends MayAttach>(
+  op: T,
+  promises: ReadonlyMap<number, Revision>,
+): T {
   const { attach } = op;
   if (attach === null || attach === undefined) return op;
   return { ...op, attach: { lease: attach.lease, until: promises.get(attach.lease) ?? 0 } };

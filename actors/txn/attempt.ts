@@ -1,7 +1,8 @@
 import { assertNever } from '../../protocol/assert.ts';
+import { staleAttachment } from '../../protocol/attachment.ts';
 import type { TxnOutcome, TxnVote, YesVote } from '../../protocol/messages/txn.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
-import { ABORTED, type TxnFate } from '../../protocol/txn.ts';
+import { ABORTED, type TxnBody, type TxnFate } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { firstFailed } from './outcome.ts';
 
@@ -12,8 +13,10 @@ import { firstFailed } from './outcome.ts';
  *   P1  A commit is proposed only when every participant has voted yes, at the highest of their revisions.
  *   P2  Nobody is told of a commit before the decision is applied in the home group.
  *   P3  Whoever may have locks is told of the end until it confirms; a commit is forgotten only then.
+ *   P4  A commit that attaches keys to leases is at or below every promise about them.
  */
 export interface Attempt {
+  readonly body: TxnBody;
   readonly groups: readonly GroupId[];
   /** Its outcome is remembered under an idempotency key, also that of a failed compare. */
   readonly remembered: boolean;
@@ -46,6 +49,8 @@ export type Verdict =
   | { readonly type: 'answered'; readonly outcome: TxnOutcome }
   | { readonly type: 'compareFailed'; readonly at: number; readonly revision: Revision }
   | { readonly type: 'wrongShard'; readonly epoch: number }
+  /** 0: a lease is not there; else a promise about one does not reach to this revision. */
+  | { readonly type: 'leaseStale'; readonly revision: Revision }
   | {
       readonly type:
         | 'conflict'
@@ -72,9 +77,13 @@ export interface Step {
 }
 
 /** Every group has been asked to prepare; `home` is one of them. */
-export function beginAttempt(groups: readonly GroupId[], remembered: boolean): Attempt {
+export function beginAttempt(
+  body: TxnBody,
+  groups: readonly GroupId[],
+  remembered: boolean,
+): Attempt {
   return {
-    ...{ groups, remembered, phase: 'preparing', votes: new Map(), asked: new Set(groups) },
+    ...{ body, groups, remembered, phase: 'preparing', votes: new Map(), asked: new Set(groups) },
     ...{ unresolved: new Set<GroupId>(), fate: ABORTED, failed: null },
   };
 }
@@ -135,7 +144,7 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote): Step {
   }
 }
 
-/** P1. A key that a vote counts on must not have expired by the commit revision: then it is done again. */
+/** P1, P4. A key that a vote counts on must not have expired by the commit revision: then it is done again. */
 function allVoted(attempt: Attempt): Step {
   let commitRevision = 0;
   let validUntilMs = Number.POSITIVE_INFINITY;
@@ -145,6 +154,9 @@ function allVoted(attempt: Attempt): Step {
   }
   if (wallMsOfRevision(commitRevision) >= validUntilMs) return abort(attempt, { type: 'conflict' });
   const fate = { commitRevision, succeeded: firstFailed(attempt.votes) === null };
+  const ops = fate.succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
+  const stale = staleAttachment(ops, commitRevision);
+  if (stale !== null) return abort(attempt, { type: 'leaseStale', revision: stale });
   const deciding: Attempt = { ...attempt, phase: 'deciding', fate };
   return { attempt: deciding, effects: [{ type: 'decide', fate, failed: null }] };
 }

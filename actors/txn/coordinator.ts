@@ -19,7 +19,7 @@ import {
   type Verdict,
 } from './attempt.ts';
 import { outcomeOf } from './outcome.ts';
-import { leaderRefusal, type Participant } from './participant.ts';
+import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
 import { splitTxn } from './split.ts';
 
 /** How the replicas of a node reach the other groups. */
@@ -154,7 +154,7 @@ export class Coordinator {
     }
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
-    const attempt = beginAttempt([...parts.keys()], idempotency !== null);
+    const attempt = beginAttempt(body, [...parts.keys()], idempotency !== null);
     const live: Live = { id, running, parts, attempt, cancelDeadline: () => {} };
     this.#live.set(txnName(id), live);
     const leftMs = (running.endMs - context.ports.clock.monotonicMs()) * VOTING_SHARE;
@@ -281,6 +281,8 @@ export class Coordinator {
         return this.#again(running);
       case 'wrongShard':
         return reply(rejected('wrong_shard', 'the shard map has changed', { hint: verdict.epoch }));
+      case 'leaseStale':
+        return reply(leaseRefusal(verdict.revision));
       case 'tooLarge':
         return reply(rejected('too_large', 'the transaction reads or removes more than it may'));
       case 'unavailable':

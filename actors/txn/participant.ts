@@ -9,6 +9,7 @@ import {
   type TxnOpOf,
   txnName,
 } from '../../protocol/txn.ts';
+import type { Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import type { GroupView } from '../apply/group-state.ts';
 import { readRange } from '../apply/read.ts';
@@ -156,6 +157,14 @@ export function leaderRefusal(context: ReplicaContext): ReplyBody | null {
     return rejected('overloaded', `the state of group ${context.group} is far behind its log`);
   }
   return diskRefusal(context.ports.storage.health);
+}
+
+/** T5: 0 is a lease that is not there; else promises have to reach to `revision`. Nothing was done. */
+export function leaseRefusal(revision: Revision): ReplyBody {
+  if (revision === 0) {
+    return rejected('lease_not_found', 'there is no such lease, or it has ended');
+  }
+  return rejected('conflict', 'a promise about a lease has run out', { hint: revision });
 }
 
 /** A proposal that was not applied, as far as one can tell. */

@@ -22,7 +22,7 @@ import type { ReadRounds } from '../replica/reads.ts';
 import { Coordinator, type GroupReach } from './coordinator.ts';
 import { Inquiries } from './inquiries.ts';
 import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
-import { leaderRefusal, notApplied, Participant } from './participant.ts';
+import { leaderRefusal, leaseRefusal, notApplied, Participant } from './participant.ts';
 
 const INQUIRE_CALL_MS = 1_500;
 const UNFINISHED_ROWS = 256;
@@ -106,6 +106,7 @@ export class Transactions implements TxnEffects {
       if (txn?.type === 'wrongShard') {
         return reply(rejected('wrong_shard', 'the shard map has changed', { hint: txn.epoch }));
       }
+      if (txn?.type === 'leaseStale') return reply(leaseRefusal(txn.revision));
       reply(rejected('too_large', 'the transaction reads more than it may'));
     });
   }

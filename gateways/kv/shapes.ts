@@ -1,6 +1,7 @@
+import type { Attachment } from '../../protocol/attachment.ts';
 import { fromLatin1, latin1, prefixEnd, textOrNull, utf8 } from '../../protocol/bytes.ts';
 import { DecodeError } from '../../protocol/codec.ts';
-import type { Attachment, Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
+import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
 import { AppError, ERRORS } from '../../protocol/errors.ts';
 import { isLeaseId } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';

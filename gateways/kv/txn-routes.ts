@@ -83,8 +83,8 @@ function seedOp(raw: unknown, at: number): TxnOp {
       throw new AppError('invalid_argument', 'an operation here has no condition');
     }
     if (op.op.type === 'delete') return { type: 'delete', ref: op.op.ref };
-    const { ref, value, contentType, ttlMs } = op.op;
-    return { type: 'put', ref, value, contentType, ttlMs };
+    const { ref, value, contentType, ttlMs, attach = null } = op.op;
+    return { type: 'put', ref, value, contentType, ttlMs, attach };
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
     const { code, message, details } = error;

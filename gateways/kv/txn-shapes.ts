@@ -100,9 +100,6 @@ function txnOpFromJson(raw: unknown): TxnOp {
   if (shape['ifRevision'] !== undefined) {
     throw invalid('conditions of a transaction are compares, not ifRevision');
   }
-  if (shape['lease'] !== undefined) {
-    throw new AppError('not_implemented', 'a transaction cannot attach keys to leases yet');
-  }
   const hasPrefix = shape['prefix'] !== undefined || shape['prefixBase64'] !== undefined;
   if (shape['op'] === 'delete' && hasPrefix) return deletePrefix(shape);
   const op = opFromJson(raw);
@@ -112,8 +109,8 @@ function txnOpFromJson(raw: unknown): TxnOp {
     return { type: 'range', ...SPACE, start, end, reverse, limit, values };
   }
   if (op.op.type === 'delete') return { type: 'delete', ref: op.op.ref };
-  const { ref, value, contentType, ttlMs } = op.op;
-  return { type: 'put', ref, value, contentType, ttlMs };
+  const { ref, value, contentType, ttlMs, attach = null } = op.op;
+  return { type: 'put', ref, value, contentType, ttlMs, attach };
 }
 
 function deletePrefix(shape: Shape): TxnOp {

@@ -220,7 +220,10 @@ export const replyBodyCodec = s.union({
       definite: s.bool,
       message: s.str(1024),
       leader: s.nullable(s.str<NodeId>(32)),
-      /** compacted: the oldest revision still readable. wrong_shard: the newer epoch. Else 0. */
+      /**
+       * compacted: the oldest revision still readable. wrong_shard: the newer epoch. conflict: where promises
+       * about leases have run out, the revision they did not reach. Else 0.
+       */
       hint: s.count,
     }),
   ],

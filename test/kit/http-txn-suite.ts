@@ -129,7 +129,8 @@ export function txnTests(url: () => string, send: Send): void {
       [{ compare: [{ key: 'a', exists: true, op: '<' }], then: [a] }, 400, 'invalid_argument'],
       [{ compare: [{ key: 'a', lease: -1 }], then: [a] }, 400, 'invalid_argument'],
       [{ compare: [{ key: 'a', lease: 1, op: '>' }], then: [a] }, 400, 'invalid_argument'],
-      [{ then: [{ ...a, lease: 1 }] }, 501, 'not_implemented'],
+      [{ then: [{ ...a, lease: 'x' }] }, 400, 'invalid_argument'],
+      [{ then: [{ ...a, lease: 4711 }] }, 404, 'lease_not_found'],
       [{ then: Array.from({ length: 1025 }, (_, i) => put(`tx/${i}`, '')) }, 413, 'too_large'],
       [{ then: [put('tx/a', 'x'.repeat(600_000))] }, 413, 'too_large'],
     ];

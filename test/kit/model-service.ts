@@ -143,6 +143,7 @@ export class ModelService implements KvService {
       const outcome = modelTxn(body, revision, {
         itemAt: (ref) => this.#itemAt(ref, revision),
         items: () => this.#allItems(revision),
+        lives: (lease) => this.leases.lives(lease),
         write: (op) => this.#applyAt(op, revision),
       });
       return { outcome, clock: this.#clock };

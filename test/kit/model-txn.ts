@@ -12,6 +12,7 @@ export interface ModelStore {
   itemAt(ref: KeyRef): Item | null;
   /** All items, in key order. */
   items(): readonly Item[];
+  lives(lease: number): boolean;
   write(op: WriteOp): unknown;
 }
 
@@ -23,6 +24,11 @@ export function modelTxn(body: TxnBody, revision: number, store: ModelStore): Tx
   const failed = body.compares.findIndex((compare) => !isTrue(compare, store.itemAt(compare.ref)));
   const succeeded = failed < 0;
   const ops = succeeded ? body.then : (body.otherwise ?? []);
+  for (const op of ops) {
+    if (op.type === 'put' && op.attach && !store.lives(op.attach.lease)) {
+      throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
+    }
+  }
   const results = ops.map((op) => foreseen(op, revision, store));
   for (const op of ops) {
     if (op.type === 'put') store.write({ ...op, condition: null });

@@ -61,14 +61,16 @@ export class TxnModel {
     const { body, revision, idempotency } = command;
     if (!keys.owns(group, refsOf(body))) return;
     const scope = firstRef(body);
+    // What finds a lock, or a lease beyond its promise, is not remembered: it is tried again.
+    if (this.#conflicts(group, body)) return;
+    const succeeded = holdsAll(body.compares, revision, keys);
+    const ops = succeeded ? body.then : (body.otherwise ?? []);
+    if (!ops.every((op) => isPromised(op, revision))) return;
     if (idempotency !== null && scope !== null) {
-      // What finds a lock is not remembered: it is tried again.
-      if (this.#conflicts(group, body)) return;
       const { key, requestHash } = idempotency;
       if (!keys.isFirst(group, scope, key, requestHash, revision)) return;
-    } else if (this.#conflicts(group, body)) return;
-    const succeeded = holdsAll(body.compares, revision, keys);
-    perform(succeeded ? body.then : (body.otherwise ?? []), revision, keys);
+    }
+    perform(ops, revision, keys);
   }
 
   prepare(group: GroupId, command: CommandOf<'txnPrepare'>, keys: ModelKeys): void {
@@ -129,7 +131,11 @@ export class TxnModel {
     if (fate.commitRevision === 0) return;
     this.#done.add(`${group}/${name}`);
     const { then, otherwise } = prepared.body;
-    perform(fate.succeeded ? then : (otherwise ?? []), fate.commitRevision, keys);
+    const ops = fate.succeeded ? then : (otherwise ?? []);
+    if (!ops.every((op) => isPromised(op, fate.commitRevision))) {
+      this.flaws.push(`group ${group} commits ${name} beyond what was promised about a lease`);
+    }
+    perform(ops, fate.commitRevision, keys);
     for (const ref of removed) keys.remove(ref, fate.commitRevision);
   }
 
@@ -151,6 +157,12 @@ export class TxnModel {
     this.#prepared.set(group, known);
     return known;
   }
+}
+
+/** Whether what it attaches to a lease will be looked for when the lease ends. */
+function isPromised(op: TxnOp, revision: number): boolean {
+  const attach = op.type === 'put' ? (op.attach ?? null) : null;
+  return attach === null || revision <= attach.until;
 }
 
 function firstRef(body: TxnBody): KeyRef | null {

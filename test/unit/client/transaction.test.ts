@@ -71,6 +71,21 @@ describe('transactions', () => {
     expect(attempts).toBeGreaterThan(12);
   });
 
+  it('attach what they write to a lease, in one branch and optimistically', async () => {
+    const kv = client();
+    const { id } = await kv.leases.grant(60);
+    await kv.txn({ success: [{ op: 'put', key: 't/leased', value: '1', lease: id }] });
+    await kv.transaction(async (tx) => {
+      tx.put('t/leased-too', '2', { lease: id });
+    });
+    expect((await kv.get('t/leased-too'))?.lease).toBe(id);
+    expect(await kv.leases.revoke(id)).toEqual({ removed: 2 });
+    const late = kv.transaction(async (tx) => tx.put('t/late', '3', { lease: id }));
+    const refusal = await late.catch((error: MinikvError) => error);
+    expect(refusal).toMatchObject({ code: 'lease_not_found', definite: true });
+    expect(await kv.get('t/late')).toBeNull();
+  });
+
   it('B20 are not run again when their fence has fallen', async () => {
     const kv = client();
     const lock = await kv.locks.acquire('t-lock');

@@ -107,7 +107,10 @@ const range = { tenant: 't', space: 's', start: 'a', end: null };
 const body: TxnBody = {
   compares,
   then: [
-    { type: 'put', ref, value: Buffer.from('v'), contentType: null, ttlMs: 5 },
+    {
+      ...{ type: 'put', ref, value: Buffer.from('v'), contentType: null, ttlMs: 5 },
+      attach: { lease: 7, until: 9 },
+    },
     { type: 'get', ref },
     { type: 'delete', ref },
     { type: 'range', ...range, reverse: true, limit: 3, values: false },

@@ -5,6 +5,7 @@ import { readLatest } from '../../../../actors/apply/read.ts';
 import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-rows.ts';
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
 import type { LeaseEnd, WriteOp } from '../../../../protocol/commands.ts';
+import type { Compare, TxnBody, TxnOp } from '../../../../protocol/txn.ts';
 import { AppliedGroup, del, GROUP, put, ref } from '../../../kit/applied-group.ts';
 
 /** A put under a promise that reaches so far beyond its own revision. */
@@ -218,3 +219,69 @@ function once(result: unknown): object {
   const { revision } = result as { revision: number };
   return { revision, createRevision: revision, version: 1 };
 }
+
+describe('a transaction of one entry', () => {
+  const idempotency = { key: 'k', requestHash: new Uint8Array(32) };
+  const attach = (key: string, until: number): TxnOp => {
+    const rest = { value: Buffer.from('v'), contentType: null, ttlMs: null };
+    return { type: 'put', ref: ref(key), ...rest, attach: { lease: 7, until } };
+  };
+  const exists = (key: string, wanted: boolean): Compare => ({
+    ...{ ref: ref(key), relation: '=', target: { type: 'exists', exists: wanted } },
+  });
+  const apply = (group: AppliedGroup, body: Partial<TxnBody>, keyed = false) => {
+    const revision = group.nextRevision();
+    const whole = { compares: [], then: [], otherwise: null, ...body };
+    const request = { idempotency: keyed ? idempotency : null, traceparent: null };
+    const { epoch } = group.state;
+    return group.apply({ type: 'txn', revision, epoch, body: whole, ...request }).txn;
+  };
+
+  it('T5 attaches up to its promise, and beyond it does nothing at all', async () => {
+    const group = new AppliedGroup();
+    const until = group.nextRevision();
+    expect(apply(group, { then: [attach('a', until), attach('b', until + 9)] })).toMatchObject({
+      ...{ type: 'done', outcome: { succeeded: true, revision: until } },
+    });
+    expect(await keysOf(group, 7)).toEqual(['a', 'b']);
+    const late = apply(group, { then: [attach('c', until + 99), attach('d', until)] });
+    expect(late).toEqual({ type: 'leaseStale', revision: group.state.clock });
+    const gone = apply(group, { then: [attach('c', until), attach('d', 0)] });
+    expect(gone).toEqual({ type: 'leaseStale', revision: 0 });
+    expect(await keysOf(group, 7)).toEqual(['a', 'b']);
+    expect(readLatest(group.state, ref('c'), null)).toBeNull();
+  });
+
+  it('T5 looks only at the branch that is done, and remembers no refusal', () => {
+    const group = new AppliedGroup();
+    const ahead = group.nextRevision() + 1_000;
+    const body = {
+      ...{ compares: [exists('a', true)], then: [attach('a', 0)] },
+      otherwise: [attach('b', ahead)],
+    };
+    expect(apply(group, body)).toMatchObject({ type: 'done', outcome: { succeeded: false } });
+    group.write([put('a', 'there')]);
+    expect(apply(group, body, true)).toEqual({ type: 'leaseStale', revision: 0 });
+    const again = { ...body, then: [attach('a', ahead)] };
+    expect(apply(group, again, true)).toMatchObject({ type: 'done', outcome: { succeeded: true } });
+    // Done before: the same answer, whatever has become of the lease.
+    expect(apply(group, body, true)).toMatchObject({ type: 'done', outcome: { succeeded: true } });
+  });
+
+  it('T2 what is prepared and compares an attached key keeps it from being removed until its end', async () => {
+    const group = new AppliedGroup();
+    group.write([attached(group, 'a', 7)]);
+    const id = { home: GROUP, term: 1, start: group.nextRevision() };
+    const body = { compares: [exists('a', true)], then: [], otherwise: null };
+    const part = { body, comparesAt: [0], thenAt: [], otherwiseAt: [] };
+    const revision = group.nextRevision();
+    const { epoch } = group.state;
+    group.apply({ type: 'txnPrepare', revision, epoch, id, part });
+    expect((await detach(group, 7)).events).toEqual([]);
+    expect(await keysOf(group, 7)).toEqual(['a']);
+    const fate = { commitRevision: 0, succeeded: false };
+    group.apply({ type: 'txnResolve', id, fate, removed: [] });
+    expect((await detach(group, 7)).events).toHaveLength(1);
+    expect(await keysOf(group, 7)).toEqual([]);
+  });
+});

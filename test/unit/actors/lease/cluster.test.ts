@@ -66,6 +66,23 @@ class Client {
       );
   }
 
+  /** Begins to attach keys in one transaction over their groups. */
+  attachInOne(name: string, keys: readonly string[], lease: number): Promise<string> {
+    const then = keys.map((key) => {
+      const { ref: to, value } = attach(key, lease);
+      const rest = { contentType: null, ttlMs: null, attach: { lease, until: 0 } };
+      return { type: 'put' as const, ref: to, value, ...rest };
+    });
+    const body = { compares: [], then, otherwise: null };
+    return this.cluster
+      .node(name)
+      .service.transact(CTX, body)
+      .then(
+        () => 'put',
+        (error: AppError) => error.code,
+      );
+  }
+
   /** Which of the keys are there. */
   async found(at?: string): Promise<string[]> {
     const items = await this.ask(
@@ -141,6 +158,44 @@ describe('a lease over many groups', () => {
       expect(await client.found()).toEqual([]);
     }
     expect([...seen].sort()).toEqual(['lease_not_found', 'put']);
+  });
+
+  it('a transaction beside the end of its lease is refused, or goes with it, whole', async () => {
+    const client = await clusterOf('n1 n2 n3');
+    const seen = new Set<string>();
+    for (let i = 0; i < 12; i++) {
+      const lease = await client.grant(60_000);
+      const attaching = client.names.flatMap((name, n) =>
+        [0, 1].map((part) => client.attachInOne(name, KEYS.slice(n * 8 + part, n * 8 + 8), lease)),
+      );
+      await client.pass(i / 2);
+      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease));
+      expect(revoked).toMatchObject({ isSwept: true });
+      for (const outcome of await client.cluster.time.until(Promise.all(attaching))) {
+        seen.add(outcome);
+      }
+      await client.pass(3_500);
+      expect(await client.found()).toEqual([]);
+    }
+    expect([...seen].sort()).toEqual(['lease_not_found', 'put']);
+  });
+
+  it('F24 what a coordinator that died left prepared holds up the last sweep, and goes with the lease', async () => {
+    const seen = new Set<number>();
+    for (const ms of [0.5, 1, 2, 4, 8]) {
+      const client = await clusterOf('n1 n2 n3');
+      const lease = await client.grant(60_000);
+      void client.attachInOne('n1', KEYS, lease);
+      await client.pass(ms);
+      client.cluster.kill('n1');
+      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease), 'n2');
+      expect(revoked).toMatchObject({ isSwept: expect.any(Boolean) });
+      // All or nothing, whatever was lost on the way, and nothing once all promises have run out.
+      seen.add((await client.found('n2')).length);
+      await client.pass(8_000);
+      expect(await client.found('n2')).toEqual([]);
+    }
+    for (const count of seen) expect([0, KEYS.length]).toContain(count);
   });
 
   it('B20 outlives its leader: the next one gives it the whole time again, and ends it', async () => {

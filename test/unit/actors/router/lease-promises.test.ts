@@ -7,6 +7,7 @@ import type { PutOp } from '../../../../protocol/commands.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import type { ReplyBody, RequestBody } from '../../../../protocol/messages/request.ts';
 import type { BatchOp, RequestContext } from '../../../../protocol/service.ts';
+import type { TxnBody, TxnOp } from '../../../../protocol/txn.ts';
 import type { GroupId, NodeId } from '../../../../protocol/types.ts';
 import { put } from '../../../kit/applied-group.ts';
 import { FakeReach, rejected } from '../../../kit/fake-reach.ts';
@@ -24,6 +25,10 @@ const promise = (until: number): ReplyBody => ({
 });
 const written = (results: Extract<ReplyBody, { type: 'Written' }>['results']): ReplyBody => ({
   ...{ type: 'Written', results, clock: 1, repeated: false },
+});
+const done = (): ReplyBody => ({
+  ...{ type: 'TxnDone', clock: 1, repeated: false },
+  outcome: { succeeded: true, failedCompare: null, revision: 5, results: [] },
 });
 const PUT = { type: 'put' as const, revision: 5, createRevision: 5, version: 1 };
 
@@ -110,5 +115,57 @@ describe('a batch with attached puts', () => {
       body.type === 'Write' ? [body.idempotency?.key] : [],
     );
     expect(new Set(keys).size).toBe(1);
+  });
+});
+
+describe('a transaction with puts that attach', () => {
+  const txnPut = (key: string, lease: number | null): TxnOp => {
+    const { ref, value } = attach(key);
+    const attached = lease === null ? null : { lease, until: 0 };
+    return { type: 'put', ref, value, contentType: null, ttlMs: null, attach: attached };
+  };
+  const body = (then: TxnOp[], otherwise: TxnOp[] | null = null): TxnBody => ({
+    ...{ compares: [], then, otherwise },
+  });
+  const untilsOf = (reach: FakeReach) =>
+    reach.asked.flatMap(({ body: asked }) => {
+      if (asked.type !== 'Txn') return [];
+      const ops = [...asked.body.then, ...(asked.body.otherwise ?? [])];
+      return [ops.map((op) => (op.type === 'put' ? op.attach?.until : undefined))];
+    });
+
+  it('asks once for each lease of either branch, and for none where there is none', async () => {
+    const { reach, service } = world([promise(900), rejected('lease_not_found')], [done(), done()]);
+    const then = [txnPut('a', 7), txnPut('b', null), txnPut('c', 7)];
+    await reach.outcome(service.transact(CTX, body(then, [txnPut('d', 8)])));
+    expect(untilsOf(reach)).toEqual([[900, undefined, 900, 0]]);
+    await reach.outcome(service.transact(CTX, body([txnPut('b', null)])));
+    expect(reach.asked.filter(({ body: asked }) => asked.type === 'LeaseCheck')).toHaveLength(2);
+  });
+
+  it('asks anew when a promise had run out, and not for ever', async () => {
+    const over = { ...rejected('conflict'), hint: 901 } as ReplyBody;
+    const again = world([promise(900), promise(990)], [over, done()]);
+    const asked = again.service.transact(CTX, body([txnPut('a', 7)]));
+    expect(await again.reach.outcome(asked)).toMatchObject({ outcome: { revision: 5 } });
+    expect(untilsOf(again.reach)).toEqual([[900], [990]]);
+    const never = world(
+      Array.from({ length: 9 }, () => promise(900)),
+      Array.from({ length: 9 }, () => over),
+    );
+    const refused = never.service.transact(CTX, body([txnPut('a', 7)]));
+    expect(await never.reach.outcome(refused)).toMatchObject({ code: 'conflict', definite: true });
+    expect(untilsOf(never.reach)).toHaveLength(5);
+  });
+
+  it('is not sent again for a conflict of another kind, nor when its outcome is unknown', async () => {
+    for (const code of ['conflict', 'outcome_unknown'] as const) {
+      const { reach, service } = world(
+        [promise(900)],
+        [rejected(code, { definite: code === 'conflict' })],
+      );
+      const asked = service.transact(CTX, body([txnPut('a', 7)]));
+      expect(await reach.outcome(asked)).toMatchObject({ code });
+    }
   });
 });

@@ -9,7 +9,7 @@ import {
 } from '../../../../actors/txn/attempt.ts';
 import type { TxnVote } from '../../../../protocol/messages/txn.ts';
 import { REVISIONS_PER_MS, wallMsOfRevision } from '../../../../protocol/revision.ts';
-import { ABORTED } from '../../../../protocol/txn.ts';
+import { ABORTED, type TxnBody, type TxnOp } from '../../../../protocol/txn.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
 
 const [G1, G2, G3] = [1, 2, 3] as GroupId[] as [GroupId, GroupId, GroupId];
@@ -21,13 +21,22 @@ function yes(revision: number, more: Partial<Extract<TxnVote, { type: 'yes' }>> 
   };
 }
 
+const NOTHING: TxnBody = { compares: [], then: [], otherwise: null };
+
+/** A put that attaches under a promise up to `until`. */
+function attached(key: string, until: number): TxnOp {
+  const ref = { tenant: 'default', space: 'kv', key };
+  const rest = { value: new Uint8Array(), contentType: null, ttlMs: null };
+  return { type: 'put', ref, ...rest, attach: { lease: 7, until } };
+}
+
 /** One attempt, fed with events; keeps what followed. */
 class Run {
   attempt: Attempt;
   readonly effects: AttemptEffect[] = [];
 
-  constructor(groups: GroupId[] = [G1, G2], remembered = false) {
-    this.attempt = beginAttempt(groups, remembered);
+  constructor(groups: GroupId[] = [G1, G2], remembered = false, body = NOTHING) {
+    this.attempt = beginAttempt(body, groups, remembered);
   }
 
   on(event: AttemptEvent): AttemptEffect[] {
@@ -214,5 +223,50 @@ describe('a failed compare without another branch', () => {
       { type: 'tell', verdict: failed },
     ]);
     expect(run.attempt.phase).toBe('over');
+  });
+});
+
+describe('P4 a commit is at or below every promise about the leases it attaches to', () => {
+  const aborted = (verdict: object): object[] => [
+    { type: 'tell', verdict },
+    { type: 'resolve', group: G1, fate: ABORTED },
+    { type: 'resolve', group: G2, fate: ABORTED },
+  ];
+  const voted = (then: TxnOp[], otherwise: TxnOp[] | null, failedCompare: number | null = null) => {
+    const run = new Run([G1, G2], false, { compares: [], then, otherwise });
+    run.vote(G1, yes(5));
+    return run.vote(G2, yes(7, { failedCompare }));
+  };
+
+  it('commits at the last revision of a promise, not above it', () => {
+    expect(voted([attached('a', 7), attached('b', 9)], null)).toEqual([
+      { type: 'decide', fate: COMMIT, failed: null },
+    ]);
+    expect(voted([attached('a', 9), attached('b', 6)], null)).toEqual(
+      aborted({ type: 'leaseStale', revision: 7 }),
+    );
+  });
+
+  it('says so when a lease is not there, whatever the other promises are', () => {
+    expect(voted([attached('a', 6), attached('b', 0)], null)).toEqual(
+      aborted({ type: 'leaseStale', revision: 0 }),
+    );
+  });
+
+  it('looks only at the branch that is done', () => {
+    expect(voted([attached('a', 9)], [attached('b', 0)])).toEqual([
+      { type: 'decide', fate: COMMIT, failed: null },
+    ]);
+    expect(voted([attached('a', 9)], [attached('b', 0)], 0)).toEqual(
+      aborted({ type: 'leaseStale', revision: 0 }),
+    );
+  });
+
+  it('remembers no such refusal under an idempotency key: the next attempt may do it', () => {
+    const body = { compares: [], then: [attached('a', 6)], otherwise: null };
+    const run = new Run([G1, G2], true, body);
+    run.vote(G1, yes(5));
+    const verdict = { type: 'leaseStale', revision: 7 };
+    expect(run.vote(G2, yes(7))).toEqual(aborted(verdict));
   });
 });
