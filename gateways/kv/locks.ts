@@ -1,11 +1,20 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
-import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
-import type { KvService, RequestContext, WatchMessage } from '../../protocol/service.ts';
+import type { KvService, RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 import { leaseIdOf, type Shown } from './leases.ts';
+import {
+  isConflict,
+  joinLine,
+  keyChanged,
+  type LockPorts,
+  leaveLine,
+  lookAtLine,
+  signAndHolder,
+  takeTurn,
+} from './lock-queue.ts';
 import {
   bytesField,
   keyToJson,
@@ -24,10 +33,11 @@ import {
  *   N2  The token is the key's revision: later holders have higher tokens, and a compare of the key's revision
  *       with a token fails as soon as its holder has lost the lock, whatever that holder believes (B20).
  *   N3  Acquiring again with the same lease gives the same token: an answer that was lost can be asked for again.
+ *   N4  Who has a place in line gets the lock before everybody who asks later, as long as its lease lives (Q1 to Q3).
  */
 export const LOCK_PREFIX = '_locks/';
 
-const LOCK_PAUSE_MS = 100;
+const LATEST = { consistency: 'linearizable', revision: null } as const;
 
 export interface Acquire {
   readonly name: string;
@@ -36,8 +46,6 @@ export interface Acquire {
   /** How long to wait while somebody else holds it. */
   readonly waitMs: number;
 }
-
-type LockPorts = { readonly service: KvService; readonly clock: Clock };
 
 /** A name's key. Names are bytes, like keys. */
 export function lockRef(name: string): KeyRef {
@@ -72,40 +80,97 @@ export function acquireFromJson(name: string, body: Shape): Acquire {
   };
 }
 
-/** Throws `lock_held` (with what its holder shows) when it stays held, `lease_not_found` when the lease is gone. */
+/**
+ * Waits in line (lock-queue.ts). Throws `lock_held` (with what its holder shows) when it stays held or others are
+ * first, `lease_not_found` when the lease is gone.
+ */
 export async function acquireLock(
   ports: LockPorts,
   ctx: RequestContext,
   wanted: Acquire,
 ): Promise<Shown> {
-  const { service, clock } = ports;
-  const ref = lockRef(wanted.name);
-  const endMs = clock.monotonicMs() + wanted.waitMs;
-  const put = {
-    ...{ type: 'put' as const, ref, value: wanted.value, contentType: null, ttlMs: null },
-    ...{ condition: { type: 'absent' as const }, attach: { lease: wanted.lease, until: 0 } },
-  };
+  const { name, lease, value } = wanted;
+  const ref = lockRef(name);
   // Repeating is harmless (N3), and a row of the first attempt would answer for all others.
   const plain: RequestContext = { ...ctx, idempotency: null };
-  for (;;) {
-    const { result, clock: at } = await service.put(plain, put);
-    if (result.type === 'put')
-      return shown(wanted.name, wanted.lease, wanted.value, result.revision, at);
-    if (result.type === 'lease_stale') {
-      throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
+  const { hasSign, holder, clock } = await signAndHolder(ports, plain, name, ref);
+  if (holder?.lease === lease) return shown(name, lease, holder.value, holder.revision, clock);
+  if (holder === null && !hasSign) {
+    const { result, clock: at } = await ports.service.put(plain, lockPut(wanted));
+    if (result.type === 'put') return shown(name, lease, value, result.revision, at);
+    if (result.type === 'lease_stale') throw leaseGone();
+  }
+  if (holder !== null && wanted.waitMs === 0) throw held(name, holder);
+  return waitInLine(ports, plain, wanted);
+}
+
+/** The key that makes its maker the holder, for as long as the lease lives. */
+function lockPut({ name, lease, value }: Acquire) {
+  return {
+    ...{ type: 'put' as const, ref: lockRef(name), value, contentType: null, ttlMs: null },
+    ...{ condition: { type: 'absent' as const }, attach: { lease, until: 0 } },
+  };
+}
+
+async function waitInLine(ports: LockPorts, ctx: RequestContext, wanted: Acquire): Promise<Shown> {
+  const { name, lease, waitMs } = wanted;
+  const endMs = ports.clock.monotonicMs() + waitMs;
+  const leftMs = (): number => endMs - ports.clock.monotonicMs();
+  let hasPlace = true;
+  await joinLine(ports, ctx, name, lease, waitMs);
+  try {
+    for (;;) {
+      const turn = await atTurn(ports, ctx, wanted);
+      if (turn.type === 'held') {
+        hasPlace = !turn.isTaken;
+        return turn.shown;
+      }
+      if (leftMs() <= 0) {
+        const { item } = await ports.service.get(ctx, lockRef(name), LATEST);
+        throw held(name, item);
+      }
+      if (turn.type === 'wait') await keyChanged(ports, ctx, turn.ref, turn.from, leftMs());
+      else if (turn.type === 'lost') await joinLine(ports, ctx, name, lease, leftMs());
     }
-    const found = await service.get(plain, ref, { consistency: 'linearizable', revision: null });
-    const { item } = found;
-    if (item?.lease === wanted.lease) {
-      return shown(wanted.name, wanted.lease, item.value, item.revision, found.clock);
-    }
-    const leftMs = endMs - clock.monotonicMs();
-    if (item === null) {
-      if (leftMs > -LIMITS.requestDeadlineMsDefault) continue;
-      throw new AppError('conflict', 'the lock changes hands too fast');
-    }
-    if (leftMs <= 0) throw held(wanted.name, item);
-    await changed(ports, plain, item, leftMs);
+  } finally {
+    if (hasPlace) await leaveLine(ports, ctx, name, lease).catch(() => {});
+  }
+}
+
+type Turn =
+  /** `isTaken`: just now, and the place went with it. */
+  | { readonly type: 'held'; readonly shown: Shown; readonly isTaken: boolean }
+  /** Until this key changes, there is nothing to be had. */
+  | { readonly type: 'wait'; readonly ref: KeyRef; readonly from: number }
+  /** It has no place any more. */
+  | { readonly type: 'lost' }
+  | { readonly type: 'again' };
+
+/** Whoever is first takes the lock, if it is free; the others wait for whoever is before them. */
+async function atTurn(ports: LockPorts, ctx: RequestContext, wanted: Acquire): Promise<Turn> {
+  const { name, lease, value } = wanted;
+  const line = await lookAtLine(ports, ctx, name, lease);
+  const { own, before, revision } = line;
+  if (own !== null && before !== null) {
+    return { type: 'wait', ref: before.ref, from: revision };
+  }
+  const ref = lockRef(name);
+  const { item, clock } = await ports.service.get(ctx, ref, LATEST);
+  if (item?.lease === lease) {
+    const same = shown(name, lease, item.value, item.revision, clock);
+    return { type: 'held', shown: same, isTaken: false };
+  }
+  if (own === null) return { type: 'lost' };
+  if (item !== null) return { type: 'wait', ref, from: item.revision };
+  try {
+    const put = lockPut(wanted);
+    const taken = await takeTurn(ports, ctx, put, { ...line, own }, name);
+    if (taken === null) return { type: 'again' };
+    const { token, clock: at } = taken;
+    return { type: 'held', shown: shown(name, lease, value, token, at), isTaken: true };
+  } catch (error) {
+    if (isConflict(error)) return { type: 'again' };
+    throw error;
   }
 }
 
@@ -171,36 +236,17 @@ function lockToJson(item: Pick<Item, 'ref' | 'value' | 'revision' | 'lease'>): S
   };
 }
 
-function held(name: string, item: Item): AppError {
-  const { token, lease, value, base64 } = lockToJson(item);
-  const details = { ...keyToJson(name, 'name'), holder: { token, lease, value, base64 } };
-  return new AppError('lock_held', 'somebody else holds the lock', { details });
+/** `holder` null: it is free, and for others who came first. */
+function held(name: string, holder: Item | null): AppError {
+  const { token, lease, value, base64 } = holder === null ? {} : lockToJson(holder);
+  const details = {
+    ...keyToJson(name, 'name'),
+    holder: holder === null ? null : { token, lease, value, base64 },
+  };
+  const message = holder === null ? 'others wait for the lock' : 'somebody else holds the lock';
+  return new AppError('lock_held', message, { details });
 }
 
-/** Resolves when the holder's key has changed, or after a while. Who is first then is nobody's promise. */
-async function changed(
-  { service, clock }: LockPorts,
-  ctx: RequestContext,
-  item: Item,
-  leftMs: number,
-): Promise<void> {
-  const { tenant, space, key } = item.ref;
-  const options = { tenant, space, prefix: key, initial: false, prev: false };
-  const watch = await service.watch(ctx, { ...options, from: { revision: item.revision } });
-  const cancel = clock.after(leftMs, () => watch.close());
-  const isIt = (message: WatchMessage): boolean =>
-    message.type === 'event' && message.event.ref.key === key;
-  try {
-    for (;;) {
-      const messages = await watch.next();
-      if (messages === null || messages.some(isIt)) return;
-      if (messages.every(({ type }) => type === 'progress' || type === 'event')) continue;
-      // Held for longer than changes are kept: it is looked at again and again.
-      await new Promise<void>((resolve) => clock.after(Math.min(LOCK_PAUSE_MS, leftMs), resolve));
-      return;
-    }
-  } finally {
-    cancel();
-    watch.close();
-  }
+function leaseGone(): AppError {
+  return new AppError('lease_not_found', 'there is no such lease, or it has ended');
 }

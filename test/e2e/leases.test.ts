@@ -21,6 +21,29 @@ process.stdin.on('data', async () => {
 });
 `;
 
+const WAITER = `
+import { createClient } from 'minikv/client';
+const kv = createClient({ endpoints: process.argv[1].split(',') });
+await kv.locks.acquire('line', { ttlSeconds: 2, waitMs: 30_000 });
+`;
+
+/** A process that waits for a lock. */
+function waiter(urls: readonly string[]): ChildProcess {
+  const args = ['--input-type=module', '-e', WAITER, urls.join(',')];
+  return spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+}
+
+/** Until so many have a place in line. */
+async function placesAre(kv: Minikv, lock: string, count: number): Promise<void> {
+  for (let i = 0; i < 1_000; i++) {
+    const { items } = await kv.page({ prefix: `_lockwaits/${lock.length}/${lock}/` });
+    // The sign is there as well.
+    if (items.length === count + 1) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`there are not ${count} places`);
+}
+
 /** The holder's process, and what it has said. */
 class Holder {
   readonly child: ChildProcess;
@@ -70,6 +93,29 @@ describe('leases and locks of three nodes', () => {
     expect((await kv.get('guarded'))?.text()).toBe('next');
     expect(await kv.locks.get('job')).toMatchObject({ held: true, token: next.token });
     expect(await next.release()).toBe(true);
+  }, 60_000);
+
+  it('N4 waiters at all nodes are served in order of arrival, past one whose program was killed', async () => {
+    const urls = cluster.urls();
+    const first = await kv.locks.acquire('line', { ttlSeconds: 30 });
+    const served: number[] = [];
+    const waiting: Promise<void>[] = [];
+    let victim: ChildProcess | null = null;
+    for (let i = 0; i < 7; i++) {
+      if (i === 2) victim = waiter(urls);
+      else {
+        const endpoints = urls[i % urls.length] as string;
+        const at = createClient({ endpoints, timeoutMs: 30_000 });
+        const work = async (): Promise<void> => void served.push(i);
+        waiting.push(at.locks.with('line', work, { ttlSeconds: 30, waitMs: 30_000 }));
+      }
+      await placesAre(kv, 'line', i + 1);
+    }
+    victim?.kill('SIGKILL');
+    await first.release();
+    await Promise.all(waiting);
+    expect(served).toEqual([0, 1, 3, 4, 5, 6]);
+    expect(await kv.locks.get('line')).toMatchObject({ held: false });
   }, 60_000);
 
   it('F01 B20 a lease that is kept alive outlives the leader of its group, with its keys', async () => {

@@ -98,6 +98,41 @@ export function leaseTests(send: Send): void {
     expect(await compare('lease/absent', 0)).toBe(200);
   });
 
+  it('a transaction attaches keys to leases, in the branch that is done, or does nothing', async () => {
+    const [id, gone] = [await grantId(send), await grantId(send)];
+    await send('DELETE', `/v1/leases/${gone}`);
+    const put = (key: string, lease: number) => ({ op: 'put', key, value: 'v', lease });
+    const keys = ['ltx/a', 'ltx/b', 'ltx/c'];
+    const compare = [{ key: 'ltx/a', exists: false }];
+    const branches: Record<string, unknown> = { compare };
+    branches['then'] = keys.map((key) => put(key, id));
+    // A lease that is gone, in the branch that is not done.
+    branches['else'] = [put('ltx/d', gone)];
+    const done = await post(send, '/v1/txn', branches);
+    expect([done.status, done.json.succeeded]).toEqual([200, true]);
+    const shown = await send('GET', `/v1/leases/${id}?keys=true`);
+    expect(shown.json.keys.map((row: { key: string }) => row.key)).toEqual(keys);
+    const refused = await post(send, '/v1/txn', branches);
+    expectProblem(refused, 404, 'lease_not_found');
+    expect(refused.json.definite).toBe(true);
+    const mixed: Record<string, unknown> = {};
+    mixed['then'] = [put('ltx/e', id), put('ltx/f', gone), { op: 'delete', key: 'ltx/a' }];
+    expectProblem(await post(send, '/v1/txn', mixed), 404, 'lease_not_found');
+    const left = await send('GET', '/v1/kv?prefix=ltx/');
+    expect(left.json.items.map((item: { key: string }) => item.key)).toEqual(keys);
+    expect((await send('DELETE', `/v1/leases/${id}`)).json).toMatchObject({ removed: 3 });
+    expect((await send('GET', '/v1/kv?prefix=ltx/')).json.items).toEqual([]);
+  });
+
+  it('the seed’s /transaction takes a lease too', async () => {
+    const id = await grantId(send);
+    const operations = [{ op: 'put', key: 'lseed', value: 'v', lease: id }];
+    expect((await post(send, '/transaction', { operations })).status).toBe(200);
+    expect((await send('GET', '/v1/kv/lseed')).headers['x-minikv-lease']).toBe(String(id));
+    await send('DELETE', `/v1/leases/${id}`);
+    expectProblem(await post(send, '/transaction', { operations }), 404, 'lease_not_found');
+  });
+
   it('what is no lease is refused', async () => {
     for (const body of [{}, { ttlSeconds: 0 }, { ttlSeconds: 1.5 }, { ttlSeconds: 1e9 }, []]) {
       expectProblem(await post(send, '/v1/leases', body), 400, 'invalid_argument');
@@ -154,6 +189,44 @@ export function lockTests(send: Send): void {
     await new Promise((resolve) => setTimeout(resolve, 100));
     await send('DELETE', `/v1/leases/${b}`);
     expect((await third).json.token).toBeGreaterThan(second.json.token);
+  });
+
+  it('N4 who waits is served in order of arrival, and one that is gone is passed over', async () => {
+    const leases = await Promise.all(Array.from({ length: 6 }, () => grantId(send)));
+    const [holder, ...others] = leases as [number, ...number[]];
+    let { token } = (await acquire('line', { lease: holder })).json;
+    const served: number[] = [];
+    const waiting = others.map(async (lease, i) => {
+      await new Promise((resolve) => setTimeout(resolve, 100 * i));
+      const answer = await acquire('line', { lease, waitMs: 20_000 });
+      if (answer.status !== 200) return answer.json.code;
+      expect(answer.json.token).toBeGreaterThan(token);
+      token = answer.json.token;
+      served.push(lease);
+      await send('DELETE', `/v1/locks/line?token=${token}`);
+      return 'served';
+    });
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    // The second one in line dies, and who does not want to wait is not let past the others.
+    await send('DELETE', `/v1/leases/${others[1]}`);
+    const hasty = await grantId(send);
+    await send('DELETE', `/v1/locks/line?token=${token}`);
+    const tries = await acquire('line', { lease: hasty });
+    if (tries.status === 200) expect(served).toHaveLength(4);
+    else expectProblem(tries, 409, 'lock_held');
+    const outcomes = await Promise.all(waiting);
+    expect(outcomes).toEqual(['served', 'lease_not_found', 'served', 'served', 'served']);
+    expect(served).toEqual([others[0], others[2], others[3], others[4]]);
+    expect((await send('GET', '/v1/kv?prefix=_lockwaits/')).json.items).toEqual([]);
+  });
+
+  it('who stops waiting leaves no place behind', async () => {
+    const [a, b, c] = [await grantId(send), await grantId(send), await grantId(send)];
+    const { json } = await acquire('left', { lease: a });
+    expectProblem(await acquire('left', { lease: b, waitMs: 60 }), 409, 'lock_held');
+    await send('DELETE', `/v1/locks/left?token=${json.token}`);
+    expect((await acquire('left', { lease: c })).json).toMatchObject({ held: true, lease: c });
+    expect((await send('GET', '/v1/kv?prefix=_lockwaits/')).json.items).toEqual([]);
   });
 
   it('a wait ends, and a lease that is gone gets no lock', async () => {

@@ -36,8 +36,10 @@ export interface LeaseSeen {
 /** What a client was told of a lock: its own token, or that this token is (no longer) the lock's revision. */
 export interface LockSeen {
   readonly lock: string;
+  readonly lease: number;
   readonly token: number;
-  readonly kind: 'acquired' | 'valid' | 'released';
+  /** `asked`: a request for it, from `callMs` to `atMs`, which is infinite where it may still be at work. */
+  readonly kind: 'asked' | 'acquired' | 'valid' | 'released';
   readonly callMs: number;
   readonly atMs: number;
 }

@@ -1,19 +1,49 @@
+import { acquireLock, LOCK_PREFIX } from '../../gateways/kv/locks.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import type { PutOp } from '../../protocol/commands.ts';
 import { type Random, randomInt } from '../../protocol/random.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
+import type { Compare, TxnBody, TxnOp } from '../../protocol/txn.ts';
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 import { askNode, type Outcome } from './client.ts';
 import type { ClusterPort } from './cluster-port.ts';
 import type { History } from './history.ts';
 
 const DEADLINE_MS = 1_500;
+/** Longer than a promise about a lease. */
+const TXN_DEADLINE_MS = 5_000;
 const PATIENCE_MS = 500;
 const PAUSE_MS_MAX = 10_000;
-const LOCKS = ['_locks/a', '_locks/b'];
+const LOCKS = ['a', 'b'];
+const LOCK_WAIT_MS_MAX = 3_000;
 const LATEST = { consistency: 'linearizable', revision: null } as const;
+
+/** The time of the program that asks. */
+function clockOf(cluster: ClusterPort): Clock {
+  return {
+    monotonicMs: () => cluster.nowMs(),
+    wallMs: () => cluster.nowMs(),
+    after: (ms, run) => {
+      let isCancelled = false;
+      void cluster.sleep(ms).then(() => {
+        if (!isCancelled) run();
+      });
+      return () => {
+        isCancelled = true;
+      };
+    },
+    soon: (run) => queueMicrotask(run),
+  };
+}
 
 function refTo(key: string): KeyRef {
   return { tenant: DEFAULT_TENANT, space: KV_SPACE, key };
+}
+
+interface Held {
+  readonly lock: string;
+  readonly lease: number;
+  readonly token: number;
 }
 
 /**
@@ -25,6 +55,7 @@ export class LeaseClient {
   readonly #cluster: ClusterPort;
   readonly #history: History;
   readonly #random: Random;
+  readonly #clock: Clock;
   #number = 0;
   #node = 0;
   #stopped = false;
@@ -34,6 +65,7 @@ export class LeaseClient {
     this.#cluster = cluster;
     this.#history = history;
     this.#random = random;
+    this.#clock = clockOf(cluster);
   }
 
   stop(): void {
@@ -51,11 +83,12 @@ export class LeaseClient {
 
   /** One lease, from its grant to its end or to where this client lets go of it. */
   async #live(lease: number, ttlMs: number): Promise<void> {
-    let token: { lock: string; token: number } | null = null;
+    let token: Held | null = null;
     const steps = randomInt(this.#random, 1, 12);
     for (let step = 0; step < steps && !this.#stopped; step++) {
       const draw = this.#random.next();
-      if (draw < 0.3) await this.#attach(lease, `l/${randomInt(this.#random, 0, 7)}`);
+      if (draw < 0.2) await this.#attach(lease, this.#someKey());
+      else if (draw < 0.3) await this.#attachAll(lease, [this.#someKey(), this.#someKey(), 'l/8']);
       else if (draw < 0.5) token = (await this.#acquire(lease)) ?? token;
       else if (draw < 0.65 && token !== null) await this.#validate(token);
       else if (draw < 0.7 && token !== null) await this.#release(token);
@@ -65,10 +98,11 @@ export class LeaseClient {
       await this.#pause(away ? ttlMs * 2 : ttlMs / 6);
     }
     if (this.#random.next() < 0.5) {
-      // Keys that are being attached while the lease ends.
+      // Keys that are being attached while the lease ends, alone and all or nothing.
       const keys = [0, 1, 2, 3].map((i) => this.#attach(lease, `late/${i}`));
+      const both = this.#attachAll(lease, ['late/4', 'late/5', 'late/6']);
       await this.#pause(5);
-      await Promise.all([this.#revoke(lease), ...keys]);
+      await Promise.all([this.#revoke(lease), both, ...keys]);
     }
     if (token !== null) await this.#validate(token);
   }
@@ -98,63 +132,98 @@ export class LeaseClient {
   }
 
   async #attach(lease: number, key: string): Promise<void> {
-    await this.#put(lease, key, null);
-  }
-
-  /** A lock is a key that is made where there is none. */
-  async #acquire(lease: number): Promise<{ lock: string; token: number } | null> {
-    const lock = LOCKS[randomInt(this.#random, 0, LOCKS.length - 1)] as string;
-    const callMs = this.#cluster.nowMs();
-    const token = await this.#put(lease, lock, { type: 'absent' });
-    if (token === null) return null;
-    this.#history.locks.push({
-      ...{ lock, token, kind: 'acquired', callMs, atMs: this.#cluster.nowMs() },
-    });
-    return { lock, token };
-  }
-
-  /** The revision of an acknowledged put; null otherwise. */
-  async #put(lease: number, key: string, condition: PutOp['condition']): Promise<number | null> {
     const value = `${this.#name}-${this.#number++}`;
     const op: PutOp = {
       ...{ type: 'put', ref: refTo(key), value: Buffer.from(value), contentType: null },
-      ...{ ttlMs: null, condition, attach: { lease, until: 0 } },
+      ...{ ttlMs: null, condition: null, attach: { lease, until: 0 } },
     };
     const callMs = this.#cluster.nowMs();
     const outcome = await this.#ask((s, ctx) => s.put(ctx, op));
     if (outcome.kind === 'ok') {
       const { result } = outcome.value;
-      if (result.type !== 'put') {
-        this.#history.refuse(key, value, result.type);
-        return null;
-      }
+      if (result.type !== 'put') return this.#history.refuse(key, value, result.type);
       this.#history.acknowledge(key, value, result.revision, this.#cluster.nowMs());
       this.#saw(lease, 'attached', callMs);
-      return result.revision;
     }
     if (outcome.kind === 'refused') this.#history.refuse(key, value, outcome.code);
     this.#isGone(outcome, lease, callMs);
-    return null;
+  }
+
+  #someKey(): string {
+    return `l/${randomInt(this.#random, 0, 7)}`;
+  }
+
+  /** Several keys in one transaction, mostly over several groups; now and then behind a compare that fails. */
+  async #attachAll(lease: number, names: readonly string[]): Promise<void> {
+    const values = new Map(
+      [...new Set(names)].map((key) => [key, `${this.#name}-${this.#number++}`]),
+    );
+    const puts = [...values].map(([key, value]): TxnOp => {
+      const op = { type: 'put', ref: refTo(key), value: Buffer.from(value) } as const;
+      return { ...op, contentType: null, ttlMs: null, attach: { lease, until: 0 } };
+    });
+    const exists = this.#random.next() < 0.1;
+    const target = { type: 'exists', exists } as const;
+    const compare: Compare = { ref: refTo('l/never'), relation: '=', target };
+    const body: TxnBody = { compares: [compare], then: puts, otherwise: null };
+    const callMs = this.#cluster.nowMs();
+    const outcome = await this.#ask((s, ctx) => s.transact(ctx, body), TXN_DEADLINE_MS);
+    for (const [key, value] of values) {
+      if (outcome.kind === 'refused') this.#history.refuse(key, value, outcome.code);
+      if (outcome.kind !== 'ok') continue;
+      const { succeeded, revision } = outcome.value.outcome;
+      if (!succeeded) this.#history.refuse(key, value, 'compare_failed');
+      else this.#history.acknowledge(key, value, revision, this.#cluster.nowMs());
+    }
+    const isDone = outcome.kind === 'ok' && outcome.value.outcome.succeeded;
+    if (isDone) this.#saw(lease, 'attached', callMs);
+    this.#isGone(outcome, lease, callMs);
+  }
+
+  /** Asks for a lock, mostly waiting in line for a while. */
+  async #acquire(lease: number): Promise<Held | null> {
+    const name = LOCKS[randomInt(this.#random, 0, LOCKS.length - 1)] as string;
+    const lock = LOCK_PREFIX + name;
+    const value = `${this.#name}-${this.#number++}`;
+    const waitMs = this.#random.next() < 0.3 ? 0 : randomInt(this.#random, 100, LOCK_WAIT_MS_MAX);
+    const wanted = { name, lease, value: Buffer.from(value), waitMs };
+    const callMs = this.#cluster.nowMs();
+    const outcome = await this.#ask(
+      (service, ctx) => acquireLock({ service, clock: this.#clock }, ctx, wanted),
+      waitMs + DEADLINE_MS,
+    );
+    const endMs = this.#cluster.nowMs();
+    const seen = { lock, lease, callMs };
+    const untilMs = outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : endMs;
+    this.#history.locks.push({ ...seen, token: 0, kind: 'asked', atMs: untilMs });
+    this.#isGone(outcome, lease, callMs);
+    if (outcome.kind === 'refused') this.#history.refuse(lock, value, outcome.code);
+    if (outcome.kind !== 'ok') return null;
+    const { token, value: shown } = outcome.value.body as { token: number; value: string };
+    // The same lease again has what it had, with the value of then.
+    if (shown === value) this.#history.acknowledge(lock, value, token, endMs);
+    this.#history.locks.push({ ...seen, token, kind: 'acquired', atMs: endMs });
+    return { lock, lease, token };
   }
 
   /** What a fenced write compares: whether the lock is still at this token. */
-  async #validate({ lock, token }: { lock: string; token: number }): Promise<void> {
+  async #validate({ lock, lease, token }: Held): Promise<void> {
     const callMs = this.#cluster.nowMs();
     const outcome = await this.#ask((s, ctx) => s.get(ctx, refTo(lock), LATEST));
     if (outcome.kind !== 'ok' || outcome.value.item?.revision !== token) return;
     this.#history.locks.push({
-      ...{ lock, token, kind: 'valid', callMs, atMs: this.#cluster.nowMs() },
+      ...{ lock, lease, token, kind: 'valid', callMs, atMs: this.#cluster.nowMs() },
     });
   }
 
-  async #release({ lock, token }: { lock: string; token: number }): Promise<void> {
+  async #release({ lock, lease, token }: Held): Promise<void> {
     const callMs = this.#cluster.nowMs();
     const condition = { type: 'revision', revision: token } as const;
     const outcome = await this.#ask((s, ctx) => s.delete(ctx, refTo(lock), condition));
     const { result } = outcome.kind === 'ok' ? outcome.value : { result: null };
     if (result?.type !== 'deleted' || !result.deleted) return;
     this.#history.locks.push({
-      ...{ lock, token, kind: 'released', callMs, atMs: this.#cluster.nowMs() },
+      ...{ lock, lease, token, kind: 'released', callMs, atMs: this.#cluster.nowMs() },
     });
   }
 
@@ -168,9 +237,12 @@ export class LeaseClient {
     this.#history.leases.push({ lease, kind, callMs, atMs: this.#cluster.nowMs() });
   }
 
-  async #ask<T>(ask: (service: KvService, ctx: RequestContext) => Promise<T>): Promise<Outcome<T>> {
-    const ctx = { deadlineMs: DEADLINE_MS, traceparent: null, idempotency: null };
-    const give = DEADLINE_MS + PATIENCE_MS;
+  async #ask<T>(
+    ask: (service: KvService, ctx: RequestContext) => Promise<T>,
+    deadlineMs = DEADLINE_MS,
+  ): Promise<Outcome<T>> {
+    const ctx = { deadlineMs, traceparent: null, idempotency: null };
+    const give = deadlineMs + PATIENCE_MS;
     const outcome = await askNode(this.#cluster, this.#node, give, (service) => ask(service, ctx));
     if (outcome.kind !== 'ok' || this.#random.next() < 0.1) {
       this.#node = randomInt(this.#random, 0, this.#cluster.nodeCount - 1);

@@ -116,10 +116,10 @@ export class StoreModel {
     return {
       owns: (_, refs) => refs.every((ref) => this.#owned.get(group)?.has(vshardOf(ref)) === true),
       at: (ref, revision) => this.#alive(ref, revision),
-      put: (ref, revision, { value, contentType, ttlMs }) =>
+      put: (ref, revision, { value, contentType, ttlMs, attach = null }) =>
         this.#writeOne(
           ...([group, index, revision] as const),
-          { type: 'put', ref, value, contentType, ttlMs, condition: null },
+          { type: 'put', ref, value, contentType, ttlMs, attach, condition: null },
           atMs,
         ),
       remove: (ref, revision) =>
@@ -201,7 +201,8 @@ export class StoreModel {
 
   #note(group: GroupId, index: number, made: Change): void {
     this.changes.push(made);
-    if (made.value === null) return;
+    // Places in line hold nothing; what clients write is never empty.
+    if (made.value === null || made.value === '') return;
     const known = this.effects.get(made.value);
     const effect = { group, index, change: made };
     if (known === undefined) this.effects.set(made.value, [effect]);

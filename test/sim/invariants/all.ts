@@ -10,6 +10,7 @@ import type { InvariantFactory } from './invariant.ts';
 import { leaderAppendOnly } from './leader-append-only.ts';
 import { leaderCompleteness } from './leader-completeness.ts';
 import { leasesHold } from './leases-hold.ts';
+import { locksFair } from './locks-fair.ts';
 import { logMatching } from './log-matching.ts';
 import { publishedTrue } from './published-true.ts';
 import { readsLinearizable } from './reads-linearizable.ts';
@@ -39,6 +40,7 @@ export const STEP_INVARIANTS: readonly InvariantFactory[] = [
 export const FINAL_CHECKS: readonly FinalCheck[] = [
   answersTrue,
   leasesHold,
+  locksFair,
   publishedTrue,
   scansConsistent,
   indexesExact,

@@ -72,7 +72,7 @@ function checkAttached(seen: readonly LeaseSeen[], model: LeaseModel): void {
 function checkLocks(seen: readonly LockSeen[]): void {
   const acquired = seen.filter(({ kind }) => kind === 'acquired');
   for (const { lock, token, callMs, kind } of seen) {
-    if (kind === 'released') continue;
+    if (kind === 'released' || kind === 'asked') continue;
     for (const other of acquired) {
       if (other.lock !== lock || other.token <= token || other.atMs >= callMs) continue;
       const what = `token ${token} of ${lock} was ${kind} at ${callMs}`;

@@ -277,6 +277,31 @@ export const MUTANTS: readonly Mutant[] = [
     patches: patch('actors/lease/sweeper.ts', 'await this.#everywhere(ripe, close);', ''),
   },
   {
+    ...BASE,
+    name: 'transactions-outlive-leases',
+    what: 'a transaction attaches keys to a lease whose promise has run out: they may stay for ever',
+    faults: ['pauseLeader', 'pause', 'clog', 'crashCoordinator'],
+    busy: 'leases',
+    seedsMax: 8,
+    patches: patch(
+      'protocol/attachment.ts',
+      'if (isPromiseOver(op, revision)) stale = revision;',
+      '',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'last-come-first-served',
+    what: 'who came last gets the lock first: a waiter is passed over',
+    faults: ['killLeader', 'pauseLeader'],
+    busy: 'leases',
+    patches: patch(
+      'gateways/kv/lock-queue.ts',
+      'return a.createRevision - b.createRevision;',
+      'return b.createRevision - a.createRevision;',
+    ),
+  },
+  {
     ...TXN,
     name: 'decision-not-replicated',
     what: 'participants learn of a commit that is in no log: some commit it, others abort it (F24)',

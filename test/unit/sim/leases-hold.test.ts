@@ -25,7 +25,15 @@ function run(
     history.leases.push({ lease: 7, kind: 'alive', callMs: 100, atMs: 110, ...one });
   }
   for (const one of locks) {
-    history.locks.push({ lock: 'l', token: 5, kind: 'acquired', callMs: 1, atMs: 2, ...one });
+    history.locks.push({
+      lock: 'l',
+      lease: 7,
+      token: 5,
+      kind: 'acquired',
+      callMs: 1,
+      atMs: 2,
+      ...one,
+    });
   }
   return () => leasesHold.run({ history, model, truth: new Truth(model.changes) } as never);
 }
