@@ -1,5 +1,5 @@
 import { LIMITS } from './limits.ts';
-import type { TxnBody, TxnOp } from './txn.ts';
+import { isKeyed, type TxnBody, type TxnOp } from './txn.ts';
 
 /** What keeps a transaction from being one; null when nothing does. */
 export function flawOfTxn({ compares, then, otherwise }: TxnBody): string | null {
@@ -18,10 +18,11 @@ export function flawOfTxn({ compares, then, otherwise }: TxnBody): string | null
 
 /** Each key once: which of two operations comes first would be the reader's guess. */
 function flawOfBranch(ops: readonly TxnOp[]): string | null {
+  if (ops.length < 2) return null;
   const names = new Set<string>();
   const removed: TxnOp[] = [];
   for (const op of ops) {
-    if (!('ref' in op)) {
+    if (!isKeyed(op)) {
       if (op.type === 'deleteRange') removed.push(op);
       continue;
     }
@@ -32,7 +33,7 @@ function flawOfBranch(ops: readonly TxnOp[]): string | null {
   for (const [i, range] of removed.entries()) {
     if (range.type !== 'deleteRange') continue;
     for (const op of ops) {
-      if ('ref' in op && covers(range, op.ref)) return 'an operation on a key that a delete covers';
+      if (isKeyed(op) && covers(range, op.ref)) return 'an operation on a key that a delete covers';
     }
     for (const other of removed.slice(i + 1)) {
       if (other.type === 'deleteRange' && overlaps(range, other)) return 'two deletes of one key';

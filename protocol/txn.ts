@@ -57,6 +57,13 @@ export type TxnOp =
 export const txnOpCodec = txnOpShapes as s.Codec<TxnOp>;
 export type TxnOpOf<T extends TxnOp['type']> = Extract<TxnOp, { type: T }>;
 
+/** Whether it names one key; otherwise it is about a range. */
+export function isKeyed(op: TxnOp): op is TxnOpOf<'put' | 'get' | 'delete'> {
+  return op.type !== 'range' && op.type !== 'deleteRange';
+}
+
+const NO_OPS: readonly TxnOp[] = [];
+
 /** `otherwise` null: there is no else branch, and a failed compare fails the transaction. */
 export const txnBodyCodec = s.record({
   compares: s.list(compareCodec, LIMITS.txnOpsMax),
@@ -113,7 +120,7 @@ export function anchorOf(body: TxnBody): KeyRef {
   if (compare !== undefined) return compare.ref;
   const op = body.then[0] ?? body.otherwise?.[0];
   if (op === undefined) return { tenant: '', space: '', key: '' };
-  if ('ref' in op) return op.ref;
+  if (isKeyed(op)) return op.ref;
   return { tenant: op.tenant, space: op.space, key: op.start };
 }
 
@@ -121,14 +128,15 @@ export function anchorOf(body: TxnBody): KeyRef {
 export function refsOf(body: TxnBody): KeyRef[] {
   const refs: KeyRef[] = [];
   for (const { ref } of body.compares) refs.push(ref);
-  for (const op of body.then) if ('ref' in op) refs.push(op.ref);
-  for (const op of body.otherwise ?? []) if ('ref' in op) refs.push(op.ref);
+  for (const op of body.then) if (isKeyed(op)) refs.push(op.ref);
+  for (const op of body.otherwise ?? NO_OPS) if (isKeyed(op)) refs.push(op.ref);
   return refs;
 }
 
 export function hasRange(body: TxnBody): boolean {
-  const isRange = (op: TxnOp): boolean => !('ref' in op);
-  return body.then.some(isRange) || (body.otherwise ?? []).some(isRange);
+  for (const op of body.then) if (!isKeyed(op)) return true;
+  for (const op of body.otherwise ?? NO_OPS) if (!isKeyed(op)) return true;
+  return false;
 }
 
 /** What the body takes in a log, about. */
@@ -138,14 +146,14 @@ export function txnBytes(body: TxnBody): number {
     bytes += 96 + ref.key.length + (target.type === 'value' ? target.value.length : 0);
   }
   for (const op of body.then) bytes += opBytes(op);
-  for (const op of body.otherwise ?? []) bytes += opBytes(op);
+  for (const op of body.otherwise ?? NO_OPS) bytes += opBytes(op);
   return bytes;
 }
 
 const ATTACHMENT_BYTES = 24;
 
 function opBytes(op: TxnOp): number {
-  if (!('ref' in op)) return 128 + op.start.length + (op.end?.length ?? 0);
+  if (!isKeyed(op)) return 128 + op.start.length + (op.end?.length ?? 0);
   if (op.type !== 'put') return 96 + op.ref.key.length;
   return 96 + op.ref.key.length + op.value.length + (op.attach ? ATTACHMENT_BYTES : 0);
 }

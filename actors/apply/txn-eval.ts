@@ -3,7 +3,13 @@ import { compareBytes } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
 import type { TxnResult } from '../../protocol/messages/txn.ts';
-import type { Compare, Relation, TxnBody, TxnOp } from '../../protocol/txn.ts';
+import {
+  type Compare,
+  type Relation,
+  refsOf,
+  type TxnBody,
+  type TxnOp,
+} from '../../protocol/txn.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { currentKey, tripleOf } from '../../storage/kv/keyspace.ts';
@@ -22,6 +28,12 @@ export function presentRow(state: GroupState, ref: KeyRef, revision: Revision): 
   if (bytes === null) return null;
   const row = decodeCurrent(bytes);
   return hasExpired(row, revision) ? null : row;
+}
+
+/** The disk has the time until the entry is committed to read the rows of every key that is named. */
+export function warmRows(state: GroupState, body: TxnBody): void {
+  if (!state.isCold) return;
+  for (const ref of refsOf(body)) state.warm(currentKey(state.prefix, tripleOf(ref)), null);
 }
 
 /** Index of the first compare that does not hold; null when all do. */
@@ -148,6 +160,7 @@ export function perform(
     }
   }
   for (let i = 0; i < removed.length; i++) remove(state, removed[i] as KeyRef, revision, events);
+  if (events.length < 2) return events;
   return events.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
 }
 

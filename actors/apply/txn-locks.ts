@@ -1,4 +1,4 @@
-import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
+import { isKeyed, type TxnBody, type TxnOp } from '../../protocol/txn.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 
 /** Triples in [start, end). */
@@ -23,7 +23,7 @@ export function footprintOf(body: TxnBody): Footprint {
   for (const { ref } of body.compares) reads.add(tripleOf(ref));
   const note = (op: TxnOp): void => {
     if (op.type === 'get') reads.add(tripleOf(op.ref));
-    else if ('ref' in op) writes.add(tripleOf(op.ref));
+    else if (isKeyed(op)) writes.add(tripleOf(op.ref));
     else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
   };
   for (const op of body.then) note(op);

@@ -2,6 +2,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnResult, TxnVote, YesVote } from '../../protocol/messages/txn.ts';
 import {
+  hasRange,
   refsOf,
   type TxnFate,
   type TxnId,
@@ -14,7 +15,14 @@ import type { KeyRef } from '../../protocol/vshard.ts';
 import type { GroupView } from '../apply/group-state.ts';
 import { readRange } from '../apply/read.ts';
 import type { TxnApplied } from '../apply/txn.ts';
-import { branchOf, firstFailed, foresee, itemBytes, validUntil } from '../apply/txn-eval.ts';
+import {
+  branchOf,
+  firstFailed,
+  foresee,
+  itemBytes,
+  validUntil,
+  warmRows,
+} from '../apply/txn-eval.ts';
 import type { Prepared } from '../apply/txn-table.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
@@ -57,6 +65,7 @@ export class Participant {
       return gate.wait(endMs, () => this.prepare(request, reply), giveUp);
     }
     const { epoch, id, part } = request;
+    warmRows(context.state, part.body);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
     context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
@@ -74,7 +83,7 @@ export class Participant {
     // Resolved in the same batch of entries: an abort has overtaken it.
     if (prepared === null) return tell({ type: 'over' });
     const vote = this.#voteOfKeys(prepared);
-    if (vote.type !== 'yes' || !hasRanges(prepared)) return tell(vote);
+    if (vote.type !== 'yes' || !hasRange(prepared.part.body)) return tell(vote);
     this.#withView((view) => addRanges(view, prepared, vote)).then(tell, (error: unknown) =>
       this.#context.ports.fatal('the applied state could not be read', error),
     );
@@ -177,11 +186,6 @@ export function notApplied(
   }
   if (outcome.reason === 'not_leader') return notLeader(context);
   return rejected('overloaded', `group ${context.group} has too much waiting`);
-}
-
-function hasRanges({ part }: Prepared): boolean {
-  const isRange = (op: TxnOp): boolean => !('ref' in op);
-  return part.body.then.some(isRange) || (part.body.otherwise ?? []).some(isRange);
 }
 
 /** The same vote with what the ranges hold; they are locked too. */

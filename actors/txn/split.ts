@@ -1,4 +1,10 @@
-import type { Compare, TxnBody, TxnOp, TxnPart } from '../../protocol/txn.ts';
+import {
+  type Compare,
+  isKeyed,
+  type TxnBody,
+  type TxnOp,
+  type TxnPart,
+} from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { dataGroups } from '../router/scan.ts';
@@ -27,7 +33,7 @@ export function splitTxn(body: TxnBody, map: ShardMap): Map<GroupId, TxnPart> {
     return known;
   };
   const groupOf = (ref: KeyRef): GroupId => map.groups[vshardOf(ref)] as GroupId;
-  const groupsOf = (op: TxnOp): GroupId[] => ('ref' in op ? [groupOf(op.ref)] : dataGroups(map));
+  const groupsOf = (op: TxnOp): GroupId[] => (isKeyed(op) ? [groupOf(op.ref)] : dataGroups(map));
   for (const [at, compare] of body.compares.entries()) {
     const part = of(groupOf(compare.ref));
     part.compares.push(compare);

@@ -11,6 +11,7 @@ import type { GroupId } from '../../protocol/types.ts';
 import { vshardOf } from '../../protocol/vshard.ts';
 import { decisionStart } from '../../storage/kv/keyspace.ts';
 import { readDecision } from '../apply/txn.ts';
+import { warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
 import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
 import type { RaftState } from '../raft/state.ts';
@@ -89,6 +90,7 @@ export class Transactions implements TxnEffects {
       return this.waits.wait(endMs, again, giveUp);
     }
     if (this.#closer.gate.isClosed) return this.#closer.gate.wait(endMs, again, giveUp);
+    warmRows(context.state, body);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
     const command = { type: 'txn', revision, epoch, body, idempotency, traceparent } as const;
     context.propose(command, (end) => {

@@ -11,7 +11,7 @@ import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
-import { DirectKeys } from '../kv/direct-keys.ts';
+import { DirectRoutes } from '../kv/direct-routes.ts';
 import { registerIndexRoutes } from '../kv/index-routes.ts';
 import { registerKeyRoutes } from '../kv/key-routes.ts';
 import { registerLeaseRoutes } from '../kv/lease-routes.ts';
@@ -127,7 +127,7 @@ function buildApp(edge: Edge, sockets: WatchSockets, listeners: Listener[]): App
     serverFactory: (handle) => {
       const listener = new Listener(edge, {
         handle,
-        direct: new DirectKeys(edge),
+        direct: new DirectRoutes(edge),
         isWebSocketPath: (url) => sockets.isPath(url),
         upgrade: (req, socket, head) => void sockets.open(req, socket, head),
       });

@@ -28,10 +28,13 @@ function scan(text: string): void {
   /** Names seen in each open object; null for an array. */
   const open: (Set<string> | null)[] = [];
   let at = 0;
+  /** The next backslash, at or behind `at`: most texts have none. */
+  let escapeAt = indexFrom(text, '\\', 0);
   while (at < text.length) {
     const code = text.charCodeAt(at);
     if (code === 0x22) {
-      at = scanString(text, at, open[open.length - 1] ?? null);
+      at = scanString(text, at, escapeAt, open[open.length - 1] ?? null);
+      if (escapeAt < at) escapeAt = indexFrom(text, '\\', at);
     } else if (code === 0x7b || code === 0x5b) {
       if (open.length >= LIMITS.jsonDepthMax) throw malformed('nested too deep');
       open.push(code === 0x7b ? new Set() : null);
@@ -47,19 +50,26 @@ function scan(text: string): void {
   }
 }
 
-/** Returns where the string that begins at `start` ends; a name is entered into `names`. */
-function scanString(text: string, start: number, names: Set<string> | null): number {
-  let end = start + 1;
-  let isEscaped = false;
-  for (; ; end++) {
-    const code = text.charCodeAt(end);
-    if (Number.isNaN(code)) throw malformed('the body is not valid JSON');
-    if (code === 0x22) break;
-    if (code === 0x5c) {
-      isEscaped = true;
-      end++;
-    }
-  }
+/** Where `part` is, at or behind `from`; the length of the text where it is not. */
+function indexFrom(text: string, part: string, from: number): number {
+  const at = text.indexOf(part, from);
+  return at < 0 ? text.length : at;
+}
+
+/**
+ * Returns where the string that begins at `start` ends; a name is entered into `names`. `escapeAt`: where the
+ * first backslash behind `start` is.
+ */
+function scanString(
+  text: string,
+  start: number,
+  escapeAt: number,
+  names: Set<string> | null,
+): number {
+  let end = indexFrom(text, '"', start + 1);
+  const isEscaped = escapeAt < end;
+  if (isEscaped) end = endOfEscaped(text, escapeAt);
+  if (end >= text.length) throw malformed('the body is not valid JSON');
   const next = end + 1;
   const isName = names !== null && isBeforeColon(text, next);
   if (isEscaped || isName) {
@@ -72,6 +82,16 @@ function scanString(text: string, start: number, names: Set<string> | null): num
     }
   }
   return next;
+}
+
+/** The quote that ends a string whose first backslash is at `from`. */
+function endOfEscaped(text: string, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22) return at;
+    if (code === 0x5c) at++;
+  }
+  return text.length;
 }
 
 function decoded(raw: string): string {

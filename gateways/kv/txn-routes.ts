@@ -2,12 +2,14 @@ import { packBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { TxnOp } from '../../protocol/txn.ts';
+import { replyWith } from '../http/answer.ts';
 import type { App, Edge } from '../http/app.ts';
 import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
-import { answer } from '../http/respond.ts';
+import { answer, wantsMsgpack } from '../http/respond.ts';
 import * as schemas from '../http/schemas-txn.ts';
 import { opFromJson, type Shape } from './shapes.ts';
+import { txnAnswer, txnContext } from './txn-answers.ts';
 import { deleteRangeOf, runTxn, txnFromJson, txnToJson } from './txn-shapes.ts';
 
 /** `/v1/txn`, the range delete of `/v1/kv`, and the seed's `/transaction`: all or nothing, over any keys. */
@@ -22,9 +24,10 @@ export function registerTxnRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const body = txnFromJson(request.body);
-      const ctx = contextOf(request, () => ['txn', packBytes(body)]);
+      const ctx = txnContext(request.headers, request.edge.traceparent, body);
       const run = await runTxn(edge.service, ctx, body, request.body);
-      return answer(request, reply, 200, run.clock, (binary) => txnToJson(run, binary));
+      request.edge.revision = run.clock;
+      return replyWith(reply, txnAnswer(run, wantsMsgpack(request.headers)));
     },
   });
   app.delete('/v1/kv', {

@@ -5,6 +5,7 @@ import type { TxnOutcome, TxnResult } from '../../protocol/messages/txn.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
 import {
   type Compare,
+  isKeyed,
   RELATIONS,
   type Relation,
   type TxnBody,
@@ -164,8 +165,13 @@ export function txnToJson({ body, outcome }: TxnRun, binary: boolean): Shape {
 }
 
 /** An absent key has revision 0; a range has its items, and `more` where there are others. */
-function resultToJson(op: TxnOp, result: TxnResult, revision: number, binary: boolean): Shape {
-  const key = 'ref' in op ? keyToJson(op.ref.key) : {};
+export function resultToJson(
+  op: TxnOp,
+  result: TxnResult,
+  revision: number,
+  binary: boolean,
+): Shape {
+  const key = isKeyed(op) ? keyToJson(op.ref.key) : {};
   switch (result.type) {
     case 'put': {
       const { createRevision, version } = result;
@@ -173,7 +179,7 @@ function resultToJson(op: TxnOp, result: TxnResult, revision: number, binary: bo
     }
     case 'deleted': {
       const at = result.count > 0 ? revision : 0;
-      if ('ref' in op) return { ...key, deleted: result.count > 0, revision: at };
+      if (isKeyed(op)) return { ...key, deleted: result.count > 0, revision: at };
       return { deleted: result.count, revision: at };
     }
     case 'got':

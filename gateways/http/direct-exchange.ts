@@ -1,0 +1,94 @@
+import { AppError } from '../../protocol/errors.ts';
+import { type Answer, problemAnswer } from './answer.ts';
+import type { Edge } from './app.ts';
+import type { DirectAnswers } from './direct.ts';
+import type { EdgeRequest, EdgeResponse, OnSent } from './exchange.ts';
+import { requestIdOf } from './raw-answer.ts';
+import type { RouteTraffic } from './traffic.ts';
+
+/** A body that can come in one read of the socket; a longer one is better streamed. */
+const BODY_BYTES_MAX = 48 * 1024;
+
+/**
+ * What all requests that skip the framework have in common: which are plain enough for it, the body's share
+ * of the budget, the answer, and its place in the counts.
+ */
+export class DirectExchange {
+  readonly #edge: Edge;
+  readonly #answers: DirectAnswers;
+  readonly #route: RouteTraffic;
+
+  /** `route`: the name these requests are counted under, as the framework's route has it. */
+  constructor(edge: Edge, answers: DirectAnswers, route: string) {
+    this.#edge = edge;
+    this.#answers = answers;
+    this.#route = edge.traffic.route(route);
+  }
+
+  /** Whether nothing about the request is unusual. What it says of the body is left to the caller. */
+  isPlain({ headers, httpVersion }: EdgeRequest, res: EdgeResponse): boolean {
+    const { telemetry, config } = this.#edge;
+    if (telemetry.tracing || !config.allowUnsigned || this.#edge.isDraining()) return false;
+    if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;
+    if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;
+    if (headers['content-encoding'] !== undefined || headers.upgrade !== undefined) return false;
+    return !headers.accept?.includes('msgpack');
+  }
+
+  /** Holds the body's share of the budget from here until the answer; false: it is too long, or there is none left. */
+  holdBody(req: EdgeRequest): boolean {
+    const length = bodyLength(req);
+    return length <= BODY_BYTES_MAX && this.#edge.bodies.take(length);
+  }
+
+  begin(res: EdgeResponse, sent: OnSent): void {
+    res.startedMs = this.#edge.traffic.begin();
+    res.requestId = requestIdOf(this.#edge, res.req);
+    res.onSent = sent;
+  }
+
+  /** The answer that `make` gives, or the refusal that it returns or throws. */
+  answer(res: EdgeResponse, revision: number, make: () => Answer | AppError): void {
+    let answer: Answer;
+    try {
+      const made = make();
+      const isRefusal = made instanceof AppError;
+      answer = isRefusal ? problemAnswer(this.#edge, made, res.requestId, false) : made;
+    } catch (error) {
+      answer = problemAnswer(this.#edge, error, res.requestId, false);
+    }
+    this.#send(res, revision, answer);
+  }
+
+  fail(res: EdgeResponse, error: unknown): void {
+    this.#send(res, null, problemAnswer(this.#edge, error, res.requestId, false));
+  }
+
+  /** `revision` null shows the node's clock. Never throws: nobody above would catch it. */
+  #send(res: EdgeResponse, revision: number | null, answer: Answer): void {
+    const { req } = res;
+    let isOut = true;
+    try {
+      if (!req.socket.destroyed) {
+        isOut = this.#answers.send(res, res.requestId, revision, answer);
+      }
+    } catch (error) {
+      this.#edge.telemetry.log('error', 'an answer could not be sent', { error });
+      req.socket.destroy();
+    }
+    this.#edge.bodies.give(bodyLength(req));
+    if (isOut) this.#end(res, answer.status);
+    else res.once('close', () => this.#end(res, answer.status));
+    res.onSent?.(res, isOut);
+  }
+
+  #end(res: EdgeResponse, status: number): void {
+    this.#edge.traffic.end(res.startedMs, res.req.method ?? '', this.#route, status);
+  }
+}
+
+/** What the head says, in bytes; 0 where it says nothing. */
+export function bodyLength({ headers }: EdgeRequest): number {
+  const length = headers['content-length'];
+  return length === undefined ? 0 : Number(length);
+}
