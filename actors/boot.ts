@@ -46,9 +46,27 @@ export async function loadOrDrawIdentity(config: NodeConfig, ports: Ports): Prom
     if (found.nodeId !== config.nodeId) {
       throw new Error(`the data folder belongs to node ${found.nodeId}, not to ${config.nodeId}`);
     }
-    return found;
+    return namedIdentity(config, ports, found);
   }
   return drawIdentity(config, ports, null);
+}
+
+/** A folder belongs to one cluster; one that does not say so yet gets the name. */
+async function namedIdentity(
+  { cluster }: NodeConfig,
+  ports: Ports,
+  found: Identity,
+): Promise<Identity> {
+  if (found.cluster === cluster) return found;
+  if (found.cluster !== undefined) {
+    throw new Error(
+      `the data folder belongs to cluster ${found.cluster}, not to ${cluster}: start with --cluster ` +
+        `${found.cluster}, or choose another --data`,
+    );
+  }
+  const named = { ...found, cluster };
+  await ports.storage.saveIdentity(named);
+  return named;
 }
 
 /**
@@ -77,7 +95,8 @@ async function drawIdentity(
   formation: Formation | null,
 ): Promise<Identity> {
   const incarnation = randomHex(ports.random, 6);
-  const identity: Identity = { nodeId: config.nodeId, incarnation, formation, born: false };
+  const { nodeId, cluster } = config;
+  const identity: Identity = { nodeId, incarnation, formation, born: false, cluster };
   await ports.storage.saveIdentity(identity);
   return identity;
 }

@@ -1,7 +1,7 @@
 /**
  * `npm start -- <flags>` on a fresh clone: installs and builds what is missing or old, then becomes
  * `node dist/cli/main.js <command> <flags>`. Plain JavaScript on Node's own modules only, because it runs
- * before anything is installed.
+ * before anything is installed. `--install` only installs.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
@@ -90,6 +90,8 @@ function fail(message) {
 
 checkNode();
 installIfNeeded();
+// For scripts that run a tool on the sources, which need not compile.
+if (process.argv[2] === '--install') process.exit(0);
 buildIfNeeded();
 // The same process goes on: no second one to hand signals and exit codes through.
 const [command = 'serve', ...flags] = process.argv.slice(2);

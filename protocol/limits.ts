@@ -10,9 +10,11 @@ export const LIMITS = Object.freeze({
   /** Longest value of a key: an entry must fit one NATS payload with its envelope. */
   valueBytesMax: 768 * KIB,
   contentTypeBytesMax: 256,
+  /** An Idempotency-Key: printable ASCII. */
   idempotencyKeyBytesMax: 128,
   /** How long an idempotency row is kept. */
   idempotencyWindowMs: 60 * 60 * 1000,
+  /** How far ahead a key may expire: ten years. */
   ttlSecondsMax: 10 * 365 * 24 * 3600,
   /** Operations in one POST /v1/batch. */
   batchOpsMax: 10_000,
@@ -32,7 +34,7 @@ export const LIMITS = Object.freeze({
   /** Keys that the range deletes of one transaction remove in one group, and the bytes of their names. */
   rangeDeleteKeysMax: 10_000,
   rangeDeleteBytesMax: 448 * KIB,
-  /** Items of one scan page, and the default page. */
+  /** Items of one page, also where more are asked for, and the default; a page tells a lower limit. */
   pageItemsMax: 1000,
   pageItemsDefault: 100,
   /** Bytes of values gathered for one page. */
@@ -82,6 +84,7 @@ export const LIMITS = Object.freeze({
   feedPageEventsMax: 1000,
   headerBytesMax: 16 * KIB,
   headerCountMax: 200,
+  /** A URL with its query; the longest key fits with every byte percent-encoded. */
   urlBytesMax: 16 * KIB,
   jsonDepthMax: 64,
   groupsMax: 64,

@@ -16,6 +16,8 @@ export interface Identity {
   readonly formation: Formation | null;
   /** The log's first records were synced: from then on an empty log means that it was lost. */
   readonly born: boolean;
+  /** Name of the cluster; folders of earlier versions do not say. */
+  readonly cluster?: string;
 }
 
 /** 'absent': an empty folder. 'damaged': the folder was in use, and who it was cannot be told. */
@@ -50,13 +52,14 @@ export async function loadIdentity(disk: Disk): Promise<LoadedIdentity> {
 }
 
 function parseIdentity(raw: Record<string, unknown>): Identity | null {
-  const { v, nodeId, incarnation, formation, born } = raw;
+  const { v, nodeId, incarnation, formation, born, cluster } = raw;
   const id = typeof nodeId === 'string' ? parseNodeId(nodeId) : null;
   if (v !== FORMAT || id === null) return null;
   if (typeof incarnation !== 'string' || !INCARNATION.test(incarnation)) return null;
   if (typeof born !== 'boolean') return null;
-  const isKnown = formation === null || isFormation(formation);
-  return isKnown ? { nodeId: id, incarnation, formation, born } : null;
+  if (formation !== null && !isFormation(formation)) return null;
+  if (cluster === undefined) return { nodeId: id, incarnation, formation, born };
+  return typeof cluster === 'string' ? { nodeId: id, incarnation, formation, born, cluster } : null;
 }
 
 function isFormation(raw: unknown): raw is Formation {

@@ -58,6 +58,8 @@ export interface Identity {
   readonly formation: Formation | null;
   /** The log's first records were synced: from then on an empty log means that it was lost. */
   readonly born: boolean;
+  /** Name of the cluster; folders of earlier versions do not say. */
+  readonly cluster?: string;
 }
 
 /**

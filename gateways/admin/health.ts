@@ -4,13 +4,24 @@ import type { App, Edge } from '../http/app.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 
-/** What probes and scrapers ask: `/health`, `/metrics`, `/v1/limits`. */
+/** Where to go from `/`. */
+const LINKS = {
+  docs: '/docs',
+  openapi: '/openapi.json',
+  health: '/health',
+  metrics: '/metrics',
+  limits: '/v1/limits',
+  keys: '/v1/kv',
+};
+
+/** What probes, scrapers and newcomers ask: `/`, `/health`, `/metrics`, `/v1/limits`. */
 export function registerHealthRoutes(app: App, edge: Edge): void {
   const config = { isHealth: true };
   const schema = (summary: string) => ({
     ...{ tags: ['admin'], summary, querystring: schemas.NoQuery },
     response: schemas.answers({ 200: schemas.Health }),
   });
+  registerRoot(app, edge);
   app.get('/health', {
     config,
     schema: schema('How this node is'),
@@ -63,6 +74,22 @@ export function registerHealthRoutes(app: App, edge: Edge): void {
       const text = await edge.metricsText();
       reply.header('content-type', 'text/plain; version=0.0.4; charset=utf-8');
       return text;
+    },
+  });
+}
+
+function registerRoot(app: App, edge: Edge): void {
+  app.get('/', {
+    schema: {
+      ...{ tags: ['admin'], summary: 'What this is, and where to go' },
+      querystring: schemas.NoQuery,
+      response: schemas.answers({ 200: schemas.Root }),
+    },
+    handler: async (request, reply) => {
+      const { version, cluster, nodeId } = edge.service.status();
+      return answer(request, reply, 200, null, () => ({
+        ...{ name: 'minikv', version, cluster, nodeId, links: LINKS },
+      }));
     },
   });
 }

@@ -9,17 +9,21 @@ type HashParts = readonly (string | Uint8Array)[];
 
 const WHOLE = /^[1-9][0-9]{0,15}$/;
 
-/** A header that is a whole number above 0; null when it is not there. */
+/** A header that is a whole number above 0, up to a bound with a name; null when it is not there. */
 export function wholeHeader(
   headers: IncomingHttpHeaders,
   name: string,
   max: number,
+  limit: keyof typeof LIMITS | null = null,
 ): number | null {
   const text = headers[name];
   if (text === undefined) return null;
   const value = typeof text === 'string' && WHOLE.test(text) ? Number(text) : Number.NaN;
   if (!(value <= max)) {
-    throw new AppError('invalid_argument', `${name} must be a whole number from 1 to ${max}`);
+    const bound = limit === null ? `${max}` : `${limit}, ${max}`;
+    const message = `${name} must be a whole number from 1 to ${bound}`;
+    const details = limit === null ? {} : { limit, max };
+    throw new AppError('invalid_argument', message, { details });
   }
   return value;
 }
@@ -30,7 +34,12 @@ export function contextFrom(
   traceparent: string | null,
   hashed: (() => HashParts) | null,
 ): RequestContext {
-  const timeoutMs = wholeHeader(headers, 'x-minikv-timeout-ms', LIMITS.requestDeadlineMsMax);
+  const timeoutMs = wholeHeader(
+    headers,
+    'x-minikv-timeout-ms',
+    LIMITS.requestDeadlineMsMax,
+    'requestDeadlineMsMax',
+  );
   return {
     deadlineMs: timeoutMs ?? LIMITS.requestDeadlineMsDefault,
     traceparent,
@@ -57,6 +66,19 @@ function carried(key: string): string {
   return `sha256:${Buffer.from(sha256([key])).toString('hex')}`;
 }
 
+/** Names the bound, whichever way the key came. */
+export function badIdempotencyKey(): AppError {
+  const max = LIMITS.idempotencyKeyBytesMax;
+  const limit = `1 to idempotencyKeyBytesMax, ${max}`;
+  return new AppError(
+    'invalid_argument',
+    `Idempotency-Key must be ${limit} printable ASCII characters`,
+    {
+      details: { limit: 'idempotencyKeyBytesMax', max },
+    },
+  );
+}
+
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]+$/;
 
 function idempotencyOf(
@@ -67,8 +89,7 @@ function idempotencyOf(
   if (key === undefined) return null;
   const max = LIMITS.idempotencyKeyBytesMax;
   if (typeof key !== 'string' || key.length > max || !IDEMPOTENCY_KEY.test(key)) {
-    const message = `Idempotency-Key must be 1 to ${max} printable ASCII characters`;
-    throw new AppError('invalid_argument', message);
+    throw badIdempotencyKey();
   }
   return { key: carried(key), requestHash: sha256(hashed()) };
 }

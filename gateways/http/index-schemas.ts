@@ -1,6 +1,6 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
-import { Item } from './schemas.ts';
+import { Item, loweredLimit } from './schemas.ts';
 
 /** The schemas of secondary indexes and search: what /openapi.json says of them. */
 const CLOSED = { additionalProperties: false };
@@ -93,6 +93,7 @@ export const IndexPage = Type.Object({
   }),
   cursor: Type.Optional(Type.String({ description: 'Where the next page begins; opaque.' })),
   revision: Type.Integer({ minimum: 0 }),
+  limit: loweredLimit,
   explain: Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
 });
 
@@ -119,6 +120,7 @@ export const SearchPage = Type.Object({
   items: Type.Array(Item, { description: 'In key order.' }),
   cursor: Type.Optional(Type.String({ description: 'Where the next page begins; opaque.' })),
   revision: Type.Integer({ minimum: 0 }),
+  limit: loweredLimit,
   explain: Type.Optional(Type.Unsafe<Record<string, unknown>>({ type: 'object' })),
 });
 

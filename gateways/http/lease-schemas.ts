@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
+import { loweredLimit } from './schemas.ts';
 
 /** The schemas of leases and locks in the public API. */
 const CLOSED = { additionalProperties: false };
@@ -26,6 +27,7 @@ export const Lease = Type.Object({
 export const Leases = Type.Object({
   leases: Type.Array(Type.Object(leaseFields)),
   cursor: Type.Optional(Type.String({ description: 'Where the next page begins.' })),
+  limit: loweredLimit,
 });
 
 export const LeaseParams = Type.Object({ id: Type.String({ description: 'The id of a lease.' }) });

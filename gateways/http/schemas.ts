@@ -38,10 +38,15 @@ export const Item = Type.Object({
   lease: Type.Optional(leaseId),
 });
 
+export const loweredLimit = Type.Optional(
+  Type.Integer({ description: 'Only where a larger limit was asked for: what was taken instead.' }),
+);
+
 export const Page = Type.Object({
   items: Type.Array(Item),
   cursor: Type.Optional(Type.String({ description: 'Where the next page begins; opaque.' })),
   revision,
+  limit: loweredLimit,
 });
 
 export const PutAnswer = Type.Object({
@@ -284,6 +289,14 @@ export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, http
     }
   };
 };
+
+export const Root = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  cluster: Type.String(),
+  nodeId: Type.String(),
+  links: Type.Record(Type.String(), Type.String()),
+});
 
 export const Health = Type.Object({
   status: Type.Union(

@@ -14,7 +14,8 @@ export function screen(req: IncomingMessage): AppError | null {
   }
   if (url.length > LIMITS.urlBytesMax) {
     const message = `the URL is longer than urlBytesMax, ${LIMITS.urlBytesMax}`;
-    return new AppError('uri_too_long', message);
+    const details = { limit: 'urlBytesMax', max: LIMITS.urlBytesMax };
+    return new AppError('uri_too_long', message, { details });
   }
   if (rawHeaders.length > LIMITS.headerCountMax * 2) {
     const message = `more headers than headerCountMax, ${LIMITS.headerCountMax}`;

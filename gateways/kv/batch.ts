@@ -96,13 +96,13 @@ async function runRange(
   try {
     if (budget.failure !== null) throw budget.failure;
     if (ctx.deadlineMs <= 0) throw new AppError('deadline_exceeded', 'no time was left for it');
-    const { page, cursor } = await readPage(edge, ctx, listing);
-    for (const item of page.items) {
+    const read = await readPage(edge, ctx, listing);
+    for (const item of read.page.items) {
       const refusal = budget.take(item);
       if (refusal !== null) throw refusal;
     }
-    const shape = pageToJson(page, cursor, { values, binary });
-    return { result: { kind: 'page', shape }, clock: page.revision };
+    const shape = pageToJson(read, { values, binary });
+    return { result: { kind: 'page', shape }, clock: read.page.revision };
   } catch (error) {
     const { code, definite, message } = appErrorOf(error);
     return { result: { kind: 'error', code, definite, message }, clock: 0 };

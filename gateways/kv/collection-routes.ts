@@ -24,9 +24,9 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
       const listing = listingOf(request.query);
       const ctx = contextOf(request);
       if (wantsLines(request)) return streamListing(edge, ctx, listing, reply);
-      const { page, cursor } = await readPage(edge, ctx, listing);
-      return answer(request, reply, 200, page.revision, (binary) =>
-        pageToJson(page, cursor, { values: listing.values, binary }),
+      const read = await readPage(edge, ctx, listing);
+      return answer(request, reply, 200, read.page.revision, (binary) =>
+        pageToJson(read, { values: listing.values, binary }),
       );
     },
   });

@@ -2,7 +2,6 @@ import type { FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import type { IndexQueryOptions } from '../../protocol/index-access.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import * as shapes from '../http/index-schemas.ts';
@@ -10,6 +9,7 @@ import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import { decodeQueryCursor, encodeQueryCursor } from './index-cursor.ts';
 import { hitsToJson, indexFromJson, indexToJson, textOfQuery } from './index-shapes.ts';
+import { loweredLimit, pageLimit } from './paging.ts';
 
 const tags = ['indexes'];
 
@@ -106,9 +106,10 @@ function registerQuery(app: App, edge: Edge): void {
       const cursor = after === null ? null : encodeQueryCursor({ revision, after }, identity);
       const { values } = options;
       const explain = query.explain ?? false;
-      return answer(request, reply, 200, revision, (binary) =>
-        hitsToJson(page, cursor, { values, explain, binary }),
-      );
+      return answer(request, reply, 200, revision, (binary) => ({
+        ...hitsToJson(page, cursor, { values, explain, binary }),
+        ...loweredLimit(query.limit),
+      }));
     },
   });
 }
@@ -139,7 +140,7 @@ function optionsOf(
   const options = {
     ...conditions,
     ...{ reverse, values: query.values ?? true, after: at?.after ?? null },
-    limit: Math.min(query.limit ?? LIMITS.pageItemsDefault, LIMITS.pageItemsMax),
+    limit: pageLimit(query.limit),
     revision: at?.revision ?? query.revision ?? null,
   };
   return { options, identity };

@@ -49,7 +49,9 @@ export function readPut(
   if (contentType !== null && !isContentType(contentType)) {
     throw new AppError('invalid_argument', 'Content-Type is not valid');
   }
-  const ttlMs = ttlMsOf(wholeHeader(headers, 'x-minikv-ttl', LIMITS.ttlSecondsMax));
+  const ttlMs = ttlMsOf(
+    wholeHeader(headers, 'x-minikv-ttl', LIMITS.ttlSecondsMax, 'ttlSecondsMax'),
+  );
   const attach = attachmentOf(wholeHeader(headers, 'x-minikv-lease', Number.MAX_SAFE_INTEGER));
   const condition = writeCondition(headers);
   const ctx = contextFrom(headers, traceparent, () => [

@@ -2,6 +2,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { isLeaseId, type Lease } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
+import { loweredLimit, pageLimit } from './paging.ts';
 import { keyToJson, type Shape } from './shapes.ts';
 
 /** Leases in the shapes of the public API, for HTTP and NATS. */
@@ -106,8 +107,8 @@ export async function listLeases(
   if (typeof wanted !== 'number' || !Number.isSafeInteger(wanted) || wanted < 1) {
     throw new AppError('invalid_argument', 'limit must be a whole number above 0');
   }
-  const page = await service.leases.list(ctx, after, Math.min(wanted, LIMITS.pageItemsMax));
+  const page = await service.leases.list(ctx, after, pageLimit(wanted));
   const leases = page.leases.map(leaseToJson);
   const body = page.next === null ? { leases } : { leases, cursor: String(page.next) };
-  return { body, clock: page.clock };
+  return { body: { ...body, ...loweredLimit(wanted) }, clock: page.clock };
 }

@@ -2,11 +2,12 @@ import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Consistency, RequestContext, ScanPage } from '../../protocol/service.ts';
+import type { Consistency, RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
 import { type CursorRange, decodeCursor, encodeCursor } from './cursor.ts';
-import { itemToJson } from './shapes.ts';
+import { loweredLimit, pageLimit } from './paging.ts';
+import { itemToJson, type ShownPage } from './shapes.ts';
 
 /** A range to list; `limit` is of one page, or of a whole stream where it is given for one. */
 export interface Listing extends CursorRange {
@@ -22,13 +23,13 @@ export async function readPage(
   edge: Pick<Edge, 'service'>,
   ctx: RequestContext,
   listing: Listing,
-): Promise<{ page: ScanPage; cursor: string | null }> {
+): Promise<ShownPage> {
   const { start, end, reverse, values, consistency } = listing;
   const at = listing.cursor === null ? null : decodeCursor(listing.cursor, listing);
   if (at !== null && listing.revision !== null && listing.revision !== at.revision) {
     throw new AppError('invalid_argument', 'the cursor belongs to another revision');
   }
-  const limit = Math.min(listing.limit ?? LIMITS.pageItemsDefault, LIMITS.pageItemsMax);
+  const limit = pageLimit(listing.limit);
   const page = await edge.service.scan(ctx, {
     ...{ tenant: DEFAULT_TENANT, space: KV_SPACE, reverse, limit, values, consistency },
     start: at === null || reverse ? start : at.next,
@@ -36,7 +37,8 @@ export async function readPage(
     revision: at?.revision ?? listing.revision,
   });
   const { next, revision } = page;
-  return { page, cursor: next === null ? null : encodeCursor({ revision, next }, listing) };
+  const cursor = next === null ? null : encodeCursor({ revision, next }, listing);
+  return { page, cursor, lowered: loweredLimit(listing.limit) };
 }
 
 export const NDJSON = 'application/x-ndjson';
@@ -64,7 +66,7 @@ async function* linesOf(
   edge: Edge,
   ctx: RequestContext,
   listing: Listing,
-  first: { page: ScanPage; cursor: string | null },
+  first: ShownPage,
 ): AsyncGenerator<string> {
   let { page, cursor } = first;
   let left = listing.limit ?? Number.POSITIVE_INFINITY;

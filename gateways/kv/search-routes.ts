@@ -8,6 +8,7 @@ import * as shapes from '../http/index-schemas.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import { decodeQueryCursor, encodeQueryCursor } from './index-cursor.ts';
+import { loweredLimit, pageLimit } from './paging.ts';
 import { itemToJson, keyToJson, type Shape } from './shapes.ts';
 
 /** Text in values: `/v1/search`, and the seed's `/search`. Both need a text index: nothing is scanned. */
@@ -28,12 +29,13 @@ export function registerSearchRoutes(app: App, edge: Edge): void {
       }
       const page = await edge.service.indexes.search(contextOf(request), {
         ...{ text: q, prefix, values, after: at?.after.key ?? '' },
-        limit: Math.min(request.query.limit ?? LIMITS.pageItemsDefault, LIMITS.pageItemsMax),
+        limit: pageLimit(request.query.limit),
         revision: at?.revision ?? given ?? null,
       });
-      return answer(request, reply, 200, page.revision, (binary) =>
-        pageToJson(page, identity, { values, explain, binary }),
-      );
+      return answer(request, reply, 200, page.revision, (binary) => ({
+        ...pageToJson(page, identity, { values, explain, binary }),
+        ...loweredLimit(request.query.limit),
+      }));
     },
   });
   app.get('/search', {

@@ -83,9 +83,9 @@ function registerRange(app: App, edge: Edge, tags: string[]): void {
       if ((end ?? '').length > LIMITS.keyBytesMax) {
         throw new AppError('invalid_argument', 'end is longer than any key');
       }
-      const page = await readPage(edge, contextOf(request), emptyWhenReversed(listing));
-      return answer(request, reply, 200, page.page.revision, (binary) =>
-        pageToJson(page.page, page.cursor, { values, binary }),
+      const read = await readPage(edge, contextOf(request), emptyWhenReversed(listing));
+      return answer(request, reply, 200, read.page.revision, (binary) =>
+        pageToJson(read, { values, binary }),
       );
     },
   });

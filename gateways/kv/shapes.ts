@@ -22,7 +22,7 @@ export interface ShapeOptions {
   readonly binary?: boolean;
 }
 
-/** A range as an operation of a batch; `limit` is already within bounds. */
+/** A range as an operation of a batch; `limit` is as it was asked for. */
 export interface RangeOp {
   readonly kind: 'range';
   readonly start: string;
@@ -71,11 +71,18 @@ export function itemToJson(item: Item, options: ShapeOptions): Shape {
   return shape;
 }
 
-export function pageToJson(page: ScanPage, cursor: string | null, options: ShapeOptions): Shape {
+export interface ShownPage {
+  readonly page: ScanPage;
+  readonly cursor: string | null;
+  /** What the page says of a limit that it did not follow. */
+  readonly lowered: { readonly limit?: number };
+}
+
+export function pageToJson({ page, cursor, lowered }: ShownPage, options: ShapeOptions): Shape {
   const items = page.items.map((item) => itemToJson(item, options));
   return cursor === null
-    ? { items, revision: page.revision }
-    : { items, cursor, revision: page.revision };
+    ? { items, revision: page.revision, ...lowered }
+    : { items, cursor, revision: page.revision, ...lowered };
 }
 
 export function eventToJson(event: ChangeEvent, options: { binary?: boolean } = {}): Shape {
@@ -230,7 +237,9 @@ export function ttlMsOf(seconds: unknown): number | null {
   if (seconds === undefined || seconds === null) return null;
   const isCount = typeof seconds === 'number' && Number.isSafeInteger(seconds) && seconds >= 1;
   if (!isCount || seconds > LIMITS.ttlSecondsMax) {
-    throw invalid(`a TTL is a whole number of seconds from 1 to ${LIMITS.ttlSecondsMax}`);
+    const max = LIMITS.ttlSecondsMax;
+    const message = `a TTL is a whole number of seconds from 1 to ttlSecondsMax, ${max}`;
+    throw new AppError('invalid_argument', message, { details: { limit: 'ttlSecondsMax', max } });
   }
   return seconds * 1000;
 }
@@ -264,10 +273,7 @@ function rangeFromJson(shape: Shape): RangeOp {
   if (typeof reverse !== 'boolean' || typeof values !== 'boolean') {
     throw invalid('reverse and values must be true or false');
   }
-  return {
-    ...{ kind: 'range', start, end, reverse, values },
-    limit: Math.min(limit, LIMITS.pageItemsMax),
-  };
+  return { kind: 'range', start, end, reverse, values, limit };
 }
 
 /** The half-open range of a prefix, cut to [start, end) where those are given. */

@@ -107,7 +107,8 @@ function txnOpFromJson(raw: unknown): TxnOp {
   if (op.kind === 'get') return { type: 'get', ref: op.ref };
   if (op.kind === 'range') {
     const { start, end, reverse, limit, values } = op;
-    return { type: 'range', ...SPACE, start, end, reverse, limit, values };
+    const items = Math.min(limit, LIMITS.pageItemsMax);
+    return { type: 'range', ...SPACE, start, end, reverse, limit: items, values };
   }
   if (op.op.type === 'delete') return { type: 'delete', ref: op.op.ref };
   const { ref, value, contentType, ttlMs, attach = null } = op.op;

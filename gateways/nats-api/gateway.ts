@@ -6,6 +6,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
 import { apiSubject } from '../../protocol/subjects.ts';
+import { badIdempotencyKey } from '../http/context.ts';
 import { appErrorOf, problemOf, type Shape } from '../kv/shapes.ts';
 import type { ClientRequest, RequestServer } from '../peer/request-server.ts';
 import { type BodyType, bodyTypeOf, readBody, writeBody } from './body.ts';
@@ -40,15 +41,19 @@ const ANSWER_HEADERS_BYTES_MAX = 1024;
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-/** Starts serving; ends when the bus is drained. */
+/** Starts serving; ends when the bus is drained. What is no operation is answered too. */
 export function serveNatsApi(ports: NatsApiPorts): void {
   const gateway = new NatsApi(ports);
-  for (const name of Object.keys(OPERATIONS) as OperationName[]) {
-    ports.server.serveRequests(apiSubject(name), API_QUEUE, (request) => {
-      void gateway.answer(name, request);
-    });
-  }
+  const prefix = apiSubject('');
+  ports.server.serveRequests(`${prefix}>`, API_QUEUE, (request) => {
+    const name = request.subject.slice(prefix.length);
+    if (Object.hasOwn(OPERATIONS, name)) void gateway.answer(name as OperationName, request);
+    else gateway.refuseUnknown(name, request);
+  });
 }
+
+/** How refusals of what is no operation are counted: names are whatever a client writes. */
+const UNKNOWN = 'unknown';
 
 class NatsApi {
   readonly #ports: NatsApiPorts;
@@ -77,6 +82,21 @@ class NatsApi {
     } catch (error) {
       this.#refuse(name, request, type, requestId, error);
     }
+  }
+
+  /** A request for what is no operation. */
+  refuseUnknown(name: string, request: ClientRequest): void {
+    if (!isClientInbox(request.reply)) return this.#count(UNKNOWN, 'no_reply');
+    const known = Object.keys(OPERATIONS).join(', ');
+    const shown = JSON.stringify(name.slice(0, 64));
+    const error = new AppError('not_found', `there is no operation ${shown}; there are ${known}`);
+    let type: BodyType = 'application/json';
+    try {
+      type = bodyTypeOf(request.header('Content-Type'));
+    } catch {
+      // It is refused as it is, in JSON.
+    }
+    this.#refuse(UNKNOWN, request, type, this.#ports.requestId(), error);
   }
 
   async #run(name: OperationName, request: ClientRequest, type: BodyType): Promise<Answer> {
@@ -118,7 +138,7 @@ class NatsApi {
   }
 
   #refuse(
-    name: OperationName,
+    name: OperationName | typeof UNKNOWN,
     request: ClientRequest,
     type: BodyType,
     requestId: string,
@@ -136,7 +156,7 @@ class NatsApi {
   }
 
   #send(
-    name: OperationName,
+    name: OperationName | typeof UNKNOWN,
     request: ClientRequest,
     requestId: string,
     code: string,
@@ -147,7 +167,7 @@ class NatsApi {
     this.#count(name, sent ? code : 'not_sent');
   }
 
-  #count(name: OperationName, code: string): void {
+  #count(name: OperationName | typeof UNKNOWN, code: string): void {
     this.#ports.telemetry.count('nats_requests', 1, { op: name, code });
   }
 }
@@ -180,7 +200,7 @@ function idempotencyOf(name: OperationName, request: ClientRequest): RequestCont
   const key = request.header('Idempotency-Key');
   if (key === null) return null;
   if (key.length > LIMITS.idempotencyKeyBytesMax || !/^[\x20-\x7e]+$/.test(key)) {
-    throw new AppError('invalid_argument', 'Idempotency-Key must be short printable ASCII');
+    throw badIdempotencyKey();
   }
   const hash = createHash('sha256').update(`nats\0${name}\0`).update(request.payload);
   return { key, requestHash: hash.digest() };

@@ -146,8 +146,8 @@ async function scan({ service, context, body, binary }: Call): Promise<Answer> {
     throw new AppError('invalid_argument', 'cursor must be text');
   }
   const listing = { ...op, cursor, ...readOptions(consistency, revision) };
-  const { page, cursor: next } = await readPage({ service }, context, listing);
-  return { body: pageToJson(page, next, { values: op.values, binary }), revision: page.revision };
+  const read = await readPage({ service }, context, listing);
+  return { body: pageToJson(read, { values: op.values, binary }), revision: read.page.revision };
 }
 
 async function status({ service }: Call): Promise<Answer> {

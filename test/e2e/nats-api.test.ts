@@ -65,6 +65,28 @@ describe('the store over NATS requests', () => {
     return [message, message.json()];
   };
 
+  it('answers what is no operation, whatever it is called', async () => {
+    for (const name of ['whatever', 'GET', 'constructor', 'kv.get']) {
+      const [refused, problem] = await call(name, {});
+      expect(refused.headers?.get('Minikv-Status')).toBe('404');
+      expect(problem).toMatchObject({ code: 'not_found', definite: true });
+      expect(problem.detail).toContain('there are get, put, delete');
+    }
+    const packed = await ask('whatever', packBytes({}), { 'Content-Type': 'application/msgpack' });
+    expect(unpackBytes(packed.data, BOUNDS)).toMatchObject({ code: 'not_found' });
+  });
+
+  it('names the bound of an idempotency key', async () => {
+    const [, problem] = await call(
+      'put',
+      { key: 'i', value: 'x' },
+      { 'Idempotency-Key': 'x'.repeat(129) },
+    );
+    expect(problem).toMatchObject({
+      ...{ code: 'invalid_argument', limit: 'idempotencyKeyBytesMax', max: 128 },
+    });
+  });
+
   it('grants leases and locks in the shapes of REST', async () => {
     const [, lease] = await call('leaseGrant', { ttlSeconds: 30 }, { 'Idempotency-Key': 'a' });
     const [, other] = await call('leaseGrant', { ttlSeconds: 30 }, { 'Idempotency-Key': 'b' });

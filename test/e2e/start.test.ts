@@ -46,3 +46,34 @@ test('a built node is ready in under two seconds of processor time, and Ctrl-C e
     rmSync(folder, { recursive: true, force: true });
   }
 }, 60_000);
+
+/** Runs a node that does not come up, and what it says of that. */
+async function refused(data: string, ...flags: string[]): Promise<{ code: number; text: string }> {
+  const child = spawn(process.execPath, [
+    ...[MAIN, 'serve', '--port', '0', '--data', data],
+    ...flags,
+  ]);
+  let text = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString('utf8');
+  });
+  const code = await new Promise<number>((resolve) => child.once('exit', resolve));
+  return { code, text };
+}
+
+test('the data folder of another cluster, or node, is refused in words, and left as it was', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'minikv-cluster-'));
+  const data = join(folder, 'data');
+  try {
+    expect((await start(data)).code).toBe(0);
+    const other = await refused(data, '--cluster', 'other');
+    expect(other.text).toContain('the data folder belongs to cluster minikv, not to other');
+    expect(other.code).toBe(1);
+    const node = await refused(data, '--node-id', 'n2', '--initial-members', 'n2');
+    expect(node.text).toContain('the data folder belongs to node n1, not to n2');
+    expect(node.code).toBe(1);
+    expect((await start(data)).code).toBe(0);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}, 60_000);

@@ -84,8 +84,16 @@ export function listTests(send: Send): void {
       expectProblem(await send('GET', `/v1/kv?${query}`), 400, 'invalid_argument');
     }
   });
-  it('limits are whole numbers above 0; a large one counts as the page bound', async () => {
-    expect((await send('GET', '/v1/kv?prefix=l/&limit=1000000')).json.items).toHaveLength(25);
+  it('limits are whole numbers above 0; a large one counts as the page bound, and the page says so', async () => {
+    const large = await send('GET', '/v1/kv?prefix=l/&limit=1000000');
+    expect(large.json.items).toHaveLength(25);
+    expect(large.json.limit).toBe(1_000);
+    expect((await send('GET', '/v1/kv?prefix=l/&limit=1000')).json.limit).toBeUndefined();
+    expect((await send('GET', '/v1/leases?limit=1001')).json.limit).toBe(1_000);
+    const ops = [{ op: 'range', prefix: 'l/', limit: 5_000, values: false }];
+    const headers = { 'content-type': 'application/json' };
+    const batch = await send('POST', '/v1/batch', { headers, body: JSON.stringify({ ops }) });
+    expect(batch.json.results[0]).toMatchObject({ limit: 1_000 });
     for (const limit of ['0', '-1', '1.5', 'x', '', '9007199254740993', '0x10']) {
       expectProblem(await send('GET', `/v1/kv?limit=${limit}`), 400, 'invalid_argument');
     }

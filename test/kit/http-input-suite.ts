@@ -48,6 +48,8 @@ function headTests(urlOf: () => string, refused: Refused): void {
   });
   it('I03 a URL over 16 KB is 414, a key over 4096 bytes too', async () => {
     await refused(get(`/v1/kv/${'k'.repeat(20_000)}`), 414);
+    const { text } = await raw(urlOf(), get(`/v1/kv/${'k'.repeat(20_000)}`));
+    expect(text).toContain('"limit":"urlBytesMax","max":16384');
     const long = await call(urlOf(), 'PUT', `/v1/kv/${'k'.repeat(4097)}`, { body: 'x' });
     expect([long.status, long.json.code]).toEqual([414, 'uri_too_long']);
     expect(long.json).toMatchObject({ limit: 'keyBytesMax', max: 4096 });

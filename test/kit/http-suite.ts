@@ -43,6 +43,19 @@ export function httpSuite(start: () => Promise<HttpTarget>): void {
 }
 
 function commonTests(send: Send): void {
+  it('errors about a bound name it', async () => {
+    const rows: [Record<string, string>, string, number][] = [
+      [{ 'x-minikv-ttl': '999999999999' }, 'ttlSecondsMax', 315_360_000],
+      [{ 'idempotency-key': 'k'.repeat(129) }, 'idempotencyKeyBytesMax', 128],
+      [{ 'x-minikv-timeout-ms': '60001' }, 'requestDeadlineMsMax', 60_000],
+    ];
+    for (const [headers, limit, max] of rows) {
+      const refused = await send('PUT', '/v1/kv/bounds', { body: 'x', headers });
+      expectProblem(refused, 400, 'invalid_argument');
+      expect(refused.json).toMatchObject({ limit, max });
+      expect(refused.json.detail).toContain(`${limit}, ${max}`);
+    }
+  });
   it('carries a request id, the revision and the durability', async () => {
     for (const path of ['/v1/kv/x', '/v1/limits', '/health', '/nope/nope', '/metrics', '/v1/txn']) {
       const { headers } = await send('GET', path);
@@ -124,6 +137,18 @@ function msgpackTests(urlOf: () => string, send: Send): void {
 }
 
 function healthTests(send: Send): void {
+  it('/ says what this is, and each of its links leads somewhere', async () => {
+    const { status, json } = await send('GET', '/');
+    expect(status).toBe(200);
+    expect(json).toMatchObject({ name: 'minikv', version: expect.stringMatching(/^\d+\.\d+/) });
+    expect(Object.keys(json.links)).toContain('docs');
+    for (const link of Object.values(json.links) as string[]) {
+      const found = await send('GET', link);
+      // Some redirect to a page of theirs; a node without telemetry has no metrics.
+      expect([200, 301, 302, 501], link).toContain(found.status);
+    }
+    expectProblem(await send('DELETE', '/'), 405, 'method_not_allowed');
+  });
   it('live, ready, health and limits', async () => {
     expect((await send('GET', '/health/live')).json).toEqual({ status: 'live' });
     expect((await send('GET', '/health/ready')).json).toEqual({ status: 'ready' });

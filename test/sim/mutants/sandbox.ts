@@ -24,6 +24,7 @@ const COPIED = [
   'gateways/kv/leases.ts',
   'gateways/kv/lock-queue.ts',
   'gateways/kv/locks.ts',
+  'gateways/kv/paging.ts',
   'gateways/kv/shapes.ts',
   'observability/port.ts',
   'observability/metrics.ts',

@@ -123,7 +123,7 @@ describe('the identity', () => {
     const folder = new Folder();
     const drawn = await loadOrDrawIdentity(nodeConfig(), folder.ports);
     expect(drawn).toEqual({
-      ...{ nodeId: 'n1', formation: null, born: false },
+      ...{ nodeId: 'n1', formation: null, born: false, cluster: nodeConfig().cluster },
       incarnation: expect.stringMatching(/^[0-9a-f]{12}$/),
     });
     expect(await loadOrDrawIdentity(nodeConfig(), folder.ports)).toBe(drawn);
@@ -136,6 +136,26 @@ describe('the identity', () => {
     await expect(loadOrDrawIdentity(config, folder.ports)).rejects.toThrow(
       'the data folder belongs to node n1, not to n2',
     );
+  });
+});
+
+describe('the cluster of a folder', () => {
+  it('is written down when the folder is made, or first used by a version that does so', async () => {
+    const folder = await grown(SINGLE);
+    const { cluster: _, ...old } = folder.identity as Identity;
+    folder.identity = old;
+    await loadOrDrawIdentity(nodeConfig({ cluster: 'east' }), folder.ports);
+    expect(folder.identity).toEqual({ ...old, cluster: 'east' });
+  });
+
+  it('is the only one that may use it', async () => {
+    const folder = new Folder();
+    const drawn = await loadOrDrawIdentity(nodeConfig({ cluster: 'east' }), folder.ports);
+    const other = loadOrDrawIdentity(nodeConfig({ cluster: 'west' }), folder.ports);
+    await expect(other).rejects.toThrow(
+      'the data folder belongs to cluster east, not to west: start with --cluster east',
+    );
+    expect(folder.identity).toBe(drawn);
   });
 });
 

@@ -36,7 +36,7 @@ describe('identity', () => {
   it('an empty folder has none; a saved one comes back', async () => {
     const { time, disk } = machine(1);
     expect(await time.until(loadIdentity(disk))).toEqual({ state: 'absent' });
-    for (const identity of [EMPTY, FORMED]) {
+    for (const identity of [EMPTY, FORMED, { ...FORMED, cluster: 'east' }]) {
       await time.until(saveIdentity(disk, identity));
       expect(await time.until(loadIdentity(disk))).toEqual({ state: 'valid', identity });
     }
