@@ -56,7 +56,7 @@ export interface SoakOptions {
   readonly nodes: number;
   readonly minutes: number;
   readonly perSecond: number;
-  /** Changes written through each node before the load. */
+  /** Changes written before the load, in equal parts through each node; every node has all of them. */
   readonly fill: number;
   /** BOUNDS are meant for ten minutes; a short run has caches to fill. */
   readonly bounds?: Bounds;
@@ -79,7 +79,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
   try {
     const samples: Sample[][] = Array.from({ length: nodes }, () => []);
     const idle = await Promise.all(samples.map((_, index) => sampleOf(cluster, index, 0)));
-    for (const url of cluster.urls()) await fill(url, options.fill);
+    for (const url of cluster.urls()) await fill(url, Math.ceil(options.fill / nodes));
     const load = new SoakLoad(cluster.urls(), perSecond);
     const startMs = performance.now();
     const everyMs = Math.max(1_000, (minutes * 60_000) / 120);
