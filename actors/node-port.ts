@@ -30,10 +30,14 @@ export interface ReplicaInspection {
   /** Index before the first kept entry, and the last index. */
   readonly baseIndex: number;
   readonly lastIndex: number;
+  /** Term of the last entry kept, 0 when none is. */
+  readonly lastTerm: number;
   readonly clock: Revision;
   readonly closed: Revision;
   readonly floor: Revision;
   readonly config: GroupConfig;
+  /** Term of an entry that is kept. */
+  termAt(index: number): number | null;
   entry(index: number): LogEntry | null;
   /** Hash of the logical applied state; equal on replicas with equal appliedIndex. */
   stateHash(): Promise<string>;

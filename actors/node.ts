@@ -18,6 +18,7 @@ import { DiskCare } from './disk-care.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
 import { IndexBuilder } from './indexer/builder.ts';
 import { Checkpointer } from './kit/checkpointer.ts';
+import { Periodic } from './kit/periodic.ts';
 import type { Identity, Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
 import { TurnLoop } from './kit/turn-loop.ts';
@@ -35,10 +36,10 @@ import { ShardManager } from './shard/manager.ts';
 
 const HELLO_EVERY_MS = 1_000;
 const CHECKPOINT_CHECK_MS = 500;
-const DISK_CHECK_MS = 250;
+const DISK_CHECK_MS = 240;
 const LEADER_CHECK_MS = 100;
 const MANAGER_EVERY_MS = 500;
-const SWEEP_EVERY_MS = 50;
+const SWEEP_EVERY_MS = 60;
 const HANDOVER_MS = 300;
 /** A stop that takes longer than this goes on without what it waits for. */
 const STOP_MS = 5_000;
@@ -75,7 +76,7 @@ class RunningNode implements Node {
   #manager: ShardManager | null = null;
   #builder: IndexBuilder | null = null;
   #sweeper: LeaseSweeper | null = null;
-  readonly #timers = new Set<() => void>();
+  readonly #periodic: Periodic;
   #stopped = false;
 
   constructor(config: NodeConfig, ports: Ports, identity: Identity) {
@@ -83,6 +84,7 @@ class RunningNode implements Node {
     this.#ports = ports;
     this.#identity = identity;
     this.#namesakes = new Namesakes(ports);
+    this.#periodic = new Periodic(ports.clock, LIMITS.tickMs);
     this.#life = randomInt(ports.random, 1, 0x7fff_ffff);
     this.#post = new PostOffice(
       ports,
@@ -178,20 +180,21 @@ class RunningNode implements Node {
       living: () => this.#presence.living(ports.clock.monotonicMs()),
     });
     this.#builder = this.#indexBuilder(routing, replicas);
-    // What arrived while this process did not run is heard first: the silence was its own.
-    this.#every(LIMITS.tickMs, () => ports.clock.soon(() => this.#tick(replicas)));
-    this.#every(MANAGER_EVERY_MS, () => this.#manager?.tick());
-    this.#every(MANAGER_EVERY_MS, () => this.#builder?.tick());
+    const every = this.#periodic.every.bind(this.#periodic);
+    every(LIMITS.tickMs, () => this.#tick(replicas));
+    every(MANAGER_EVERY_MS, () => this.#manager?.tick());
+    every(MANAGER_EVERY_MS, () => this.#builder?.tick());
     this.#sweeper = this.#leaseSweeper(routing, replicas);
-    this.#every(SWEEP_EVERY_MS, () => this.#sweeper?.tick());
-    this.#every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
+    every(SWEEP_EVERY_MS, () => this.#sweeper?.tick());
+    every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
     const care = new DiskCare(ports, this.#presence, () => replicas.all());
-    this.#every(DISK_CHECK_MS, () => care.tick());
-    this.#every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
-    this.#every(HELLO_EVERY_MS, () => {
+    every(DISK_CHECK_MS, () => care.tick());
+    every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
+    every(HELLO_EVERY_MS, () => {
       this.#sayHello();
       reportGauges(ports, replicas.all(), wal, state, this.#clockWatch, this.#presence);
     });
+    this.#periodic.start();
     this.#sayHello();
     this.#routing.start();
   }
@@ -219,7 +222,7 @@ class RunningNode implements Node {
     if (this.#stopped) return;
     await this.handOver();
     this.#stopped = true;
-    for (const cancel of this.#timers) cancel();
+    this.#periodic.stop();
     this.#forming?.stop();
     this.#manager?.stop();
     this.#builder?.stop();
@@ -374,20 +377,5 @@ class RunningNode implements Node {
 
   #checkpointIfLong(): void {
     if (this.#checkpointer?.isDue()) void this.#checkpointer.run();
-  }
-
-  #every(periodMs: number, run: () => void): void {
-    let cancel = () => {};
-    const again = () => {
-      this.#timers.delete(cancel);
-      if (this.#stopped) return;
-      run();
-      arm();
-    };
-    const arm = () => {
-      cancel = this.#ports.clock.after(periodMs, again);
-      this.#timers.add(cancel);
-    };
-    arm();
   }
 }

@@ -22,7 +22,7 @@ import type { TurnLoop } from './kit/turn-loop.ts';
 import type { ReplicaInspection } from './node-port.ts';
 import { isSoleVoter } from './raft/read-index.ts';
 import type { ReplicaHost } from './replica/host.ts';
-import { inspectReplica } from './replica/inspect.ts';
+import { InspectedReplica } from './replica/inspect.ts';
 import { readNow } from './replica/read-now.ts';
 import { Replica } from './replica/replica.ts';
 import type { GroupReach } from './txn/coordinator.ts';
@@ -71,7 +71,7 @@ export class ReplicaSet implements ReplicaHost {
     const { group, raft, state, records } = recovered;
     const replica = new Replica(this, group, this.#parts.self, raft, state, records);
     this.#replicas.set(group, replica);
-    this.#inspections.push(inspectReplica(replica));
+    this.#inspections.push(new InspectedReplica(replica));
     this.#parts.loop.add(replica);
     replica.start();
     return replica;

@@ -40,6 +40,8 @@ export class TurnLoop {
   #hearScheduled = false;
   #syncing = false;
   #mailing = false;
+  /** Members are at work: what they post leaves when they are done. */
+  #working = false;
   #stopped = false;
   #failed = false;
 
@@ -82,7 +84,7 @@ export class TurnLoop {
 
   /** Mail was posted outside a turn: it leaves soon. Held-back messages are not in the post office yet. */
   mail(): void {
-    if (this.#mailing || this.#stopped) return;
+    if (this.#mailing || this.#working || this.#stopped) return;
     this.#mailing = true;
     this.#clock.soon(() => {
       this.#mailing = false;
@@ -112,15 +114,21 @@ export class TurnLoop {
     const hearing = this.#hearing;
     this.#hearing = new Set();
     const nowMs = this.#clock.monotonicMs();
+    this.#working = true;
     for (const member of hearing) {
       if (!this.#members.has(member)) continue;
       member.hear(nowMs);
       if (member.hasWork()) this.#woken.add(member);
       if (member.hasMore()) this.#hearing.add(member);
     }
-    this.#post.flush();
+    this.#postAll();
     if (this.#woken.size > 0) this.#schedule();
     this.#scheduleHearing();
+  }
+
+  #postAll(): void {
+    this.#working = false;
+    this.#post.flush();
   }
 
   #turn(): void {
@@ -130,6 +138,7 @@ export class TurnLoop {
     const woken = this.#woken;
     this.#woken = new Set();
     const nowMs = this.#clock.monotonicMs();
+    this.#working = true;
     for (const member of woken) member.step(nowMs);
     const records: WalRecord[] = [];
     for (const member of woken) member.takeRecords(records);
@@ -139,7 +148,7 @@ export class TurnLoop {
       return;
     }
     this.#wal.append(records);
-    this.#post.flush();
+    this.#postAll();
     this.#syncing = true;
     const syncStartMs = this.#clock.monotonicMs();
     this.#wal.sync((error) => {
@@ -160,13 +169,14 @@ export class TurnLoop {
 
   #finish(woken: ReadonlySet<TurnMember>): void {
     const nowMs = this.#clock.monotonicMs();
+    this.#working = true;
     for (const member of woken) {
       if (!this.#members.has(member)) continue;
       member.afterSync(nowMs);
       if (member.hasWork()) this.#woken.add(member);
       if (member.hasMore()) this.#hearing.add(member);
     }
-    this.#post.flush();
+    this.#postAll();
     // The next sync begins first, so that the disk works while entries are applied.
     if (this.#woken.size === 0 && !this.#hearScheduled) return this.#hear();
     if (this.#woken.size > 0) this.#schedule();

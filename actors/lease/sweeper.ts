@@ -34,8 +34,9 @@ export class LeaseSweeper implements SweepEffects {
     this.#actor = startSweepMachine(this);
   }
 
+  /** Most ticks find nothing, and cost no event. */
   tick(): void {
-    if (!this.#stopped) this.#actor.send({ type: 'tick' });
+    if (!this.#stopped && this.hasEnded()) this.#actor.send({ type: 'tick' });
   }
 
   stop(): void {

@@ -65,7 +65,7 @@ export class Chores {
 
   /** Called on ticks, with a monotonic time. */
   tick(nowMs: number): void {
-    for (const one of this.#tended) one.tick(nowMs);
+    for (const one of this.#tended) if (one.isDue(nowMs)) one.tick(nowMs);
     if (this.#context.isLeader()) {
       if (this.#context.clockTrusted()) this.#lead(nowMs);
       else this.#handOver(nowMs);

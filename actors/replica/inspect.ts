@@ -1,53 +1,90 @@
+import type { LogEntry } from '../../protocol/entry.ts';
+import type { GroupConfig } from '../../protocol/membership.ts';
+import type { GroupId, ReplicaId, Revision } from '../../protocol/types.ts';
 import { stateHash } from '../apply/state-hash.ts';
 import type { ReplicaInspection } from '../node-port.ts';
+import type { Role } from '../raft/events.ts';
 import type { Replica } from './replica.ts';
 
-/** One replica's inside, read-only and always of this moment: a view, made once. */
-export function inspectReplica(replica: Replica): ReplicaInspection {
-  const { raft, clock } = replica;
-  return {
-    group: replica.group,
-    replica: replica.self,
-    get role() {
-      return raft.role;
-    },
-    get currentTerm() {
-      return raft.currentTerm;
-    },
-    get votedFor() {
-      return raft.votedFor;
-    },
-    get leaderId() {
-      return raft.leaderId;
-    },
-    get commitIndex() {
-      return raft.commitIndex;
-    },
-    get appliedIndex() {
-      return replica.state.appliedIndex;
-    },
-    get syncedIndex() {
-      return raft.syncedIndex;
-    },
-    get baseIndex() {
-      return raft.log.baseIndex;
-    },
-    get lastIndex() {
-      return raft.log.lastIndex;
-    },
-    get clock() {
-      return clock.clock;
-    },
-    get closed() {
-      return clock.closed;
-    },
-    get floor() {
-      return replica.state.floor;
-    },
-    get config() {
-      return raft.log.config;
-    },
-    entry: (index) => raft.log.entryAt(index) ?? null,
-    stateHash: () => stateHash(replica.state),
-  };
+/** One replica's inside, read-only and always of this moment: a view, made once. Looked at after every step. */
+export class InspectedReplica implements ReplicaInspection {
+  readonly group: GroupId;
+  readonly replica: ReplicaId;
+  readonly #replica: Replica;
+
+  constructor(replica: Replica) {
+    this.group = replica.group;
+    this.replica = replica.self;
+    this.#replica = replica;
+  }
+
+  get role(): Role {
+    return this.#replica.raft.role;
+  }
+
+  get currentTerm(): number {
+    return this.#replica.raft.currentTerm;
+  }
+
+  get votedFor(): ReplicaId | null {
+    return this.#replica.raft.votedFor;
+  }
+
+  get leaderId(): ReplicaId | null {
+    return this.#replica.raft.leaderId;
+  }
+
+  get commitIndex(): number {
+    return this.#replica.raft.commitIndex;
+  }
+
+  get appliedIndex(): number {
+    return this.#replica.state.appliedIndex;
+  }
+
+  get syncedIndex(): number {
+    return this.#replica.raft.syncedIndex;
+  }
+
+  get baseIndex(): number {
+    return this.#replica.raft.log.baseIndex;
+  }
+
+  get lastIndex(): number {
+    return this.#replica.raft.log.lastIndex;
+  }
+
+  get lastTerm(): number {
+    const { log } = this.#replica.raft;
+    return log.lastIndex > log.baseIndex ? log.lastTerm : 0;
+  }
+
+  get clock(): Revision {
+    return this.#replica.clock.clock;
+  }
+
+  get closed(): Revision {
+    return this.#replica.clock.closed;
+  }
+
+  get floor(): Revision {
+    return this.#replica.state.floor;
+  }
+
+  get config(): GroupConfig {
+    return this.#replica.raft.log.config;
+  }
+
+  termAt(index: number): number | null {
+    const { log } = this.#replica.raft;
+    return index > log.baseIndex ? (log.termAt(index) ?? null) : null;
+  }
+
+  entry(index: number): LogEntry | null {
+    return this.#replica.raft.log.entryAt(index) ?? null;
+  }
+
+  stateHash(): Promise<string> {
+    return stateHash(this.#replica.state);
+  }
 }

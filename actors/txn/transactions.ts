@@ -74,7 +74,7 @@ export class Transactions implements TxnEffects {
     if (isOurs && !hasRange(body)) return this.#alone(request, traceparent, endMs, reply);
     const refusal = leaderRefusal(this.#context);
     if (refusal !== null) return reply(refusal);
-    this.tick(this.#context.ports.clock.monotonicMs());
+    if (this.isDue()) this.tick(this.#context.ports.clock.monotonicMs());
     this.#coordinator.begin(request, traceparent, endMs, reply);
   }
 

@@ -1,7 +1,10 @@
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
+import type { PutsSeen } from '../check/all-or-nothing.ts';
+import type { BankSeen } from '../check/bank.ts';
 import type { Input, Operation, Output } from '../check/history.ts';
 import type { QuerySeen } from '../check/index-query.ts';
+import type { LockSeen } from '../check/locks.ts';
 import type { AckedWrite, ScanSeen } from '../check/snapshot-read.ts';
 import type { TxnSeen } from '../check/transactions.ts';
 import type { WatcherSeen } from '../check/watch.ts';
@@ -33,17 +36,6 @@ export interface LeaseSeen {
   readonly atMs: number;
 }
 
-/** What a client was told of a lock: its own token, or that this token is (no longer) the lock's revision. */
-export interface LockSeen {
-  readonly lock: string;
-  readonly lease: number;
-  readonly token: number;
-  /** `asked`: a request for it, from `callMs` to `atMs`, which is infinite where it may still be at work. */
-  readonly kind: 'asked' | 'acquired' | 'valid' | 'released';
-  readonly callMs: number;
-  readonly atMs: number;
-}
-
 /** Everything the clients of one run saw; the input of the checkers. */
 export class History {
   readonly operations: Operation[] = [];
@@ -52,6 +44,9 @@ export class History {
   readonly acked: AckedWrite[] = [];
   readonly puts: PutOutcome[] = [];
   readonly txns: TxnSeen[] = [];
+  readonly banks: BankSeen[] = [];
+  /** What transactions put, all or nothing. */
+  readonly together: PutsSeen[] = [];
   readonly watchers: WatcherSeen[] = [];
   readonly leases: LeaseSeen[] = [];
   readonly locks: LockSeen[] = [];

@@ -113,12 +113,18 @@ export async function appendLists(client: Client): Promise<void> {
   const body: TxnBody = { compares, then, otherwise: null };
   const call = client.cluster.nowMs();
   const outcome = await client.request((s) => s.transact(client.context(idempotency), body));
+  const values = valuesOf(then);
+  const { together } = client.history;
   if (outcome.kind !== 'ok') {
-    const kind = outcome.kind === 'refused' ? 'refused' : 'unknown';
-    return note(client, { reads: [], appends, outcome: kind, call });
+    together.push({ values, outcome: outcome.kind, revision: 0, call });
+    return note(client, { reads: [], appends, outcome: outcome.kind, call });
   }
   const { succeeded, results, revision } = outcome.value.outcome;
   client.history.see(revision);
+  together.push({
+    ...{ values, call },
+    ...(succeeded ? { outcome: 'done', revision } : { outcome: 'refused', revision: 0 }),
+  });
   if (!succeeded) return note(client, { reads: [], appends, outcome: 'refused', call });
   for (const [i, op] of then.entries()) {
     const result = results[i];
@@ -126,6 +132,11 @@ export async function appendLists(client: Client): Promise<void> {
     reads.push({ key: op.ref.key, elements: elementsOf(result.item) });
   }
   note(client, { reads, appends, outcome: 'done', call });
+}
+
+/** What the puts of a branch put, as the history shows it. */
+export function valuesOf(ops: readonly TxnOp[]): string[] {
+  return ops.flatMap((op) => (op.type === 'put' ? [Buffer.from(op.value).toString('latin1')] : []));
 }
 
 function getOf(ref: KeyRef): TxnOp {

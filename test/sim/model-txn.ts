@@ -29,6 +29,14 @@ interface Prepared {
   readonly body: TxnBody;
   readonly names: ReadonlySet<string>;
   readonly writes: ReadonlySet<string>;
+  readonly ranges: readonly NameRange[];
+}
+
+/** What a range reads, or removes. */
+interface NameRange {
+  readonly start: string;
+  readonly end: string;
+  readonly exclusive: boolean;
 }
 
 /**
@@ -42,7 +50,11 @@ export class TxnModel {
   readonly #done = new Set<string>();
   /** Groups that have not ended what others have committed, by transaction. */
   readonly flaws: string[] = [];
-  committed = 0;
+  /**
+   * Of at least two operations: `committed`, of them `overGroups` over several groups. `refused`: a compare of one in a
+   * single group failed; `aborted`: attempts that were.
+   */
+  readonly counts = { committed: 0, overGroups: 0, refused: 0, aborted: 0 };
 
   /** Names of what is prepared in any group. */
   open(): string[] {
@@ -51,8 +63,11 @@ export class TxnModel {
 
   /** Whether a plain write of these keys has to stay away. */
   isLocked(group: GroupId, refs: readonly KeyRef[]): boolean {
-    for (const { names } of this.#of(group).values()) {
-      if (refs.some((ref) => names.has(nameOf(ref)))) return true;
+    for (const { names, ranges } of this.#of(group).values()) {
+      for (const ref of refs) {
+        const name = nameOf(ref);
+        if (names.has(name) || ranges.some((range) => covers(range, name))) return true;
+      }
     }
     return false;
   }
@@ -70,6 +85,8 @@ export class TxnModel {
       const { key, requestHash } = idempotency;
       if (!keys.isFirst(group, scope, key, requestHash, revision)) return;
     }
+    if (!succeeded && body.otherwise === null) this.counts.refused++;
+    else if (body.compares.length + body.then.length > 1) this.counts.committed++;
     perform(ops, revision, keys);
   }
 
@@ -80,11 +97,7 @@ export class TxnModel {
     if (this.#decided.has(name) && command.id.home === group) return;
     if (!keys.owns(group, refsOf(body)) || this.#conflicts(group, body)) return;
     if (body.otherwise === null && !holdsAll(body.compares, command.revision, keys)) return;
-    const writes = new Set<string>();
-    for (const op of [...body.then, ...(body.otherwise ?? [])]) {
-      if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
-    }
-    this.#of(group).set(name, { body, names: new Set(refsOf(body).map(nameOf)), writes });
+    this.#of(group).set(name, footprintOf(body));
   }
 
   decide(group: GroupId, command: CommandOf<'txnDecide'>, keys: ModelKeys): void {
@@ -101,7 +114,11 @@ export class TxnModel {
       }
     }
     this.#decided.set(name, fate);
-    if (fate.commitRevision > 0) this.committed++;
+    if (fate.commitRevision === 0) this.counts.aborted++;
+    else {
+      this.counts.committed++;
+      if (command.participants.length > 0) this.counts.overGroups++;
+    }
     this.#end(group, name, fate, removed, keys);
   }
 
@@ -140,15 +157,10 @@ export class TxnModel {
   }
 
   #conflicts(group: GroupId, body: TxnBody): boolean {
-    const writes = new Set<string>();
-    const ops = [...body.then, ...(body.otherwise ?? [])];
-    for (const op of ops) if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
-    const names = refsOf(body).map(nameOf);
-    for (const held of this.#of(group).values()) {
-      for (const name of names) {
-        if (held.writes.has(name) || (held.names.has(name) && writes.has(name))) return true;
-      }
-    }
+    const all = this.#of(group);
+    if (all.size === 0) return false;
+    const own = footprintOf(body);
+    for (const held of all.values()) if (areInTheWay(held, own)) return true;
     return false;
   }
 
@@ -163,6 +175,40 @@ export class TxnModel {
 function isPromised(op: TxnOp, revision: number): boolean {
   const attach = op.type === 'put' ? (op.attach ?? null) : null;
   return attach === null || revision <= attach.until;
+}
+
+function footprintOf(body: TxnBody): Prepared {
+  const writes = new Set<string>();
+  const ranges: NameRange[] = [];
+  for (const op of [...body.then, ...(body.otherwise ?? [])]) {
+    if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
+    if ('ref' in op) continue;
+    const { tenant, space, end } = op;
+    const start = nameOf({ tenant, space, key: op.start });
+    const last = end === null ? `${tenant}\0${space}\x01` : nameOf({ tenant, space, key: end });
+    ranges.push({ start, end: last, exclusive: op.type === 'deleteRange' });
+  }
+  return { body, names: new Set(refsOf(body).map(nameOf)), writes, ranges };
+}
+
+function areInTheWay(a: Prepared, b: Prepared): boolean {
+  for (const name of b.names) {
+    if (a.writes.has(name) || (a.names.has(name) && b.writes.has(name))) return true;
+  }
+  if (a.ranges.some((range) => isTouched(range, b))) return true;
+  return b.ranges.some((range) => isTouched(range, a));
+}
+
+function isTouched(range: NameRange, { names, writes, ranges }: Prepared): boolean {
+  for (const name of range.exclusive ? names : writes) if (covers(range, name)) return true;
+  return ranges.some(
+    (other) =>
+      (range.exclusive || other.exclusive) && other.start < range.end && range.start < other.end,
+  );
+}
+
+function covers(range: NameRange, name: string): boolean {
+  return name >= range.start && name < range.end;
 }
 
 function firstRef(body: TxnBody): KeyRef | null {

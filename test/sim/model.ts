@@ -114,7 +114,10 @@ export class StoreModel {
   /** The store as transactions of one entry see it. */
   #keysFor(group: GroupId, index: number, atMs: number): ModelKeys {
     return {
-      owns: (_, refs) => refs.every((ref) => this.#owned.get(group)?.has(vshardOf(ref)) === true),
+      owns: (_, refs) => {
+        const owned = this.#owned.get(group);
+        return owned !== undefined && refs.every((ref) => owned.has(vshardOf(ref)));
+      },
       at: (ref, revision) => this.#alive(ref, revision),
       put: (ref, revision, { value, contentType, ttlMs, attach = null }) =>
         this.#writeOne(

@@ -39,6 +39,8 @@ export const FAIR_WEATHER: LinkWeather = {
 
 /** One direction between two nodes. */
 interface Link {
+  readonly from: NodeId;
+  readonly to: NodeId;
   /** Cut links lose messages; clogged ones hold them until the clog ends, then deliver a burst. */
   cut: boolean;
   clogged: boolean;
@@ -71,6 +73,7 @@ export interface PublishedEvent {
 }
 
 const HELD_PER_LINK_MAX = 5000;
+const NOBODY = 63;
 /** Measured over NATS: what was sent before a cut came up to 13 s later. */
 const LATE_MS_MIN = 500;
 const LATE_MS_SPREAD = 12_500;
@@ -83,7 +86,8 @@ export class SimNetwork {
   readonly #scheduler: Scheduler;
   readonly #random: Random;
   readonly #trace: Trace;
-  readonly #links = new Map<string, Link>();
+  /** By the ordinals of its ends. */
+  readonly #links = new Map<number, Link>();
   readonly #listeners = new Map<NodeId, Listener>();
   readonly #ordinals = new Map<NodeId, number>();
   readonly #busDown = new Set<NodeId>();
@@ -132,11 +136,9 @@ export class SimNetwork {
     this.weather = { ...weather };
     this.#busDown.clear();
     this.lateRepeats = 0;
-    for (const [name, link] of this.#links) {
+    for (const link of this.#links.values()) {
       link.cut = false;
-      if (!link.clogged) continue;
-      const [from, to] = name.split('>') as [NodeId, NodeId];
-      this.setClogged(from, to, false);
+      if (link.clogged) this.setClogged(link.from, link.to, false);
     }
   }
 
@@ -252,21 +254,26 @@ export class SimNetwork {
 
   #handOver(listener: Listener, packet: Packet): void {
     this.deliveredCount++;
-    const from = this.#ordinals.get(packet.from) ?? -1;
-    const to = this.#ordinals.get(packet.to) ?? -1;
-    this.#trace.mix(2, from * 64 + to, packet.payload.length, packet.payload);
+    const ends = this.#ordinal(packet.from) * 64 + this.#ordinal(packet.to);
+    this.#trace.mix(2, ends, packet.payload.length, packet.payload);
     this.#trace.detail(packet.to, () => {
       return `<- ${packet.from} ${packet.lane} ${packet.payload.length} bytes`;
     });
     listener.handle(packet.lane, packet.payload);
   }
 
+  /** Also of a name that nobody has: what is sent to it arrives nowhere. */
+  #ordinal(node: NodeId): number {
+    return this.#ordinals.get(node) ?? NOBODY;
+  }
+
   #link(from: NodeId, to: NodeId): Link {
-    const name = `${from}>${to}`;
-    let link = this.#links.get(name);
+    const number = this.#ordinal(from) * 64 + this.#ordinal(to);
+    let link = this.#links.get(number);
     if (link === undefined) {
-      link = { cut: false, clogged: false, held: [], busyUntilMs: 0, lastDeliveryMs: 0 };
-      this.#links.set(name, link);
+      const ends = { from, to };
+      link = { ...ends, cut: false, clogged: false, held: [], busyUntilMs: 0, lastDeliveryMs: 0 };
+      this.#links.set(number, link);
     }
     return link;
   }

@@ -2,6 +2,7 @@ import { randomInt } from '../../protocol/random.ts';
 import type { BatchOp, BatchResult, ScanPage } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Input, Output, Precondition } from '../check/history.ts';
+import { closeAccounts, readBank, transfer } from './bank-operations.ts';
 import { type Client, gotOf, outputOf, refOf, writeOf } from './client.ts';
 import { changeIndex, queryIndex } from './index-work.ts';
 import type { LiveKey } from './keys.ts';
@@ -44,6 +45,9 @@ export const CLIENT_OPERATIONS = {
   readLists,
   readOneList,
   scanLists,
+  transfer,
+  readBank,
+  closeAccounts,
 } as const satisfies Record<string, (client: Client) => Promise<void>>;
 
 /** Drawn from a stream of their own, so that older seeds keep everything else. */
@@ -54,6 +58,9 @@ export const LATER_OPERATIONS: ReadonlySet<ClientOperation> = new Set([
   'readLists',
   'readOneList',
   'scanLists',
+  'transfer',
+  'readBank',
+  'closeAccounts',
 ]);
 
 export type ClientOperation = keyof typeof CLIENT_OPERATIONS;

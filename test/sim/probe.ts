@@ -34,6 +34,8 @@ export interface ReplicaChange {
   /** Lowest index that was replaced or cut off; Infinity when none was. */
   readonly truncatedFrom: number;
   readonly inspection: ReplicaInspection;
+  /** The same object for the replica's whole life and all lives after it. */
+  readonly track: ReplicaTrack;
 }
 
 /** The last sight of a replica, also after its node has died. */
@@ -48,12 +50,20 @@ export interface ReplicaTrack {
   termsBase: number;
 }
 
+/** The replicas of one life of a node, and their tracks in the same order. */
+interface Sight {
+  readonly life: number;
+  readonly inspections: ReplicaInspection[];
+  readonly tracks: ReplicaTrack[];
+}
+
 /**
  * Looks at a node's replicas after each step and tells observers what changed. Costs a few
  * comparisons per replica and step; a log is walked only where it grew.
  */
 export class Probe {
   readonly #tracks = new Map<string, ReplicaTrack>();
+  readonly #sights = new Map<NodeId, Sight>();
   readonly #observers: ((change: ReplicaChange) => void)[] = [];
 
   observe(observer: (change: ReplicaChange) => void): void {
@@ -71,23 +81,41 @@ export class Probe {
 
   /** Compares all replicas of a node with their last sight. */
   look(node: NodeId, life: number, replicas: readonly ReplicaInspection[]): void {
-    for (const inspection of replicas) {
-      const key = `${inspection.group}/${inspection.replica}`;
-      const track = this.#tracks.get(key);
-      if (track !== undefined && track.life === life && isSame(track.view, inspection)) continue;
-      this.#note(key, track, node, life, inspection);
+    let sight = this.#sights.get(node);
+    if (sight === undefined || sight.life !== life) {
+      sight = { life, inspections: [], tracks: [] };
+      this.#sights.set(node, sight);
+    }
+    const { inspections, tracks } = sight;
+    for (let i = 0; i < replicas.length; i++) {
+      const inspection = replicas[i] as ReplicaInspection;
+      const isKnown = inspections[i] === inspection;
+      if (isKnown && isSame((tracks[i] as ReplicaTrack).view, inspection)) continue;
+      if (!isKnown && this.#isSeen(inspection, life)) continue;
+      // Its place first: an observer may throw, and is not to be asked again.
+      inspections[i] = inspection;
+      this.#note(node, life, inspection, (track) => {
+        tracks[i] = track;
+      });
     }
   }
 
+  /** Whether another view of the replica has shown just this. */
+  #isSeen(inspection: ReplicaInspection, life: number): boolean {
+    const track = this.track(inspection.replica, inspection.group);
+    return track !== undefined && track.life === life && isSame(track.view, inspection);
+  }
+
   #note(
-    key: string,
-    known: ReplicaTrack | undefined,
     node: NodeId,
     life: number,
     inspection: ReplicaInspection,
+    keep: (track: ReplicaTrack) => void,
   ): void {
     const after = viewOf(inspection);
     const { group, replica } = inspection;
+    const key = `${group}/${replica}`;
+    const known = this.#tracks.get(key);
     const track = known ?? { node, group, replica, life, view: after, terms: [], termsBase: 0 };
     const sameLife = known !== undefined && track.life === life;
     if (!sameLife) {
@@ -99,6 +127,7 @@ export class Probe {
     track.view = after;
     track.life = life;
     this.#tracks.set(key, track);
+    keep(track);
     const change: ReplicaChange = {
       node,
       group,
@@ -109,6 +138,7 @@ export class Probe {
       appended,
       truncatedFrom,
       inspection,
+      track,
     };
     for (const observer of this.#observers) observer(change);
   }
@@ -126,7 +156,7 @@ function isSame(view: ReplicaView, now: ReplicaInspection): boolean {
     view.votedFor === now.votedFor &&
     view.baseIndex === now.baseIndex &&
     view.config === now.config &&
-    view.lastTerm === termAt(now, now.lastIndex)
+    view.lastTerm === now.lastTerm
   );
 }
 
@@ -140,15 +170,13 @@ function viewOf(now: ReplicaInspection): ReplicaView {
     syncedIndex: now.syncedIndex,
     baseIndex: now.baseIndex,
     lastIndex: now.lastIndex,
-    lastTerm: termAt(now, now.lastIndex),
+    lastTerm: now.lastTerm,
     closed: now.closed,
     config: now.config,
   };
 }
 
-function termAt(now: ReplicaInspection, index: number): number {
-  return now.entry(index)?.term ?? 0;
-}
+const NO_ENTRIES: LogEntry[] = [];
 
 /** Brings the track's terms up to date, walking back from the end to the first known entry. */
 function followLog(
@@ -156,7 +184,6 @@ function followLog(
   now: ReplicaInspection,
   after: ReplicaView,
 ): { appended: LogEntry[]; truncatedFrom: number } {
-  const appended: LogEntry[] = [];
   const knownLast = track.termsBase + track.terms.length;
   let truncatedFrom = after.lastIndex < knownLast ? after.lastIndex + 1 : Infinity;
   if (after.baseIndex > knownLast) {
@@ -167,15 +194,20 @@ function followLog(
   } else if (after.lastIndex < knownLast) {
     track.terms.length = Math.max(0, after.lastIndex - track.termsBase);
   }
-  for (let index = after.lastIndex; index > Math.max(after.baseIndex, track.termsBase); index--) {
-    const entry = now.entry(index);
-    if (entry === null) break;
+  const lowest = Math.max(after.baseIndex, track.termsBase);
+  let first = after.lastIndex + 1;
+  for (let index = after.lastIndex; index > lowest; index--) {
+    const term = now.termAt(index);
     const known = track.terms[index - track.termsBase - 1];
-    if (known === entry.term) break;
+    if (term === null || known === term) break;
     if (known !== undefined) truncatedFrom = Math.min(truncatedFrom, index);
-    appended.push(entry);
+    first = index;
   }
-  appended.reverse();
+  const appended: LogEntry[] = first > after.lastIndex ? NO_ENTRIES : [];
+  for (let index = first; index <= after.lastIndex; index++) {
+    const entry = now.entry(index);
+    if (entry !== null) appended.push(entry);
+  }
   for (const entry of appended) track.terms[entry.index - track.termsBase - 1] = entry.term;
   if (after.baseIndex - track.termsBase > 4096) {
     track.terms.splice(0, after.baseIndex - track.termsBase);

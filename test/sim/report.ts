@@ -4,12 +4,13 @@ import type { SimResult } from './simulate.ts';
 /** One line per seed. */
 export function summaryLine(result: SimResult): string {
   const { ok, refused, unknown } = result.operations;
+  const { committed, overGroups, aborted } = result.transactions;
   const speed = Math.round(result.virtualMs / Math.max(1, result.realMs));
   return (
     `seed ${result.seed}: ${result.failure === null ? 'ok  ' : 'FAIL'} ${result.traceHash} ` +
     `${Math.round(result.virtualMs / 1000)} s virtual, ${result.events} events, ` +
     `${ok} ok ${refused} refused ${unknown} unknown, ` +
-    `${result.committed} over groups, x${speed} real time`
+    `${committed} transactions (${overGroups} over groups, ${aborted} aborted), x${speed} real time`
   );
 }
 

@@ -58,6 +58,7 @@ async function runOne(
     line: summaryLine(result),
     report: result.failure === null ? null : failureReport(result, 60),
     virtualMs: result.virtualMs,
+    transactions: result.transactions,
   };
 }
 

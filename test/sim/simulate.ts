@@ -7,6 +7,7 @@ import { FINAL_CHECKS } from './invariants/all.ts';
 import { StateHashes } from './invariants/state-hashes.ts';
 import { KeyPool } from './keys.ts';
 import { LeaseClient } from './lease-client.ts';
+import type { TxnModel } from './model-txn.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
 import type { SwarmConfig } from './swarm.ts';
@@ -25,8 +26,7 @@ export interface SimResult {
   readonly virtualMs: number;
   readonly realMs: number;
   readonly operations: { ok: number; refused: number; unknown: number };
-  /** Transactions over several groups that committed. */
-  readonly committed: number;
+  readonly transactions: TxnModel['counts'];
   readonly codes: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
   /** Highest term of any group: how many elections there were. */
@@ -68,7 +68,7 @@ export async function simulate(config: SwarmConfig, parts: WorldParts): Promise<
     virtualMs: world.nowMs(),
     realMs: Number(process.hrtime.bigint() - startedAt) / 1e6,
     operations: world.history.counts,
-    committed: world.model.txns.committed,
+    transactions: world.model.txns.counts,
     codes: world.history.codes,
     faults: nemesis.counts,
     terms: Math.max(0, ...[...world.probe.tracks()].map(({ view }) => view.currentTerm)),

@@ -115,7 +115,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     seed,
     nodeCount,
     joinerCount: drawJoiners(seed, overrides.nodeCount ?? null, nodeCount),
-    groupCount: random.next() < 0.6 ? 1 : 2,
+    groupCount: groupCountOf(random.next()),
     workMs: (overrides.seconds ?? 200) * 1000,
     weather: { ...drawWeather(random), ...drawAbsence(seed), ...overrides.weather },
     faults: drawFaults(random, nodeCount, calm, overrides.faults, seed),
@@ -126,8 +126,9 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     watcherCount: randomInt(random, 0, 3),
     keyCount: randomInt(random, 1, 8),
     client: {
-      // From a busy cluster to an almost idle one, evenly over the orders of magnitude.
-      thinkMsMean: 30 * 16 ** random.next(),
+      // From a busy cluster to an almost idle one, evenly over the orders of magnitude. A busier one costs
+      // more than it finds: what counts is how much happens to it, not how often nothing does.
+      thinkMsMean: 75 * 6.4 ** random.next(),
       deadlineMs: random.next() < 0.5 ? 5000 : 1500,
       mix: drawMix(random, seed),
       valueBytesMax: random.next() < 0.8 ? 300 : 20_000,
@@ -150,11 +151,17 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   } else if (overrides.busy === 'transactions') {
     Object.assign(mix, { get: 0.01, put: 0.01, scan: 0.5 });
     Object.assign(mix, { appendLists: 6, readLists: 2, readOneList: 1, scanLists: 2 });
+    Object.assign(mix, { transfer: 4, readBank: 2, closeAccounts: 0.1 });
   }
   const client = { ...config.client, mix, thinkMsMean: 15, deadlineMs: 1000 };
   const keyCount = overrides.busy === 'indexes' ? 6 : 2;
   const groupCount = overrides.busy === 'transactions' ? 3 : config.groupCount;
   return { ...config, client, groupCount, clientCount: 8, keyCount, faultGapMsMean: 1500 };
+}
+
+/** Most have several: a transaction is of interest where it has to be in two places. */
+function groupCountOf(draw: number): number {
+  return draw < 0.4 ? 1 : draw < 0.9 ? 2 : 3;
 }
 
 function drawWeather(random: Random): LinkWeather {
@@ -230,6 +237,15 @@ function drawListWork(mix: Record<ClientOperation, number>, seed: number): void 
   for (const name of names) mix[name] = random.next() < 0.7 ? random.next() * 3 : 0;
 }
 
+/** The same. */
+function drawBankWork(mix: Record<ClientOperation, number>, seed: number): void {
+  const random = seededRandom(seed, 'bank');
+  if (random.next() >= 0.7) return;
+  mix.transfer = random.next() * 3;
+  mix.readBank = random.next();
+  mix.closeAccounts = random.next() < 0.5 ? 0.05 : 0;
+}
+
 function drawMix(random: Random, seed: number): Record<ClientOperation, number> {
   const mix = {} as Record<ClientOperation, number>;
   for (const name of Object.keys(CLIENT_OPERATIONS) as ClientOperation[]) {
@@ -238,6 +254,7 @@ function drawMix(random: Random, seed: number): Record<ClientOperation, number> 
   }
   drawIndexWork(mix, seed);
   drawListWork(mix, seed);
+  drawBankWork(mix, seed);
   mix.get += 0.5;
   mix.put += 0.5;
   return mix;

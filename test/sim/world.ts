@@ -47,6 +47,7 @@ export class World implements ClusterPort {
   readonly damage: DamageBook;
   readonly aim = new Aim();
   readonly #invariants: Invariant[];
+  readonly #onChange: ((change: ReplicaChange) => void)[] = [];
   /** The first thing that went wrong; ends the run. */
   failure: unknown = null;
 
@@ -65,6 +66,7 @@ export class World implements ClusterPort {
         committed: this.committed,
       }),
     );
+    for (const { onChange } of this.#invariants) if (onChange) this.#onChange.push(onChange);
     this.#wire();
     const count = config.nodeCount + config.joinerCount;
     for (const index of Array(count).keys()) this.#addNode(index, parts);
@@ -195,16 +197,18 @@ export class World implements ClusterPort {
         this.fail(error);
       }
     };
+    const senders = this.#invariants.flatMap(({ onSend }) => onSend ?? []);
     this.network.onSend = (from, to, lane, payload) => {
       try {
-        for (const invariant of this.#invariants) invariant.onSend?.(from, to, lane, payload);
+        for (const onSend of senders) onSend(from, to, lane, payload);
       } catch (error) {
         this.fail(error);
       }
     };
     this.probe.observe((change) => this.#check(change));
+    const committers = this.#invariants.flatMap(({ onCommitted }) => onCommitted ?? []);
     this.committed.observe((group, committed, change) => {
-      for (const invariant of this.#invariants) invariant.onCommitted?.(group, committed, change);
+      for (const onCommitted of committers) onCommitted(group, committed, change);
       const known = this.model.changes.length;
       this.model.apply(group, committed, this.nowMs());
       if (this.trace.verbose) this.#traceChanges(group, known);
@@ -219,7 +223,7 @@ export class World implements ClusterPort {
 
   #check(change: ReplicaChange): void {
     this.committed.note(change);
-    for (const invariant of this.#invariants) invariant.onChange?.(change);
+    for (const onChange of this.#onChange) onChange(change);
     this.aim.onChange(change);
     if (this.trace.verbose) this.#traceChange(change);
   }

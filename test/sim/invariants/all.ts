@@ -12,6 +12,7 @@ import { leaderCompleteness } from './leader-completeness.ts';
 import { leasesHold } from './leases-hold.ts';
 import { locksFair } from './locks-fair.ts';
 import { logMatching } from './log-matching.ts';
+import { moneyKept } from './money-kept.ts';
 import { publishedTrue } from './published-true.ts';
 import { readsLinearizable } from './reads-linearizable.ts';
 import { revisionOrder } from './revision-order.ts';
@@ -44,6 +45,7 @@ export const FINAL_CHECKS: readonly FinalCheck[] = [
   publishedTrue,
   scansConsistent,
   indexesExact,
+  moneyKept,
   transactionsSerializable,
   watchesExact,
   readsLinearizable,

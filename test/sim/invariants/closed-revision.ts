@@ -33,7 +33,8 @@ export function closedRevision(): Invariant {
         );
       }
     },
-    onChange: ({ group, replica, after }) => {
+    onChange: ({ group, replica, before, after }) => {
+      if (after.closed === before?.closed) return;
       const known = highest.get(group)?.closed ?? 0;
       if (after.closed > known) highest.set(group, { closed: after.closed, by: replica });
     },

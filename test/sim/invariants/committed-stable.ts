@@ -20,8 +20,8 @@ export function committedStable(facts: Facts): Invariant {
       const from = Math.max(before?.commitIndex ?? 0, after.baseIndex) + 1;
       const log = facts.committed.of(group);
       for (let index = from; index <= after.commitIndex; index++) {
-        const term = inspection.entry(index)?.term;
-        const expected = log[index - 1]?.entry.term;
+        const term = inspection.termAt(index);
+        const expected = log[index - 1]?.entry.term ?? null;
         if (term === expected) continue;
         throw new SimViolation(
           'committed entries never change',

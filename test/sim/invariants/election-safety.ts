@@ -7,8 +7,10 @@ export function electionSafety(): Invariant {
   return {
     name: 'election safety',
     source: 'Raft 5.2, figure 3',
-    onChange: ({ group, replica, after }) => {
+    onChange: ({ group, replica, before, after }) => {
       if (after.role !== 'leader') return;
+      // It was noted when it became the leader.
+      if (before?.role === 'leader' && before.currentTerm === after.currentTerm) return;
       const key = `${group}/${after.currentTerm}`;
       const known = leaders.get(key);
       if (known === undefined) leaders.set(key, replica);

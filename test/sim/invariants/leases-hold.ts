@@ -1,4 +1,5 @@
-import type { LeaseSeen, LockSeen } from '../history.ts';
+import { flawOfLocks } from '../../check/locks.ts';
+import type { LeaseSeen } from '../history.ts';
 import type { LeaseModel } from '../model-leases.ts';
 import { SimViolation } from '../violation.ts';
 import type { FinalCheck } from './final-check.ts';
@@ -20,7 +21,8 @@ export const leasesHold: FinalCheck = {
   run: ({ history, model }) => {
     checkTimes(history.leases, model.leases);
     checkAttached(history.leases, model.leases);
-    checkLocks(history.locks);
+    const flaw = flawOfLocks(history.locks);
+    if (flaw !== null) fail(flaw.reason);
   },
 };
 
@@ -65,18 +67,6 @@ function checkAttached(seen: readonly LeaseSeen[], model: LeaseModel): void {
     const forgottenMs = model.all.get(lease)?.forgottenMs ?? null;
     if (forgottenMs !== null && atMs > forgottenMs) {
       fail(`${key} was attached at ${atMs} to lease ${lease}, forgotten at ${forgottenMs}`);
-    }
-  }
-}
-
-function checkLocks(seen: readonly LockSeen[]): void {
-  const acquired = seen.filter(({ kind }) => kind === 'acquired');
-  for (const { lock, token, callMs, kind } of seen) {
-    if (kind === 'released' || kind === 'asked') continue;
-    for (const other of acquired) {
-      if (other.lock !== lock || other.token <= token || other.atMs >= callMs) continue;
-      const what = `token ${token} of ${lock} was ${kind} at ${callMs}`;
-      fail(`${what}, after ${other.token} had been given out at ${other.atMs}`);
     }
   }
 }

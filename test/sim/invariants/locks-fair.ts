@@ -1,8 +1,8 @@
 import { WAIT_PREFIX } from '../../../gateways/kv/lock-queue.ts';
 import { LOCK_PREFIX } from '../../../gateways/kv/locks.ts';
 import { wallMsOfRevision } from '../../../protocol/revision.ts';
+import type { LockSeen } from '../../check/locks.ts';
 import type { Change } from '../../check/truth.ts';
-import type { LockSeen } from '../history.ts';
 import type { LeaseModel } from '../model-leases.ts';
 import { SimViolation } from '../violation.ts';
 import type { FinalCheck } from './final-check.ts';

@@ -1,7 +1,7 @@
 import { crc32 } from '@node-rs/crc32';
 import type { GroupId } from '../../../protocol/types.ts';
 import { SimViolation } from '../violation.ts';
-import type { Facts, Invariant } from './invariant.ts';
+import type { Invariant } from './invariant.ts';
 
 interface Known {
   readonly term: number;
@@ -14,19 +14,18 @@ interface Known {
  * Entries with equal index and term are equal, in all logs and for ever, and so are the entries
  * before them (by induction over each entry's predecessor).
  */
-export function logMatching(facts: Facts): Invariant {
+export function logMatching(): Invariant {
   const groups = new Map<GroupId, Map<number, Known[]>>();
   return {
     name: 'log matching',
     source: 'Raft 5.3, figure 3',
-    onChange: ({ group, replica, appended }) => {
+    onChange: ({ group, replica, appended, track }) => {
       if (appended.length === 0) return;
       const seen = groups.get(group) ?? new Map<number, Known[]>();
       groups.set(group, seen);
-      const track = facts.probe.track(replica, group);
       for (const entry of appended) {
         const crc = crc32(entry.bytes);
-        const prevTerm = track?.terms[entry.index - track.termsBase - 2] ?? -1;
+        const prevTerm = track.terms[entry.index - track.termsBase - 2] ?? -1;
         const atIndex = seen.get(entry.index) ?? [];
         seen.set(entry.index, atIndex);
         const known = atIndex.find((k) => k.term === entry.term);
@@ -34,15 +33,15 @@ export function logMatching(facts: Facts): Invariant {
           atIndex.push({ term: entry.term, crc, prevTerm });
           continue;
         }
-        const where = `${replica} group ${group} index ${entry.index} term ${entry.term}`;
+        const where = () => `${replica} group ${group} index ${entry.index} term ${entry.term}`;
         if (known.crc !== crc) {
-          throw new SimViolation('log matching', `${where}: not the entry another log has there`);
+          throw new SimViolation('log matching', `${where()}: not the entry another log has there`);
         }
         if (prevTerm < 0) continue;
         if (known.prevTerm < 0) known.prevTerm = prevTerm;
         if (known.prevTerm !== prevTerm) {
           const terms = `term ${prevTerm} here, ${known.prevTerm} elsewhere`;
-          throw new SimViolation('log matching', `${where}: the entry before it has ${terms}`);
+          throw new SimViolation('log matching', `${where()}: the entry before it has ${terms}`);
         }
       }
     },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import type { LockSeen } from '../../check/locks.ts';
 import { Truth } from '../../check/truth.ts';
-import { History, type LeaseSeen, type LockSeen } from '../../sim/history.ts';
+import { History, type LeaseSeen } from '../../sim/history.ts';
 import { leasesHold } from '../../sim/invariants/leases-hold.ts';
 import { StoreModel } from '../../sim/model.ts';
 import { Trace } from '../../sim/trace.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { vshardOf } from '../../../protocol/vshard.ts';
+import type { LockSeen } from '../../check/locks.ts';
 import type { Change } from '../../check/truth.ts';
-import type { LockSeen } from '../../sim/history.ts';
 import { checkFair } from '../../sim/invariants/locks-fair.ts';
 import { LeaseModel } from '../../sim/model-leases.ts';
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Command, WriteOp } from '../../../protocol/commands.ts';
 import { makeEntry } from '../../../protocol/entry.ts';
 import { REVISIONS_PER_MS } from '../../../protocol/revision.ts';
+import type { TxnBody, TxnOp } from '../../../protocol/txn.ts';
 import type { GroupId } from '../../../protocol/types.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../../protocol/vshard.ts';
 import { StoreModel } from '../../sim/model.ts';
@@ -89,5 +90,52 @@ describe('the model of the store', () => {
       ['put', 11, 1],
       ['expire', 31, 11],
     ]);
+  });
+});
+
+describe('the model of transactions', () => {
+  const RANGE = { tenant: DEFAULT_TENANT, space: KV_SPACE, start: 'k', end: 'l' };
+  const id = { home: 1, term: 1, start: 5 };
+  const other = { ...ref, key: 'z' };
+  const prepare = (more: Partial<TxnBody>): Command => ({
+    ...{ type: 'txnPrepare', revision: 10, epoch: 1, id },
+    part: {
+      body: { compares: [], then: [], otherwise: null, ...more },
+      ...{ comparesAt: [], thenAt: [], otherwiseAt: [] },
+    },
+  });
+  const whole = (revision: number, then: TxnOp[]): Command => ({
+    ...{ type: 'txn', revision, epoch: 1, idempotency: null, traceparent: null },
+    body: { compares: [], then, otherwise: null },
+  });
+  const putOf = (key: string, text: string): TxnOp => ({
+    ...{ type: 'put', ref: { ...ref, key }, value: Buffer.from(text) },
+    ...{ contentType: null, ttlMs: null },
+  });
+
+  it('keeps writes out of a range that is read, and everything out of one that is deleted', () => {
+    const { model, apply, put } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    const range: TxnOp = { type: 'range', ...RANGE, reverse: false, limit: 9, values: true };
+    apply(prepare({ then: [range] }));
+    put(20, 'locked');
+    put(21, 'free', { ref: other });
+    apply(whole(22, [putOf('k1', 'locked'), putOf('z', 'locked')]));
+    expect(model.changes.map((c) => c.value)).toEqual(['free']);
+    const decide = (of: typeof id, commitRevision: number, removed: (typeof ref)[]): void =>
+      apply({
+        ...{ type: 'txnDecide', id: of, request: null, participants: [], removed },
+        fate: { commitRevision, succeeded: true },
+      });
+    decide(id, 10, []);
+    apply(whole(30, [putOf('k', 'a'), putOf('z', 'b')]));
+    const next = { ...id, start: 31 };
+    const deletion = prepare({ then: [{ type: 'deleteRange', ...RANGE }] });
+    apply({ ...deletion, id: next, revision: 32 } as Command);
+    apply(whole(33, [{ type: 'get', ref }, putOf('z', 'locked')]));
+    decide(next, 34, [ref]);
+    expect(model.changes.slice(-1)).toMatchObject([{ kind: 'delete', revision: 34 }]);
+    expect(model.txns.counts).toEqual({ committed: 3, overGroups: 0, refused: 0, aborted: 0 });
+    expect(model.txns.flaws).toEqual([]);
   });
 });

@@ -9,7 +9,8 @@ const WORKER = `
 process.on('message', (seed) => {
   if (seed === 5) process.exit(3);
   const report = seed === 3 ? 'seed 3 failed: bad' : null;
-  process.send({ seed, line: 'seed ' + seed + ': done', report, virtualMs: 1000 });
+  const transactions = { committed: 10, overGroups: 4, aborted: 1 };
+  process.send({ seed, line: 'seed ' + seed + ': done', report, virtualMs: 1000, transactions });
 });
 `;
 
@@ -41,6 +42,7 @@ describe('a range of seeds over processes', () => {
     expect(lines).toContain('seed 3 failed: bad');
     expect(lines).toContain('seed 5: FAIL its process ended');
     expect(lines.find((line) => line.startsWith('9 seeds'))).toMatch(/7 ok, 2 failed; .* seeds\/s/);
+    expect(lines).toContain('80 transactions, 32 of them over groups; 8 attempts aborted');
     expect(lines.slice(-2)).toEqual([
       '  again: npm run sim -- --seed 3 --trace',
       '  again: npm run sim -- --seed 5 --trace',

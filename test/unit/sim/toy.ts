@@ -56,10 +56,12 @@ export class ToyReplica {
       syncedIndex: this.syncedIndex,
       baseIndex: 0,
       lastIndex: log.length,
+      lastTerm: log.at(-1)?.term ?? 0,
       clock: 0,
       closed: this.closed,
       floor: 0,
       config: { voters: [...this.voters], votersOld: null, learners: [] },
+      termAt: (index) => log[index - 1]?.term ?? null,
       entry: (index) => log[index - 1] ?? null,
       stateHash: async () => '',
     };

@@ -122,6 +122,7 @@ class World {
     const message = { type: 'ClosedRevision' as const, revision, index: 1 };
     const routed = { group: 1 as GroupId, to: 'n2:00000002' as ReplicaId, message };
     this.post.post('n2' as NodeId, 'raft', routed, 96);
+    this.loop.mail();
   }
 
   member(stream: number, records: number): Member {
@@ -158,6 +159,26 @@ describe('the turn', () => {
     const world = new World();
     world.member(1, 0);
     expect(world.run()).toEqual(['step 1', 'before 1', 'after 1', 'posted']);
+  });
+
+  it('posts what members say with their turn, and what others say soon', () => {
+    const world = new World();
+    world.member(1, 1);
+    let asked = 0;
+    const { clock } = world.ports;
+    const soon = clock.soon.bind(clock);
+    clock.soon = (run) => {
+      asked++;
+      soon(run);
+    };
+    world.run();
+    world.wal.end(null);
+    world.run();
+    expect(asked).toBe(0);
+    world.mail(5);
+    world.mail(6);
+    expect(world.run()).toEqual(['posted']);
+    expect(asked).toBe(1);
   });
 
   it('leaves work that arrives during a sync to the next turn, in which all of it gathers', () => {
