@@ -32,7 +32,7 @@ import { RowWarmer } from './row-warmer.ts';
 import { TxnTable } from './txn-table.ts';
 
 /** Of each generation of the cache of current rows: some thousand keys per group. */
-const CACHE_BYTES_MAX = 1024 * 1024;
+const CACHE_BYTES_MAX = 2 * 1024 * 1024;
 /** Entries after a row that was not in memory, during which what is proposed is read ahead. */
 const COLD_ENTRIES = 1_000;
 const CURRENT_KIND = 'c'.charCodeAt(0);
@@ -125,6 +125,7 @@ export class GroupState {
     for (let i = 0; i < slotCount; i++) {
       state.txns.load(store.get(preparedKey(state.prefix, i)));
     }
+    state.txns.decided(state.clock);
     return state;
   }
 

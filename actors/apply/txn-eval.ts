@@ -13,7 +13,12 @@ import {
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { currentKey, tripleOf } from '../../storage/kv/keyspace.ts';
-import { decodeCurrent, type VersionRow } from '../../storage/kv/rows.ts';
+import {
+  decodeCurrent,
+  decodeHead,
+  type VersionHead,
+  type VersionRow,
+} from '../../storage/kv/rows.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { hasExpired, itemOf } from './item.ts';
@@ -22,8 +27,16 @@ import { putRow, readSlot, removeRow } from './write.ts';
 
 /** What a transaction is to see and to do in one group, at one revision. */
 
-/** The version that is there at a revision; null when the key is absent or has expired. */
-export function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
+/** What is there at a revision, without its value; null when the key is absent or has expired. */
+function presentHead(state: GroupState, ref: KeyRef, revision: Revision): VersionHead | null {
+  const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
+  if (bytes === null) return null;
+  const head = decodeHead(bytes);
+  return hasExpired(head, revision) ? null : head;
+}
+
+/** The same with its value. */
+function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
   const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
   if (bytes === null) return null;
   const row = decodeCurrent(bytes);
@@ -44,12 +57,24 @@ export function firstFailed(
 ): number | null {
   for (let i = 0; i < compares.length; i++) {
     const compare = compares[i] as Compare;
-    if (!holds(compare, presentRow(state, compare.ref, revision))) return i;
+    const { ref, relation, target } = compare;
+    const isHeld =
+      target.type === 'value'
+        ? holdsValue(relation, target.value, presentRow(state, ref, revision))
+        : holds(relation, target, presentHead(state, ref, revision));
+    if (!isHeld) return i;
   }
   return null;
 }
 
-function holds({ relation, target }: Compare, row: VersionRow | null): boolean {
+/** An absent key has no value: it is unequal to all, and neither above nor below any. */
+function holdsValue(relation: Relation, value: Uint8Array, row: VersionRow | null): boolean {
+  return row === null ? relation === '!=' : relates(relation, compareBytes(row.value, value));
+}
+
+type HeadTarget = Exclude<Compare['target'], { type: 'value' }>;
+
+function holds(relation: Relation, target: HeadTarget, row: VersionHead | null): boolean {
   switch (target.type) {
     case 'exists':
       return relates(relation, Number(row !== null) - Number(target.exists));
@@ -59,10 +84,6 @@ function holds({ relation, target }: Compare, row: VersionRow | null): boolean {
       return relates(relation, (row?.version ?? 0) - target.version);
     case 'lease':
       return relates(relation, (row?.lease ?? 0) - target.lease);
-    case 'value':
-      // An absent key has no value: it is unequal to all, and neither above nor below any.
-      if (row === null) return relation === '!=';
-      return relates(relation, compareBytes(row.value, target.value));
     default:
       return assertNever(target);
   }
@@ -113,10 +134,12 @@ export function foresee(
 function foreseeOne(state: GroupState, op: TxnOp, revision: Revision): TxnResult {
   if (op.type === 'range') return { type: 'page', items: [], more: false };
   if (op.type === 'deleteRange') return { type: 'deleted', count: 0 };
-  const row = presentRow(state, op.ref, revision);
+  if (op.type === 'get') {
+    const row = presentRow(state, op.ref, revision);
+    return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
+  }
+  const row = presentHead(state, op.ref, revision);
   switch (op.type) {
-    case 'get':
-      return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
     case 'delete':
       return { type: 'deleted', count: row === null ? 0 : 1 };
     case 'put':
@@ -138,7 +161,7 @@ export function validUntil(
 ): number | null {
   let soonest: number | null = null;
   for (const ref of refs) {
-    const expiresAtMs = presentRow(state, ref, revision)?.expiresAtMs ?? null;
+    const expiresAtMs = presentHead(state, ref, revision)?.expiresAtMs ?? null;
     if (expiresAtMs !== null && (soonest === null || expiresAtMs < soonest)) soonest = expiresAtMs;
   }
   return soonest;

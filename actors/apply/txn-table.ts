@@ -49,6 +49,17 @@ export class TxnTable {
   #lowest: Revision = Number.POSITIVE_INFINITY;
   /** Counts the transactions that have ended here since the group was opened. */
   ended = 0;
+  /** The highest start revision of any transaction that may have a decision here (T6). */
+  #decidedUpTo: Revision = 0;
+
+  get decidedUpTo(): Revision {
+    return this.#decidedUpTo;
+  }
+
+  /** A transaction that began at `start` is decided; at opening: any that began up to then may be. */
+  decided(start: Revision): void {
+    this.#decidedUpTo = Math.max(this.#decidedUpTo, start);
+  }
 
   get size(): number {
     return this.#byName.size;

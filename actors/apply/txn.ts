@@ -39,6 +39,8 @@ import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from '.
  *   T5  A transaction attaches a key to a lease at or below the promise about the lease, as a plain put does
  *       (W4), and what is prepared at or below a promise keeps revisions up to it open: the last sweep
  *       of an ended lease waits for it. Only the branch that is done counts; nothing is done with a refusal.
+ *   T6  No decision is remembered of a transaction that began above the group's clock: what begins above all
+ *       that have ended since the state was opened, and above its clock then, has none (TxnTable.decidedUpTo).
  */
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
@@ -132,9 +134,10 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
 /** The end of a transaction, in its home group (T1). A commit does the home group's part with it. */
 export function applyTxnDecide(state: GroupState, command: CommandOf<'txnDecide'>): Outcome {
   const { id, request, participants } = command;
-  const known = readDecision(state, id);
-  if (known !== null) return txnOutcome({ type: 'ended', fate: known.fate, outcome: null });
   const prepared = state.txns.get(txnName(id));
+  // What is prepared has no decision yet: a decision ends it, and nothing is prepared after one (T1, T3).
+  const known = prepared === null ? readDecision(state, id) : null;
+  if (known !== null) return txnOutcome({ type: 'ended', fate: known.fate, outcome: null });
   let fate: TxnFate = prepared === null ? ABORTED : command.fate;
   let earlier: TxnOutcome | 'mismatch' | null = null;
   if (request !== null && (fate.commitRevision > 0 || command.fate.commitRevision === 0)) {
@@ -144,6 +147,8 @@ export function applyTxnDecide(state: GroupState, command: CommandOf<'txnDecide'
     else rememberTxn(state, request.idempotency, request.anchor, at, request.outcome);
   }
   const isCommit = fate.commitRevision > 0;
+  // T6. Its home group's clock had given `start` when it began.
+  state.clock = Math.max(state.clock, id.start);
   const pending = isCommit ? participants : [];
   remember(state, { id, fate, pending });
   const events = prepared === null ? [] : end(state, prepared, fate, command.removed);
@@ -198,12 +203,14 @@ function end(
 }
 
 function remember(state: GroupState, decision: Decision): void {
+  state.txns.decided(decision.id.start);
   const kind = decision.pending.length > 0 ? 'u' : 'd';
   state.stageRow(decisionKey(state.prefix, kind, decision.id), encodeDecision(decision));
 }
 
 /** How a transaction ended, as far as this group knows and remembers. */
 export function readDecision(state: GroupState, id: TxnId): Decision | null {
+  if (id.start > state.txns.decidedUpTo) return null;
   const bytes =
     state.row(decisionKey(state.prefix, 'd', id)) ?? state.row(decisionKey(state.prefix, 'u', id));
   return bytes === null ? null : decodeDecision(bytes);

@@ -74,7 +74,8 @@ export class Transactions implements TxnEffects {
     if (isOurs && !hasRange(body)) return this.#alone(request, traceparent, endMs, reply);
     const refusal = leaderRefusal(this.#context);
     if (refusal !== null) return reply(refusal);
-    if (this.isDue()) this.tick(this.#context.ports.clock.monotonicMs());
+    // A leader of this moment takes over first; that is the machine's to do, once and not for each transaction.
+    if (!this.#isLeading) this.tick(this.#context.ports.clock.monotonicMs());
     this.#coordinator.begin(request, traceparent, endMs, reply);
   }
 
@@ -140,6 +141,7 @@ export class Transactions implements TxnEffects {
   /** Writes an abort, unless a decision stands already; null when nothing was written. */
   #abort(id: TxnId, tell: (fate: TxnFate | null) => void): void {
     const rest = { participants: [], request: null, removed: [] };
+    this.#context.clock.raise(id.start);
     this.#context.propose({ type: 'txnDecide', id, fate: ABORTED, ...rest }, (end) => {
       const txn = end.type === 'applied' ? end.applied.txn : null;
       tell(txn?.type === 'ended' ? txn.fate : null);
