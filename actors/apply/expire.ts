@@ -14,6 +14,7 @@ import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
 import { hasExpired } from './item.ts';
+import { RemovalStep } from './removal-step.ts';
 import { removeRow } from './write.ts';
 
 export type ExpireCommand = Extract<Command, { type: 'expire' }>;
@@ -68,19 +69,22 @@ export async function nextExpiry(
     reverse: false,
   });
   const due: { ref: KeyRef; revision: Revision }[] = [];
-  const wanted = Math.min(limit, LIMITS.feedPageEventsMax);
+  const step = new RemovalStep(Math.min(limit, LIMITS.feedPageEventsMax));
   try {
-    while (due.length < wanted) {
-      const rows = await cursor.next(wanted - due.length);
-      if (rows.length === 0) break;
+    for (;;) {
+      const rows = await cursor.next(ROWS_AT_ONCE);
+      if (rows.length === 0) return due;
       for (const [key, value] of rows) {
-        const ref = refOfStoredTriple(parseExpiryKey(key).triple);
+        const { triple } = parseExpiryKey(key);
+        const ref = refOfStoredTriple(triple);
         if (view.ownedSince[vshardOf(ref)] === 0) continue;
+        if (!step.takes(triple)) return due;
         due.push({ ref, revision: decodeCount(value) });
       }
     }
   } finally {
     await cursor.close();
   }
-  return due;
 }
+
+const ROWS_AT_ONCE = 256;

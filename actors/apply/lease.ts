@@ -17,6 +17,7 @@ import { decodeHead, decodeLease, encodeLease, type LeaseRow } from '../../stora
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
+import { RemovalStep } from './removal-step.ts';
 import { removeRow } from './write.ts';
 
 /**
@@ -140,10 +141,6 @@ export interface AttachedKeys {
   readonly isAll: boolean;
 }
 
-/** What one entry, and one message, has room for beside everything else. */
-const KEY_BYTES_MAX = LIMITS.entryBytesMax >> 1;
-const KEY_OVERHEAD_BYTES = 160;
-
 /** Owned keys attached to a lease, by key: at most `limit`, and no more than fit a message. */
 export async function readAttached(
   view: GroupView,
@@ -154,7 +151,7 @@ export async function readAttached(
   const end = attachedKey(view.prefix, lease + 1, '');
   const cursor = view.cursor({ start, end, reverse: false });
   const keys: AttachedKey[] = [];
-  let bytes = 0;
+  const step = new RemovalStep(limit);
   try {
     for (;;) {
       const rows = await cursor.next(64);
@@ -164,8 +161,7 @@ export async function readAttached(
         const ref = refOfStoredTriple(triple);
         const row = view.get(currentKey(view.prefix, triple));
         if (row === null || view.ownedSince[vshardOf(ref)] === 0) continue;
-        bytes += triple.length + KEY_OVERHEAD_BYTES;
-        if (keys.length >= limit || bytes > KEY_BYTES_MAX) return { keys, isAll: false };
+        if (!step.takes(triple)) return { keys, isAll: false };
         keys.push({ ref, revision: decodeHead(row).revision });
       }
     }

@@ -19,6 +19,11 @@ export function positionAfter(revision: Revision): Position {
   return { revision, vshard: VSHARD_COUNT, triple: '' };
 }
 
+/** The highest revision that has no event after the position. */
+export function revisionUpTo({ revision, vshard }: Position): Revision {
+  return vshard === VSHARD_COUNT ? revision : revision - 1;
+}
+
 /** Negative when `a` comes first, 0 when they are equal. */
 export function comparePositions(a: Position, b: Position): number {
   if (a.revision !== b.revision) return a.revision < b.revision ? -1 : 1;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { nextExpiry } from '../../../../actors/apply/expire.ts';
+import { encodeCommand } from '../../../../protocol/commands.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import type { KeyRef } from '../../../../protocol/vshard.ts';
 import { vshardOf } from '../../../../protocol/vshard.ts';
 import { AppliedGroup, del, put, ref } from '../../../kit/applied-group.ts';
@@ -75,5 +77,24 @@ describe('the leader’s removals', () => {
     expect((await due(group, 2)).map((entry) => entry.ref.key)).toEqual(['c', 'b']);
     group.write([put('c', '2', { ttlMs: 1 })]);
     expect((await due(group)).map((entry) => entry.ref.key)).toEqual(['b', 'a']);
+  });
+
+  test('keys with the longest names go step by step, each within an entry, until none is left', async () => {
+    const group = new AppliedGroup();
+    const long = (i: number): string => `${i}`.padStart(LIMITS.keyBytesMax, '\xff');
+    const count = 700;
+    for (let from = 0; from < count; from += 100) {
+      group.write(Array.from({ length: 100 }, (_, i) => put(long(from + i), '', { ttlMs: 5 })));
+    }
+    group.wallMs += 10;
+    let steps = 0;
+    for (let keys = await due(group, 1000); keys.length > 0; keys = await due(group, 1000)) {
+      const command = { type: 'expire', revision: group.nextRevision(), keys } as const;
+      expect(encodeCommand(command).length).toBeLessThanOrEqual(LIMITS.entryBytesMax);
+      expect(group.apply(command).events).toHaveLength(keys.length);
+      steps++;
+    }
+    expect(group.state.keyCount).toBe(0);
+    expect(steps).toBeLessThanOrEqual(Math.ceil(count / 90));
   });
 });
