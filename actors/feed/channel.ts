@@ -28,7 +28,10 @@ export class Channel {
     if (this.#messages.length === 0) this.#before = before;
     this.#messages.push(this.prev ? shared.withPrev : shared.plain);
     this.#bytes += shared.bytes;
-    if (this.#messages.length >= BATCH_EVENTS_MAX || this.#bytes >= BATCH_BYTES_MAX) this.spill();
+    if (this.#messages.length < BATCH_EVENTS_MAX && this.#bytes < BATCH_BYTES_MAX) return;
+    this.spill();
+    // Not with the next round: much may come until then, and readers that take it do not lag.
+    for (const member of this.members) member.deliver();
   }
 
   /** Moves what was gathered to the members' queues. */

@@ -2,8 +2,9 @@ import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ChangeEvent, Position } from '../../protocol/messages/request.ts';
+import type { ChangeEvent, Position, ReplyOf } from '../../protocol/messages/request.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
+import { comparePositions } from '../apply/position.ts';
 import type { Calls } from '../router/calls.ts';
 import { FeedMerge } from './merge.ts';
 
@@ -36,9 +37,12 @@ export class FeedFollower {
   readonly #closing = new Map<GroupId, Revision>();
   /** Pages in a row that brought nothing although an event waits for the group. */
   readonly #stalled = new Map<GroupId, number>();
-  readonly #resume: (() => void)[] = [];
+  /** Groups that are not asked now: it is paused, or much of theirs waits for others. */
+  #idle: (() => void)[] = [];
   #paused = false;
   #stopped = false;
+  /** The next piece is handed out soon. */
+  #isDraining = false;
 
   constructor(
     clock: Clock,
@@ -66,17 +70,19 @@ export class FeedFollower {
 
   stop(): void {
     this.#stopped = true;
-    this.resume();
+    this.#wake();
   }
 
-  /** Asks for nothing more until `resume`; pages already asked for still arrive. */
+  /** Hands out and asks for nothing more until `resume`; pages already asked for still arrive. */
   pause(): void {
     this.#paused = true;
   }
 
   resume(): void {
+    if (!this.#paused) return;
     this.#paused = false;
-    for (const go of this.#resume.splice(0)) go();
+    this.#drain();
+    this.#wake();
   }
 
   /** Asks every group that is behind to close `revision`, so that an idle stream moves on. */
@@ -102,8 +108,7 @@ export class FeedFollower {
           { deadlineMs: CALL_MS, traceparent: null, target: this.#source(group), repeatable: true },
         );
         if (this.#stopped) return;
-        this.#noteProgress(group, page.closed);
-        this.#merge.push(group, page.events, page.closed);
+        this.#take(group, page);
         this.#drain();
       } catch (error) {
         if (this.#stopped) return;
@@ -124,24 +129,43 @@ export class FeedFollower {
     return (this.#stalled.get(group) ?? 0) >= STALLED_PAGES ? 'leader' : 'any';
   }
 
-  #noteProgress(group: GroupId, closed: Revision): void {
+  #take(group: GroupId, { events, closed }: ReplyOf<'Feed'>): void {
     const waiting = this.#merge.waitingFor();
-    const behind = waiting !== null && this.#merge.closed(group) < waiting;
-    if (closed > this.#merge.closed(group) || !behind) this.#stalled.delete(group);
+    const isBehind = waiting !== null && this.#merge.closed(group) < waiting;
+    const before = this.#merge.after(group);
+    this.#merge.push(group, events, closed);
+    const hasMoved = comparePositions(this.#merge.after(group), before) > 0;
+    if (hasMoved || !isBehind) this.#stalled.delete(group);
     else this.#stalled.set(group, (this.#stalled.get(group) ?? 0) + 1);
   }
 
-  /** Waits for `resume`, or for the queue to move (polled: another group must close first). */
+  /** Until `resume`, or until something has left the merge. */
   #wait(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#paused) this.#resume.push(resolve);
-      else this.#clock.after(RETRY_MS, resolve);
+      this.#idle.push(resolve);
     });
   }
 
+  #wake(): void {
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const go of idle) go();
+  }
+
+  /** Hands out in pieces, with a turn for the readers in between: they take what they were given. */
   #drain(): void {
-    const events = this.#merge.take();
+    if (this.#isDraining || this.#paused || this.#stopped) return;
+    const events = this.#merge.take(LIMITS.feedPageEventsMax, LIMITS.pageBytesMax);
     this.#events.onEvents(events, this.#merge.emitted);
+    if (this.#stopped) return;
+    if (this.#merge.hasMore) {
+      this.#isDraining = true;
+      this.#clock.soon(() => {
+        this.#isDraining = false;
+        this.#drain();
+      });
+    }
+    if (events.length > 0) this.#wake();
     const waiting = this.#merge.waitingFor();
     if (waiting !== null) this.closeAt(waiting);
   }

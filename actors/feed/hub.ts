@@ -11,6 +11,7 @@ import {
   encodeToken,
   positionAfter,
   positionOf,
+  revisionUpTo,
 } from '../apply/position.ts';
 import type { Calls } from '../router/calls.ts';
 import { closedRevision, dataGroups, snapshotRevision } from '../router/scan.ts';
@@ -256,7 +257,7 @@ export class FeedHub implements FeedAccess {
   /** Tells readers that have nothing else how far the stream has come. */
   #tellProgress(): void {
     this.#channels.flush();
-    const { revision } = this.#position;
+    const revision = revisionUpTo(this.#position);
     const token = encodeToken(this.#position);
     const message: WatchMessage = { type: 'progress', revision, token };
     const batch = { messages: [message], bytes: 64 };

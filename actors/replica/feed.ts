@@ -65,14 +65,18 @@ export class ReplicaFeed {
       if (last !== undefined) this.reset(Math.max(this.#ringFloor, last.revision));
       return;
     }
-    for (const event of events) {
+    let late: AppliedChange[] | null = null;
+    for (let i = 0; i < events.length; i++) {
+      const event = events[i] as AppliedChange;
       if (event.revision <= this.#ringFloor) continue;
       this.#ringBytes += event.bytes;
       const last = this.#ring[this.#ring.length - 1];
       if (last === undefined || last === null || last.revision < event.revision) {
         this.#ring.push(event);
-      } else this.#insert(event);
+      } else if (late === null) late = [event];
+      else late.push(event);
     }
+    if (late !== null) this.#insert(late);
     while (this.#ring.length - this.#first > RING_EVENTS_MAX || this.#ringBytes > RING_BYTES_MAX) {
       const oldest = this.#ring[this.#first] as AppliedChange;
       this.#ringFloor = oldest.revision;
@@ -84,16 +88,17 @@ export class ReplicaFeed {
     this.#first = 0;
   }
 
-  /** A transaction's event comes late: behind others, all of them not closed yet. */
-  #insert(event: AppliedChange): void {
-    const position = positionOf(event);
-    let at = this.#ring.length;
-    while (at > this.#first) {
-      const before = this.#ring[at - 1] as AppliedChange;
-      if (comparePositions(positionOf(before), position) < 0) break;
-      at--;
-    }
-    this.#ring.splice(at, 0, event);
+  /**
+   * A transaction's events: many at one revision, and they may come late, behind others; all those are not
+   * closed yet. Sorted at once: one by one, thousands would move each other.
+   */
+  #insert(late: readonly AppliedChange[]): void {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const event of late) lowest = Math.min(lowest, event.revision);
+    const tail = this.#ring.splice(this.#firstAfter(lowest)) as AppliedChange[];
+    const placed = [...tail, ...late].map((event) => ({ event, position: positionOf(event) }));
+    placed.sort((a, b) => comparePositions(a.position, b.position));
+    for (const { event } of placed) this.#ring.push(event);
   }
 
   /** Nothing up to `start` is known here in memory. */

@@ -23,6 +23,14 @@ export class FakeGroup {
     this.close(revision);
   }
 
+  /** Many changes at one revision, as a transaction makes them. */
+  addAll(revision: number, keys: readonly string[], bytes = 1): void {
+    const events = keys.map((key) => changeAt(revision, { key, bytes }));
+    events.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
+    this.events.push(...events);
+    this.close(revision);
+  }
+
   close(revision: number): void {
     this.closed = Math.max(this.closed, revision);
     this.clock = Math.max(this.clock, revision);

@@ -41,10 +41,13 @@ export class HandClock implements Clock {
 
   /** Runs what was asked for `soon`, and what that asks for, until nothing is left. */
   runSoon(): void {
-    for (let batch = this.#soon; batch.length > 0; batch = this.#soon) {
-      this.#soon = [];
-      for (const run of batch) run();
-    }
+    while (this.#soon.length > 0) this.#runBatch();
+  }
+
+  #runBatch(): void {
+    const batch = this.#soon;
+    this.#soon = [];
+    for (const run of batch) run();
   }
 
   /** Lets `ms` go by, timer by timer, with all microtasks after each. */
@@ -53,7 +56,7 @@ export class HandClock implements Clock {
     await settle();
     for (;;) {
       while (this.#soon.length > 0) {
-        this.runSoon();
+        this.#runBatch();
         await settle();
       }
       const due = this.#timers.filter((timer) => timer.atMs <= endMs);

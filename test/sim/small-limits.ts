@@ -4,7 +4,7 @@ const FILE = 'protocol/limits.ts';
 
 /**
  * Limits so small that checkpoints, compaction, snapshots and their transfer in pieces happen every
- * few virtual seconds (B11, B12, B18). They are constants by design, so they are changed in a copy of the sources.
+ * few virtual seconds (B11, B12, B18), and that pages of the feed end inside revisions (B19). They are constants by design, so they are changed in a copy of the sources.
  */
 export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'walSegmentBytes: 16 * MIB', replace: 'walSegmentBytes: 32 * KIB' },
@@ -12,4 +12,11 @@ export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'logRetainBytes: 448 * KIB', replace: 'logRetainBytes: 4 * KIB' },
   { file: FILE, find: 'groupsMax: 64', replace: 'groupsMax: 8' },
   { file: FILE, find: 'snapshotChunkBytes: 256 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
+  // A transaction of three keys in one group has more events than a page, and than the merge holds.
+  { file: FILE, find: 'feedPageEventsMax: 1000', replace: 'feedPageEventsMax: 2' },
+  {
+    file: 'actors/feed/merge.ts',
+    find: 'LANE_EVENTS_MAX = 4 * LIMITS',
+    replace: 'LANE_EVENTS_MAX = 1 * LIMITS',
+  },
 ];

@@ -123,6 +123,19 @@ export const MUTANTS: readonly Mutant[] = [
     ),
   },
   {
+    ...TXN,
+    name: 'cut-page-taken-for-whole',
+    what: 'the merged feed goes past a revision of which a group has given a part only (B19)',
+    patches: [
+      ...patch('protocol/limits.ts', 'feedPageEventsMax: 1000', 'feedPageEventsMax: 1'),
+      ...patch(
+        'actors/feed/merge.ts',
+        'for (const { after } of this.#lanes.values()) {',
+        'for (const { closed } of this.#lanes.values()) {\n      const after = positionAfter(closed);',
+      ),
+    ],
+  },
+  {
     ...BASE,
     name: 'writes-retried',
     what: 'the router repeats a write that may have been applied (B9, B27)',

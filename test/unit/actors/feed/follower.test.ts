@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { positionAfter } from '../../../../actors/apply/position.ts';
+import { comparePositions, positionAfter, positionOf } from '../../../../actors/apply/position.ts';
 import { FeedFollower } from '../../../../actors/feed/follower.ts';
 import { NO_TELEMETRY } from '../../../../observability/port.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
@@ -9,6 +9,9 @@ import { FakeFeed } from '../../../kit/fake-feed.ts';
 class World {
   readonly feed = new FakeFeed();
   readonly seen: number[] = [];
+  readonly keys: string[] = [];
+  /** Most events handed over at once. */
+  most = 0;
   readonly compacted: number[] = [];
   reached: Position = positionAfter(0);
   readonly follower: FeedFollower;
@@ -20,6 +23,8 @@ class World {
     this.follower = new FeedFollower(clock, calls, NO_TELEMETRY, ids, positionAfter(start), {
       onEvents: (events, reached) => {
         this.seen.push(...events.map(({ revision }) => revision));
+        this.keys.push(...events.map(({ ref }) => ref.key));
+        this.most = Math.max(this.most, events.length);
         this.reached = reached;
       },
       onCompacted: (oldest) => this.compacted.push(oldest),
@@ -96,6 +101,56 @@ describe('the follower', () => {
     world.feed.group(2).close(count);
     await world.feed.clock.pass(5_000);
     expect(world.seen).toHaveLength(count);
+    world.follower.stop();
+  });
+
+  it('lets revisions of more events than it may hold through, in pieces and once each', async () => {
+    const world = new World();
+    const count = 6 * LIMITS.feedPageEventsMax;
+    const log: string[] = [];
+    for (const revision of [100, 200]) {
+      for (const group of [1, 2]) {
+        const keys = Array.from({ length: count }, (_, i) => `${group}-${i}`);
+        world.feed.group(group).pageMax = LIMITS.feedPageEventsMax;
+        world.feed.group(group).addAll(revision, keys);
+      }
+    }
+    world.follower.start();
+    await world.feed.clock.pass(1_000);
+    world.feed.group(1).add(300, 'last');
+    await world.feed.clock.pass(10_000);
+    for (const revision of [100, 200]) {
+      const both = [1, 2].flatMap((group) => world.feed.group(group).events);
+      const of = both.filter((event) => event.revision === revision);
+      of.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
+      log.push(...of.map(({ ref }) => ref.key));
+    }
+    expect(world.keys).toEqual([...log, 'last']);
+    expect(world.reached).toEqual(positionAfter(300));
+    expect(world.most).toBe(LIMITS.feedPageEventsMax);
+    world.follower.stop();
+  });
+
+  it('hands out nothing while it is paused, whatever it has, and the rest afterwards', async () => {
+    const world = new World();
+    const keys = Array.from({ length: 3_500 }, (_, i) => `${i}`);
+    world.feed.group(1).pageMax = LIMITS.feedPageEventsMax;
+    world.feed.group(2).closes = false;
+    world.feed.group(1).addAll(100, keys);
+    world.follower.start();
+    await world.feed.clock.pass(100);
+    world.follower.pause();
+    world.feed.group(2).close(100);
+    await world.feed.clock.pass(5_000);
+    expect(world.keys).toEqual([]);
+    world.follower.resume();
+    expect(world.keys).toHaveLength(1_000);
+    world.follower.pause();
+    await world.feed.clock.pass(5_000);
+    expect(world.keys).toHaveLength(1_000);
+    world.follower.resume();
+    await world.feed.clock.pass(5_000);
+    expect(world.keys).toEqual(world.feed.group(1).events.map(({ ref }) => ref.key));
     world.follower.stop();
   });
 

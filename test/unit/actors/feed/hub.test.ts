@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { encodeToken, positionOf } from '../../../../actors/apply/position.ts';
+import { comparePositions, encodeToken, positionOf } from '../../../../actors/apply/position.ts';
 import { FeedHub } from '../../../../actors/feed/hub.ts';
 import { NO_TELEMETRY } from '../../../../observability/port.ts';
 import { AppError } from '../../../../protocol/errors.ts';
@@ -133,6 +133,64 @@ describe('the hub', () => {
     first.close();
     world.hub.stop();
   });
+
+  it('shows a revision of more events than a buffer holds to readers that take them', async () => {
+    const world = new World();
+    const keys = Array.from({ length: 15_000 }, (_, i) => `k${i}`);
+    for (const group of [1, 2]) world.feed.group(group).pageMax = LIMITS.feedPageEventsMax;
+    const [live, other] = [await world.open(), await world.open({ prefix: 'z' })];
+    const reading = [world.read(live, 6_000), world.read(other, 6_000)];
+    world.feed.group(2).closes = false;
+    world.feed.group(1).addAll(100, keys);
+    await world.feed.clock.pass(10);
+    world.feed.group(2).closes = true;
+    world.feed.group(2).addAll(100, ['z1', 'z2']);
+    const [all, few] = await Promise.all(reading);
+    const events = [1, 2].flatMap((group) => world.feed.group(group).events);
+    events.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
+    const named = (messages: readonly WatchMessage[] | undefined) =>
+      messages?.flatMap((message) => (message.type === 'event' ? [message.event.ref.key] : []));
+    expect(named(all)).toEqual(events.map(({ ref }) => ref.key));
+    expect(named(few)?.sort()).toEqual(['z1', 'z2']);
+    // Progress names a revision when all of it has been shown, never while it is being shown.
+    for (const [i, message] of all?.entries() ?? []) {
+      if (message.type === 'progress' && i < keys.length + 2) expect(message.revision).toBe(99);
+    }
+    world.hub.stop();
+  }, 20_000);
+
+  it('goes on inside a revision: every reader that comes back sees each of its events once', async () => {
+    const world = new World();
+    const keys = Array.from({ length: 11_500 }, (_, i) => `k${i}`);
+    world.feed.group(1).pageMax = LIMITS.feedPageEventsMax;
+    const first = await world.open();
+    world.feed.group(1).addAll(100, keys);
+    world.feed.group(2).close(200);
+    world.feed.group(1).add(150, 'behind');
+    await world.feed.clock.pass(500);
+    // It reads nothing meanwhile: it is told to come back, with the position that it has been given.
+    const seen: string[] = [];
+    let token: string | null = null;
+    let sessions = 0;
+    const note = (messages: readonly WatchMessage[]) => {
+      for (const message of messages) {
+        if (message.type === 'event') seen.push(message.event.ref.key);
+        if (message.type === 'event' || message.type === 'lagged') token = message.token;
+      }
+    };
+    note(await world.read(first, 10));
+    expect(seen.length).toBeLessThanOrEqual(LIMITS.watcherBufferEventsMax);
+    // Others go away in the middle of it, wherever they are.
+    while (seen.length < keys.length + 1 && sessions++ < 30) {
+      const watch = await world.open({ from: { token: token as unknown as string } });
+      const batch = await world.feed.reach.outcome(watch.next());
+      note((batch as readonly WatchMessage[]).slice(0, 700));
+      watch.close();
+    }
+    const log = world.feed.group(1).events.map(({ ref }) => ref.key);
+    expect(seen).toEqual(log);
+    world.hub.stop();
+  }, 20_000);
 
   it('lets a reader from further back catch up on its own, then join', async () => {
     const world = new World();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { positionAfter, positionOf } from '../../../../actors/apply/position.ts';
+import { comparePositions, positionAfter, positionOf } from '../../../../actors/apply/position.ts';
 import { olderEvents, ReplicaFeed } from '../../../../actors/replica/feed.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import type {
@@ -86,6 +86,29 @@ describe('a page of the feed', () => {
     expect(world.pages()).toEqual([{ revisions: [10, 20], closed: 19 }]);
     world.read(positionOf(changeAt(20)), { limit: 2 });
     expect(world.pages()).toEqual([{ revisions: [30], closed: 30 }]);
+  });
+
+  it('goes through a revision of many events piece by piece, from any position inside it', () => {
+    const world = new World();
+    world.add(10, 40);
+    // A transaction's events: in the order of its operations, and behind a later one.
+    const events = Array.from({ length: 7_000 }, (_, i) => appliedAt(30, { key: `k${i}` }));
+    world.feed.add(events);
+    const log = events.map(positionOf).sort(comparePositions);
+    let after = positionAfter(10);
+    const seen: Position[] = [];
+    for (let page = 0; page < 7; page++) {
+      world.read(after, { limit: 5_000 });
+      const [body] = world.answers.splice(0);
+      if (body?.type !== 'Feed') throw new Error('no page');
+      expect(body.events).toHaveLength(LIMITS.feedPageEventsMax);
+      expect(body.closed).toBe(29);
+      seen.push(...body.events.map(positionOf));
+      after = seen.at(-1) as Position;
+    }
+    expect(seen).toEqual(log);
+    world.read(after);
+    expect(world.pages()).toEqual([{ revisions: [40], closed: 40 }]);
   });
 
   it('ends at pageBytesMax, but the first event always fits', () => {
