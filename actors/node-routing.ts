@@ -1,5 +1,5 @@
 import type { NodeConfig } from '../protocol/config.ts';
-import type { Message, MessageOf } from '../protocol/envelope.ts';
+import type { MessageOf, Routed } from '../protocol/envelope.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
 import type { Formation } from '../protocol/messages/node.ts';
@@ -152,13 +152,23 @@ export class NodeRouting implements Reach, ServiceHost {
     if (!this.#pending.reply(requestId, body)) this.#parts.ports.telemetry.count('replies_late');
   }
 
-  /** A message of this node that cannot be sent: whoever asked learns at once that it did not leave. */
-  onTooLarge(message: Message): void {
-    if (message.type !== 'Request') return;
-    this.onReply(message.requestId, {
-      ...{ type: 'Rejected', code: 'too_large', definite: true, leader: null, hint: 0 },
-      message: 'the request is larger than a message may be',
-    });
+  /**
+   * A message of this node that cannot be sent. Whoever asked learns at once that a request did not leave,
+   * or that there is an answer which no message can hold.
+   */
+  onTooLarge(to: NodeId, { group, message }: Routed): void {
+    if (message.type === 'Request') {
+      this.onReply(message.requestId, tooLarge('the request is larger than a message may be'));
+    } else if (message.type === 'Reply') {
+      this.#reply(to, group, message.requestId, instead(message.body));
+    }
+  }
+
+  #reply(to: NodeId, group: GroupId, requestId: number, body: ReplyBody): void {
+    const { post, loop } = this.#parts;
+    const reply = { type: 'Reply' as const, requestId, body };
+    post.post(to, 'request', { group, to: '', message: reply }, messageBytes(reply));
+    loop.mail();
   }
 
   /**
@@ -166,7 +176,7 @@ export class NodeRouting implements Reach, ServiceHost {
    * node was perhaps executed by it: it is not executed again, and nothing is said about it.
    */
   onRequest(from: NodeId, life: number, group: GroupId, request: MessageOf<'Request'>): void {
-    const { post, loop, ports } = this.#parts;
+    const { ports } = this.#parts;
     if (request.life !== this.#parts.life) {
       ports.telemetry.count('envelopes_refused', 1, { reason: 'another life' });
       return;
@@ -175,11 +185,9 @@ export class NodeRouting implements Reach, ServiceHost {
       ports.telemetry.count('requests_repeated');
       return;
     }
-    this.#parts.replicas.onRequest(group, request, messageBytes(request), (body) => {
-      const reply = { type: 'Reply' as const, requestId: request.requestId, body };
-      post.post(from, 'request', { group, to: '', message: reply }, messageBytes(reply));
-      loop.mail();
-    });
+    this.#parts.replicas.onRequest(group, request, messageBytes(request), (body) =>
+      this.#reply(from, group, request.requestId, body),
+    );
   }
 
   /** What this node has seen comes before what it asks for from now on, in any group. */
@@ -351,4 +359,22 @@ function clockOf(body: ReplyBody): Revision {
   // Promises about leases that did not reach so far: the next ones do, by a clock that knows of it.
   if (body.type === 'Rejected') return body.code === 'conflict' ? body.hint : 0;
   return body.type === 'Done' ? body.revision : 0;
+}
+
+function tooLarge(message: string): ReplyBody {
+  const rest = { definite: true, leader: null, hint: 0 };
+  return { type: 'Rejected', code: 'too_large', message, ...rest };
+}
+
+/** Replies of requests that change nothing: whatever they hold, they can be refused for certain. */
+const READ_REPLIES: ReadonlySet<ReplyBody['type']> = new Set([
+  ...(['Items', 'Page', 'Feed', 'MetaRows', 'IndexPage', 'AttachedKeys', 'Leases'] as const),
+]);
+
+/** In place of a reply that no message can hold. What a write has done is done, and cannot be told. */
+function instead(body: ReplyBody): ReplyBody {
+  const message = 'the answer is larger than a message may be';
+  if (READ_REPLIES.has(body.type)) return tooLarge(message);
+  const rest = { definite: false, leader: null, hint: 0 };
+  return { type: 'Rejected', code: 'outcome_unknown', message, ...rest };
 }

@@ -135,8 +135,9 @@ class RunningNode implements Node {
     const fatal = (reason: string, error: unknown) => ports.fatal(reason, error);
     this.#recovered = recovered;
     this.#identity = recovered.identity;
-    this.#post = new PostOffice(ports, this.replicaId, formation.clusterId, this.#life, (message) =>
-      this.#routing?.onTooLarge(message),
+    const { clusterId } = formation;
+    this.#post = new PostOffice(ports, this.replicaId, clusterId, this.#life, (to, routed) =>
+      this.#routing?.onTooLarge(to, routed),
     );
     this.#loop = new TurnLoop(ports.clock, wal, this.#post, ports.telemetry, fatal);
     this.#replicas = new ReplicaSet({

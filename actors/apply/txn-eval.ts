@@ -108,7 +108,9 @@ function relates(relation: Relation, order: number): boolean {
 const ITEM_OVERHEAD_BYTES = 160;
 
 export function itemBytes(item: Item | null): number {
-  return item === null ? 8 : item.value.length + item.ref.key.length + ITEM_OVERHEAD_BYTES;
+  if (item === null) return 8;
+  const { ref, value, contentType } = item;
+  return value.length + ref.key.length + (contentType?.length ?? 0) + ITEM_OVERHEAD_BYTES;
 }
 
 /**

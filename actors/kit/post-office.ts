@@ -18,7 +18,7 @@ export class PostOffice {
   readonly #from: ReplicaId;
   readonly #life: number;
   readonly #parcels = new Map<Lane, Map<NodeId, Parcel>>();
-  readonly #onTooLarge: (message: Routed['message']) => void;
+  readonly #onTooLarge: (node: NodeId, routed: Routed) => void;
   #clusterId: string;
 
   /** `onTooLarge` is told of each message that no envelope can hold. */
@@ -27,7 +27,7 @@ export class PostOffice {
     from: ReplicaId,
     clusterId: string,
     life: number,
-    onTooLarge: (message: Routed['message']) => void = () => {},
+    onTooLarge: (node: NodeId, routed: Routed) => void = () => {},
   ) {
     this.#onTooLarge = onTooLarge;
     this.#ports = ports;
@@ -48,9 +48,11 @@ export class PostOffice {
     if (parcel === undefined) {
       byNode.set(node, { messages: [routed], bytes });
     } else if (parcel.bytes + bytes > room || parcel.messages.length >= ENVELOPE_MESSAGES_MAX) {
-      this.#send(node, lane, parcel.messages);
+      const { messages } = parcel;
       parcel.messages = [routed];
       parcel.bytes = bytes;
+      // Last: what is too large in it may be answered by another message.
+      this.#send(node, lane, messages);
     } else {
       parcel.messages.push(routed);
       parcel.bytes += bytes;
@@ -85,7 +87,7 @@ export class PostOffice {
         type: messages[0]?.message.type,
         bytes: payload.length,
       });
-      for (const { message } of messages) this.#onTooLarge(message);
+      for (const routed of messages) this.#onTooLarge(node, routed);
     }
   }
 

@@ -6,6 +6,7 @@ import { META_GROUP, type Revision } from '../../protocol/types.ts';
 import { readLease, readLeases, type StoredLease } from '../apply/lease.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
+  notApplied,
   notLeader,
   type ProposalOutcome,
   type ReplicaContext,
@@ -213,7 +214,7 @@ export class LeaseKeeper {
     const revision = clock.assign(1, ports.clock.wallMs());
     const command: Command = { type: 'leaseGrant', revision, epoch, lease, ttlMs };
     this.#context.propose(command, (outcome) => {
-      if (outcome.type !== 'applied') return reply(failed(this.#context, outcome));
+      if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
       const result = outcome.applied.results[0];
       if (result?.type === 'wrong_shard') {
         return reply(rejected('wrong_shard', 'the lease is elsewhere', { hint: result.epoch }));
@@ -236,7 +237,7 @@ export class LeaseKeeper {
       return;
     }
     this.#end(tenure, [lease], 'revoked', (outcome) => {
-      if (outcome.type !== 'applied') return reply(failed(this.#context, outcome));
+      if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
       const result = outcome.applied.results[0];
       const revision = result?.type === 'deleted' ? result.revision : 0;
       reply(revision === 0 ? gone(lease) : { type: 'Done', revision });
@@ -332,7 +333,7 @@ export class LeaseKeeper {
 
   #forget(tenure: Tenure, { leases }: RequestOf<'LeaseForget'>, reply: Reply): void {
     this.#context.propose({ type: 'leaseForget', leases }, (outcome) => {
-      if (outcome.type !== 'applied') return reply(failed(this.#context, outcome));
+      if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
       for (const lease of leases) tenure.ended.delete(lease);
       reply({ type: 'Done', revision: outcome.applied.clock });
     });
@@ -364,15 +365,4 @@ function elsewhere(epoch: number): ReplyBody {
 
 function noClock(): ReplyBody {
   return rejected('clock_skew', 'this leader has no trusted clock and hands over');
-}
-
-/** A proposal that was not applied, or of which nobody knows. */
-function failed(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {
-  if (outcome.type === 'unknown') {
-    return rejected('outcome_unknown', 'the replica lost track of the write');
-  }
-  if (outcome.type === 'refused' && outcome.reason === 'overloaded') {
-    return rejected('overloaded', `group ${context.group} has too much waiting`);
-  }
-  return notLeader(context);
 }

@@ -1,3 +1,4 @@
+import { assertNever } from '../../protocol/assert.ts';
 import type { Command } from '../../protocol/commands.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import type { ErrorCode } from '../../protocol/errors.ts';
@@ -16,7 +17,7 @@ export type Reply = (body: ReplyBody) => void;
 /** How a proposal ended: applied, certainly not applied, or nobody can tell. */
 export type ProposalOutcome =
   | { readonly type: 'applied'; readonly applied: Applied }
-  | { readonly type: 'refused'; readonly reason: 'not_leader' | 'overloaded' }
+  | { readonly type: 'refused'; readonly reason: 'not_leader' | 'overloaded' | 'too_large' }
   | { readonly type: 'unknown' };
 
 /** What the parts of one replica share. Its only implementation is replica.ts. */
@@ -68,4 +69,24 @@ export function notLeader(context: ReplicaContext): ReplyBody {
   return rejected('not_leader', `group ${context.group} is led elsewhere`, {
     leader: context.leaderNode(),
   });
+}
+
+/** What a proposal that was not applied is answered with, as far as one can tell. */
+export function notApplied(
+  context: ReplicaContext,
+  outcome: Exclude<ProposalOutcome, { type: 'applied' }>,
+): ReplyBody {
+  if (outcome.type === 'unknown') {
+    return rejected('outcome_unknown', 'the replica lost track of the write');
+  }
+  switch (outcome.reason) {
+    case 'not_leader':
+      return notLeader(context);
+    case 'overloaded':
+      return rejected('overloaded', `group ${context.group} has too much waiting`);
+    case 'too_large':
+      return rejected('too_large', 'this takes more than one entry of the log may hold');
+    default:
+      return assertNever(outcome.reason);
+  }
 }

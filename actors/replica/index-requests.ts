@@ -9,7 +9,7 @@ import { nextFill } from '../apply/index-fill.ts';
 import { type IndexPage, queryIndex } from '../apply/index-query.ts';
 import { searchText } from '../apply/text-search.ts';
 import type { Closer } from './closer.ts';
-import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import { compacted, type ReadRounds, refusedPromise } from './reads.ts';
 import { diskRefusal } from './writes.ts';
 
@@ -54,9 +54,7 @@ function propose(context: ReplicaContext, command: Command, reply: Reply): void 
   const refusal = diskRefusal(context.ports.storage.health);
   if (refusal !== null) return reply(refusal);
   context.propose(command, (outcome) => {
-    if (outcome.type === 'applied') return reply(statusOf(context));
-    if (outcome.type === 'refused') return reply(notLeader(context));
-    reply(rejected('outcome_unknown', 'the replica lost track of the entry'));
+    reply(outcome.type === 'applied' ? statusOf(context) : notApplied(context, outcome));
   });
 }
 

@@ -1,4 +1,5 @@
 import { type Command, encodeCommand, lastRevision } from '../../protocol/commands.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { Applied } from '../apply/apply.ts';
 import type { Proposal } from '../raft/events.ts';
 import type { ProposalOutcome } from './context.ts';
@@ -25,13 +26,21 @@ export class Proposals {
     return this.#asked.size + this.#byIndex.size;
   }
 
-  /** Registers a command that goes to the core in this turn. */
-  ask(command: Command, onOutcome: OnOutcome): Proposal {
+  /**
+   * Registers a command that goes to the core in this turn. Null: no entry can hold it, and it is refused. How
+   * large a command is depends on what clients ask for, so that is no broken invariant.
+   */
+  ask(command: Command, onOutcome: OnOutcome): Proposal | null {
+    const payload = encodeCommand(command);
+    if (payload.length > LIMITS.entryBytesMax) {
+      onOutcome({ type: 'refused', reason: 'too_large' });
+      return null;
+    }
     const proposalId = this.#nextId++;
     this.#asked.set(proposalId, { command, onOutcome });
     const bound = command.type === 'reserve' ? command.bound : 0;
     const clockBound = Math.max(lastRevision(command), bound);
-    return { proposalId, kind: 'command', clockBound, payload: encodeCommand(command) };
+    return { proposalId, kind: 'command', clockBound, payload };
   }
 
   appended(proposalId: number, index: number, term: number): void {

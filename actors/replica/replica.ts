@@ -136,11 +136,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.wake();
   }
 
-  stop(): void {
-    this.#end('stop');
-  }
-
-  #end(type: 'stop' | 'broken'): void {
+  stop(type: 'stop' | 'broken' = 'stop'): void {
     this.#running = false;
     this.#chores.stop();
     this.#feed.stop();
@@ -228,7 +224,8 @@ export class Replica implements Checkpointed, ReplicaContext {
 
   propose(command: Command, onOutcome: (outcome: ProposalOutcome) => void): void {
     if (!this.#running) return onOutcome({ type: 'refused', reason: 'not_leader' });
-    this.#proposing.push(this.#proposals.ask(command, onOutcome));
+    const proposal = this.#proposals.ask(command, onOutcome);
+    if (proposal !== null) this.#proposing.push(proposal);
     this.wake();
   }
 
@@ -393,7 +390,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     try {
       work();
     } catch (error) {
-      this.#end('broken');
+      this.stop('broken');
       this.#host.onBroken(this, error);
     }
   }

@@ -9,7 +9,7 @@ import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Transactions } from '../txn/transactions.ts';
 import { type Closer, highestPromise } from './closer.ts';
-import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import {
   handleIndexRead,
@@ -180,10 +180,7 @@ function handleMetaPut(context: ReplicaContext, body: RequestOf<'MetaPut'>, repl
   const revision = context.clock.assign(1, context.ports.clock.wallMs());
   const { name, json, ifRevision } = body;
   context.propose({ type: 'metaPut', revision, name, json, ifRevision }, (outcome) => {
-    if (outcome.type === 'refused') return reply(notLeader(context));
-    if (outcome.type === 'unknown') {
-      return reply(rejected('outcome_unknown', 'the replica lost track of the write'));
-    }
+    if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
     const result = outcome.applied.results[0];
     if (result?.type === 'put') return reply({ type: 'Done', revision: result.revision });
     return reply(rejected('precondition_failed', `${name} has changed`));

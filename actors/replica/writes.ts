@@ -5,6 +5,7 @@ import { currentKeyOf } from '../apply/read.ts';
 import { isLocked } from '../apply/write.ts';
 import type { Closer } from './closer.ts';
 import {
+  notApplied,
   notLeader,
   type ProposalOutcome,
   type ReplicaContext,
@@ -84,19 +85,11 @@ export function diskRefusal(health: DiskView): ReplyBody | null {
 }
 
 function written(context: ReplicaContext, outcome: ProposalOutcome): ReplyBody {
-  switch (outcome.type) {
-    case 'refused':
-      if (outcome.reason === 'not_leader') return notLeader(context);
-      return rejected('overloaded', `group ${context.group} has too much waiting`);
-    case 'unknown':
-      return rejected('outcome_unknown', 'the replica lost track of the write');
-    default: {
-      const { applied } = outcome;
-      if (applied.rejection !== null) {
-        return rejected('idempotency_mismatch', 'the idempotency key was used for another request');
-      }
-      const results = applied.results as OpResult[];
-      return { type: 'Written', results, clock: applied.clock, repeated: applied.repeated };
-    }
+  if (outcome.type !== 'applied') return notApplied(context, outcome);
+  const { applied } = outcome;
+  if (applied.rejection !== null) {
+    return rejected('idempotency_mismatch', 'the idempotency key was used for another request');
   }
+  const results = applied.results as OpResult[];
+  return { type: 'Written', results, clock: applied.clock, repeated: applied.repeated };
 }

@@ -41,6 +41,8 @@ export type AttemptEvent =
   | { readonly type: 'mismatched' }
   /** The decision is certainly not in the log, or nobody can tell. */
   | { readonly type: 'undecided'; readonly definite: boolean }
+  /** What was to be decided is more than may be answered or logged: it is not. */
+  | { readonly type: 'tooLarge' }
   | { readonly type: 'resolved'; readonly group: GroupId };
 
 /** What the attempt came to, for whoever asked. */
@@ -102,6 +104,8 @@ export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId)
       return abort({ ...without(attempt, home), phase: 'deciding' }, { type: 'mismatched' });
     case 'undecided':
       return undecided(attempt, event.definite);
+    case 'tooLarge':
+      return abort(attempt, { type: 'tooLarge' });
     case 'resolved':
       return settle(without(attempt, event.group), []);
     default:

@@ -1,3 +1,5 @@
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnOutcome } from '../../protocol/messages/txn.ts';
 import { randomInt } from '../../protocol/random.ts';
@@ -18,7 +20,7 @@ import {
   fateInMemory,
   type Verdict,
 } from './attempt.ts';
-import { outcomeOf } from './outcome.ts';
+import { outcomeOf, readBytes } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
 import { splitTxn } from './split.ts';
 
@@ -175,14 +177,19 @@ export class Coordinator {
     const body = { type: 'TxnPrepare', epoch, id: live.id, part } as const;
     const heard = (reply: ReplyBody): void => {
       if (reply.type === 'TxnVoted') this.#on(live, { type: 'voted', group, vote: reply.vote });
+      else if (reply.type === 'Rejected' && reply.code === 'too_large') refused();
       else this.#on(live, { type: 'unanswered', group });
     };
+    // Its part fits no message or no entry.
+    const refused = (): void =>
+      this.#on(live, { type: 'voted', group, vote: { type: 'tooLarge' } });
     if (group === this.#context.group) return this.#participant.prepare(body, heard);
     const { traceparent } = live.running;
     const options = { deadlineMs, traceparent, target: 'leader', repeatable: true } as const;
-    calls
-      .call(group, body, 'TxnVoted', options)
-      .then(heard, () => this.#on(live, { type: 'unanswered', group }));
+    calls.call(group, body, 'TxnVoted', options).then(heard, (error: unknown) => {
+      if (error instanceof AppError && error.code === 'too_large') refused();
+      else this.#on(live, { type: 'unanswered', group });
+    });
   }
 
   #on(live: Live, event: AttemptEvent): void {
@@ -220,15 +227,17 @@ export class Coordinator {
     const context = this.#context;
     const { id, running, parts, attempt } = live;
     const { body, idempotency } = running.request;
+    const outcome =
+      failed === null
+        ? outcomeOf(body, parts, attempt.votes, fate)
+        : { succeeded: false, failedCompare: failed.at, revision: failed.revision, results: [] };
+    // Each group's part was within the limit; the answer, and the entry that remembers it, hold all.
+    if (readBytes(outcome) > LIMITS.txnResultBytesMax) return this.#on(live, { type: 'tooLarge' });
     this.#participant.removedBy(id, fate, (removed) => {
       // In a later term this attempt may have been given up: its id names the term.
       if (!this.#isLeading || this.#raft.currentTerm !== id.term) {
         return this.#on(live, { type: 'undecided', definite: true });
       }
-      const outcome =
-        failed === null
-          ? outcomeOf(body, parts, attempt.votes, fate)
-          : { succeeded: false, failedCompare: failed.at, revision: failed.revision, results: [] };
       const request = idempotency && {
         ...{ idempotency, anchor: anchorOf(body), outcome: encodeOutcome(outcome) },
       };
@@ -322,7 +331,12 @@ const MISMATCH = rejected(
 
 /** What became of the decision's entry. */
 function decidedEvent(end: ProposalOutcome): AttemptEvent {
-  if (end.type !== 'applied') return { type: 'undecided', definite: end.type === 'refused' };
+  if (end.type === 'unknown') return { type: 'undecided', definite: false };
+  if (end.type === 'refused') {
+    return end.reason === 'too_large'
+      ? { type: 'tooLarge' }
+      : { type: 'undecided', definite: true };
+  }
   const { rejection, txn } = end.applied;
   if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
   if (txn?.type !== 'ended') return { type: 'undecided', definite: false };

@@ -26,8 +26,8 @@ import {
 import type { Prepared } from '../apply/txn-table.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
+  notApplied,
   notLeader,
-  type ProposalOutcome,
   type ReplicaContext,
   type Reply,
   rejected,
@@ -174,18 +174,6 @@ export function leaseRefusal(revision: Revision): ReplyBody {
     return rejected('lease_not_found', 'there is no such lease, or it has ended');
   }
   return rejected('conflict', 'a promise about a lease has run out', { hint: revision });
-}
-
-/** A proposal that was not applied, as far as one can tell. */
-export function notApplied(
-  context: ReplicaContext,
-  outcome: Exclude<ProposalOutcome, { type: 'applied' }>,
-): ReplyBody {
-  if (outcome.type === 'unknown') {
-    return rejected('outcome_unknown', 'the replica lost track of the write');
-  }
-  if (outcome.reason === 'not_leader') return notLeader(context);
-  return rejected('overloaded', `group ${context.group} has too much waiting`);
 }
 
 /** The same vote with what the ranges hold; they are locked too. */

@@ -17,13 +17,13 @@ import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Closer } from '../replica/closer.ts';
 import type { ReplicaContext, Reply } from '../replica/context.ts';
-import { notLeader, rejected } from '../replica/context.ts';
+import { notApplied, notLeader, rejected } from '../replica/context.ts';
 import { LockWaits } from '../replica/lock-waits.ts';
 import type { ReadRounds } from '../replica/reads.ts';
 import { Coordinator, type GroupReach } from './coordinator.ts';
 import { Inquiries } from './inquiries.ts';
 import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
-import { leaderRefusal, leaseRefusal, notApplied, Participant } from './participant.ts';
+import { leaderRefusal, leaseRefusal, Participant } from './participant.ts';
 
 const INQUIRE_CALL_MS = 1_500;
 const UNFINISHED_ROWS = 256;

@@ -4,6 +4,7 @@ import type { Node } from '../../actors/node-port.ts';
 import { InProcessHub } from '../../gateways/peer/in-process-bus.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import type { NodeId } from '../../protocol/types.ts';
@@ -21,6 +22,8 @@ interface Machine {
   node: Node | null;
   end: () => void;
   isCut: boolean;
+  /** The largest payload that its bus takes. */
+  payloadBytesMax: number;
 }
 
 /** Takes no writes for a while, as an engine whose compactions fall behind. */
@@ -58,7 +61,7 @@ export class MemoryCluster {
     const members = names.split(' ') as NodeId[];
     this.#config = { initialMembers: members, ...config };
     for (const name of members) {
-      const rest = { engine: null, node: null, end: () => {}, isCut: false };
+      const rest = { ...UNSTARTED };
       this.#machines.set(name, { name, disk: new MemoryDisk(clock), ...rest });
     }
   }
@@ -73,7 +76,7 @@ export class MemoryCluster {
   /** Starts an empty node that joins. */
   async joinNode(name: string): Promise<void> {
     const { clock } = this.time.process();
-    const rest = { engine: null, node: null, end: () => {}, isCut: false };
+    const rest = { ...UNSTARTED };
     this.#machines.set(name as NodeId, {
       name: name as NodeId,
       disk: new MemoryDisk(clock),
@@ -101,7 +104,7 @@ export class MemoryCluster {
     });
     const ports: Ports = {
       ...{ clock, random, storage, fatal, telemetry: NO_TELEMETRY },
-      bus: cuttable(this.#hub.bus(), () => machine.isCut),
+      bus: weakened(this.#hub.bus(), machine),
       publishChange: (event) => this.published.push(event),
     };
     const config = nodeConfig({ ...this.#config, ...more, nodeId: machine.name });
@@ -144,6 +147,11 @@ export class MemoryCluster {
     this.#machine(name).isCut = isCut;
   }
 
+  /** No bus takes a larger payload from now on. */
+  narrow(payloadBytesMax: number): void {
+    for (const machine of this.#machines.values()) machine.payloadBytesMax = payloadBytesMax;
+  }
+
   /** Waits until every running node that is not cut off knows all leaders. */
   async ready(): Promise<void> {
     for (let waitedMs = 0; waitedMs < 60_000; waitedMs += 50) {
@@ -161,9 +169,17 @@ export class MemoryCluster {
   }
 }
 
-function cuttable(bus: Bus, isCut: () => boolean): Bus {
+const UNSTARTED = {
+  ...{ engine: null, node: null, end: () => {}, isCut: false },
+  payloadBytesMax: LIMITS.busPayloadBytesMax,
+};
+
+function weakened(bus: Bus, machine: Machine): Bus {
+  const isCut = (): boolean => machine.isCut;
   return {
-    payloadBytesMax: bus.payloadBytesMax,
+    get payloadBytesMax() {
+      return Math.min(machine.payloadBytesMax, bus.payloadBytesMax);
+    },
     state: () => bus.state(),
     send: (to, lane, payload) => isCut() || bus.send(to, lane, payload),
     broadcast: (payload) => isCut() || bus.broadcast(payload),

@@ -98,19 +98,34 @@ describe('the post office', () => {
 
   it('drops, counts and tells of a single message that is too large', () => {
     const ports = new FakePorts();
-    const told: Routed['message'][] = [];
-    const post = new PostOffice(ports, self, 'c1', 7, (message) => told.push(message));
+    const told: unknown[] = [];
+    const post = new PostOffice(ports, self, 'c1', 7, (to, routed) => told.push([to, routed]));
     ports.bus.payloadBytesMax = 1000;
     const large = page(5000);
     post.post(n2, 'request', large, 5000);
     post.post(n2, 'request', closed(1), 96);
     post.flush();
-    expect(told).toEqual([large.message]);
+    expect(told).toEqual([[n2, large]]);
     expect(ports.bus.messages().map(({ type }) => type)).toEqual(['ClosedRevision']);
     const dropped = { lane: 'request', reason: 'oversize' };
     expect(ports.telemetry.total('bus_messages_dropped', dropped)).toBe(1);
     expect(ports.telemetry.lines).toEqual([
       { level: 'error', message: 'a message is larger than the bus allows' },
     ]);
+  });
+
+  it('sends what is posted instead of one that is too large, whenever that turns out', () => {
+    const ports = new FakePorts();
+    const post: PostOffice = new PostOffice(ports, self, 'c1', 7, (to) =>
+      post.post(to, 'request', closed(2), 96),
+    );
+    post.post(n2, 'request', page(LIMITS.busPayloadBytesMax), LIMITS.busPayloadBytesMax);
+    // No room beside it: it is sent now.
+    post.post(n2, 'request', closed(1), 96);
+    post.post(n3, 'request', page(LIMITS.busPayloadBytesMax), 10);
+    post.flush();
+    post.flush();
+    expect(ports.bus.sent.map(({ to }) => to)).toEqual([n2, n3]);
+    expect(ports.bus.messages()).toMatchObject([{ revision: 1 }, { revision: 2 }, { revision: 2 }]);
   });
 });

@@ -10,11 +10,11 @@ describe('the applier', () => {
   it('applies what is committed in one batch, and tells clock, proposals and feed', () => {
     const world = new AppliedLog();
     const outcomes: string[] = [];
-    const { proposalId } = world.proposals.ask(write(BASE + 1, 'b'), (o) => outcomes.push(o.type));
+    const asked = world.proposals.ask(write(BASE + 1, 'b'), (o) => outcomes.push(o.type));
     world.log(write(BASE, 'a'), 2);
     world.log(write(BASE + 1, 'b'), 2);
     world.log({ type: 'reserve', bound: BASE + 500 }, 2);
-    world.proposals.appended(proposalId, 3, 2);
+    world.proposals.appended(asked?.proposalId ?? 0, 3, 2);
     const batches = world.store.batches.length;
     expect(world.applier.hasWork()).toBe(true);
     expect(world.applier.step()).toBe(true);
@@ -43,7 +43,7 @@ describe('the applier', () => {
     });
     world.log(write(BASE, 'a'), 2);
     world.log(write(BASE + 1, 'b'), 2);
-    world.proposals.appended(first.proposalId, 2, 2);
+    world.proposals.appended(first?.proposalId ?? 0, 2, 2);
     world.applier.step();
     expect(seen).toEqual([BASE, BASE + 1]);
   });

@@ -3,6 +3,7 @@ import type { Applied } from '../../../../actors/apply/apply.ts';
 import type { ProposalOutcome } from '../../../../actors/replica/context.ts';
 import { Proposals } from '../../../../actors/replica/proposals.ts';
 import { type Command, decodeCommand } from '../../../../protocol/commands.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 
 const floor = (at: number): Command => ({ type: 'compact', floor: at });
 
@@ -14,6 +15,7 @@ function applied(index: number, term: number): Applied {
 function asked(proposals: Proposals, command = floor(1)) {
   const outcomes: ProposalOutcome[] = [];
   const proposal = proposals.ask(command, (outcome) => outcomes.push(outcome));
+  if (proposal === null) throw new Error('it is too large');
   return { outcomes, proposal, id: proposal.proposalId };
 }
 
@@ -78,6 +80,17 @@ describe('proposals', () => {
       [{ type: 'refused', reason: 'not_leader' }],
       [{ type: 'refused', reason: 'overloaded' }],
     ]);
+    expect(proposals.size).toBe(0);
+  });
+
+  it('that no entry can hold are refused, and never get near the log', () => {
+    const proposals = new Proposals();
+    const outcomes: ProposalOutcome[] = [];
+    const key = 'k'.repeat(LIMITS.keyBytesMax);
+    const expiring = { ref: { tenant: 't', space: 's', key }, revision: 1 };
+    const command: Command = { type: 'expire', revision: 1, keys: Array(300).fill(expiring) };
+    expect(proposals.ask(command, (outcome) => outcomes.push(outcome))).toBeNull();
+    expect(outcomes).toEqual([{ type: 'refused', reason: 'too_large' }]);
     expect(proposals.size).toBe(0);
   });
 

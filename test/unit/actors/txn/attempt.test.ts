@@ -187,6 +187,17 @@ describe('P3 whoever may have locks is told until it confirms', () => {
     ]);
   });
 
+  it('is unlocked when its decision turns out to be too large', () => {
+    const run = new Run();
+    run.vote(G1, yes(5));
+    run.vote(G2, yes(7));
+    expect(run.on({ type: 'tooLarge' })).toEqual([
+      { type: 'tell', verdict: { type: 'tooLarge' } },
+      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'resolve', group: G2, fate: ABORTED },
+    ]);
+  });
+
   it('gives up at its deadline while votes are open, never when it decides', () => {
     const run = new Run();
     run.vote(G1, yes(5));

@@ -137,6 +137,25 @@ describe.each(['n1', 'n1 n2 n3'])('transactions over %s', (names) => {
     expect(await read(cluster, 'r/05')).toBeNull();
   });
 
+  it.each([null, { key: 'large', requestHash: new Uint8Array(32) }])(
+    'refuses what reads too much in all groups together, with the key %j',
+    async (idempotency) => {
+      const cluster = await start(names);
+      const keys = [1, 2].flatMap((group) =>
+        Array.from({ length: 7 }, (_, i) => keyIn(group, `large/${i}/`)),
+      );
+      for (const key of keys) await transact(cluster, { then: [put(key, 'x'.repeat(30_000))] });
+      const then = keys.map(get);
+      const startMs = cluster.time.scheduler.nowMs();
+      const refused = transact(cluster, { then: [...then, put(A, '1')] }, { idempotency });
+      await expect(refused).rejects.toMatchObject({ code: 'too_large', definite: true });
+      expect(cluster.time.scheduler.nowMs() - startMs).toBeLessThan(1_000);
+      const half = await transact(cluster, { then: then.slice(3, 11) });
+      expect(half.outcome.results).toHaveLength(8);
+      expect(await read(cluster, A)).toBeNull();
+    },
+  );
+
   it('keeps the sum of accounts under contention', async () => {
     const cluster = await start(names);
     await transact(cluster, { then: [put(A, '100'), put(B, '100'), put(C, '100')] });
