@@ -317,8 +317,8 @@ export function writePointer(store: StateStore, group: GroupId, pointer: Pointer
   store.write([{ key: pointerKey(group), value }]);
 }
 
-/** The applied row: appliedIndex, appliedTerm, clock, clockBound, floor, sequence, keyCount, epoch. */
-function encodeApplied(state: GroupState): Uint8Array {
+/** The applied row, which the state's hash begins with; loadApplied reads it. */
+export function encodeApplied(state: GroupState): Uint8Array {
   return encodeCounts([
     state.appliedIndex,
     state.appliedTerm,

@@ -3,7 +3,7 @@ import { xxHash64 } from '../../protocol/hash.ts';
 import { feedStart, indexHead, PREFIX_LENGTH } from '../../storage/kv/keyspace.ts';
 import { decodeIdempotency, encodeCounts } from '../../storage/kv/rows.ts';
 import type { EngineRow } from '../../storage/ports.ts';
-import type { GroupState, GroupView } from './group-state.ts';
+import { encodeApplied, type GroupState, type GroupView } from './group-state.ts';
 import { isRemembered } from './idempotency.ts';
 import { encodeIndexes } from './index-codec.ts';
 import { RowReader } from './row-reader.ts';
@@ -20,18 +20,8 @@ import { decodeDecision } from './txn-table.ts';
  * below the floor. Reads every row once, in bounded memory.
  */
 export async function stateHash(state: GroupState): Promise<string> {
-  const counters = [
-    state.appliedIndex,
-    state.appliedTerm,
-    state.clock,
-    state.clockBound,
-    state.floor,
-    state.sequence,
-    state.keyCount,
-    state.epoch,
-  ];
   const hash = new ChainedHash();
-  hash.add('', encodeCounts(counters));
+  hash.add('', encodeApplied(state));
   hash.add('', encodeCounts(state.ownedSince));
   hash.add('', encodeIndexes(state.indexes));
   const view = state.view();

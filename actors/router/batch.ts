@@ -7,6 +7,7 @@ import type { BatchOp, BatchResult, RequestContext } from '../../protocol/servic
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import type { Calls } from './calls.ts';
+import type { MapSource } from './following-map.ts';
 import { LeasePromises, withPromise } from './lease-promises.ts';
 import { errorResult, readOptions, writeOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
@@ -31,14 +32,6 @@ const PART_BYTES_MAX = LIMITS.entryBytesMax >> 1;
 const PART_OPS_MAX = 1024;
 /** Keys of one read. */
 const READ_BYTES_MAX = LIMITS.busPayloadBytesMax >> 1;
-
-/** Where the map comes from, and the time. */
-export interface MapSource {
-  readonly clock: Clock;
-  map(): ShardMap;
-  /** Reads the shard map again; resolves when it is at least `epoch`. */
-  refreshMap(epoch: number, deadlineMs: number): Promise<void>;
-}
 
 /** One pass over the operations, or over those that the last pass found at another group. */
 interface Pass {

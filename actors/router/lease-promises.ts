@@ -6,11 +6,10 @@ import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import type { MapSource } from './batch.ts';
 import type { Calls } from './calls.ts';
+import { followingMap, type MapSource } from './following-map.ts';
 import { writeOptions } from './options.ts';
 
-const MAP_RETRIES_MAX = 5;
 /** New promises that a put may need: its group's clock may be ahead of the lease's home. */
 const PROMISES_MAX = 5;
 
@@ -99,26 +98,17 @@ export class LeasePromises {
   }
 
   /** Asks the lease's home, by a newer map where it has moved. All of it can be asked twice. */
-  async home<T extends 'Lease' | 'Done'>(
+  home<T extends 'Lease' | 'Done'>(
     ctx: RequestContext,
     lease: number,
     body: (epoch: number) => RequestBody,
     wanted: T,
   ): Promise<ReplyOf<T>> {
-    const endMs = this.#nowMs() + ctx.deadlineMs;
-    for (let attempt = 1; ; attempt++) {
-      const map = this.#source.map();
+    return followingMap(this.#source, ctx.deadlineMs, (map, leftMs) => {
       const group = map.groups[homeOfLease(lease)] as GroupId;
-      const deadlineMs = endMs - this.#nowMs();
-      try {
-        const options = { ...writeOptions(ctx, deadlineMs), repeatable: true };
-        return await this.#calls.call(group, body(map.epoch), wanted, options);
-      } catch (error) {
-        const isMoved = error instanceof AppError && error.code === 'wrong_shard';
-        if (!isMoved || attempt === MAP_RETRIES_MAX) throw error;
-        await this.#source.refreshMap(map.epoch + 1, Math.max(1, endMs - this.#nowMs()));
-      }
-    }
+      const options = { ...writeOptions(ctx, leftMs), repeatable: true };
+      return this.#calls.call(group, body(map.epoch), wanted, options);
+    });
   }
 
   #nowMs(): number {

@@ -1,3 +1,5 @@
+import { HeldBytes } from './held-bytes.ts';
+
 /** Reads what a nats-server sends to a client that has one subscription. Throws on anything else. */
 export interface NatsHandler {
   ping(): void;
@@ -11,25 +13,17 @@ const WITH_HEADER = /^HMSG \S+ \S+(?: \S+)? (\d{1,9}) (\d{1,9})$/;
 
 export class NatsReader {
   readonly #handler: NatsHandler;
-  #held: Buffer | null = null;
+  readonly #held = new HeldBytes();
 
   constructor(handler: NatsHandler) {
     this.#handler = handler;
   }
 
   feed(chunk: Buffer): void {
-    const bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
-    this.#held = null;
-    let at = 0;
-    while (at < bytes.length) {
-      const next = this.#readOne(bytes, at);
-      if (next < 0) break;
-      at = next;
-    }
-    if (at < bytes.length) this.#held = Buffer.from(bytes.subarray(at));
+    this.#held.feed(chunk, this.#readOne);
   }
 
-  #readOne(bytes: Buffer, at: number): number {
+  readonly #readOne = (bytes: Buffer, at: number): number => {
     const lineEnd = bytes.indexOf('\r\n', at);
     if (lineEnd < 0) return -1;
     const line = bytes.toString('latin1', at, lineEnd);
@@ -46,5 +40,5 @@ export class NatsReader {
     const header = bytes.toString('latin1', start, start + headerLength);
     this.#handler.message(header, bytes.subarray(start + headerLength, end));
     return end + 2;
-  }
+  };
 }

@@ -1,3 +1,5 @@
+import { HeldBytes } from './held-bytes.ts';
+
 /**
  * Reads RESP2 replies off a connection: simple strings, errors, integers and bulk strings, which is all
  * that the workloads ask for. `take` gets the first byte of a reply and the length of its text or value
@@ -9,7 +11,7 @@ export const REDIS = { simple: 0x2b, error: 0x2d, integer: 0x3a, bulk: 0x24 } as
 
 export class RedisReplyReader {
   readonly #take: RedisReply;
-  #held: Buffer | null = null;
+  readonly #held = new HeldBytes();
 
   constructor(take: RedisReply) {
     this.#take = take;
@@ -17,18 +19,10 @@ export class RedisReplyReader {
 
   /** The chunk is not kept. */
   feed(chunk: Buffer): void {
-    const bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
-    this.#held = null;
-    let at = 0;
-    while (at < bytes.length) {
-      const next = this.#readOne(bytes, at);
-      if (next < 0) break;
-      at = next;
-    }
-    if (at < bytes.length) this.#held = Buffer.from(bytes.subarray(at));
+    this.#held.feed(chunk, this.#readOne);
   }
 
-  #readOne(bytes: Buffer, at: number): number {
+  readonly #readOne = (bytes: Buffer, at: number): number => {
     const lineEnd = bytes.indexOf('\r\n', at);
     if (lineEnd < 0) return -1;
     const type = bytes[at] as number;
@@ -53,5 +47,5 @@ export class RedisReplyReader {
     if (bytes.length < end + 2) return -1;
     this.#take(type, length, '');
     return end + 2;
-  }
+  };
 }

@@ -1,8 +1,8 @@
 import type { FastifyReply } from 'fastify';
 import { packBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
-import { problemOf } from '../kv/shapes.ts';
 import type { Edge } from './app.ts';
+import { problemOf } from './problem.ts';
 
 export const MSGPACK = 'application/msgpack';
 export const JSON_TYPE = 'application/json; charset=utf-8';

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { AppError } from '../../protocol/errors.ts';
-import { problemOf } from '../kv/shapes.ts';
 import type { Edge } from './app.ts';
+import { problemOf } from './problem.ts';
 
 /** The headers that every answer of this listener carries. */
 export function commonHeaders(edge: Edge, requestId: string, revision: number | null) {

@@ -3,10 +3,10 @@ import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { BatchOp, BatchResult, RequestContext } from '../../protocol/service.ts';
 import type { Edge } from '../http/app.ts';
+import { appErrorOf } from '../http/problem.ts';
 import { wantsMsgpack } from '../http/respond.ts';
 import { type Listing, readPage } from './listing.ts';
 import {
-  appErrorOf,
   type EdgeOp,
   failureToJson,
   keyOfOp,

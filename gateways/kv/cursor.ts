@@ -1,8 +1,8 @@
 import { fromLatin1, latin1 } from '../../protocol/bytes.ts';
-import { packBytes, unpackBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { xxHash64 } from '../../protocol/hash.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { packOpaque, unpackOpaque } from './opaque.ts';
 
 /** The range a cursor belongs to. */
 export interface CursorRange {
@@ -23,24 +23,16 @@ export interface CursorPoint {
  * again when it is used, so a forged one reads nothing that its bearer could not list anyway.
  */
 export function encodeCursor(point: CursorPoint, range: CursorRange): string {
-  const fields = [point.revision, fromLatin1(point.next), checkOf(point, range)];
-  return Buffer.from(packBytes(fields)).toString('base64url');
+  return packOpaque([point.revision, fromLatin1(point.next), checkOf(point, range)]);
 }
 
-const BOUNDS = { bytesMax: LIMITS.keyBytesMax + 64, itemsMax: 3, depthMax: 1 };
+const BYTES_MAX = LIMITS.keyBytesMax + 64;
 
 /** Throws invalid_argument where the cursor is damaged or belongs to another range. */
 export function decodeCursor(text: string, range: CursorRange): CursorPoint {
-  const bytes = Buffer.from(text, 'base64url');
-  if (bytes.toString('base64url') !== text) throw refused();
-  let fields: unknown;
-  try {
-    fields = unpackBytes(bytes, BOUNDS);
-  } catch {
-    throw refused();
-  }
-  if (!Array.isArray(fields) || fields.length !== 3) throw refused();
-  const [revision, next, check] = fields as unknown[];
+  const fields = unpackOpaque(text, 3, BYTES_MAX);
+  if (fields === null) throw refused();
+  const [revision, next, check] = fields;
   if (!Number.isSafeInteger(revision) || !(next instanceof Uint8Array)) throw refused();
   const point = { revision: revision as number, next: latin1(next) };
   if (check !== checkOf(point, range)) throw refused();

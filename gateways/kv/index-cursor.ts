@@ -1,9 +1,9 @@
 import { fromLatin1, latin1 } from '../../protocol/bytes.ts';
-import { packBytes, unpackBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { xxHash64 } from '../../protocol/hash.ts';
 import type { EntryPosition } from '../../protocol/indexes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { packOpaque, unpackOpaque } from './opaque.ts';
 
 /** Where a query goes on: at which revision, after which entry. */
 export interface QueryPoint {
@@ -17,25 +17,16 @@ export interface QueryPoint {
  */
 export function encodeQueryCursor({ revision, after }: QueryPoint, query: string): string {
   const check = checkOf({ revision, after }, query);
-  const fields = [revision, fromLatin1(after.encoded), fromLatin1(after.key), check];
-  return Buffer.from(packBytes(fields)).toString('base64url');
+  return packOpaque([revision, fromLatin1(after.encoded), fromLatin1(after.key), check]);
 }
 
 const BYTES_MAX = LIMITS.keyBytesMax + LIMITS.indexEntryBytesMax + 128;
-const BOUNDS = { bytesMax: BYTES_MAX, itemsMax: 4, depthMax: 1 };
 
 /** Throws invalid_argument where the cursor is damaged or belongs to another query. */
 export function decodeQueryCursor(text: string, query: string): QueryPoint {
-  const bytes = Buffer.from(text, 'base64url');
-  if (bytes.toString('base64url') !== text) throw refused();
-  let fields: unknown;
-  try {
-    fields = unpackBytes(bytes, BOUNDS);
-  } catch {
-    throw refused();
-  }
-  if (!Array.isArray(fields) || fields.length !== 4) throw refused();
-  const [revision, encoded, key, check] = fields as unknown[];
+  const fields = unpackOpaque(text, 4, BYTES_MAX);
+  if (fields === null) throw refused();
+  const [revision, encoded, key, check] = fields;
   if (typeof revision !== 'number' || !Number.isSafeInteger(revision) || revision < 0) {
     throw refused();
   }

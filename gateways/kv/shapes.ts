@@ -1,8 +1,7 @@
 import type { Attachment } from '../../protocol/attachment.ts';
 import { fromLatin1, latin1, prefixEnd, textOrNull, utf8 } from '../../protocol/bytes.ts';
-import { DecodeError } from '../../protocol/codec.ts';
 import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
-import { AppError, ERRORS } from '../../protocol/errors.ts';
+import { AppError } from '../../protocol/errors.ts';
 import { isLeaseId } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
@@ -10,7 +9,7 @@ import type { BatchOp, BatchResult, ScanPage } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 
 /**
- * The public shapes of keys, items, operations, results, events and problems, used by every edge that
+ * The public shapes of keys, items, operations, results and events, used by every edge that
  * speaks JSON or MessagePack. With `binary` (MessagePack) values travel as binary under `value`; without
  * it they are `value` (UTF-8 text) or `base64`. Keys are text under `key`, or `keyBase64`.
  */
@@ -333,39 +332,4 @@ function objectOf(raw: unknown): Shape {
 
 function invalid(message: string): AppError {
   return new AppError('invalid_argument', message);
-}
-
-/** An RFC 9457 problem document and how to send it. */
-export interface Problem {
-  readonly status: number;
-  readonly retryAfterMs: number | null;
-  readonly body: Shape;
-}
-
-/**
- * Any error as a problem document. Only AppErrors speak for themselves: of anything else nothing
- * is shown but that something broke, and it is not definite.
- */
-export function problemOf(error: unknown, requestId: string): Problem {
-  const shown = appErrorOf(error);
-  const { http, title } = ERRORS[shown.code];
-  const body: Shape = {
-    ...shown.details,
-    type: `urn:minikv:error:${shown.code}`,
-    title,
-    status: http,
-    detail: shown.message,
-    code: shown.code,
-    definite: shown.definite,
-    retryAfterMs: shown.retryAfterMs,
-    requestId,
-  };
-  return { status: http, retryAfterMs: shown.retryAfterMs, body };
-}
-
-/** The AppError that stands for an error at an edge. */
-export function appErrorOf(error: unknown): AppError {
-  if (error instanceof AppError) return error;
-  if (error instanceof DecodeError) return new AppError('malformed', error.message);
-  return new AppError('internal', 'something broke; the request id finds it in the log');
 }

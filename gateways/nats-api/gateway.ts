@@ -7,7 +7,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
 import { apiSubject } from '../../protocol/subjects.ts';
 import { badIdempotencyKey } from '../http/context.ts';
-import { appErrorOf, problemOf, type Shape } from '../kv/shapes.ts';
+import { appErrorOf, problemOf } from '../http/problem.ts';
 import type { ClientRequest, RequestServer } from '../peer/request-server.ts';
 import { type BodyType, bodyTypeOf, readBody, writeBody } from './body.ts';
 import { type Answer, OPERATIONS, type Operation, type OperationName } from './operations.ts';
@@ -149,7 +149,7 @@ class NatsApi {
       this.#ports.telemetry.log('error', 'a NATS request failed', { op: name, requestId, error });
     }
     const problem = problemOf(error, requestId);
-    this.#send(name, request, requestId, shown.code, writeBody(problem.body as Shape, type), {
+    this.#send(name, request, requestId, shown.code, writeBody(problem.body, type), {
       'Content-Type': type === 'application/json' ? 'application/problem+json' : type,
       'Minikv-Status': String(problem.status),
     });

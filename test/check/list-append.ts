@@ -1,30 +1,17 @@
-/** One append of a value to a list, however it was done. Every element of a run is unique. */
-export interface AppendSeen {
+import { byName, type ElementSeen, type ElementsRead, type Flaw } from './elements.ts';
+
+/** One append of a value to a list, however it was done. */
+export interface AppendSeen extends ElementSeen {
   readonly key: string;
-  readonly element: string;
-  /** `refused`: it certainly did not happen. `unknown`: it may have, or may yet. */
-  readonly outcome: 'done' | 'refused' | 'unknown';
-  readonly call: number;
-  /** Infinity when the outcome is not known. */
-  readonly ret: number;
 }
 
-/** One read of a whole list. */
-export interface ListSeen {
+export interface ListSeen extends ElementsRead {
   readonly key: string;
-  readonly elements: readonly string[];
-  readonly call: number;
-  readonly ret: number;
 }
 
 export type ListVerdict =
   | { readonly result: 'ok'; readonly lists: number; readonly reads: number }
-  | {
-      readonly result: 'violation';
-      readonly key: string;
-      readonly at: number;
-      readonly reason: string;
-    };
+  | ({ readonly result: 'violation'; readonly key: string } & Flaw);
 
 /**
  * Checks lists that are only ever appended to, Elle's way: the longest read is the order of the elements.
@@ -39,24 +26,12 @@ export function checkLists(
   appends: readonly AppendSeen[],
   reads: readonly ListSeen[],
 ): ListVerdict {
-  const byKey = new Map<string, { appends: AppendSeen[]; reads: ListSeen[] }>();
-  const entry = (key: string) => {
-    const found = byKey.get(key) ?? { appends: [], reads: [] };
-    byKey.set(key, found);
-    return found;
-  };
-  for (const append of appends) entry(append.key).appends.push(append);
-  for (const read of reads) entry(read.key).reads.push(read);
-  for (const [key, list] of byKey) {
-    const flaw = checkList(list.appends, list.reads);
+  const lists = byName(appends, reads, ({ key }) => key);
+  for (const [key, list] of lists) {
+    const flaw = checkList(list.writes, list.reads);
     if (flaw !== null) return { result: 'violation', key, ...flaw };
   }
-  return { result: 'ok', lists: byKey.size, reads: reads.length };
-}
-
-interface Flaw {
-  readonly at: number;
-  readonly reason: string;
+  return { result: 'ok', lists: lists.size, reads: reads.length };
 }
 
 function checkList(appends: readonly AppendSeen[], reads: readonly ListSeen[]): Flaw | null {

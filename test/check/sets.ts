@@ -1,30 +1,16 @@
-/** One addition of a unique element to a set. */
-export interface AddSeen {
+import { byName, type ElementSeen, type ElementsRead, type Flaw } from './elements.ts';
+
+export interface AddSeen extends ElementSeen {
   readonly set: string;
-  readonly element: string;
-  /** `refused`: it certainly did not happen. `unknown`: it may have, or may yet. */
-  readonly outcome: 'done' | 'refused' | 'unknown';
-  readonly call: number;
-  /** Infinity when the outcome is not known. */
-  readonly ret: number;
 }
 
-/** One read of a whole set, of one moment. */
-export interface SetSeen {
+export interface SetSeen extends ElementsRead {
   readonly set: string;
-  readonly elements: readonly string[];
-  readonly call: number;
-  readonly ret: number;
 }
 
 export type SetVerdict =
   | { readonly result: 'ok'; readonly sets: number; readonly reads: number }
-  | {
-      readonly result: 'violation';
-      readonly set: string;
-      readonly at: number;
-      readonly reason: string;
-    };
+  | ({ readonly result: 'violation'; readonly set: string } & Flaw);
 
 /**
  * Checks sets from which nothing is removed:
@@ -33,25 +19,15 @@ export type SetVerdict =
  * E3 an element that was read is in every read that began after that one was over.
  */
 export function checkSets(adds: readonly AddSeen[], reads: readonly SetSeen[]): SetVerdict {
-  const bySet = new Map<string, { adds: AddSeen[]; reads: SetSeen[] }>();
-  const entry = (set: string) => {
-    const found = bySet.get(set) ?? { adds: [], reads: [] };
-    bySet.set(set, found);
-    return found;
-  };
-  for (const add of adds) entry(add.set).adds.push(add);
-  for (const read of reads) entry(read.set).reads.push(read);
-  for (const [set, seen] of bySet) {
-    const flaw = checkSet(seen.adds, seen.reads);
+  const sets = byName(adds, reads, ({ set }) => set);
+  for (const [set, seen] of sets) {
+    const flaw = checkSet(seen.writes, seen.reads);
     if (flaw !== null) return { result: 'violation', set, ...flaw };
   }
-  return { result: 'ok', sets: bySet.size, reads: reads.length };
+  return { result: 'ok', sets: sets.size, reads: reads.length };
 }
 
-function checkSet(
-  adds: readonly AddSeen[],
-  reads: readonly SetSeen[],
-): { at: number; reason: string } | null {
+function checkSet(adds: readonly AddSeen[], reads: readonly SetSeen[]): Flaw | null {
   const added = new Map(adds.map((add) => [add.element, add]));
   /** From when on an element is known to be there: the end of its addition, or of the first read with it. */
   const knownFrom = new Map<string, number>();

@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { problemOf } from '../../gateways/kv/shapes.ts';
+import { problemOf } from '../../gateways/http/problem.ts';
 import { METRICS } from '../../observability/metrics.ts';
 import { AppError, ERRORS, type ErrorCode, type ErrorRow } from '../../protocol/errors.ts';
 import { GENERATED } from './generated.ts';
