@@ -10,6 +10,8 @@ import type { Summary } from '../torture/summary.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'minikv-mini-torture-'));
 
+const TXN_CHECKERS = ['transactions', 'bank', 'all or nothing'];
+
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs the harness; its output is shown where it goes wrong. */
@@ -41,10 +43,20 @@ it('F01 F02 F03 F09 F25 a minute of torture: nothing lost, nothing stale, all no
   expect(summary.findings).toEqual([]);
   // How many fit into the time is the machine's affair; that each had its operations is the run's.
   expect(summary.faults).toBeGreaterThanOrEqual(2);
+  const { committed, overGroups } = summary.transactions;
+  expect(committed).toBeGreaterThan(100);
+  expect(overGroups).toBeGreaterThan(20);
 }, 240_000);
 
 it('B14 positive control: a build that acknowledges before the fsync is caught', async () => {
   const args = ['--minutes', '0.3', '--faults', 'power-cut-all', '--mutant', 'fsync-skipped'];
   const summary = await torture('mutant', [...args, '--level-ms', '8000']);
   expect(summary.findings.length).toBeGreaterThan(0);
+}, 240_000);
+
+it('F24 B21 positive control: a build whose commits are in no log is caught', async () => {
+  const args = ['--minutes', '0.2', '--faults', 'kill-leader', '--level-ms', '40000'];
+  const summary = await torture('txn', [...args, '--mutant', 'decision-not-replicated']);
+  const checkers = summary.findings.map(({ checker }) => checker);
+  expect(checkers.filter((name) => TXN_CHECKERS.includes(name))).not.toEqual([]);
 }, 240_000);

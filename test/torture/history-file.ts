@@ -1,9 +1,13 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import type { PutsSeen } from '../check/all-or-nothing.ts';
+import type { BankSeen } from '../check/bank.ts';
 import type { Operation } from '../check/history.ts';
 import type { AppendSeen, ListSeen } from '../check/list-append.ts';
+import type { LockSeen } from '../check/locks.ts';
 import type { AddSeen, SetSeen } from '../check/sets.ts';
 import type { ScanSeen } from '../check/snapshot-read.ts';
+import type { TxnSeen } from '../check/transactions.ts';
 import type { Change } from '../check/truth.ts';
 import type { WatcherSeen, WatchSession } from '../check/watch.ts';
 
@@ -19,6 +23,18 @@ export interface FaultSeen {
   readonly silenced: number;
   /** When all nodes were level; null: never. */
   readonly converged: number | null;
+  /** Why they never were. */
+  readonly open?: string;
+}
+
+/** A transaction that was asked for, and what came of it. */
+export interface TxnEnded {
+  /** `refused`: a compare failed, others were in the way, or nobody could serve it. */
+  readonly outcome: 'done' | 'refused' | 'unknown';
+  readonly operations: number;
+  /** How many groups have keys of it. */
+  readonly groups: number;
+  readonly at: number;
 }
 
 /** A put that its client was told certainly did not happen. */
@@ -49,6 +65,11 @@ export type HistoryLine =
   | { readonly t: 'add'; readonly add: AddSeen }
   | { readonly t: 'set'; readonly set: SetSeen }
   | { readonly t: 'scan'; readonly scan: ScanSeen }
+  | { readonly t: 'transaction'; readonly ended: TxnEnded }
+  | { readonly t: 'puts'; readonly puts: PutsSeen }
+  | { readonly t: 'txn'; readonly txn: TxnSeen }
+  | { readonly t: 'bank'; readonly bank: BankSeen }
+  | { readonly t: 'lock'; readonly lock: LockSeen }
   | { readonly t: 'watcher'; readonly name: string; readonly prefix: string }
   | { readonly t: 'session'; readonly name: string; readonly start: WatchSession['start'] }
   | { readonly t: 'seen'; readonly name: string; readonly seen: Watched }
@@ -78,6 +99,13 @@ export interface History {
   adds: AddSeen[];
   sets: SetSeen[];
   scans: ScanSeen[];
+  transactions: TxnEnded[];
+  /** What transactions put, all or nothing. */
+  together: PutsSeen[];
+  /** Transactions over lists. */
+  txns: TxnSeen[];
+  banks: BankSeen[];
+  locks: LockSeen[];
   watchers: WatcherSeen[];
   /** Every change up to `endRevision`, from the store itself after the last fault; null: not read. */
   truth: Change[];
@@ -107,18 +135,9 @@ interface OpenWatcher {
 
 export async function readHistory(path: string): Promise<History> {
   const history: History = {
-    ...{
-      seed: 0,
-      started: 0,
-      answers: [],
-      ttls: new Map(),
-      operations: [],
-      refused: [],
-      appends: [],
-      lists: [],
-      adds: [],
-    },
-    ...{ sets: [], scans: [], watchers: [], truth: [], endRevision: null, faults: [], flaws: [] },
+    ...{ seed: 0, started: 0, answers: [], operations: [], refused: [], appends: [], lists: [] },
+    ...{ adds: [], sets: [], scans: [], transactions: [], together: [], txns: [], banks: [] },
+    ...{ locks: [], watchers: [], truth: [], endRevision: null, faults: [], flaws: [] },
   };
   const watchers = new Map<string, OpenWatcher>();
   for await (const text of createInterface({ input: createReadStream(path) })) {
@@ -160,6 +179,21 @@ function add(history: History, watchers: Map<string, OpenWatcher>, line: History
       return;
     case 'scan':
       history.scans.push(line.scan);
+      return;
+    case 'transaction':
+      history.transactions.push(line.ended);
+      return;
+    case 'puts':
+      history.together.push(line.puts);
+      return;
+    case 'txn':
+      history.txns.push(line.txn);
+      return;
+    case 'bank':
+      history.banks.push(line.bank);
+      return;
+    case 'lock':
+      history.locks.push(line.lock);
       return;
     case 'watcher':
       watchers.set(line.name, { name: line.name, prefix: line.prefix, sessions: [] });

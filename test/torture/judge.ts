@@ -1,15 +1,24 @@
+import { tornTransaction } from '../check/all-or-nothing.ts';
+import { checkBank } from '../check/bank.ts';
 import type { Operation } from '../check/history.ts';
 import { checkLinearizability } from '../check/linearizability.ts';
 import { checkLists } from '../check/list-append.ts';
+import { flawOfFencing, flawOfLocks } from '../check/locks.ts';
 import { checkSets } from '../check/sets.ts';
 import { type AckedWrite, checkSnapshotReads } from '../check/snapshot-read.ts';
+import { checkTransactions } from '../check/transactions.ts';
 import { type Change, Truth } from '../check/truth.ts';
 import { checkWatchers, type WatcherSeen } from '../check/watch.ts';
 import type { History } from './history-file.ts';
+import { BANK } from './workload/bank.ts';
+import { lockKeyOf } from './workload/locks.ts';
 
-/** Something that is wrong with a run, or (`unknown`) that could not be shown to be right. */
+/**
+ * Something that is wrong with a run: a promise of consistency that was broken, what could not be shown to be
+ * right (`unknown`), or nodes that were level too late after a fault, or never (`late`).
+ */
 export interface Finding {
-  readonly result: 'violation' | 'unknown';
+  readonly result: 'violation' | 'unknown' | 'late';
   readonly checker: string;
   readonly reason: string;
   /** The time it is about, ms of the history's clock; a key's whole life where nothing is narrower. */
@@ -27,6 +36,7 @@ export function judge(history: History, levelMs: number): Finding[] {
     ...judgeConvergence(history, levelMs),
     ...judgeRegisters(history),
     ...judgeCollections(history),
+    ...judgeTransactions(history),
   );
   if (history.endRevision === null) {
     const reason = 'the store could not be read after the last fault';
@@ -38,12 +48,13 @@ export function judge(history: History, levelMs: number): Finding[] {
 }
 
 function judgeConvergence({ faults }: History, levelMs: number): Finding[] {
-  return faults.flatMap(({ number, kind, what, start, end, converged }): Finding[] => {
+  return faults.flatMap(({ number, kind, what, start, end, silenced, converged, open }) => {
     if (converged !== null && converged - end <= levelMs) return [];
     const took = converged === null ? 'never' : `only after ${Math.round(converged - end)} ms`;
-    const reason = `after fault ${number}, ${kind} ${what}, the nodes were level ${took}`;
-    const to = converged ?? Infinity;
-    return [{ result: 'violation', checker: 'convergence', reason, from: start, to }];
+    const why = open === undefined ? '' : `: ${open}`;
+    const reason = `after fault ${number}, ${kind} ${what}, the nodes were level ${took}${why}`;
+    const to = converged ?? silenced;
+    return [{ result: 'late' as const, checker: 'convergence', reason, from: start, to }];
   });
 }
 
@@ -79,13 +90,37 @@ function judgeCollections({ appends, lists, adds, sets }: History): Finding[] {
   return found;
 }
 
+/** What clients saw of transactions, by itself. */
+function judgeTransactions({ txns, locks }: History): Finding[] {
+  const found: Finding[] = [];
+  const verdict = checkTransactions(txns);
+  if (verdict.result === 'violation') {
+    found.push(violation('transactions', `${verdict.anomaly}: ${verdict.reason}`, null));
+  }
+  const flaw = flawOfLocks(locks);
+  if (flaw !== null) found.push(violation('locks', flaw.reason, flaw.at));
+  return found;
+}
+
+/** The same against the whole history. */
+function judgeTogether({ banks, together }: History, changes: readonly Change[]): Finding[] {
+  const found: Finding[] = [];
+  const bank = checkBank(BANK, banks, changes);
+  if (bank.result === 'violation') found.push(violation('bank', bank.reason, bank.at));
+  const torn = tornTransaction(together, changes);
+  if (torn !== null) found.push(violation('all or nothing', torn.reason, torn.at));
+  const fencing = flawOfFencing(changes, lockKeyOf);
+  if (fencing !== null) found.push(violation('fencing', fencing, null));
+  return found;
+}
+
 /** What needs the whole history: answers, scans and watches against it, and itself. */
 function judgeTruth(history: History, end: number): Finding[] {
   const found: Finding[] = [];
   const truth = new Truth(history.truth);
   const flaw = truth.flaw();
   if (flaw !== null) found.push(violation('truth', flaw, null));
-  found.push(...judgeAnswers(history, truth.changes));
+  found.push(...judgeAnswers(history, truth.changes), ...judgeTogether(history, truth.changes));
   const acked: AckedWrite[] = [];
   for (const { output, ret } of history.operations) {
     const isWrite = output?.type === 'put' || (output?.type === 'deleted' && output.deleted);
@@ -116,7 +151,8 @@ function judgeAnswers(history: History, changes: readonly Change[]): Finding[] {
   const found: Finding[] = [];
   const puts = new Map<string, Change>();
   for (const change of changes) {
-    if (change.kind !== 'put' || change.value === null) continue;
+    // Keys with an underscore are the product's own: places in the line for a lock have no values.
+    if (change.kind !== 'put' || change.value === null || change.ref.key[0] === '_') continue;
     const earlier = puts.get(change.value);
     if (earlier !== undefined) {
       const reason = `${change.value} was applied twice: @${earlier.revision} and @${change.revision}`;

@@ -78,19 +78,18 @@ export async function happen(
   const { afterMs, reason, divergence } = await awaitConvergence(cluster, giveUpMs);
   const converged = afterMs === null ? null : now();
   if (divergence !== null) events.flaw(`replicas differ: ${divergence}`);
-  events.fault({ number, kind: kind.name, what, start, end, silenced, converged });
+  const open = converged === null ? { open: reason } : {};
+  events.fault({ number, kind: kind.name, what, start, end, silenced, converged, ...open });
   const lasted = ((end - start) / 1000).toFixed(1);
   const took = converged === null ? 'never' : `${((converged - end) / 1000).toFixed(1)} s`;
-  events.say(`${number} ${kind.name} ${what}: ${lasted} s, level after ${took}`);
-  if (converged === null) {
-    events.flaw(`not level after fault ${number}, ${kind.name} ${what}: ${reason}`);
-    return false;
-  }
+  const why = converged === null ? `: ${reason}` : '';
+  events.say(`${number} ${kind.name} ${what}: ${lasted} s, level after ${took}${why}`);
+  if (converged === null) return false;
   noteOwnExits(cluster, kind, number, events);
-  const open = kind.losesData ? await awaitRepair(cluster, giveUpMs) : '';
+  const left = kind.losesData ? await awaitRepair(cluster, giveUpMs) : '';
   await workload.tell('resume');
-  if (open !== '') events.flaw(`not repaired after fault ${number}, ${kind.name} ${what}: ${open}`);
-  return open === '';
+  if (left !== '') events.flaw(`not repaired after fault ${number}, ${kind.name} ${what}: ${left}`);
+  return left === '';
 }
 
 /** A node that ends without being killed has broken a promise, whatever it says in its log. */

@@ -16,12 +16,26 @@ export interface Row {
   readonly successes: number;
   /** Of these, before the fault was taken away. */
   readonly during: number;
+  /** Transactions of several operations that committed in that time. */
+  readonly transactions: number;
   readonly violations: number;
   readonly unknowns: number;
+  /** After how many the nodes were level too late, or never. */
+  readonly late: number;
   /** The longest time without a success. */
   readonly longestGapMs: number;
   /** The longest time from the end of a fault until all nodes were level; null: never. */
   readonly convergenceMs: number | null;
+}
+
+/** Transactions of at least two operations. */
+export interface TxnCounts {
+  readonly committed: number;
+  /** Of them: with keys in several groups. */
+  readonly overGroups: number;
+  /** A compare failed, others were in the way, or nobody could serve it. */
+  readonly refused: number;
+  readonly unknown: number;
 }
 
 export interface Summary {
@@ -29,6 +43,7 @@ export interface Summary {
   readonly operations: number;
   readonly successes: number;
   readonly lostAnswers: number;
+  readonly transactions: TxnCounts;
   readonly faults: number;
   readonly rows: readonly Row[];
   readonly findings: readonly Finding[];
@@ -49,12 +64,21 @@ export function summarize(
   const answers = [...history.answers].sort((a, b) => a.at - b.at);
   const successes = endsOf(answers.filter(({ ok }) => ok));
   const all = endsOf(answers);
+  const several = history.transactions.filter(({ operations }) => operations > 1);
+  const committed = several.filter(({ outcome }) => outcome === 'done').map(({ at }) => at);
+  committed.sort((a, b) => a - b);
   const rows = kinds
     .filter(({ name }) => history.faults.some(({ kind }) => kind === name))
-    .map((kind) => rowOf(kind, history.faults, { all, successes }, findings));
+    .map((kind) => rowOf(kind, history.faults, { all, successes, committed }, findings));
   const last = history.faults.at(-1)?.silenced ?? history.started;
   return {
     ...{ seed: history.seed, operations: all.length, successes: successes.length },
+    transactions: {
+      committed: committed.length,
+      overGroups: several.filter(({ outcome, groups }) => outcome === 'done' && groups > 1).length,
+      refused: several.filter(({ outcome }) => outcome === 'refused').length,
+      unknown: several.filter(({ outcome }) => outcome === 'unknown').length,
+    },
     lostAnswers: history.operations.filter(({ output }) => output === null).length,
     ...{ faults: history.faults.length, rows, findings, missing },
     void: whyVoid(history, successes, rows, kinds),
@@ -70,6 +94,7 @@ function endsOf(answers: readonly Ended[]): number[] {
 interface Ends {
   readonly all: readonly number[];
   readonly successes: readonly number[];
+  readonly committed: readonly number[];
 }
 
 function rowOf(
@@ -90,8 +115,10 @@ function rowOf(
     operations: sum(({ start, silenced }) => countBetween(ends.all, start, silenced)),
     successes: sum(({ start, silenced }) => countBetween(ends.successes, start, silenced)),
     during: sum(({ start, end }) => countBetween(ends.successes, start, end)),
+    transactions: sum(({ start, silenced }) => countBetween(ends.committed, start, silenced)),
     violations: touching.filter(({ result }) => result === 'violation').length,
     unknowns: touching.filter(({ result }) => result === 'unknown').length,
+    late: touching.filter(({ result }) => result === 'late').length,
     longestGapMs: Math.max(...faults.map((fault) => longestGap(ends.successes, fault))),
     convergenceMs: isLevel
       ? Math.max(...faults.map(({ end, converged }) => (converged ?? 0) - end))
@@ -152,20 +179,30 @@ function whyVoid(
 
 /** The summary as a Markdown table, and what is wrong in words. */
 export function showSummary(summary: Summary): string {
-  const head = ['fault', 'faults', 'operations', 'successes', 'while it lasted', 'violations'];
-  head.push('unknowns', 'longest gap', 'level after at most');
+  const head = ['fault', 'faults', 'operations', 'successes', 'while it lasted', 'transactions'];
+  head.push('violations', 'unknowns', 'level too late', 'longest gap', 'level after at most');
   const lines = [`| ${head.join(' | ')} |`, `|---|${'---:|'.repeat(head.length - 1)}`];
   for (const row of summary.rows) {
-    const { kind, faults, operations, successes, during, violations, unknowns } = row;
+    const { kind, faults, operations, successes, during, transactions } = row;
+    const { violations, unknowns, late } = row;
     const level = row.convergenceMs === null ? 'never' : seconds(row.convergenceMs);
-    const cells = [kind, faults, operations, successes, during, violations, unknowns];
+    const cells = [kind, faults, operations, successes, during, transactions];
+    cells.push(violations, unknowns, late);
     lines.push(`| ${[...cells, seconds(row.longestGapMs), level].join(' | ')} |`);
   }
   const { operations, successes, faults, findings } = summary;
-  const violations = findings.filter(({ result }) => result === 'violation').length;
+  const count = (wanted: Finding['result']): number =>
+    findings.filter(({ result }) => result === wanted).length;
   const total = `${operations} operations, ${successes} of them successful, ${faults} faults`;
   lines.push('', `${total} in ${Math.round(summary.seconds)} s with seed ${summary.seed}: `);
-  lines[lines.length - 1] += `${violations} violations, ${findings.length - violations} unknowns`;
+  lines[lines.length - 1] +=
+    `${count('violation')} violations, ${count('unknown')} unknowns, ${count('late')} times level too late`;
+  const { committed, overGroups, refused, unknown } = summary.transactions;
+  const share = committed === 0 ? 0 : Math.round((overGroups / committed) * 100);
+  lines.push(
+    `${committed} transactions of several operations committed, ${share} % of them over several ` +
+      `groups; ${refused} refused, ${unknown} without an answer`,
+  );
   for (const [kind, reason] of summary.missing) lines.push(`not run: ${kind}: ${reason}`);
   for (const { result, checker, reason } of findings.slice(0, 20)) {
     lines.push(`${result} (${checker}): ${reason}`);

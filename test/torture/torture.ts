@@ -3,7 +3,7 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Arguments } from './arguments.ts';
-import { Cluster } from './cluster.ts';
+import { Cluster, GROUPS } from './cluster.ts';
 import { buildShim } from './disk/shim.ts';
 import { type FaultKind, missing, type Tools } from './faults/fault.ts';
 import { encodeLine, type FaultSeen, readHistory } from './history-file.ts';
@@ -17,8 +17,10 @@ import { now } from './workload/recorder.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const CLIENTS = 28;
+const CLIENTS = 14;
 const PAUSE_MS: readonly [number, number] = [5, 40];
+/** Beside them, clients that only do transactions, and hardly pause. */
+const TXN_CLIENTS = 36;
 
 /** One run from an empty cluster to its verdict. Returns the exit code. */
 export async function torture(
@@ -81,7 +83,8 @@ async function play(
   await cluster.open();
   const urls = cluster.machines.map(({ url }) => url);
   const { seed } = args;
-  const options = { urls, history: path, seed, clients: CLIENTS, pauseMs: PAUSE_MS };
+  const clients = { clients: CLIENTS, txnClients: TXN_CLIENTS, groups: GROUPS, pauseMs: PAUSE_MS };
+  const options = { urls, history: path, seed, ...clients };
   const workload = await Workload.start(options);
   const lines: string[] = [];
   const events = {

@@ -1,6 +1,6 @@
 import type { Random } from '../../../protocol/random.ts';
 import { sleep } from '../../kit/wait.ts';
-import { type Answer, isDefinite, nameOf, type Reply, send } from './http.ts';
+import { type Answer, fieldsOf, isDefinite, nameOf, type Reply, send } from './http.ts';
 import { now, type Recorder } from './recorder.ts';
 
 /** What all clients of a run share. */
@@ -10,12 +10,18 @@ export interface Shared {
   nextProcess(): number;
   /** Unique in the run. */
   nextValue(): string;
+  /** The group that has a key. */
+  groupOf(key: string): number;
+  readonly groups: number;
 }
 
 /** Statuses that are answers to the question, not failures. */
 const ANSWERS: ReadonlySet<number> = new Set([200, 201, 404, 412]);
 /** Refusals that a fault explains. Any other means that client and server misunderstand each other. */
 const EXPECTED: ReadonlySet<number> = new Set([408, 429, 503, 504, 507]);
+/** The same by code, where a status has several meanings. */
+const ANSWER_CODES: ReadonlySet<string> = new Set(['compare_failed', 'lock_held']);
+const EXPECTED_CODES: ReadonlySet<string> = new Set(['conflict']);
 const REPEATS_MAX = 8;
 /** After the first refusal; twice that after the next, up to the other. */
 const BACKOFF_MS = 60;
@@ -33,6 +39,27 @@ export class Client {
     this.shared = shared;
     this.random = random;
     this.process = shared.nextProcess();
+  }
+
+  /**
+   * `count` different ones of these keys; every other time of one group, as far as there are so many: a
+   * transaction in one group is another one than a transaction over several.
+   */
+  pick(keys: readonly string[], count: number): string[] {
+    const left = [...keys];
+    const take = (from: readonly string[]): string => {
+      const key = from[Math.floor(this.random.next() * from.length)] as string;
+      left.splice(left.indexOf(key), 1);
+      return key;
+    };
+    const picked = [take(left)];
+    const isNear = this.chance(0.5);
+    const group = this.shared.groupOf(picked[0] as string);
+    while (picked.length < count) {
+      const near = left.filter((key) => this.shared.groupOf(key) === group);
+      picked.push(take(isNear && near.length > 0 ? near : left));
+    }
+    return picked;
   }
 
   chance(share: number): boolean {
@@ -71,7 +98,7 @@ export class Client {
     let isLost = false;
     for (let n = 0; n < REPEATS_MAX; n++) {
       const reply = await send(this.#url(), method, path, keyed, body);
-      if (typeof reply !== 'string' && ANSWERS.has(reply.status)) return this.#judge(reply, 1);
+      if (isAnswer(reply)) return this.#judge(reply, 1);
       if (!isDefinite(reply)) isLost = true;
       this.#noteOddity(reply);
       await sleep(50 + this.random.next() * 200);
@@ -95,7 +122,7 @@ export class Client {
 
   #judge(reply: Reply, operations: number): Answer | 'refused' | null {
     const { recorder } = this.shared;
-    if (typeof reply !== 'string' && ANSWERS.has(reply.status)) {
+    if (isAnswer(reply)) {
       this.#failures = 0;
       recorder.count('success', '', operations);
       return reply;
@@ -109,6 +136,18 @@ export class Client {
 
   #noteOddity(reply: Reply): void {
     if (typeof reply === 'string' || EXPECTED.has(reply.status)) return;
+    if (reply.status === 409 && EXPECTED_CODES.has(codeOf(reply))) return;
     this.shared.recorder.flaw(`answered ${reply.status}: ${reply.text.slice(0, 300)}`);
   }
+}
+
+function isAnswer(reply: Reply): reply is Answer {
+  if (typeof reply === 'string') return false;
+  if (ANSWERS.has(reply.status)) return true;
+  return reply.status === 409 && ANSWER_CODES.has(codeOf(reply));
+}
+
+function codeOf(answer: Answer): string {
+  const { code } = fieldsOf(answer);
+  return typeof code === 'string' ? code : '';
 }

@@ -1,14 +1,18 @@
 import { type Random, seededRandom } from '../../../protocol/random.ts';
 import type { Change } from '../../check/truth.ts';
 import { sleep } from '../../kit/wait.ts';
+import { BANK, closeAccounts, readBank, transfer } from './bank.ts';
 import { Client, type Shared } from './client.ts';
 import { addBatchToSet, addToSet, appendToList, readList, readSet, scan } from './collections.ts';
 import { send } from './http.ts';
 import { KeyPool } from './key-pool.ts';
+import { workUnderLock } from './locks.ts';
 import type { Counts, ToWorkload } from './port.ts';
 import { now, Recorder } from './recorder.ts';
 import { deleteRegister, readRegister, writeRegister } from './registers.ts';
+import { groupFinder } from './transact.ts';
 import { readTruth } from './truth-reader.ts';
+import { appendToLists, Lists, readLists } from './txn-lists.ts';
 import { RunWatcher } from './watcher.ts';
 
 /**
@@ -20,6 +24,9 @@ interface Options {
   readonly history: string;
   readonly seed: number;
   readonly clients: number;
+  /** Clients that only do transactions. */
+  readonly txnClients: number;
+  readonly groups: number;
   /** Between two operations of a client, ms. */
   readonly pauseMs: readonly [number, number];
 }
@@ -39,21 +46,40 @@ const shared: Shared = {
   recorder,
   nextProcess: () => ++processes,
   nextValue: () => `v${(++values).toString(36)}`,
+  groupOf: groupFinder(options.groups),
+  groups: options.groups,
 };
 const registers = new KeyPool('r/', { keys: 12, usesMax: 300, processesMax: 10 });
 const lists = new KeyPool('a/', { keys: 6, usesMax: 120, processesMax: 30 });
 const sets = new KeyPool('s/', { keys: 4, usesMax: 40, processesMax: 60 });
 
-async function runClient(random: Random): Promise<void> {
+const txnLists = new Lists();
+
+async function runClient(
+  random: Random,
+  [low, high]: readonly [number, number],
+  work: (client: Client) => Promise<void>,
+): Promise<void> {
   const client = new Client(shared, random);
-  const [low, high] = options.pauseMs;
   for (;;) {
     await gate;
     if (isOver) return;
-    await oneOperation(client);
+    await work(client);
     await client.rest();
     await sleep(low + random.next() * (high - low));
   }
+}
+
+async function oneTransaction(client: Client): Promise<void> {
+  const dice = client.random.next();
+  if (dice < 0.4) return appendToLists(client, txnLists.pick(client));
+  if (dice < 0.55) {
+    await readLists(client, txnLists.pick(client));
+    return;
+  }
+  if (dice < 0.85) return transfer(client);
+  if (dice < 0.96) return readBank(client);
+  return dice < 0.962 ? closeAccounts(client) : workUnderLock(client);
 }
 
 async function oneOperation(client: Client): Promise<void> {
@@ -107,13 +133,18 @@ async function currentRevision(timeoutMs = 30_000): Promise<number> {
 
 const start = await currentRevision();
 recorder.write({ t: 'run', seed, started: now() });
-const watchers = ['', 'r/', 'a/', 's/'].map((prefix, number) => {
+const watchers = ['', 'r/', 'a/', BANK.prefix].map((prefix, number) => {
   const random = seededRandom(seed, `watcher ${number}`);
   return new RunWatcher({ number, prefix, urls, random, recorder, from: start });
 });
-const clients = Array.from({ length: options.clients }, (_, n) =>
-  runClient(seededRandom(seed, `client ${n}`)),
-);
+const clients = [
+  ...Array.from({ length: options.clients }, (_, n) =>
+    runClient(seededRandom(seed, `client ${n}`), options.pauseMs, oneOperation),
+  ),
+  ...Array.from({ length: options.txnClients }, (_, n) =>
+    runClient(seededRandom(seed, `transactions ${n}`), [0, options.pauseMs[0] / 2], oneTransaction),
+  ),
+];
 
 function counts(): Counts {
   return {
@@ -129,6 +160,9 @@ async function finish(): Promise<void> {
   isOver = true;
   openGate();
   await Promise.all(clients);
+  // Without a last look nobody would miss what was lost at the end of a list.
+  const reader = new Client(shared, seededRandom(seed, 'last look'));
+  for (const keys of txnLists.all()) await readLists(reader, keys);
   const upTo = await currentRevision();
   const ttlOf = (value: string): number | null => recorder.ttls.get(value) ?? null;
   const read = (url: string) => readTruth({ url, from: start, upTo, timeoutMs: 180_000, ttlOf });

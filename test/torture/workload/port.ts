@@ -30,6 +30,8 @@ export class Workload {
     readonly history: string;
     readonly seed: number;
     readonly clients: number;
+    readonly txnClients: number;
+    readonly groups: number;
     readonly pauseMs: readonly [number, number];
   }): Promise<Workload> {
     const args = ['--import', 'tsx', MAIN, JSON.stringify(options)];

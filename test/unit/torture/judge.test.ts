@@ -1,10 +1,11 @@
 import { expect, it } from 'vitest';
 import type { Operation } from '../../check/history.ts';
+import type { TxnSeen } from '../../check/transactions.ts';
 import type { Change } from '../../check/truth.ts';
 import type { Ended, FaultSeen, History } from '../../torture/history-file.ts';
 import { judge } from '../../torture/judge.ts';
 import { FAULT_KINDS } from '../../torture/nemesis.ts';
-import { summarize } from '../../torture/summary.ts';
+import { showSummary, summarize } from '../../torture/summary.ts';
 
 const REF = { tenant: 'default', space: 'kv', key: 'r/1' };
 const PUT: Operation = {
@@ -24,7 +25,8 @@ const FAULT: FaultSeen = {
 function historyOf(part: Partial<History>): History {
   return {
     ...{ seed: 1, started: 0, answers: [], operations: [PUT], refused: [], appends: [], lists: [] },
-    ...{ adds: [], sets: [], scans: [], watchers: [], truth: [CHANGE], endRevision: 100 },
+    ...{ adds: [], sets: [], scans: [], transactions: [], together: [], txns: [], banks: [] },
+    ...{ locks: [], watchers: [], truth: [CHANGE], endRevision: 100 },
     ...{ faults: [FAULT], flaws: [], ...part },
   };
 }
@@ -68,13 +70,61 @@ it('B19 a watcher that missed a change', () => {
   expect(found({ watchers })).toEqual([expect.stringMatching(/^watches: w: never saw put/)]);
 });
 
-it('nodes that become level late, or never', () => {
-  expect(found({ faults: [{ ...FAULT, converged: 12_001 }] })).toEqual([
-    expect.stringMatching(/only after 10001 ms/),
+it('B21 B22 transactions: a cycle, a sum that is wrong, a half, a write without its lock', () => {
+  const lists = (name: string, x: string, y: string): TxnSeen => ({
+    ...{ name, appends: [], outcome: 'done', call: 1, ret: 90 },
+    reads: [
+      { key: 'x', elements: [...x] },
+      { key: 'y', elements: [...y] },
+    ],
+  });
+  const append: TxnSeen = {
+    ...lists('T', '', ''),
+    appends: [
+      { key: 'x', element: '1' },
+      { key: 'y', element: '1' },
+    ],
+  };
+  const txns = [append, lists('R', '1', ''), lists('S', '1', '1')];
+  expect(found({ txns })).toEqual([expect.stringMatching(/^transactions: G-single: /)]);
+  const banks = [{ how: 'scan', amounts: { 'b/1': 99 }, call: 5 }];
+  expect(found({ banks })).toEqual([expect.stringMatching(/^bank: scan: the sum is/)]);
+  const together = [{ values: ['v1', 'v2'], outcome: 'unknown', revision: 0, call: 5 } as const];
+  expect(found({ together })).toEqual([expect.stringMatching(/^all or nothing: a part/)]);
+  const token = { lock: 'l', lease: 1, kind: 'acquired', callMs: 1, atMs: 2 } as const;
+  const stale = { ...token, token: 3, kind: 'valid', callMs: 9, atMs: 10 } as const;
+  const locks = [{ ...token, token: 3 }, { ...token, token: 4 }, stale];
+  expect(found({ locks })).toEqual([expect.stringMatching(/^locks: token 3 of l was valid/)]);
+  const guarded = { ...CHANGE, ref: { ...REF, key: 'f/l' }, revision: 101, value: '3 v3' };
+  expect(found({ truth: [CHANGE, guarded] })).toEqual([expect.stringMatching(/^fencing: f\/l/)]);
+});
+
+it('nodes that become level late, or never, are named for what they are', () => {
+  const late = (fault: Partial<FaultSeen>) =>
+    judge(historyOf({ faults: [{ ...FAULT, ...fault }] }), 10_000);
+  expect(late({ converged: 12_001 })).toMatchObject([
+    { result: 'late', reason: expect.stringMatching(/only after 10001 ms$/) },
   ]);
-  expect(found({ faults: [{ ...FAULT, converged: null }] })).toEqual([
-    expect.stringMatching(/never/),
+  const never = late({ converged: null, open: 'n2 does not answer' });
+  expect(never).toMatchObject([
+    { result: 'late', reason: expect.stringMatching(/never: n2 does not answer$/) },
   ]);
+  const summary = summarize(historyOf({}), never, FAULT_KINDS, []);
+  expect(summary.rows).toMatchObject([{ kind: 'kill', violations: 0, unknowns: 0, late: 1 }]);
+});
+
+it('transactions of several operations are counted, and those over groups', () => {
+  const ended = (at: number, more: object) => {
+    return { outcome: 'done', operations: 2, groups: 1, at, ...more } as const;
+  };
+  const transactions = [
+    ...[ended(500, {}), ended(1_500, { groups: 3 }), ended(1_600, { operations: 1 })],
+    ...[ended(1_700, { outcome: 'refused' }), ended(1_800, { outcome: 'unknown', groups: 2 })],
+  ];
+  const summary = summarize(historyOf({ transactions }), [], FAULT_KINDS, []);
+  expect(summary.transactions).toEqual({ committed: 2, overGroups: 1, refused: 1, unknown: 1 });
+  expect(summary.rows[0]?.transactions).toBe(1);
+  expect(showSummary(summary)).toMatch(/\n2 transactions of several .* 50 % of them over several/);
 });
 
 it('a history that could not be read back is unknown, not good', () => {
