@@ -6,8 +6,8 @@ import * as s from './schema.ts';
  * group's log. An id is never used twice, so rows of a dropped index are never taken for another's.
  */
 
-/** Names of indexes: like those of tenants and spaces. */
-export const INDEX_NAME = /^[A-Za-z0-9._-]{1,64}$/;
+/** Names of indexes: like those of tenants and spaces, but none that a URL's path takes for a step. */
+export const INDEX_NAME = /^(?!\.\.?$)[A-Za-z0-9._-]{1,64}$/;
 const NAME_MAX = 64;
 
 /** How many steps a path has, and how long one is. */

@@ -106,8 +106,15 @@ export const LIMITS = Object.freeze({
   indexValueBytesMax: 256,
   /** Bytes of an entry's fields: each byte of a string may be escaped. */
   indexEntryBytesMax: 4096,
-  /** Entries of one key in one index; of a value with more the first in index order are there. */
+  /**
+   * Entries of one key in one index, and elements of a value's arrays that one of its fields looks at: what
+   * comes behind them is not in the index.
+   */
   indexEntriesPerKeyMax: 1000,
+  /** Bytes of those entries together. */
+  indexEntriesBytesMax: 256 * KIB,
+  /** Bytes of values that one page of a query computes the entries of; the page ends behind them. */
+  indexPageParsedBytesMax: 8 * MIB,
   /** Keys of one step of a backfill, and bytes of their values, about. */
   indexStepKeys: 128,
   indexStepBytes: 256 * KIB,

@@ -20,6 +20,7 @@ import {
 } from './index-collect.ts';
 import * as txn from './txn.ts';
 import { decodeDecision } from './txn-table.ts';
+import { unhurried, type WorkMeter } from './work-meter.ts';
 
 /**
  * Physical removal of what nobody can ask for any more. Local and lazy: replicas run it at their
@@ -36,10 +37,15 @@ import { decodeDecision } from './txn-table.ts';
  *       index go when the floor has reached what they were retired at.
  *
  * Removes up to about `limit` feed and idempotency rows with what hangs on them and resolves with
- * how many; 0 means there is nothing to do before the floor or the clock moves.
+ * how many; 0 means there is nothing to do before the floor or the clock moves. Gives way to others
+ * between rows whose values have to be parsed.
  */
-export async function gcStep(state: GroupState, limit: number): Promise<number> {
-  const removed = await collectFeed(state, limit);
+export async function gcStep(
+  state: GroupState,
+  limit: number,
+  meter: WorkMeter = unhurried(),
+): Promise<number> {
+  const removed = await collectFeed(state, limit, meter);
   if (removed >= limit) return removed;
   const others = removed + (await collectIdempotency(state, limit - removed));
   if (others >= limit) return others;
@@ -65,20 +71,21 @@ async function collectDecisions(state: GroupState, limit: number): Promise<numbe
   return writes.length;
 }
 
-async function collectFeed(state: GroupState, limit: number): Promise<number> {
+async function collectFeed(state: GroupState, limit: number, meter: WorkMeter): Promise<number> {
   const floor = state.floor;
   if (state.collectedTo >= floor) return 0;
   const start = feedStart(state.prefix, state.collectedTo);
   const rows = await firstRows(state, start, feedStart(state.prefix, floor), limit);
-  const writes: EngineWrite[] = [];
+  let writes: EngineWrite[] = [];
   for (let i = 0; i < rows.length; i++) {
     const [key, value] = rows[i] as EngineRow;
     const { revision, triple } = parseFeedKey(key);
+    let work = 0;
     const row = decodeFeed(value);
     const { kind, prevRevision } = row;
     if (prevRevision > 0) {
       if (state.indexes.list.length > 0) {
-        collectPastEntries(state, triple, revision, row, writes);
+        work = collectPastEntries(state, triple, revision, row, writes);
       }
       writes.push({ key: historyKey(state.prefix, triple, prevRevision), value: null });
     }
@@ -86,6 +93,11 @@ async function collectFeed(state: GroupState, limit: number): Promise<number> {
       writes.push({ key: historyKey(state.prefix, triple, revision), value: null });
     }
     writes.push({ key, value: null });
+    if (!meter.add(work)) continue;
+    // In the order of rows (C2), also when the state is replaced meanwhile.
+    state.store.write(writes);
+    writes = [];
+    await meter.turn();
   }
   const last = rows[rows.length - 1];
   // A full step may have ended inside a revision, so it starts there again.

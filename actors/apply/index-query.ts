@@ -14,9 +14,9 @@ import {
 import type { EngineRange } from '../../storage/ports.ts';
 import type { GroupView } from './group-state.ts';
 import type { GroupIndex } from './index-codec.ts';
-import { documentOf, entriesOf } from './index-entries.ts';
-import { readAt } from './read.ts';
+import { type FoundEntry, IndexVersions } from './index-versions.ts';
 import { RowReader } from './row-reader.ts';
+import { unhurried, type WorkMeter } from './work-meter.ts';
 
 export interface IndexQuery {
   /** Half-open [start, end) of encoded fields, latin1. */
@@ -41,7 +41,7 @@ export interface IndexHit {
 export interface IndexPage {
   /** In index order, then by key. */
   readonly hits: IndexHit[];
-  /** Not null: there may be more after this position. */
+  /** Not null: there may be more after this position. A page may end early, even without a hit. */
   readonly reached: EntryPosition | null;
   /** Rows of the index that were looked at. */
   readonly rows: number;
@@ -56,10 +56,13 @@ export async function queryIndex(
   view: GroupView,
   index: GroupIndex,
   query: IndexQuery,
-): Promise<IndexPage | 'compacted'> {
+  meter: WorkMeter = unhurried(),
+): Promise<IndexPage | 'compacted' | 'over'> {
   if (query.revision < view.floor) return 'compacted';
   if (query.end <= query.start) return { hits: [], reached: null, rows: 0 };
   const entries = new EntryMerge(view, index, query);
+  const { revision, values } = query;
+  const versions = new IndexVersions(view, index.definition, revision, values);
   const hits: IndexHit[] = [];
   let bytes = 0;
   let last: EntryPosition | null = null;
@@ -72,13 +75,16 @@ export async function queryIndex(
         await entries.ready();
         continue;
       }
-      if (hits.length >= query.limit) break;
-      const item = await itemAt(view, index, query.revision, at);
+      if (hits.length >= query.limit || versions.isFull) break;
+      const before = versions.work;
+      const item = await versions.find(at);
+      const work = HIT_WORK_BYTES + versions.work - before;
+      if (meter.add(work) && !(await meter.turn())) return 'over';
       if (item !== null) {
-        const size = OVERHEAD_BYTES + at.encoded.length + sizeOf(item, query.values);
+        const size = OVERHEAD_BYTES + at.encoded.length + sizeOf(item, values);
         if (hits.length > 0 && bytes + size > query.bytesMax) break;
         bytes += size;
-        hits.push({ encoded: at.encoded, item: query.values ? item : { ...item, value: NOTHING } });
+        hits.push({ encoded: at.encoded, item });
       }
       last = at;
     }
@@ -89,26 +95,13 @@ export async function queryIndex(
 }
 
 const OVERHEAD_BYTES = 128;
-const NOTHING = new Uint8Array(0);
+/** What looking at one entry costs, as bytes that are parsed. */
+const HIT_WORK_BYTES = 256;
 
 function sizeOf(item: Item, values: boolean): number {
   const { key } = item.ref;
   const type = item.contentType === null ? 0 : item.contentType.length;
   return key.length * 2 + type + (values ? item.value.length : 0);
-}
-
-/** The key's version at the revision, provided that it has the entry; null when it has not. */
-async function itemAt(
-  view: GroupView,
-  { definition }: GroupIndex,
-  revision: Revision,
-  { encoded, key }: EntryPosition,
-): Promise<Item | null> {
-  const ref = { tenant: definition.tenant, space: definition.space, key };
-  const item = await readAt(view, ref, revision);
-  if (item === null || item === 'compacted') return null;
-  if (revision >= view.clock) return item;
-  return entriesOf(definition, documentOf(item.value)).includes(encoded) ? item : null;
 }
 
 /** Current and past entries of a range as one stream, each position once. */
@@ -150,7 +143,7 @@ class EntryMerge {
    * The next position, once each. Null at the end, or when `needsFill`; 'full' when a page has looked at
    * enough rows: everything up to `seen` is done with.
    */
-  next(): EntryPosition | 'full' | null {
+  next(): FoundEntry | 'full' | null {
     while (!this.needsFill) {
       const current = this.#currentHead();
       const past = this.#pastHead();
@@ -169,7 +162,7 @@ class EntryMerge {
       const isOver = order > 0 && past !== null && past.ended <= this.#revision;
       if (this.#isGiven || isOver) continue;
       this.#isGiven = true;
-      return this.#seen;
+      return { encoded: at.encoded, key: at.key, isCurrent: order <= 0 };
     }
     return null;
   }

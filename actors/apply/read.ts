@@ -45,14 +45,26 @@ export async function readAt(
   ref: KeyRef,
   revision: Revision,
 ): Promise<Item | null | 'compacted'> {
+  const found = await readVersion(view, ref, revision);
+  return found === null || found === 'compacted' ? found : found.item;
+}
+
+/** The same, with whether that is the key's newest version. */
+export async function readVersion(
+  view: GroupView,
+  ref: KeyRef,
+  revision: Revision,
+): Promise<{ item: Item; isNewest: boolean } | null | 'compacted'> {
   if (revision < view.floor) return 'compacted';
   const triple = tripleOf(ref);
   const bytes = view.get(currentKey(view.prefix, triple));
-  let row = bytes === null ? null : decodeCurrent(bytes);
+  const newest = bytes === null ? null : decodeCurrent(bytes);
+  let row = newest;
   if (revision < view.clock && (row === null || row.revision > revision)) {
     row = await versionInHistory(view, triple, revision);
   }
-  return row === null || hasExpired(row, revision) ? null : itemOf(ref, row);
+  if (row === null || hasExpired(row, revision)) return null;
+  return { item: itemOf(ref, row), isNewest: row === newest };
 }
 
 export interface RangeQuery {

@@ -7,6 +7,7 @@ import { gcStep } from '../apply/gc.ts';
 import { readMeta } from '../apply/meta-state.ts';
 import { positionAfter } from '../apply/position.ts';
 import { dropOldGenerations } from '../apply/snapshot-rows.ts';
+import { WorkMeter } from '../apply/work-meter.ts';
 import { encodeShardMap, initialShardMap, vshardsOf } from '../router/shard-map.ts';
 import type { ReplicaContext } from './context.ts';
 
@@ -181,7 +182,8 @@ export class Chores {
     this.#collecting = true;
     const { state, group } = this.#context;
     this.#collectDueMs = nowMs + COLLECT_EVERY_MS;
-    gcStep(state, COLLECT_ROWS)
+    const { clock } = this.#context.ports;
+    gcStep(state, COLLECT_ROWS, new WorkMeter((run) => clock.soon(run)))
       .then(async (collected) => {
         const dropped = await dropOldGenerations(state.store, group, COLLECT_ROWS);
         if (collected + dropped === 0) this.#collectDueMs = nowMs + COLLECT_IDLE_MS;

@@ -8,6 +8,7 @@ import { type GroupIndex, indexById } from '../apply/index-codec.ts';
 import { nextFill } from '../apply/index-fill.ts';
 import { type IndexPage, queryIndex } from '../apply/index-query.ts';
 import { searchText } from '../apply/text-search.ts';
+import { WorkMeter } from '../apply/work-meter.ts';
 import type { Closer } from './closer.ts';
 import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import { compacted, type ReadRounds, refusedPromise } from './reads.ts';
@@ -78,21 +79,25 @@ function statusOf({ state }: ReplicaContext): ReplyBody {
 
 type IndexRead = RequestOf<'IndexQuery'> | RequestOf<'IndexSearch'>;
 
-/** This group's part of a page of an index, or of a search, at a closed revision. */
+/**
+ * This group's part of a page of an index, or of a search, at a closed revision. Gives way to others while
+ * it computes, and ends at `endMs` (monotonic), when nobody waits for it any more.
+ */
 export function handleIndexRead(
   context: ReplicaContext,
   closer: Closer,
   request: IndexRead,
+  endMs: number,
   reply: Reply,
 ): void {
   closer.close(request.revision, (settled) => {
-    if (settled === 'ok') pageAt(context, request, reply);
+    if (settled === 'ok') pageAt(context, request, endMs, reply);
     else reply(refusedPromise(context, request.revision));
   });
 }
 
-function pageAt(context: ReplicaContext, request: IndexRead, reply: Reply): void {
-  const { state } = context;
+function pageAt(context: ReplicaContext, request: IndexRead, endMs: number, reply: Reply): void {
+  const { state, ports } = context;
   const { revision } = request;
   const index = indexById(state.indexes, request.id);
   if (index === null) return reply(rejected('not_found', 'this group keeps no such index'));
@@ -103,10 +108,13 @@ function pageAt(context: ReplicaContext, request: IndexRead, reply: Reply): void
   const oldest = Math.max(state.floor, index.since);
   if (revision < oldest) return reply(compacted(oldest));
   const view = state.view();
-  readPage(view, index, request)
+  const isOver = (): boolean => ports.clock.monotonicMs() >= endMs;
+  const meter = new WorkMeter((run) => ports.clock.soon(run), isOver);
+  readPage(view, index, request, meter)
     .then(
       (page) => {
         if (page === 'compacted') return reply(compacted(view.floor));
+        if (page === 'over') return reply(rejected('deadline_exceeded', 'the page took too long'));
         const { hits, reached, rows } = page;
         reply({ type: 'IndexPage', hits, reached, rows, clock: revision });
       },
@@ -119,12 +127,13 @@ function readPage(
   view: GroupView,
   index: GroupIndex,
   request: IndexRead,
-): Promise<IndexPage | 'compacted'> {
+  meter: WorkMeter,
+): Promise<IndexPage | 'compacted' | 'over'> {
   const limit = Math.min(Math.max(1, request.limit), LIMITS.pageItemsMax);
   const bounds = { limit, bytesMax: LIMITS.pageBytesMax };
   return request.type === 'IndexQuery'
-    ? queryIndex(view, index, { ...request, ...bounds })
-    : searchText(view, index, { ...request, ...bounds });
+    ? queryIndex(view, index, { ...request, ...bounds }, meter)
+    : searchText(view, index, { ...request, ...bounds }, meter);
 }
 
 function unreadable(context: ReplicaContext, error: unknown): ReplyBody {

@@ -101,7 +101,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
       return handleIndexStatus(context, rounds, reply);
     case 'IndexQuery':
     case 'IndexSearch':
-      return handleIndexRead(context, closer, body, reply);
+      return handleIndexRead(context, closer, body, endMs, reply);
   }
 }
 

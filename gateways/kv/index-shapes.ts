@@ -16,7 +16,9 @@ export function indexFromJson(raw: unknown): NewIndex {
   const shape = objectOf(raw, 'an index', FIELDS);
   const { name, kind = 'fields', sparse = false, unique = false } = shape;
   if (typeof name !== 'string' || !INDEX_NAME.test(name)) {
-    throw invalid('name must be 1 to 64 of letters, digits, dot, underscore and dash');
+    throw invalid(
+      'name must be 1 to 64 of letters, digits, dot, underscore and dash, and not . or ..',
+    );
   }
   if (typeof sparse !== 'boolean' || typeof unique !== 'boolean') {
     throw invalid('sparse and unique must be true or false');

@@ -1,4 +1,4 @@
-import { prefixEnd } from '../../protocol/bytes.ts';
+import { latin1, prefixEnd } from '../../protocol/bytes.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { TxnOutcome, TxnResult } from '../../protocol/messages/txn.ts';
@@ -21,6 +21,7 @@ import {
   type Shape,
   tooLarge,
   valueFromJson,
+  valueToJson,
 } from './shapes.ts';
 
 /** The public shapes of transactions: `{compare, then, else}` and what they answer. */
@@ -148,10 +149,21 @@ export async function runTxn(
     const index = outcome.failedCompare ?? 0;
     const sent: unknown = (raw as { compare?: unknown[] }).compare?.[index];
     throw new AppError('compare_failed', `compare[${index}] does not hold`, {
-      details: { failedCompare: { index, ...objectOf(sent, 'a compare') } },
+      details: { failedCompare: { index, ...compareToJson(objectOf(sent, 'a compare')) } },
     });
   }
   return { body, outcome, clock };
+}
+
+/** As it was sent; what MessagePack has as bytes is text, or base64. */
+function compareToJson(sent: Shape): Shape {
+  let out: Shape = {};
+  for (const [name, value] of Object.entries(sent)) {
+    if (!(value instanceof Uint8Array)) out = { ...out, [name]: value };
+    else if (name === 'key') out = { ...out, ...keyToJson(latin1(value)) };
+    else out = { ...out, ...valueToJson(value) };
+  }
+  return out;
 }
 
 /** `{succeeded, revision, results}`. */

@@ -170,7 +170,7 @@ async function readIndex(
   const query = { start: '', end: '\xff', reverse, limit, revision, bytesMax: 600, values: true };
   for (;;) {
     const page = await queryIndex(view, index, { ...query, after });
-    if (page === 'compacted') throw new Error('compacted');
+    if (typeof page === 'string') throw new Error(page);
     for (const { encoded, item } of page.hits) {
       out.push({ values: decodeEntry(encoded), key: item.ref.key });
     }

@@ -86,7 +86,7 @@ async function search(
     const page = await searchText(view, index, {
       ...{ text: latin1, prefix: 'k', after, limit, revision, bytesMax: 4096, values: true },
     });
-    if (page === 'compacted') throw new Error('compacted');
+    if (typeof page === 'string') throw new Error(page);
     for (const { item } of page.hits) out.push(item.ref.key);
     if (page.reached === null) return out;
     after = page.reached.key;
