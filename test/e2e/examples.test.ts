@@ -88,5 +88,5 @@ describe('the examples in the documents', () => {
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
-  });
+  }, 60_000);
 });

@@ -65,6 +65,20 @@ describe('the store over NATS requests', () => {
     return [message, message.json()];
   };
 
+  it('transactions attach keys to leases, or do nothing', async () => {
+    const [, lease] = await call('leaseGrant', { ttlSeconds: 30 }, { 'Idempotency-Key': 'txn' });
+    const put = (key: string, id: number) => ({ op: 'put', key, value: 'x', lease: id });
+    const branch = (ops: object[]) => Object.fromEntries([['then', ops]]);
+    const [, done] = await call('txn', branch([put('tl/a', lease.id), put('tl/b', lease.id)]));
+    expect(done.succeeded).toBe(true);
+    const [, shown] = await call('leaseGet', { id: lease.id, keys: true });
+    expect(shown.keys).toEqual([{ key: 'tl/a' }, { key: 'tl/b' }]);
+    await call('leaseRevoke', { id: lease.id });
+    const [refused, problem] = await call('txn', branch([put('tl/c', lease.id)]));
+    expect(refused.headers?.get('Minikv-Status')).toBe('404');
+    expect(problem).toMatchObject({ code: 'lease_not_found', definite: true });
+  });
+
   it('answers what is no operation, whatever it is called', async () => {
     for (const name of ['whatever', 'GET', 'constructor', 'kv.get']) {
       const [refused, problem] = await call(name, {});

@@ -76,4 +76,4 @@ test('the data folder of another cluster, or node, is refused in words, and left
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}, 60_000);
+}, 120_000);

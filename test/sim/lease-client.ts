@@ -89,7 +89,7 @@ export class LeaseClient {
       const draw = this.#random.next();
       if (draw < 0.2) await this.#attach(lease, this.#someKey());
       else if (draw < 0.3) await this.#attachAll(lease, [this.#someKey(), this.#someKey(), 'l/8']);
-      else if (draw < 0.5) token = (await this.#acquire(lease)) ?? token;
+      else if (draw < 0.5) token = (await this.#acquire(lease, ttlMs)) ?? token;
       else if (draw < 0.65 && token !== null) await this.#validate(token);
       else if (draw < 0.7 && token !== null) await this.#release(token);
       else if (!(await this.#keepAlive(lease))) return;
@@ -180,8 +180,22 @@ export class LeaseClient {
     this.#isGone(outcome, lease, callMs);
   }
 
-  /** Asks for a lock, mostly waiting in line for a while. */
-  async #acquire(lease: number): Promise<Held | null> {
+  /** Asks for a lock, mostly waiting in line for a while; the lease is kept alive meanwhile. */
+  async #acquire(lease: number, ttlMs: number): Promise<Held | null> {
+    let isOver = false;
+    const renew = async (): Promise<void> => {
+      while (!isOver) {
+        await this.#cluster.sleep(ttlMs / 6);
+        if (isOver || !(await this.#keepAlive(lease))) return;
+      }
+    };
+    void renew();
+    const held = await this.#askLock(lease);
+    isOver = true;
+    return held;
+  }
+
+  async #askLock(lease: number): Promise<Held | null> {
     const name = LOCKS[randomInt(this.#random, 0, LOCKS.length - 1)] as string;
     const lock = LOCK_PREFIX + name;
     const value = `${this.#name}-${this.#number++}`;

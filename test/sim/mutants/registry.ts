@@ -249,6 +249,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a new leader gives a lease half of its time: who keeps it alive loses it (B20)',
     faults: ['killLeader', 'transferLeader', 'isolateLeader'],
     busy: 'leases',
+    seedsMax: 6,
     patches: patch(
       'actors/lease/keeper.ts',
       'tenure.table.add(lease, ttlMs, grantRevision, nowMs);\n      else',
@@ -293,7 +294,7 @@ export const MUTANTS: readonly Mutant[] = [
     ...BASE,
     name: 'transactions-outlive-leases',
     what: 'a transaction attaches keys to a lease whose promise has run out: they may stay for ever',
-    faults: ['pauseLeader', 'pause', 'clog', 'crashCoordinator'],
+    faults: ['pauseLeader', 'clockDrift', 'clockJump', 'transferLeader'],
     busy: 'leases',
     seedsMax: 8,
     patches: patch(
