@@ -143,9 +143,11 @@ export class Chores {
             return;
           }
           const revision = this.#context.clock.assign(keys.length, ports.clock.wallMs());
-          this.#context.propose({ type: 'expire', revision, keys }, () => {
+          this.#context.propose({ type: 'expire', revision, keys }, (outcome) => {
             this.#expiring = false;
-            this.#expiryDueMs = 0;
+            // There may be more. What a prepared transaction has locked stays due: that is no reason to hurry.
+            const hasRemoved = outcome.type === 'applied' && outcome.applied.events.length > 0;
+            if (hasRemoved) this.#expiryDueMs = 0;
           });
         },
         (error: unknown) => ports.fatal('the applied state could not be read', error),

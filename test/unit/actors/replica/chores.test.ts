@@ -3,7 +3,7 @@ import { Chores } from '../../../../actors/replica/chores.ts';
 import { initialShardMap, parseShardMap, vshardsOf } from '../../../../actors/router/shard-map.ts';
 import { revisionAtWallMs } from '../../../../protocol/revision.ts';
 import { type GroupId, META_GROUP } from '../../../../protocol/types.ts';
-import { put } from '../../../kit/applied-group.ts';
+import { put, ref } from '../../../kit/applied-group.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
 import { settle } from '../../../kit/hand-clock.ts';
 
@@ -97,6 +97,31 @@ describe('expiry', () => {
     await tick(replica, chores, 1000);
     expect(replica.proposed).toEqual([]);
     expect(replica.store.viewsOpen).toBe(0);
+  });
+
+  it('does not fill the log with what a prepared transaction has locked, and removes it afterwards', async () => {
+    const replica = FakeReplica.owning();
+    const chores = new Chores(replica, [NO_LEASES]);
+    write(replica, 'a', 100);
+    const id = { home: 2, term: 1, start: replica.clock.assign(1, replica.ports.clock.wallMs()) };
+    const revision = replica.clock.assign(1, replica.ports.clock.wallMs());
+    const body = { compares: [], then: [{ type: 'get', ref: ref('a') } as const], otherwise: null };
+    const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
+    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    let steps = 0;
+    for (let ms = 0; ms < 5_000; ms += 50) {
+      await tick(replica, chores, 50);
+      while (replica.proposed.length > 0) {
+        expect(replica.commit().events).toEqual([]);
+        steps++;
+      }
+    }
+    expect(steps).toBeGreaterThan(3);
+    expect(steps).toBeLessThanOrEqual(21);
+    const fate = { commitRevision: 0, succeeded: false };
+    replica.apply({ type: 'txnResolve', id, fate, removed: [] });
+    await tick(replica, chores, 500);
+    expect(replica.commit().events.map(({ kind }) => kind)).toEqual(['expire']);
   });
 
   it('proposes nothing after leadership or the trust in the clock was lost while it looked', async () => {
