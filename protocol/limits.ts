@@ -34,6 +34,8 @@ export const LIMITS = Object.freeze({
   /** Keys that the range deletes of one transaction remove in one group, and the bytes of their names. */
   rangeDeleteKeysMax: 10_000,
   rangeDeleteBytesMax: 448 * KIB,
+  /** Bytes of values that one transaction replaces or removes in one group: all become old versions at once. */
+  txnReplacedBytesMax: 128 * MIB,
   /** Items of one page, also where more are asked for, and the default; a page tells a lower limit. */
   pageItemsMax: 1000,
   pageItemsDefault: 100,

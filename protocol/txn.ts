@@ -155,5 +155,6 @@ const ATTACHMENT_BYTES = 24;
 function opBytes(op: TxnOp): number {
   if (!isKeyed(op)) return 128 + op.start.length + (op.end?.length ?? 0);
   if (op.type !== 'put') return 96 + op.ref.key.length;
-  return 96 + op.ref.key.length + op.value.length + (op.attach ? ATTACHMENT_BYTES : 0);
+  const type = op.contentType === null ? 0 : op.contentType.length;
+  return 96 + op.ref.key.length + op.value.length + type + (op.attach ? ATTACHMENT_BYTES : 0);
 }

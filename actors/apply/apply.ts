@@ -6,6 +6,7 @@ import {
   revisionCount,
 } from '../../protocol/commands.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import { decodeConfig } from '../../protocol/membership.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { VSHARD_COUNT } from '../../protocol/vshard.ts';
@@ -73,15 +74,17 @@ export function committed(entry: LogEntry): Committed {
 
 /**
  * Applies entries that follow appliedIndex without a gap, in order, and writes all their rows and
- * the applied index in one batch. Throws InvariantViolation when they do not follow.
+ * the applied index in one batch. Stops behind the entry with which the rows are as many bytes as may wait
+ * for the engine: small entries may replace large values. Throws InvariantViolation when they do not follow.
  */
 export function applyBatch(state: GroupState, batch: readonly Committed[]): Applied[] {
-  const out = new Array<Applied>(batch.length);
+  const out: Applied[] = [];
   for (let i = 0; i < batch.length; i++) {
     const { entry, command } = batch[i] as Committed;
-    out[i] = apply(state, entry, command);
+    out.push(apply(state, entry, command));
+    if (state.stagedBytes >= LIMITS.memtableBytesMax) break;
   }
-  if (batch.length > 0) state.commitBatch();
+  if (out.length > 0) state.commitBatch();
   return out;
 }
 

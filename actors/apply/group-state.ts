@@ -93,6 +93,7 @@ export class GroupState {
   readonly slab = new Slab();
 
   #writes: EngineWrite[] = [];
+  #stagedBytes = 0;
   #indexesChanged = false;
   /** Rows of this batch, current ones apart, that a later op of it may read; null is a deleted row. */
   readonly #staged = new Map<string, Uint8Array | null>();
@@ -195,12 +196,18 @@ export class GroupState {
       this.#current.set(key, value);
       this.#warmer.written(key);
     } else this.#staged.set(key, value);
-    this.#writes.push({ key, value });
+    this.stage(key, value);
   }
 
   /** Adds a row that nothing in this batch reads back. */
   stage(key: string, value: Uint8Array | null): void {
     this.#writes.push({ key, value });
+    if (value !== null) this.#stagedBytes += value.length;
+  }
+
+  /** Of the values in this batch so far. */
+  get stagedBytes(): number {
+    return this.#stagedBytes;
   }
 
   stageOwned(epoch: number, ownedSince: Float64Array): void {
@@ -236,6 +243,7 @@ export class GroupState {
     }
     const writes = this.#writes;
     this.#writes = [];
+    this.#stagedBytes = 0;
     if (this.#staged.size > 0) this.#staged.clear();
     this.store.write(writes);
     this.#current.trim();

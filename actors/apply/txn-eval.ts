@@ -5,6 +5,7 @@ import type { Item } from '../../protocol/messages/request.ts';
 import type { TxnResult } from '../../protocol/messages/txn.ts';
 import {
   type Compare,
+  isKeyed,
   type Relation,
   refsOf,
   type TxnBody,
@@ -115,7 +116,7 @@ export function itemBytes(item: Item | null): number {
 
 /**
  * What each operation will give at `revision`, before anything of it is done; ranges as empty pages, range
- * deletes as none. Null when the items are more than the limit.
+ * deletes as none. Null when the items, or the values that would be replaced, are more than the limit.
  */
 export function foresee(
   state: GroupState,
@@ -124,24 +125,27 @@ export function foresee(
 ): TxnResult[] | null {
   const results = new Array<TxnResult>(ops.length);
   let bytes = 0;
+  let replaced = 0;
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
-    results[i] = foreseeOne(state, op, revision);
-    const result = results[i] as TxnResult;
+    const row = isKeyed(op) ? presentRow(state, op.ref, revision) : null;
+    const result = foreseeOne(op, row);
+    results[i] = result;
     if (result.type === 'got') bytes += itemBytes(result.item);
+    else if (row !== null) replaced += row.value.length;
   }
-  return bytes > LIMITS.txnResultBytesMax ? null : results;
+  const isMore = bytes > LIMITS.txnResultBytesMax || replaced > LIMITS.txnReplacedBytesMax;
+  return isMore ? null : results;
 }
 
-function foreseeOne(state: GroupState, op: TxnOp, revision: Revision): TxnResult {
-  if (op.type === 'range') return { type: 'page', items: [], more: false };
-  if (op.type === 'deleteRange') return { type: 'deleted', count: 0 };
-  if (op.type === 'get') {
-    const row = presentRow(state, op.ref, revision);
-    return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
-  }
-  const row = presentHead(state, op.ref, revision);
+function foreseeOne(op: TxnOp, row: VersionRow | null): TxnResult {
   switch (op.type) {
+    case 'range':
+      return { type: 'page', items: [], more: false };
+    case 'deleteRange':
+      return { type: 'deleted', count: 0 };
+    case 'get':
+      return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
     case 'delete':
       return { type: 'deleted', count: row === null ? 0 : 1 };
     case 'put':

@@ -185,20 +185,25 @@ async function addRanges(view: GroupView, prepared: Prepared, vote: YesVote): Pr
     let bytes = 0;
     let removed = 0;
     let removedBytes = 0;
+    let replacedBytes = 0;
     for (const result of results) if (result.type === 'got') bytes += itemBytes(result.item);
     for (const [i, op] of ops.entries()) {
       if (op.type !== 'range' && op.type !== 'deleteRange') continue;
-      const found = await rangeOf(view, prepared, op);
-      const isCut = op.type === 'range' && found.more && found.items.length < op.limit;
+      const found = await rangeOf(view, prepared, op, LIMITS.txnReplacedBytesMax - replacedBytes);
+      const isCut = found.more && (op.type === 'deleteRange' || found.items.length < op.limit);
       if (isCut) return TOO_LARGE;
       for (const item of found.items) {
         validUntilMs = Math.min(validUntilMs, item.expiresAtMs ?? Number.POSITIVE_INFINITY);
         if (op.type === 'range') bytes += itemBytes(item);
-        else removedBytes += nameBytes(item.ref);
+        else {
+          removedBytes += nameBytes(item.ref);
+          replacedBytes += item.value.length;
+        }
       }
       if (op.type === 'deleteRange') removed += found.items.length;
       if (bytes > LIMITS.txnResultBytesMax || removed > LIMITS.rangeDeleteKeysMax) return TOO_LARGE;
       if (removedBytes > LIMITS.rangeDeleteBytesMax) return TOO_LARGE;
+      if (replacedBytes > LIMITS.txnReplacedBytesMax) return TOO_LARGE;
       results[i] = resultOf(op, found);
     }
   }
@@ -218,24 +223,27 @@ function nameBytes({ tenant, space, key }: KeyRef): number {
   return tenant.length + space.length + key.length + 16;
 }
 
+/** A range delete with its values, up to `deletedBytesMax` of them; null: without, and all of it. */
 async function rangeOf(
   view: GroupView,
   { revision }: Prepared,
   op: TxnOpOf<'range'> | TxnOpOf<'deleteRange'>,
+  deletedBytesMax: number | null,
 ): Promise<RangeFound> {
   const isRead = op.type === 'range';
+  const deletedMax = deletedBytesMax ?? Number.POSITIVE_INFINITY;
   const found = await readRange(view, {
     ...{ tenant: op.tenant, space: op.space, start: op.start, end: op.end, revision },
     reverse: isRead && op.reverse,
     limit: isRead ? Math.min(op.limit, LIMITS.pageItemsMax) : LIMITS.rangeDeleteKeysMax + 1,
-    values: isRead && op.values,
+    values: isRead ? op.values : deletedBytesMax !== null,
     // More than the limit, so that it shows.
-    bytesMax: isRead ? LIMITS.txnResultBytesMax * 2 : Number.POSITIVE_INFINITY,
+    bytesMax: isRead ? LIMITS.txnResultBytesMax * 2 : deletedMax,
   });
   // The floor stays below what is prepared.
   return found === 'compacted' ? { items: [], more: false } : found;
 }
 
 async function itemsOf(view: GroupView, prepared: Prepared, op: TxnOpOf<'deleteRange'>) {
-  return (await rangeOf(view, prepared, op)).items;
+  return (await rangeOf(view, prepared, op, null)).items;
 }

@@ -110,7 +110,7 @@ export class Transactions implements TxnEffects {
         return reply(rejected('wrong_shard', 'the shard map has changed', { hint: txn.epoch }));
       }
       if (txn?.type === 'leaseStale') return reply(leaseRefusal(txn.revision));
-      reply(rejected('too_large', 'the transaction reads more than it may'));
+      reply(rejected('too_large', 'the transaction reads or replaces more than it may'));
     });
   }
 

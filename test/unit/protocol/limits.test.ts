@@ -4,6 +4,7 @@ import { encodeCommand } from '../../../protocol/commands.ts';
 import { ENTRY_HEADER_BYTES, makeEntry, packEntries } from '../../../protocol/entry.ts';
 import { encodeEnvelope } from '../../../protocol/envelope.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
+import { type TxnBody, type TxnOp, txnBytes } from '../../../protocol/txn.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../../protocol/types.ts';
 
 const max = (length: number): string => '\xff'.repeat(length);
@@ -14,6 +15,33 @@ describe('limits', () => {
       expect(Number.isSafeInteger(value) && value > 0, name).toBe(true);
     }
     expect(Object.isFrozen(LIMITS)).toBe(true);
+  });
+
+  it('a transaction that is not too large fits an entry, whatever its bytes are: names, types, values', () => {
+    const [tenant, space] = ['x'.repeat(64), 'x'.repeat(64)];
+    for (const count of [1, 64, LIMITS.txnOpsMax]) {
+      for (const contentType of [null, 'x'.repeat(LIMITS.contentTypeBytesMax)]) {
+        const bodyOf = (keyBytes: number): TxnBody => {
+          const op: TxnOp = {
+            ...({ type: 'put', value: new Uint8Array(0), contentType } as const),
+            ...{ ref: { tenant, space, key: max(keyBytes) }, ttlMs: Number.MAX_SAFE_INTEGER },
+            attach: { lease: Number.MAX_SAFE_INTEGER, until: Number.MAX_SAFE_INTEGER },
+          };
+          return { compares: [], then: new Array<TxnOp>(count).fill(op), otherwise: null };
+        };
+        let keyBytes = LIMITS.keyBytesMax;
+        while (txnBytes(bodyOf(keyBytes)) > LIMITS.txnBytesMax) keyBytes--;
+        const positions = Array.from({ length: count }, (_, i) => i);
+        const command = encodeCommand({
+          ...({ type: 'txnPrepare', revision: Number.MAX_SAFE_INTEGER, epoch: 1 } as const),
+          id: { home: 64, term: Number.MAX_SAFE_INTEGER, start: Number.MAX_SAFE_INTEGER },
+          part: { body: bodyOf(keyBytes), comparesAt: [], thenAt: positions, otherwiseAt: [] },
+        });
+        expect(command.length, `${count} ${contentType?.length}`).toBeLessThanOrEqual(
+          LIMITS.txnBytesMax + LIMITS.txnOpsMax * 160 + 8 * 1024,
+        );
+      }
+    }
   });
 
   it('the largest put fits an entry, and that entry a sealed payload of the bus', () => {

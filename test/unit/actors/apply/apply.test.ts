@@ -5,10 +5,11 @@ import { InvariantViolation } from '../../../../protocol/assert.ts';
 import { DecodeError } from '../../../../protocol/codec.ts';
 import type { Command } from '../../../../protocol/commands.ts';
 import { makeEntry } from '../../../../protocol/entry.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import { encodeConfig, type GroupConfig } from '../../../../protocol/membership.ts';
 import type { ReplicaId } from '../../../../protocol/types.ts';
 import { metaKey } from '../../../../storage/kv/keyspace.ts';
-import { AppliedGroup, GROUP, put } from '../../../kit/applied-group.ts';
+import { AppliedGroup, del, GROUP, put } from '../../../kit/applied-group.ts';
 import { logEntry } from '../../../kit/kv-history.ts';
 
 const write = (revision: number, ...keys: string[]): Command => ({
@@ -36,6 +37,29 @@ describe('applying entries', () => {
       keyCount: 3,
       sequence: 3,
     });
+  });
+
+  test('small entries that replace large values are applied in several batches, each of bounded size', () => {
+    const group = new AppliedGroup();
+    const large = 'x'.repeat(LIMITS.valueBytesMax);
+    const keys = Array.from({ length: 120 }, (_, i) => `k${i}`);
+    for (const key of keys) group.write([put(key, large)]);
+    const first = group.state.appliedIndex + 1;
+    const entries = keys.map((key, i) =>
+      logEntry(first + i, 1, { ...write(group.nextRevision() + i), ops: [del(key)] } as Command),
+    );
+    const sizes: number[] = [];
+    for (let at = 0; at < entries.length; ) {
+      const done = applyBatch(group.state, entries.slice(at));
+      expect(done.map(({ index }) => index)).toEqual(done.map((_, i) => first + at + i));
+      at += done.length;
+      const rows = group.store.batches.at(-1) ?? [];
+      sizes.push(rows.reduce((sum, { value }) => sum + (value?.length ?? 0), 0));
+    }
+    expect(group.state.keyCount).toBe(0);
+    expect(sizes.length).toBeGreaterThan(2);
+    const most = LIMITS.memtableBytesMax + LIMITS.valueBytesMax + 64 * 1024;
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(most);
   });
 
   test('B09 duplicate application: an entry that was applied, or skipped, is a broken invariant', () => {
