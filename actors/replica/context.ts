@@ -64,6 +64,11 @@ export function rejected(
   };
 }
 
+/** Nothing was done by the end of the time that was given; whoever has more of it asks again. */
+export function waited(code: ErrorCode, message: string): ReplyBody {
+  return { type: 'Waited', code, message };
+}
+
 /** The refusal of everything that only a leader can do. */
 export function notLeader(context: ReplicaContext): ReplyBody {
   return rejected('not_leader', `group ${context.group} is led elsewhere`, {

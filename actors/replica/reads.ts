@@ -5,7 +5,7 @@ import type { Revision } from '../../protocol/types.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 import { currentKeyOf, readAt, readLatest, readRange } from '../apply/read.ts';
 import { type Closer, highestPromise } from './closer.ts';
-import { notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import { notLeader, type ReplicaContext, type Reply, rejected, waited } from './context.ts';
 import type { LockWaits } from './lock-waits.ts';
 
 /** Rounds that may wait for confirmation or for apply at once. */
@@ -130,7 +130,7 @@ function serveLatest(
   const { context, closer, waits } = parts;
   const { txns } = context.state;
   if (txns.size > 0 && !request.keys.every((ref) => txns.locks.isReadable(tripleOf(ref)))) {
-    const giveUp = () => reply(rejected('conflict', 'a transaction has a key of it locked'));
+    const giveUp = () => reply(waited('unavailable', 'a transaction has a key of it locked'));
     return waits.wait(endMs, () => serveLatest(parts, request, endMs, reply), giveUp);
   }
   if (!request.keys.some((ref) => canExpire(context, ref))) {
@@ -139,7 +139,7 @@ function serveLatest(
   }
   // What expires now would be left out by a snapshot that shows what is written for its reader next.
   if (closer.gate.isClosed) {
-    const giveUp = () => reply(rejected('deadline_exceeded', 'a snapshot was being taken'));
+    const giveUp = () => reply(waited('unavailable', 'a snapshot was being taken'));
     return closer.gate.wait(endMs, () => serveLatest(parts, request, endMs, reply), giveUp);
   }
   const now = thisMoment(context);

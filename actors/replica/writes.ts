@@ -11,6 +11,7 @@ import {
   type ReplicaContext,
   type Reply,
   rejected,
+  waited,
 } from './context.ts';
 import type { LockWaits } from './lock-waits.ts';
 import type { WriteSpans } from './write-spans.ts';
@@ -49,7 +50,7 @@ export function handleWrite(
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const { state } = context;
   const again = () => handleWrite(parts, request, traceparent, endMs, reply);
-  const giveUp = () => reply(rejected('conflict', 'a transaction or a snapshot was in the way'));
+  const giveUp = () => reply(waited('conflict', 'a transaction or a snapshot was in the way'));
   if (state.txns.size > 0 && isLocked(state, request.ops)) {
     return parts.waits.wait(endMs, again, giveUp);
   }

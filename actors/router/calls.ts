@@ -148,6 +148,8 @@ export class Calls {
         this.#reach.noteLeader(group, null);
       } else if (reply.type === wanted) {
         return reply as ReplyOf<T>;
+      } else if (reply.type === 'Waited') {
+        failure = new AppError(isErrorCode(reply.code) ? reply.code : 'internal', reply.message);
       } else if (reply.type === 'Rejected') {
         failure = this.#rejection(group, node, reply, body, unanswered);
       } else {

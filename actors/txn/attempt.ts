@@ -12,8 +12,10 @@ import { firstFailed } from './outcome.ts';
  *
  *   P1  A commit is proposed only when every participant has voted yes, at the highest of their revisions.
  *   P2  Nobody is told of a commit before the decision is applied in the home group.
- *   P3  Whoever may have locks is told of the end until it confirms; a commit is forgotten only then.
+ *   P3  A commit is told to every participant until it confirms, and forgotten only then. An abort is told
+ *       once to each that is known to hold locks, and kept by nobody: whoever does not hear of it asks.
  *   P4  A commit that attaches keys to leases is at or below every promise about them.
+ *   P5  Nobody holds locks while a group is waited for that was silent before: that one votes first.
  */
 export interface Attempt {
   readonly body: TxnBody;
@@ -21,20 +23,24 @@ export interface Attempt {
   /** Its outcome is remembered under an idempotency key, also that of a failed compare. */
   readonly remembered: boolean;
   /** `refusing`: aborting, and the reason is on its way into the home group's log. */
-  readonly phase: 'preparing' | 'deciding' | 'committed' | 'refusing' | 'aborting' | 'over';
+  readonly phase: 'preparing' | 'deciding' | 'refusing' | 'aborting' | 'over';
   readonly votes: ReadonlyMap<GroupId, YesVote>;
   /** Groups that were asked to prepare and have not answered. */
   readonly asked: ReadonlySet<GroupId>;
-  /** Groups that may hold locks and do not know the end. */
-  readonly unresolved: ReadonlySet<GroupId>;
-  readonly fate: TxnFate;
+  /** Groups that are asked when those have voted. */
+  readonly later: readonly GroupId[];
+  /** Groups that have locked their part and do not know the end. */
+  readonly holding: ReadonlySet<GroupId>;
   readonly failed: CompareFailed | null;
 }
 
 export type AttemptEvent =
   | { readonly type: 'voted'; readonly group: GroupId; readonly vote: TxnVote }
-  /** No answer in time: it may have prepared. */
+  /** Refused, for a reason that asking again does not mend. */
   | { readonly type: 'unanswered'; readonly group: GroupId }
+  /** Nobody can tell whether it has prepared. */
+  | { readonly type: 'silent'; readonly group: GroupId }
+  /** The time for voting is over. */
   | { readonly type: 'expired' }
   /** The home group has applied a decision. `outcome`: an earlier attempt of the same request was answered so. */
   | { readonly type: 'decided'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null }
@@ -42,8 +48,7 @@ export type AttemptEvent =
   /** The decision is certainly not in the log, or nobody can tell. */
   | { readonly type: 'undecided'; readonly definite: boolean }
   /** What was to be decided is more than may be answered or logged: it is not. */
-  | { readonly type: 'tooLarge' }
-  | { readonly type: 'resolved'; readonly group: GroupId };
+  | { readonly type: 'tooLarge' };
 
 /** What the attempt came to, for whoever asked. */
 export type Verdict =
@@ -58,18 +63,20 @@ export type Verdict =
         | 'conflict'
         | 'tooLarge'
         | 'unavailable'
-        | 'expired'
+        | 'silent'
         | 'mismatched'
         | 'notLeader'
         | 'unknown';
     };
 
 export type AttemptEffect =
+  | { readonly type: 'prepare'; readonly groups: readonly GroupId[] }
   | { readonly type: 'decide'; readonly fate: TxnFate; readonly failed: CompareFailed | null }
   | { readonly type: 'tell'; readonly verdict: Verdict }
-  | { readonly type: 'resolve'; readonly group: GroupId; readonly fate: TxnFate }
-  /** Every participant knows of the commit. */
-  | { readonly type: 'forget' };
+  /** Told once. */
+  | { readonly type: 'unlock'; readonly group: GroupId }
+  /** The other groups are told until they have confirmed. */
+  | { readonly type: 'announce'; readonly fate: TxnFate; readonly groups: readonly GroupId[] };
 
 type CompareFailed = Extract<Verdict, { type: 'compareFailed' }>;
 
@@ -78,26 +85,34 @@ export interface Step {
   readonly effects: readonly AttemptEffect[];
 }
 
-/** Every group has been asked to prepare; `home` is one of them. */
+/** `isSilent`: groups that did not answer of late. Begins with the prepares of the first groups. */
 export function beginAttempt(
   body: TxnBody,
   groups: readonly GroupId[],
   remembered: boolean,
-): Attempt {
-  return {
-    ...{ body, groups, remembered, phase: 'preparing', votes: new Map(), asked: new Set(groups) },
-    ...{ unresolved: new Set<GroupId>(), fate: ABORTED, failed: null },
+  isSilent: (group: GroupId) => boolean = () => false,
+): Step {
+  const silent = groups.filter(isSilent);
+  const first = silent.length > 0 ? silent : groups;
+  const later = silent.length > 0 ? groups.filter((group) => !silent.includes(group)) : [];
+  const attempt: Attempt = {
+    ...{ body, groups, remembered, phase: 'preparing', votes: new Map(), asked: new Set(first) },
+    ...{ later, holding: new Set<GroupId>(), failed: null },
   };
+  return { attempt, effects: [{ type: 'prepare', groups: first }] };
 }
 
+/** `home`: the group whose log the decision is in. */
 export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId): Step {
   switch (event.type) {
     case 'voted':
       return voted(attempt, event.group, event.vote);
     case 'unanswered':
-      return unanswered(attempt, event.group);
+      return unanswered(attempt, event.group, 'unavailable');
+    case 'silent':
+      return unanswered(attempt, event.group, 'silent');
     case 'expired':
-      return attempt.phase === 'preparing' ? abort(attempt, { type: 'expired' }) : stay(attempt);
+      return attempt.phase === 'preparing' ? abort(attempt, { type: 'silent' }) : stay(attempt);
     case 'decided':
       return decided(attempt, event.fate, event.outcome, home);
     case 'mismatched':
@@ -106,8 +121,6 @@ export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId)
       return undecided(attempt, event.definite);
     case 'tooLarge':
       return abort(attempt, { type: 'tooLarge' });
-    case 'resolved':
-      return settle(without(attempt, event.group), []);
     default:
       return assertNever(event);
   }
@@ -122,17 +135,15 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote): Step {
   const asked = new Set(before.asked);
   asked.delete(group);
   const holds = vote.type === 'yes' || vote.type === 'tooLarge';
-  const unresolved = holds ? new Set(before.unresolved).add(group) : before.unresolved;
-  const attempt: Attempt = { ...before, asked, unresolved };
-  if (isAborting(attempt)) {
-    const effects: AttemptEffect[] = holds ? [{ type: 'resolve', group, fate: ABORTED }] : [];
-    return settle(attempt, effects);
+  if (isAborting(before)) {
+    return settle({ ...before, asked }, holds ? [{ type: 'unlock', group }] : []);
   }
+  const holding = holds ? new Set(before.holding).add(group) : before.holding;
+  const attempt: Attempt = { ...before, asked, holding };
   switch (vote.type) {
     case 'yes': {
       const votes = new Map(attempt.votes).set(group, vote);
-      const counted: Attempt = { ...attempt, votes };
-      return asked.size > 0 ? stay(counted) : allVoted(counted);
+      return asked.size > 0 ? stay({ ...attempt, votes }) : nextVotes({ ...attempt, votes });
     }
     case 'compareFailed':
       return abort(attempt, { type: 'compareFailed', at: vote.at, revision: vote.revision });
@@ -148,6 +159,14 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote): Step {
   }
 }
 
+/** P5 */
+function nextVotes(attempt: Attempt): Step {
+  const { later } = attempt;
+  if (later.length === 0) return allVoted(attempt);
+  const next: Attempt = { ...attempt, asked: new Set(later), later: [] };
+  return { attempt: next, effects: [{ type: 'prepare', groups: later }] };
+}
+
 /** P1, P4. A key that a vote counts on must not have expired by the commit revision: then it is done again. */
 function allVoted(attempt: Attempt): Step {
   let commitRevision = 0;
@@ -161,37 +180,32 @@ function allVoted(attempt: Attempt): Step {
   const ops = fate.succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
   const stale = staleAttachment(ops, commitRevision);
   if (stale !== null) return abort(attempt, { type: 'leaseStale', revision: stale });
-  const deciding: Attempt = { ...attempt, phase: 'deciding', fate };
+  const deciding: Attempt = { ...attempt, phase: 'deciding' };
   return { attempt: deciding, effects: [{ type: 'decide', fate, failed: null }] };
 }
 
-function unanswered(before: Attempt, group: GroupId): Step {
+function unanswered(before: Attempt, group: GroupId, verdict: 'unavailable' | 'silent'): Step {
   if (!before.asked.has(group)) return stay(before);
   const asked = new Set(before.asked);
   asked.delete(group);
-  const unresolved = new Set(before.unresolved).add(group);
-  const attempt: Attempt = { ...before, asked, unresolved };
-  if (!isAborting(attempt)) return abort(attempt, { type: 'unavailable' });
-  return settle(attempt, [{ type: 'resolve', group, fate: ABORTED }]);
+  const attempt: Attempt = { ...before, asked };
+  return isAborting(attempt) ? settle(attempt, []) : abort(attempt, { type: verdict });
 }
 
 /** A failed compare that is to be remembered is decided in the log before anybody hears of it. */
-function abort(attempt: Attempt, verdict: Verdict): Step {
+function abort(before: Attempt, verdict: Verdict): Step {
+  const unlocks = [...before.holding].map((group): AttemptEffect => ({ type: 'unlock', group }));
+  const attempt: Attempt = { ...before, later: [], holding: new Set<GroupId>() };
   if (verdict.type === 'compareFailed' && attempt.remembered) {
-    const refusing: Attempt = { ...attempt, phase: 'refusing', fate: ABORTED, failed: verdict };
+    const refusing: Attempt = { ...attempt, phase: 'refusing', failed: verdict };
     const decide: AttemptEffect = { type: 'decide', fate: ABORTED, failed: verdict };
-    return { attempt: refusing, effects: [decide, ...resolves(refusing)] };
+    return { attempt: refusing, effects: [decide, ...unlocks] };
   }
-  const aborting: Attempt = { ...attempt, phase: 'aborting', fate: ABORTED };
-  return settle(aborting, [{ type: 'tell', verdict }, ...resolves(aborting)]);
+  return settle({ ...attempt, phase: 'aborting' }, [{ type: 'tell', verdict }, ...unlocks]);
 }
 
 function isAborting({ phase }: Attempt): boolean {
   return phase === 'aborting' || phase === 'refusing';
-}
-
-function resolves({ unresolved, fate }: Attempt): AttemptEffect[] {
-  return [...unresolved].map((group) => ({ type: 'resolve', group, fate }));
 }
 
 /** P2, P3: the home group has done its own part with the decision. */
@@ -205,34 +219,37 @@ function decided(before: Attempt, fate: TxnFate, outcome: TxnOutcome | null, hom
   if (fate.commitRevision === 0) {
     return abort(attempt, outcome === null ? { type: 'conflict' } : { type: 'answered', outcome });
   }
-  const committed: Attempt = { ...attempt, phase: 'committed', fate };
   const verdict: Verdict = { type: 'committed', fate, votes: attempt.votes };
-  return settle(committed, [{ type: 'tell', verdict }, ...resolves(committed)]);
+  const groups = [...attempt.holding];
+  return over(attempt, [
+    { type: 'tell', verdict },
+    { type: 'announce', fate, groups },
+  ]);
 }
 
 /** The participants find out by themselves: they ask the home group. */
 function undecided(attempt: Attempt, definite: boolean): Step {
   const verdict: Verdict = { type: definite ? 'notLeader' : 'unknown' };
-  return { attempt: { ...attempt, phase: 'over' }, effects: [{ type: 'tell', verdict }] };
+  return over(attempt, [{ type: 'tell', verdict }]);
 }
 
 function without(attempt: Attempt, group: GroupId): Attempt {
-  const unresolved = new Set(attempt.unresolved);
-  unresolved.delete(group);
-  return { ...attempt, unresolved };
+  const holding = new Set(attempt.holding);
+  holding.delete(group);
+  return { ...attempt, holding };
 }
 
-/** Over when nobody is left who may hold a lock. */
+/** An abort is over when no vote can come any more that somebody has locked its part. */
 function settle(attempt: Attempt, effects: readonly AttemptEffect[]): Step {
-  const isOver =
-    (attempt.phase === 'committed' || attempt.phase === 'aborting') &&
-    attempt.asked.size + attempt.unresolved.size === 0;
-  if (!isOver) return { attempt, effects };
-  const last: AttemptEffect[] = attempt.phase === 'committed' ? [{ type: 'forget' }] : [];
-  return { attempt: { ...attempt, phase: 'over' }, effects: [...effects, ...last] };
+  const isOver = attempt.phase === 'aborting' && attempt.asked.size === 0;
+  return isOver ? over(attempt, effects) : { attempt, effects };
 }
 
-/** How it ends, as far as its coordinator knows; null while that is open. */
+function over(attempt: Attempt, effects: readonly AttemptEffect[]): Step {
+  return { attempt: { ...attempt, phase: 'over' }, effects };
+}
+
+/** How it ends, as far as its coordinator knows and the log does not say; null while that is open. */
 export function fateInMemory(attempt: Attempt): TxnFate | null {
-  return attempt.phase === 'committed' || isAborting(attempt) ? attempt.fate : null;
+  return isAborting(attempt) ? ABORTED : null;
 }

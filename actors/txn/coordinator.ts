@@ -1,14 +1,15 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnOutcome } from '../../protocol/messages/txn.ts';
 import { randomInt } from '../../protocol/random.ts';
 import { anchorOf, type TxnFate, type TxnId, type TxnPart, txnName } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { encodeOutcome, recallTxn } from '../apply/txn-request.ts';
 import type { RaftState } from '../raft/state.ts';
+import { highestPromise } from '../replica/closer.ts';
 import type { ProposalOutcome, ReplicaContext, Reply } from '../replica/context.ts';
-import { notLeader, rejected } from '../replica/context.ts';
+import { notLeader, rejected, waited } from '../replica/context.ts';
 import type { Calls } from '../router/calls.ts';
 import type { ShardMap } from '../router/shard-map.ts';
 import {
@@ -20,6 +21,7 @@ import {
   fateInMemory,
   type Verdict,
 } from './attempt.ts';
+import type { Messenger } from './messenger.ts';
 import { outcomeOf, readBytes } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
 import { splitTxn } from './split.ts';
@@ -33,10 +35,13 @@ export interface GroupReach {
 /** A pause before a conflict is met again: this, doubled each time up to the limit, with jitter. */
 const CONFLICT_PAUSE_MS = 4;
 const CONFLICT_PAUSE_MS_MAX = 120;
-/** Of the time that is left: afterwards the refusal still reaches whoever asked. */
-const VOTING_SHARE = 0.9;
-const RESOLVE_CALL_MS = 5_000;
-const RESOLVE_AGAIN_MS = 100;
+/**
+ * How long an attempt holds locks in some groups while others do not vote. A group that takes longer than that
+ * is asked first at the next attempt (P5).
+ */
+const VOTING_MS_MAX = 2_000;
+/** By then the end of the voting has been noticed here. */
+const PREPARE_CALL_MS = VOTING_MS_MAX + 250;
 
 /** One transaction of a client, over as many attempts as its deadline allows. */
 interface Running {
@@ -51,6 +56,7 @@ interface Live {
   readonly id: TxnId;
   readonly running: Running;
   readonly parts: ReadonlyMap<GroupId, TxnPart>;
+  readonly epoch: number;
   attempt: Attempt;
   cancelDeadline: () => void;
 }
@@ -63,29 +69,33 @@ export class Coordinator {
   readonly #context: ReplicaContext;
   readonly #raft: RaftState;
   readonly #participant: Participant;
+  readonly #messenger: Messenger;
   readonly #reach: () => GroupReach | null;
   readonly #live = new Map<string, Live>();
-  /** Committed, known by all participants, not yet written down as such. */
-  #known: TxnId[] = [];
+  /** Groups that were waited for in vain, and have not voted since (P5). */
+  readonly #silent = new Set<GroupId>();
   #isLeading = false;
 
   constructor(
     context: ReplicaContext,
     raft: RaftState,
     participant: Participant,
+    messenger: Messenger,
     reach: () => GroupReach | null,
   ) {
     this.#context = context;
     this.#raft = raft;
     this.#participant = participant;
+    this.#messenger = messenger;
     this.#reach = reach;
   }
 
+  /** Attempts that are not over. */
   get size(): number {
     return this.#live.size;
   }
 
-  /** Undefined when no coordinator here knows it; null while it is open. */
+  /** Undefined when there is no such attempt, or the log says how it ended; null while it is open. */
   fateOf(name: string): TxnFate | null | undefined {
     const live = this.#live.get(name);
     return live === undefined ? undefined : fateInMemory(live.attempt);
@@ -102,36 +112,12 @@ export class Coordinator {
   /** What has not been decided never will be: nobody else proposes these commits. */
   lost(): void {
     this.#isLeading = false;
-    this.#known = [];
+    this.#silent.clear();
     for (const [name, live] of this.#live) {
       if (live.attempt.phase === 'deciding' || live.attempt.phase === 'refusing') continue;
       this.#live.delete(name);
       live.cancelDeadline();
       if (live.attempt.phase === 'preparing') live.running.reply(notLeader(this.#context));
-    }
-  }
-
-  /** Writes down what every participant knows by now. */
-  forgetKnown(): void {
-    if (this.#known.length === 0) return;
-    const ids = this.#known.splice(0, 512);
-    this.#context.propose({ type: 'txnForget', ids }, (outcome) => {
-      if (outcome.type !== 'applied' && this.#isLeading) this.#known.push(...ids);
-    });
-  }
-
-  get hasKnown(): boolean {
-    return this.#known.length > 0;
-  }
-
-  /** A decision of an earlier leader: goes on telling the participants. */
-  resume(id: TxnId, fate: TxnFate, pending: readonly GroupId[]): void {
-    const left = new Set(pending);
-    for (const group of pending) {
-      this.#tell(id, group, fate, () => {
-        left.delete(group);
-        if (left.size === 0 && this.#isLeading) this.#known.push(id);
-      });
     }
   }
 
@@ -156,40 +142,59 @@ export class Coordinator {
     }
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
-    const attempt = beginAttempt(body, [...parts.keys()], idempotency !== null);
-    const live: Live = { id, running, parts, attempt, cancelDeadline: () => {} };
+    const isSilent = (group: GroupId): boolean => this.#silent.has(group);
+    const begun = beginAttempt(body, [...parts.keys()], idempotency !== null, isSilent);
+    const { attempt } = begun;
+    const live: Live = { id, running, parts, attempt, epoch: map.epoch, cancelDeadline: () => {} };
     this.#live.set(txnName(id), live);
-    const leftMs = (running.endMs - context.ports.clock.monotonicMs()) * VOTING_SHARE;
-    live.cancelDeadline = context.ports.clock.after(Math.max(0, leftMs), () =>
-      this.#on(live, { type: 'expired' }),
-    );
-    for (const [group, part] of parts) this.#prepare(reach, live, group, part, map.epoch, leftMs);
+    const leftMs = running.endMs - context.ports.clock.monotonicMs();
+    const votingMs = Math.max(0, Math.min(leftMs, VOTING_MS_MAX));
+    live.cancelDeadline = context.ports.clock.after(votingMs, () => this.#expired(live));
+    for (const effect of begun.effects) this.#perform(live, effect);
   }
 
-  #prepare(
-    { calls }: GroupReach,
-    live: Live,
-    group: GroupId,
-    part: TxnPart,
-    epoch: number,
-    deadlineMs: number,
-  ): void {
-    const body = { type: 'TxnPrepare', epoch, id: live.id, part } as const;
+  #expired(live: Live): void {
+    for (const group of live.attempt.asked) this.#missed(live, group);
+    this.#on(live, { type: 'expired' });
+  }
+
+  /** A group was silent while its vote was waited for. */
+  #missed({ attempt }: Live, group: GroupId): void {
+    if (attempt.phase === 'preparing' && attempt.asked.has(group)) this.#silent.add(group);
+  }
+
+  #prepare(live: Live, group: GroupId): void {
+    const reach = this.#reach();
+    if (reach === null) return this.#on(live, { type: 'unanswered', group });
+    const part = live.parts.get(group) as TxnPart;
+    const body = { type: 'TxnPrepare', epoch: live.epoch, id: live.id, part } as const;
     const heard = (reply: ReplyBody): void => {
-      if (reply.type === 'TxnVoted') this.#on(live, { type: 'voted', group, vote: reply.vote });
-      else if (reply.type === 'Rejected' && reply.code === 'too_large') refused();
-      else this.#on(live, { type: 'unanswered', group });
+      if (reply.type === 'TxnVoted') this.#voted(live, group, reply);
+      else failed(reply.type === 'Rejected' ? reply.code : 'internal');
     };
-    // Its part fits no message or no entry.
-    const refused = (): void =>
-      this.#on(live, { type: 'voted', group, vote: { type: 'tooLarge' } });
+    const failed = (code: string): void => {
+      // Its part fits no message or no entry.
+      if (code === 'too_large')
+        this.#on(live, { type: 'voted', group, vote: { type: 'tooLarge' } });
+      else if (code === 'outcome_unknown') {
+        this.#missed(live, group);
+        this.#on(live, { type: 'silent', group });
+      } else this.#on(live, { type: 'unanswered', group });
+    };
     if (group === this.#context.group) return this.#participant.prepare(body, heard);
     const { traceparent } = live.running;
-    const options = { deadlineMs, traceparent, target: 'leader', repeatable: true } as const;
-    calls.call(group, body, 'TxnVoted', options).then(heard, (error: unknown) => {
-      if (error instanceof AppError && error.code === 'too_large') refused();
-      else this.#on(live, { type: 'unanswered', group });
-    });
+    const options = { deadlineMs: PREPARE_CALL_MS, traceparent, target: 'leader' } as const;
+    reach.calls
+      .call(group, body, 'TxnVoted', { ...options, repeatable: true })
+      .then(heard, (error: unknown) => failed(error instanceof AppError ? error.code : 'internal'));
+  }
+
+  #voted(live: Live, group: GroupId, { vote, clock }: ReplyOf<'TxnVoted'>): void {
+    const context = this.#context;
+    this.#silent.delete(group);
+    // Perhaps it has begun too long ago for a group that is ahead: the next attempt begins above its clock.
+    if (vote.type === 'over' && clock <= highestPromise(context)) context.clock.raise(clock);
+    this.#on(live, { type: 'voted', group, vote });
   }
 
   #on(live: Live, event: AttemptEvent): void {
@@ -210,13 +215,13 @@ export class Coordinator {
     switch (effect.type) {
       case 'decide':
         return this.#decide(live, effect);
-      case 'resolve':
-        return this.#tell(live.id, effect.group, effect.fate, () =>
-          this.#on(live, { type: 'resolved', group: effect.group }),
-        );
-      case 'forget':
-        if (live.parts.size > 1) this.#known.push(live.id);
+      case 'prepare':
+        for (const group of effect.groups) this.#prepare(live, group);
         return;
+      case 'unlock':
+        return this.#messenger.abort(live.id, effect.group);
+      case 'announce':
+        return this.#messenger.commit(live.id, effect.fate, effect.groups);
       case 'tell':
         return this.#answer(live, effect.verdict);
     }
@@ -251,26 +256,6 @@ export class Coordinator {
     });
   }
 
-  /** Until the group has confirmed it, or somebody else leads here. */
-  #tell(id: TxnId, group: GroupId, fate: TxnFate, done: () => void): void {
-    const body = { type: 'TxnResolve', id, fate } as const;
-    const again = (): void => {
-      if (!this.#isLeading) return;
-      this.#context.ports.clock.after(RESOLVE_AGAIN_MS, () => this.#tell(id, group, fate, done));
-    };
-    if (!this.#isLeading) return;
-    if (group === this.#context.group) {
-      return this.#participant.resolve(body, (reply) => {
-        if (reply.type === 'Done') done();
-        else again();
-      });
-    }
-    const reach = this.#reach();
-    if (reach === null) return again();
-    const options = { deadlineMs: RESOLVE_CALL_MS, traceparent: null, target: 'leader' } as const;
-    reach.calls.call(group, body, 'Done', { ...options, repeatable: true }).then(done, again);
-  }
-
   #answer({ running, parts }: Live, verdict: Verdict): void {
     const { request, reply } = running;
     switch (verdict.type) {
@@ -287,7 +272,7 @@ export class Coordinator {
         );
       }
       case 'conflict':
-        return this.#again(running);
+        return this.#again(running, CONFLICT);
       case 'wrongShard':
         return reply(rejected('wrong_shard', 'the shard map has changed', { hint: verdict.epoch }));
       case 'leaseStale':
@@ -296,8 +281,8 @@ export class Coordinator {
         return reply(rejected('too_large', 'the transaction reads or removes more than it may'));
       case 'unavailable':
         return reply(rejected('unavailable', 'a group could not be asked for its vote'));
-      case 'expired':
-        return reply(rejected('deadline_exceeded', 'not every group has voted in time'));
+      case 'silent':
+        return this.#again(running, SILENT);
       case 'mismatched':
         return reply(MISMATCH);
       case 'notLeader':
@@ -307,15 +292,16 @@ export class Coordinator {
     }
   }
 
-  /** Locks are refused at once: whoever meets one comes back a little later, each at another time. */
-  #again(running: Running): void {
+  /**
+   * Locks are refused at once: whoever meets one comes back a little later, each at another time. `last` is
+   * answered when there is no time for that.
+   */
+  #again(running: Running, last: ReplyBody): void {
     const { clock, random, telemetry } = this.#context.ports;
     telemetry.count('txn_conflicts', 1, { group: this.#context.group });
     const base = Math.min(CONFLICT_PAUSE_MS_MAX, CONFLICT_PAUSE_MS * 2 ** running.conflicts++);
     const pauseMs = randomInt(random, base >> 1, base + (base >> 1));
-    if (clock.monotonicMs() + pauseMs >= running.endMs) {
-      return running.reply(rejected('conflict', 'other transactions were in the way'));
-    }
+    if (clock.monotonicMs() + pauseMs >= running.endMs) return running.reply(last);
     clock.after(pauseMs, () => this.#attempt(running));
   }
 
@@ -324,6 +310,8 @@ export class Coordinator {
   }
 }
 
+const CONFLICT = waited('conflict', 'other transactions were in the way');
+const SILENT = waited('deadline_exceeded', 'not every group has voted in time');
 const MISMATCH = rejected(
   'idempotency_mismatch',
   'the idempotency key was used for another request',

@@ -17,12 +17,13 @@ import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Closer } from '../replica/closer.ts';
 import type { ReplicaContext, Reply } from '../replica/context.ts';
-import { notApplied, notLeader, rejected } from '../replica/context.ts';
+import { notApplied, notLeader, rejected, waited } from '../replica/context.ts';
 import { LockWaits } from '../replica/lock-waits.ts';
 import type { ReadRounds } from '../replica/reads.ts';
 import { Coordinator, type GroupReach } from './coordinator.ts';
 import { Inquiries } from './inquiries.ts';
 import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
+import { Messenger } from './messenger.ts';
 import { leaderRefusal, leaseRefusal, Participant } from './participant.ts';
 
 const INQUIRE_CALL_MS = 1_500;
@@ -35,11 +36,14 @@ export class Transactions implements TxnEffects {
   readonly #reach: () => GroupReach | null;
   readonly #participant: Participant;
   readonly #coordinator: Coordinator;
+  readonly #messenger: Messenger;
   readonly #inquiries = new Inquiries();
   readonly #actor: TxnActor;
   readonly #rounds: ReadRounds;
   readonly #closer: Closer;
   #isLeading = false;
+  /** Counts the times this replica began to lead. */
+  #tenure = 0;
   #resuming: 'no' | 'asked' | 'done' = 'no';
   /** Transactions that had ended when those who wait were last told. */
   #endedSeen = 0;
@@ -57,7 +61,9 @@ export class Transactions implements TxnEffects {
     this.#reach = reach;
     this.#closer = closer;
     this.#participant = new Participant(context, rounds, closer);
-    this.#coordinator = new Coordinator(context, raft, this.#participant, reach);
+    this.#messenger = new Messenger(context, this.#participant, reach);
+    const parts = [this.#participant, this.#messenger, reach] as const;
+    this.#coordinator = new Coordinator(context, raft, ...parts);
     this.#actor = startTxnMachine(this);
   }
 
@@ -85,7 +91,7 @@ export class Transactions implements TxnEffects {
     const refusal = leaderRefusal(context);
     if (refusal !== null) return reply(refusal);
     const again = () => this.#alone(request, traceparent, endMs, reply);
-    const giveUp = () => reply(rejected('conflict', 'other transactions were in the way'));
+    const giveUp = () => reply(waited('conflict', 'other transactions were in the way'));
     const { locks } = context.state.txns;
     if (!locks.isEmpty && !locks.admits(footprintOf(body))) {
       return this.waits.wait(endMs, again, giveUp);
@@ -154,7 +160,7 @@ export class Transactions implements TxnEffects {
     return (
       leads !== this.#isLeading ||
       (leads && this.#resuming === 'no') ||
-      (leads && (this.#context.state.txns.size > 0 || this.#coordinator.hasKnown))
+      (leads && (this.#context.state.txns.size > 0 || this.#messenger.hasKnown))
     );
   }
 
@@ -188,23 +194,29 @@ export class Transactions implements TxnEffects {
   takeOver(): void {
     this.#isLeading = true;
     this.#inquiries.clear();
+    this.#tenure++;
+    this.#messenger.lead();
     this.#coordinator.lead();
     this.#resuming = 'no';
   }
 
   /** What earlier leaders decided is all applied here once a round is confirmed. */
   #takeUp(): void {
+    const tenure = this.#tenure;
+    const isNow = (): boolean => this.#isLeading && this.#tenure === tenure;
     this.#resuming = 'asked';
     const failed = (error: unknown): void =>
       this.#context.ports.fatal('the applied state could not be read', error);
     const done = (): void => {
+      // The next tenure begins anew: others may have decided something in between.
+      if (!isNow()) return;
       this.#resuming = 'done';
       this.#actor.send({ type: 'resumed' });
     };
     this.#rounds.join(
-      () => this.#resume().then(done, failed),
+      () => this.#resume(isNow).then(done, failed),
       () => {
-        this.#resuming = 'no';
+        if (isNow()) this.#resuming = 'no';
       },
     );
   }
@@ -212,20 +224,21 @@ export class Transactions implements TxnEffects {
   stepDown(): void {
     this.#isLeading = false;
     this.#inquiries.clear();
+    this.#messenger.lost();
     this.#coordinator.lost();
     this.waits.release();
   }
 
   tend(nowMs: number): void {
     if (this.#resuming === 'no') this.#takeUp();
-    this.#coordinator.forgetKnown();
+    this.#messenger.forgetKnown();
     for (const prepared of this.#inquiries.due(this.#context.state.txns.all(), nowMs)) {
       this.#ask(prepared);
     }
   }
 
   /** Decisions of earlier leaders whose participants have not all confirmed. */
-  async #resume(): Promise<void> {
+  async #resume(isNow: () => boolean): Promise<void> {
     const { state } = this.#context;
     const view = state.view();
     const start = decisionStart(state.prefix, 'u', 0);
@@ -234,11 +247,10 @@ export class Transactions implements TxnEffects {
     try {
       for (;;) {
         const rows = await cursor.next(UNFINISHED_ROWS);
-        if (rows.length === 0 || !this.#isLeading) return;
+        if (rows.length === 0 || !isNow()) return;
         for (const [, row] of rows) {
           const { id, fate, pending } = decodeDecision(row);
-          if (this.#coordinator.fateOf(txnName(id)) !== undefined) continue;
-          this.#coordinator.resume(id, fate, pending as GroupId[]);
+          this.#messenger.commit(id, fate, pending as GroupId[]);
         }
       }
     } finally {

@@ -227,6 +227,11 @@ export const replyBodyCodec = s.union({
       hint: s.count,
     }),
   ],
+  /**
+   * It waited, for locks or votes, as long as it was given; nothing was done. Asking again is worth while: else it
+   * fails with this.
+   */
+  Waited: [11, s.record({ code: s.str(64), message: s.str(1024) })],
   Written: [
     2,
     s.record({

@@ -361,6 +361,8 @@ export const MUTANTS: readonly Mutant[] = [
     ...TXN,
     name: 'reads-pass-locks',
     what: 'a key is read as it was before a transaction that may be public already (B21)',
+    // A participant that is read, and cannot hear the home group.
+    faults: ['clog', 'partialPartition', 'crashCoordinator'],
     patches: patch(
       'actors/replica/reads.ts',
       'if (txns.size > 0 && !request.keys.every(',

@@ -172,6 +172,7 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
 
 const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>, 'type'> } = {
   Rejected: { code: 'not_leader', definite: true, message: 'no', leader: n1, hint: 0 },
+  Waited: { code: 'conflict', message: 'locked' },
   Written: {
     ...{ clock: 1, repeated: false },
     results: [

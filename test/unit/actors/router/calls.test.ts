@@ -65,6 +65,30 @@ describe('a call', () => {
     expect(reach.asked.map(({ node }) => node)).toEqual([n1, n2]);
   });
 
+  it('asks again when a request has waited in vain, whatever its kind, until its deadline', async () => {
+    const reach = new FakeReach();
+    reach.leaders.set(group, n2);
+    const waited: ReplyBody = { type: 'Waited', code: 'unavailable', message: 'it is locked' };
+    script(reach, waited, waited, ITEMS);
+    expect(await readOf(reach)).toBe(ITEMS);
+    script(reach, waited, WRITTEN);
+    expect(await writeOf(reach)).toBe(WRITTEN);
+    script(reach, waited);
+    const startMs = reach.clock.nowMs;
+    expect(told(await readOf(reach))).toEqual(['unavailable', true]);
+    expect(reach.clock.nowMs - startMs).toBeGreaterThanOrEqual(5_000);
+    script(reach, { ...waited, code: 'conflict' });
+    expect(told(await writeOf(reach))).toEqual(['conflict', true]);
+  });
+
+  it('never takes back that a write was unanswered, however it waited afterwards', async () => {
+    const reach = new FakeReach();
+    reach.leaders.set(group, n2);
+    reach.others = [n2];
+    script(reach, 'silence', { type: 'Waited', code: 'conflict', message: 'it is locked' });
+    expect(told(await writeOf(reach, AGAIN))).toEqual(['outcome_unknown', false]);
+  });
+
   it('tries one candidate after another while no leader is known', async () => {
     const reach = new FakeReach();
     reach.others = [n2, n3];

@@ -21,6 +21,7 @@ function yes(revision: number, more: Partial<Extract<TxnVote, { type: 'yes' }>> 
   };
 }
 
+const NOBODY: readonly GroupId[] = [];
 const NOTHING: TxnBody = { compares: [], then: [], otherwise: null };
 
 /** A put that attaches under a promise up to `until`. */
@@ -33,10 +34,13 @@ function attached(key: string, until: number): TxnOp {
 /** One attempt, fed with events; keeps what followed. */
 class Run {
   attempt: Attempt;
+  readonly asked: readonly AttemptEffect[];
   readonly effects: AttemptEffect[] = [];
 
-  constructor(groups: GroupId[] = [G1, G2], remembered = false, body = NOTHING) {
-    this.attempt = beginAttempt(body, groups, remembered);
+  constructor(groups: GroupId[] = [G1, G2], remembered = false, body = NOTHING, silent = NOBODY) {
+    const begun = beginAttempt(body, groups, remembered, (group) => silent.includes(group));
+    this.attempt = begun.attempt;
+    this.asked = begun.effects;
   }
 
   on(event: AttemptEvent): AttemptEffect[] {
@@ -85,8 +89,8 @@ describe('P1 a commit needs every vote, and takes the highest revision', () => {
     run.vote(G1, yes(5, { validUntilMs: wallMsOfRevision(late) }));
     expect(run.vote(G2, yes(late))).toEqual([
       { type: 'tell', verdict: { type: 'conflict' } },
-      { type: 'resolve', group: G1, fate: ABORTED },
-      { type: 'resolve', group: G2, fate: ABORTED },
+      { type: 'unlock', group: G1 },
+      { type: 'unlock', group: G2 },
     ]);
   });
 });
@@ -101,9 +105,10 @@ describe('P2 nobody hears of a commit before it is applied', () => {
     const { votes } = run.attempt;
     expect(run.on({ type: 'decided', fate: COMMIT, outcome: null })).toEqual([
       { type: 'tell', verdict: { type: 'committed', fate: COMMIT, votes } },
-      { type: 'resolve', group: G2, fate: COMMIT },
+      { type: 'announce', fate: COMMIT, groups: [G2] },
     ]);
-    expect(fateInMemory(run.attempt)).toEqual(COMMIT);
+    // The log knows it.
+    expect([run.attempt.phase, fateInMemory(run.attempt)]).toEqual(['over', null]);
   });
 
   it('follows the decision that stands: an inquiry may have aborted it', () => {
@@ -112,7 +117,7 @@ describe('P2 nobody hears of a commit before it is applied', () => {
     run.vote(G2, yes(7));
     expect(run.on({ type: 'decided', fate: ABORTED, outcome: null })).toEqual([
       { type: 'tell', verdict: { type: 'conflict' } },
-      { type: 'resolve', group: G2, fate: ABORTED },
+      { type: 'unlock', group: G2 },
     ]);
   });
 
@@ -142,13 +147,12 @@ describe('P2 nobody hears of a commit before it is applied', () => {
   });
 });
 
-describe('P3 whoever may have locks is told until it confirms', () => {
-  it('forgets a commit only when every participant has confirmed', () => {
+describe('P3 a commit is told until it is confirmed, an abort once', () => {
+  it('hands a commit over with everybody who does not know it, and keeps nothing of it', () => {
     const run = new Run([G1, G2, G3]);
     for (const group of [G1, G2, G3]) run.vote(group, yes(7));
-    run.on({ type: 'decided', fate: COMMIT, outcome: null });
-    expect(run.on({ type: 'resolved', group: G3 })).toEqual([]);
-    expect(run.on({ type: 'resolved', group: G2 })).toEqual([{ type: 'forget' }]);
+    const effects = run.on({ type: 'decided', fate: COMMIT, outcome: null });
+    expect(effects[1]).toEqual({ type: 'announce', fate: COMMIT, groups: [G2, G3] });
     expect(run.attempt.phase).toBe('over');
   });
 
@@ -157,24 +161,34 @@ describe('P3 whoever may have locks is told until it confirms', () => {
     run.vote(G1, yes(5));
     expect(run.vote(G2, { type: 'conflict' })).toEqual([
       { type: 'tell', verdict: { type: 'conflict' } },
-      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'unlock', group: G1 },
     ]);
-    expect(fateInMemory(run.attempt)).toEqual(ABORTED);
-    expect(run.vote(G3, yes(6))).toEqual([{ type: 'resolve', group: G3, fate: ABORTED }]);
-    run.on({ type: 'resolved', group: G1 });
-    expect(run.attempt.phase).toBe('aborting');
-    run.on({ type: 'resolved', group: G3 });
+    expect([run.attempt.phase, fateInMemory(run.attempt)]).toEqual(['aborting', ABORTED]);
+    expect(run.vote(G3, yes(6))).toEqual([{ type: 'unlock', group: G3 }]);
     expect(run.attempt.phase).toBe('over');
   });
 
-  it('a group that did not answer may have prepared', () => {
-    const run = new Run();
+  it('a group that does not answer finds out by itself whether it has prepared', () => {
+    for (const type of ['unanswered', 'silent'] as const) {
+      const run = new Run();
+      run.vote(G1, yes(5));
+      const verdict = { type: type === 'silent' ? 'silent' : 'unavailable' };
+      expect(run.on({ type, group: G2 })).toEqual([
+        { type: 'tell', verdict },
+        { type: 'unlock', group: G1 },
+      ]);
+      expect(run.attempt.phase).toBe('over');
+    }
+  });
+
+  it('nothing is kept of an abort once nobody is asked any more', () => {
+    const run = new Run([G1, G2, G3]);
     run.vote(G1, yes(5));
-    expect(run.on({ type: 'unanswered', group: G2 })).toEqual([
-      { type: 'tell', verdict: { type: 'unavailable' } },
-      { type: 'resolve', group: G1, fate: ABORTED },
-      { type: 'resolve', group: G2, fate: ABORTED },
-    ]);
+    run.on({ type: 'expired' });
+    expect(run.attempt.phase).toBe('aborting');
+    expect(run.on({ type: 'unanswered', group: G2 })).toEqual([]);
+    expect(run.on({ type: 'silent', group: G3 })).toEqual([]);
+    expect(run.attempt.phase).toBe('over');
   });
 
   it('what is too large holds locks too', () => {
@@ -182,8 +196,8 @@ describe('P3 whoever may have locks is told until it confirms', () => {
     run.vote(G1, yes(5));
     expect(run.vote(G2, { type: 'tooLarge' })).toEqual([
       { type: 'tell', verdict: { type: 'tooLarge' } },
-      { type: 'resolve', group: G1, fate: ABORTED },
-      { type: 'resolve', group: G2, fate: ABORTED },
+      { type: 'unlock', group: G1 },
+      { type: 'unlock', group: G2 },
     ]);
   });
 
@@ -193,19 +207,44 @@ describe('P3 whoever may have locks is told until it confirms', () => {
     run.vote(G2, yes(7));
     expect(run.on({ type: 'tooLarge' })).toEqual([
       { type: 'tell', verdict: { type: 'tooLarge' } },
-      { type: 'resolve', group: G1, fate: ABORTED },
-      { type: 'resolve', group: G2, fate: ABORTED },
+      { type: 'unlock', group: G1 },
+      { type: 'unlock', group: G2 },
     ]);
   });
 
   it('gives up at its deadline while votes are open, never when it decides', () => {
     const run = new Run();
     run.vote(G1, yes(5));
-    expect(run.on({ type: 'expired' })[0]).toEqual({ type: 'tell', verdict: { type: 'expired' } });
+    expect(run.on({ type: 'expired' })[0]).toEqual({ type: 'tell', verdict: { type: 'silent' } });
     const deciding = new Run();
     deciding.vote(G1, yes(5));
     deciding.vote(G2, yes(7));
     expect(deciding.on({ type: 'expired' })).toEqual([]);
+  });
+});
+
+describe('P5 a group that was silent votes before anybody else locks', () => {
+  it('asks it alone, then the others', () => {
+    const run = new Run([G1, G2, G3], false, NOTHING, [G2]);
+    expect(run.asked).toEqual([{ type: 'prepare', groups: [G2] }]);
+    expect(run.vote(G1, yes(1))).toEqual([]);
+    expect(run.vote(G2, yes(5))).toEqual([{ type: 'prepare', groups: [G1, G3] }]);
+    expect(run.vote(G3, yes(7))).toEqual([]);
+    expect(run.vote(G1, yes(6))).toEqual([{ type: 'decide', fate: COMMIT, failed: null }]);
+  });
+
+  it('asks nobody else when it does not vote, or not yes', () => {
+    const silent = new Run([G1, G2], false, NOTHING, [G2]);
+    expect(silent.on({ type: 'expired' })).toEqual([{ type: 'tell', verdict: { type: 'silent' } }]);
+    expect(silent.vote(G2, yes(5))).toEqual([{ type: 'unlock', group: G2 }]);
+    expect(silent.attempt.phase).toBe('over');
+    const refused = new Run([G1, G2], false, NOTHING, [G2]);
+    expect(refused.vote(G2, { type: 'conflict' })).toHaveLength(1);
+    expect(refused.attempt.phase).toBe('over');
+  });
+
+  it('asks all at once when nobody was silent', () => {
+    expect(new Run([G1, G2, G3]).asked).toEqual([{ type: 'prepare', groups: [G1, G2, G3] }]);
   });
 });
 
@@ -217,7 +256,7 @@ describe('a failed compare without another branch', () => {
     run.vote(G1, yes(5));
     expect(run.vote(G2, failed)).toEqual([
       { type: 'tell', verdict: failed },
-      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'unlock', group: G1 },
     ]);
   });
 
@@ -226,9 +265,8 @@ describe('a failed compare without another branch', () => {
     run.vote(G1, yes(5));
     expect(run.vote(G2, failed)).toEqual([
       { type: 'decide', fate: ABORTED, failed },
-      { type: 'resolve', group: G1, fate: ABORTED },
+      { type: 'unlock', group: G1 },
     ]);
-    run.on({ type: 'resolved', group: G1 });
     expect(run.attempt.phase).toBe('refusing');
     expect(run.on({ type: 'decided', fate: ABORTED, outcome: null })).toEqual([
       { type: 'tell', verdict: failed },
@@ -240,8 +278,8 @@ describe('a failed compare without another branch', () => {
 describe('P4 a commit is at or below every promise about the leases it attaches to', () => {
   const aborted = (verdict: object): object[] => [
     { type: 'tell', verdict },
-    { type: 'resolve', group: G1, fate: ABORTED },
-    { type: 'resolve', group: G2, fate: ABORTED },
+    { type: 'unlock', group: G1 },
+    { type: 'unlock', group: G2 },
   ];
   const voted = (then: TxnOp[], otherwise: TxnOp[] | null, failedCompare: number | null = null) => {
     const run = new Run([G1, G2], false, { compares: [], then, otherwise });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TxnAnswer } from '../../../../protocol/service.ts';
-import type { Compare, TxnBody, TxnOp } from '../../../../protocol/txn.ts';
+import type { Compare, TxnBody, TxnOp, TxnOpOf } from '../../../../protocol/txn.ts';
 import { type KeyRef, vshardOf } from '../../../../protocol/vshard.ts';
 import { MemoryCluster } from '../../../kit/memory-cluster.ts';
 
@@ -186,4 +186,18 @@ describe.each(['n1', 'n1 n2 n3'])('transactions over %s', (names) => {
     const values = await Promise.all(all.map((key) => read(cluster, key)));
     expect(values.reduce((sum, value) => sum + Number(value), 0)).toBe(300);
   });
+});
+
+it('a transaction goes on when the wall clock was far ahead for a while, in one group only', async () => {
+  const cluster = await start('n1');
+  const { service } = cluster.node('n1');
+  await transact(cluster, { then: [put(B, '1'), put(A, '1')] });
+  cluster.time.jumpWall(3_600_000);
+  const ahead = { ...(put(A, '2') as TxnOpOf<'put'>), condition: null };
+  await cluster.time.until(service.put(ctx, ahead));
+  cluster.time.jumpWall(-3_600_000);
+  await cluster.time.pass(1_000);
+  const { outcome } = await transact(cluster, { then: [put(B, '3'), put(A, '3')] });
+  expect(outcome.succeeded).toBe(true);
+  expect([await read(cluster, A), await read(cluster, B)]).toEqual(['3', '3']);
 });

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest';
+import { Closer } from '../../../../actors/replica/closer.ts';
+import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
+import { ReadRounds } from '../../../../actors/replica/reads.ts';
+import { handleRequest, type RequestParts } from '../../../../actors/replica/requests.ts';
+import { WriteSpans } from '../../../../actors/replica/write-spans.ts';
+import type { ReplyBody, RequestBody } from '../../../../protocol/messages/request.ts';
+import { ABORTED, type TxnOp } from '../../../../protocol/txn.ts';
+import { put, ref } from '../../../kit/applied-group.ts';
+import { FakeReplica } from '../../../kit/fake-replica.ts';
+
+const ID = { home: 2, term: 1, start: 0 };
+
+/** A leader's requests, with the parts that they need. */
+class World {
+  readonly replica = FakeReplica.owning();
+  readonly rounds = new ReadRounds(this.replica);
+  readonly closer = new Closer(this.replica, () => {});
+  readonly waits = new LockWaits(this.replica);
+  readonly answers: ReplyBody[] = [];
+
+  ask(body: RequestBody, deadlineMs = 1_000): void {
+    const { replica: context, rounds, closer, waits } = this;
+    const parts = { context, rounds, closer, waits, spans: new WriteSpans(context) };
+    const request = { body, deadlineMs, clock: 0, traceparent: null };
+    handleRequest(parts as unknown as RequestParts, request, (reply) => this.answers.push(reply));
+  }
+
+  /** Confirms the round that gathered, as the core would. */
+  confirm(readId: number): void {
+    this.rounds.flush();
+    this.rounds.confirmed(readId, this.replica.state.appliedIndex);
+    this.rounds.applied(this.replica.state.appliedIndex);
+  }
+
+  /** A transaction of another group has prepared a write of the key. */
+  lock(key: string): void {
+    const revision = this.replica.clock.assign(1, this.replica.ports.clock.wallMs());
+    const { condition: _, ...op } = put(key, 'new') as Extract<ReturnType<typeof put>, TxnOp>;
+    const body = { compares: [], then: [op], otherwise: null };
+    const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
+    const id = { ...ID, start: revision };
+    this.replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    expect(this.replica.state.txns.size).toBe(1);
+  }
+
+  unlock(): void {
+    const [prepared] = [...this.replica.state.txns.all()];
+    if (prepared === undefined) throw new Error('nothing is prepared');
+    this.replica.apply({ type: 'txnResolve', id: prepared.id, fate: ABORTED, removed: [] });
+    this.waits.release();
+  }
+
+  pass(ms: number): Promise<void> {
+    return this.replica.ports.clock.pass(ms);
+  }
+}
+
+const READ: RequestBody = {
+  ...{ type: 'Read', epoch: 1, keys: [ref('k')], revision: null, stale: false },
+};
+const WRITE: RequestBody = { type: 'Write', epoch: 1, ops: [put('k', '1')], idempotency: null };
+
+describe('a request that meets a lock', () => {
+  it('waits, and says so while somebody still listens: no decision, and no conflict', async () => {
+    const world = new World();
+    world.lock('k');
+    world.ask(READ);
+    world.ask(WRITE);
+    world.confirm(1);
+    await world.pass(890);
+    expect(world.answers).toEqual([]);
+    await world.pass(20);
+    expect(world.answers).toMatchObject([
+      { type: 'Waited', code: 'conflict' },
+      { type: 'Waited', code: 'unavailable' },
+    ]);
+    world.ask(READ, 50);
+    world.confirm(2);
+    await world.pass(46);
+    expect(world.answers).toHaveLength(3);
+  });
+
+  it('is served when the lock is gone', async () => {
+    const world = new World();
+    world.lock('k');
+    world.ask(READ);
+    world.confirm(1);
+    await world.pass(500);
+    world.unlock();
+    expect(world.answers).toMatchObject([{ type: 'Items', items: [null] }]);
+    await world.pass(1_000);
+    expect(world.answers).toHaveLength(1);
+  });
+});
