@@ -2,9 +2,9 @@ import { type ActorRefFrom, createActor, setup } from 'xstate';
 
 /** What the sweeper does in the world; `sweep` answers with one event to the machine. */
 export interface SweepEffects {
-  /** Whether a group that is led here has leases whose keys are still to be removed. */
+  /** Whether leases have ended of which the group may still hold keys. */
   hasEnded(): boolean;
-  /** One pass over all groups; `swept` or `failed`. */
+  /** One pass over the group; `swept` or `failed`. */
   sweep(): void;
 }
 
@@ -14,8 +14,8 @@ type SweepEvent =
   | { readonly type: 'failed' };
 
 /**
- * The sweeper's life: it removes what was attached to ended leases, beside the leaders of their home groups. It
- * keeps nothing: a lease's row stays ended until all is done, so the next leader begins where this one was.
+ * The sweep of one group: what it holds of ended leases is removed from beside the leaders of their homes.
+ * Nothing is kept: a lease's row stays ended until all is done, so the next leader begins where this one was.
  */
 export const sweepMachine = setup({
   types: {
@@ -26,7 +26,7 @@ export const sweepMachine = setup({
   actions: { sweep: ({ context }) => context.effects.sweep() },
   guards: { hasEnded: ({ context }) => context.effects.hasEnded() },
 }).createMachine({
-  id: 'lease-sweeper',
+  id: 'lease-sweep',
   context: ({ input }) => ({ effects: input.effects }),
   initial: 'resting',
   states: {

@@ -55,14 +55,31 @@ function sweepStep(
         context.propose({ type: 'detach', revision, keys }, (outcome) => {
           if (outcome.type !== 'applied') return reply(notLeader(context));
           const removed = outcome.applied.events.length;
-          // One that was left alone is looked at again: it may be attached anew.
-          const isDone = isAll && removed === keys.length;
-          reply({ type: 'Swept', removed, isAll: isDone, clock: outcome.applied.clock });
+          const swept = { type: 'Swept' as const, removed, clock: outcome.applied.clock };
+          if (removed === keys.length) return reply({ ...swept, isAll });
+          // Others wrote those that were left alone, or have removed them, or hold them.
+          isNothingLeft(context, body).then(
+            (isNone) => reply({ ...swept, isAll: isNone }),
+            (error: unknown) => reply(unreadable(context, error)),
+          );
         });
       },
       (error: unknown) => reply(unreadable(context, error)),
     )
     .finally(() => view.close());
+}
+
+async function isNothingLeft(
+  { state }: ReplicaContext,
+  { leases }: RequestOf<'LeaseSweep'>,
+): Promise<boolean> {
+  const view = state.view();
+  try {
+    const { keys, isAll } = await nextDetach(view, leases);
+    return isAll && keys.length === 0;
+  } finally {
+    await view.close();
+  }
 }
 
 /** This group's keys that are attached to a lease, as of now. */

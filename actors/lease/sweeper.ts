@@ -1,13 +1,12 @@
 import type { Telemetry } from '../../observability/port.ts';
-import { promiseEnd } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { GroupId, Revision } from '../../protocol/types.ts';
+import type { GroupId } from '../../protocol/types.ts';
 import type { Calls } from '../router/calls.ts';
+import { GroupSweep, SWEEP_OPTIONS } from './group-sweep.ts';
 import type { EndedLease } from './keeper.ts';
-import { type SweepActor, type SweepEffects, startSweepMachine } from './machine.ts';
-import { sweepGroup } from './sweep-group.ts';
 
-const CALL_MS = 2_000;
+/** Ended leases that are looked at per tick, over all groups; many more are looked at less often. */
+const LOOKS_PER_TICK = 50_000;
 
 export interface SweeperHost {
   readonly calls: Calls;
@@ -19,92 +18,62 @@ export interface SweeperHost {
 }
 
 /**
- * Drives the removal of what was attached to ended leases (ADR 0030). A lease is swept twice: at once, and when
- * all promises about it have run out, after which its row can go.
+ * Drives the removal of what was attached to ended leases (ADR 0030): in each group by itself, twice. A lease whose
+ * last sweep is done in all groups is forgotten by its home.
  */
-export class LeaseSweeper implements SweepEffects {
+export class LeaseSweeper {
   readonly #host: SweeperHost;
-  readonly #actor: SweepActor;
-  /** Leases that were swept a first time from here; to be done again costs little. */
-  readonly #sweptOnce = new Set<number>();
+  readonly #sweeps = new Map<GroupId, GroupSweep>();
+  /** Homes that are being asked to forget some. */
+  readonly #forgetting = new Set<GroupId>();
+  #ended: readonly EndedLease[] = [];
+  #pauseTicks = 0;
   #stopped = false;
 
   constructor(host: SweeperHost) {
     this.#host = host;
-    this.#actor = startSweepMachine(this);
   }
 
-  /** Most ticks find nothing, and cost no event. */
   tick(): void {
-    if (!this.#stopped && this.hasEnded()) this.#actor.send({ type: 'tick' });
+    if (this.#stopped || this.#pauseTicks-- > 0) return;
+    this.#pauseTicks = 0;
+    const homes = this.#host.ended();
+    this.#ended = homes.flatMap(({ leases }) => leases);
+    const known = new Set(this.#ended.map(({ lease }) => lease));
+    for (const sweep of this.#sweeps.values()) sweep.keep(known);
+    if (known.size === 0) return;
+    const sweeps = this.#host.dataGroups().map((group) => this.#sweepOf(group));
+    this.#pauseTicks = Math.floor((known.size * sweeps.length) / LOOKS_PER_TICK);
+    for (const sweep of sweeps) sweep.tick();
+    for (const { group, leases } of homes) {
+      if (this.#forgetting.has(group)) continue;
+      const done = leases.filter((one) => sweeps.every((sweep) => sweep.isDone(one)));
+      if (done.length > 0) this.#forget(group, done.slice(0, LIMITS.leaseStepMax));
+    }
   }
 
   stop(): void {
     this.#stopped = true;
-    this.#actor.stop();
+    for (const sweep of this.#sweeps.values()) sweep.stop();
   }
 
-  // SweepEffects.
-
-  hasEnded(): boolean {
-    return this.#host.ended().some(({ leases }) => leases.some((one) => this.#isWanted(one)));
-  }
-
-  sweep(): void {
-    this.#sweep().then(
-      () => this.#tell('swept'),
-      () => this.#tell('failed'),
-    );
-  }
-
-  #tell(type: 'swept' | 'failed'): void {
-    if (!this.#stopped) this.#actor.send({ type });
-  }
-
-  #isWanted(lease: EndedLease): boolean {
-    return !this.#sweptOnce.has(lease.lease) || this.#isRipe(lease);
-  }
-
-  /** No group's clock is pushed ahead of the wall for it. */
-  #isRipe({ endRevision }: EndedLease): boolean {
-    return promiseEnd(endRevision) <= this.#host.calls.wallRevision();
-  }
-
-  async #sweep(): Promise<void> {
-    for (const { group, leases } of this.#host.ended()) {
-      const fresh = leases.filter((one) => !this.#isRipe(one) && !this.#sweptOnce.has(one.lease));
-      const first = fresh.slice(0, LIMITS.leaseStepMax);
-      if (first.length > 0) {
-        await this.#everywhere(first, 0);
-        for (const { lease } of first) this.#sweptOnce.add(lease);
-      }
-      const ripe = leases.filter((one) => this.#isRipe(one)).slice(0, LIMITS.leaseStepMax);
-      if (ripe.length > 0) await this.#finish(group, ripe);
+  #sweepOf(group: GroupId): GroupSweep {
+    let sweep = this.#sweeps.get(group);
+    if (sweep === undefined) {
+      const { calls, telemetry } = this.#host;
+      sweep = new GroupSweep({ calls, telemetry, ended: () => this.#ended }, group);
+      this.#sweeps.set(group, sweep);
     }
+    return sweep;
   }
 
-  /** The last sweep: afterwards nothing is attached to them, and nothing can be. */
-  async #finish(group: GroupId, ripe: readonly EndedLease[]): Promise<void> {
-    const close = ripe.reduce((max, one) => Math.max(max, promiseEnd(one.endRevision)), 0);
-    await this.#everywhere(ripe, close);
-    const leases = ripe.map(({ lease }) => lease);
-    await this.#host.calls.call(group, { type: 'LeaseForget', leases }, 'Done', OPTIONS);
-    for (const lease of leases) this.#sweptOnce.delete(lease);
-  }
-
-  async #everywhere(ended: readonly EndedLease[], close: Revision): Promise<void> {
-    const groups = this.#host.dataGroups();
-    const removed = await Promise.all(
-      groups.map((group) => sweepGroup(this.#host.calls, group, ended, close, OPTIONS)),
-    );
-    const count = removed.reduce((sum, one) => sum + one, 0);
-    if (count > 0) this.#host.telemetry.count('lease_keys_removed', count);
+  /** What could not be forgotten now is still ended, and comes again. */
+  #forget(home: GroupId, done: readonly EndedLease[]): void {
+    const leases = done.map(({ lease }) => lease);
+    this.#forgetting.add(home);
+    this.#host.calls
+      .call(home, { type: 'LeaseForget', leases }, 'Done', SWEEP_OPTIONS)
+      .catch(() => {})
+      .finally(() => this.#forgetting.delete(home));
   }
 }
-
-const OPTIONS = {
-  deadlineMs: CALL_MS,
-  traceparent: null,
-  target: 'leader',
-  repeatable: true,
-} as const;

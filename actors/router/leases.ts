@@ -3,7 +3,7 @@ import type { Lease, LeaseAnswer, Leases } from '../../protocol/lease.ts';
 import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
-import type { Revision } from '../../protocol/types.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { sweepGroup } from '../lease/sweep-group.ts';
 import type { Calls } from './calls.ts';
@@ -11,6 +11,10 @@ import type { MapSource } from './following-map.ts';
 import type { LeasePromises } from './lease-promises.ts';
 import { readOptions } from './options.ts';
 import { dataGroups } from './scan.ts';
+
+/** How long a revoke waits for keys that others are working on, and how often it looks. */
+const SWEEP_PATIENCE_MS = 500;
+const SWEEP_AGAIN_MS = 10;
 
 /** Leases over calls to their home groups. */
 export class RoutedLeases implements Leases {
@@ -48,19 +52,29 @@ export class RoutedLeases implements Leases {
     const endMs = this.#nowMs() + ctx.deadlineMs;
     const body = (epoch: number) => ({ type: 'LeaseRevoke' as const, epoch, lease });
     const { revision } = await this.#home(ctx, lease, body, 'Done');
+    const groups = dataGroups(this.#source.map());
+    const swept = await Promise.all(groups.map((group) => this.#sweep(ctx, group, lease, endMs)));
+    const removed = swept.reduce((sum, one) => sum + one.removed, 0);
+    return { revision, removed, isSwept: swept.every(({ isAll }) => isAll) };
+  }
+
+  /** Waits for a while for what others are working on; the sweeper comes for what is left. */
+  async #sweep(ctx: RequestContext, group: GroupId, lease: number, endMs: number) {
     const ended = [{ lease, why: 'revoked' as const }];
-    const swept = await Promise.allSettled(
-      dataGroups(this.#source.map()).map((group) => {
-        const deadlineMs = Math.max(1, endMs - this.#nowMs());
-        return sweepGroup(this.#calls, group, ended, 0, {
-          ...readOptions(ctx, 'leader'),
-          deadlineMs,
-        });
-      }),
-    );
-    let removed = 0;
-    for (const one of swept) if (one.status === 'fulfilled') removed += one.value;
-    return { revision, removed, isSwept: swept.every(({ status }) => status === 'fulfilled') };
+    const patienceMs = Math.min(endMs, this.#nowMs() + SWEEP_PATIENCE_MS);
+    for (let removed = 0; ; ) {
+      const deadlineMs = Math.max(1, endMs - this.#nowMs());
+      const options = { ...readOptions(ctx, 'leader'), deadlineMs };
+      try {
+        const swept = await sweepGroup(this.#calls, group, ended, 0, options);
+        removed += swept.removed;
+        if (swept.isAll) return { removed, isAll: true };
+      } catch {
+        return { removed, isAll: false };
+      }
+      if (this.#nowMs() >= patienceMs) return { removed, isAll: false };
+      await new Promise<void>((resolve) => this.#source.clock.after(SWEEP_AGAIN_MS, resolve));
+    }
   }
 
   async list(

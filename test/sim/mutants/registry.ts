@@ -288,7 +288,11 @@ export const MUTANTS: readonly Mutant[] = [
     faults: ['pauseLeader', 'clog', 'pause', 'transferLeader'],
     busy: 'leases',
     seedsMax: 8,
-    patches: patch('actors/lease/sweeper.ts', 'await this.#everywhere(ripe, close);', ''),
+    patches: patch(
+      'actors/lease/group-sweep.ts',
+      'this.#remove(ripe, close)',
+      'this.#remove([], close)',
+    ),
   },
   {
     ...BASE,

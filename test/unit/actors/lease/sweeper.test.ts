@@ -96,6 +96,67 @@ describe('the sweeper', () => {
     expect(world.ended).toEqual([]);
   });
 
+  it('is held up by no silent group in the others, nor for leases of other homes', async () => {
+    const { reach } = new World();
+    const homes = [1, 2, 3] as GroupId[];
+    for (const group of homes) reach.leaders.set(group, 'n2' as NodeId);
+    const swept = new Set<string>();
+    reach.answer = ({ group, body }) => {
+      if (group === 3) return 'silence';
+      if (body.type !== 'LeaseSweep') throw new Error('only sweeps can be asked for');
+      for (const { lease } of body.leases) swept.add(`${group}:${lease}:${Math.sign(body.close)}`);
+      return { type: 'Swept', removed: 0, isAll: true, clock: 1 };
+    };
+    const endRevision = revisionAtWallMs(reach.clock.wallMs());
+    const leasesOf = (home: number) =>
+      Array.from({ length: LIMITS.leaseStepMax + 44 }, (_, i) => ({
+        ...{ lease: home * 1_000 + i, endRevision, why: 'expired' as const },
+      }));
+    const ended = [1, 2].map((home) => ({ group: home as GroupId, leases: leasesOf(home) }));
+    const sweeper = new LeaseSweeper({
+      ...{ calls: reach.calls, telemetry: NO_TELEMETRY, dataGroups: () => homes },
+      ended: () => ended,
+    });
+    for (let at = 0; at < LIMITS.leasePromiseMs + 1_000; at += 50) {
+      sweeper.tick();
+      await reach.clock.pass(50);
+    }
+    sweeper.stop();
+    for (const { leases } of ended) {
+      for (const { lease } of leases) {
+        for (const group of [1, 2]) {
+          expect(swept).toContain(`${group}:${lease}:0`);
+          expect(swept).toContain(`${group}:${lease}:1`);
+        }
+      }
+    }
+  });
+
+  it('is not held up in one group by a lease whose keys cannot be removed just now', async () => {
+    const { reach } = new World();
+    const swept = new Set<number>();
+    reach.answer = ({ body }) => {
+      if (body.type !== 'LeaseSweep') throw new Error('only sweeps can be asked for');
+      const isStuck = body.leases.some(({ lease }) => lease === 1);
+      if (!isStuck) for (const { lease } of body.leases) swept.add(lease);
+      return { type: 'Swept', removed: 0, isAll: !isStuck, clock: 1 };
+    };
+    const endRevision = revisionAtWallMs(reach.clock.wallMs());
+    const leases = Array.from({ length: 300 }, (_, i) => ({
+      ...{ lease: i + 1, endRevision, why: 'expired' as const },
+    }));
+    const sweeper = new LeaseSweeper({
+      ...{ calls: reach.calls, telemetry: NO_TELEMETRY, dataGroups: () => [1 as GroupId] },
+      ended: () => [{ group: 1 as GroupId, leases }],
+    });
+    for (let at = 0; at < 1_500; at += 50) {
+      sweeper.tick();
+      await reach.clock.pass(50);
+    }
+    sweeper.stop();
+    expect(swept.size).toBe(299);
+  });
+
   it('forgets no lease before every group was swept, and goes on when one answers again', async () => {
     const world = new World();
     const { answer } = world.reach;
