@@ -138,7 +138,7 @@ export const commandCodec = s.union({
       keys: s.list(s.latin1Str(LIMITS.keyBytesMax), LIMITS.indexStepKeys),
     }),
   ],
-  /** A new lease, in the group that owns its id's vshard; an id that is there already is refused. */
+  /** A new lease, in the group that owns its id's vshard; an id that is there, or was lately, is refused. */
   leaseGrant: [16, s.record({ revision: s.count, epoch: s.count, lease: s.count, ttlMs: s.count })],
   /** Ends each lease that has not ended, all at `revision`. What is attached to it goes later. */
   leaseEnd: [

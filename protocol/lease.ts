@@ -40,7 +40,7 @@ export interface LeaseAnswer {
  * key with `attach: { lease, until: 0 }`; the service gets the promise itself.
  */
 export interface Leases {
-  /** With an idempotency key the same request gets the same lease. */
+  /** With an idempotency key the same request gets the same lease, and `lease_not_found` once that has ended. */
   grant(ctx: RequestContext, ttlMs: number): Promise<LeaseAnswer>;
   /** Begins the lease's time anew, from when it was asked for. */
   keepAlive(ctx: RequestContext, lease: number): Promise<LeaseAnswer>;

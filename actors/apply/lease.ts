@@ -6,6 +6,8 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import {
   attachedKey,
   currentKey,
+  idempotencyKey,
+  idempotencyName,
   leaseKey,
   leaseRangeEnd,
   parseAttachedKey,
@@ -13,10 +15,17 @@ import {
   refOfStoredTriple,
   tripleOf,
 } from '../../storage/kv/keyspace.ts';
-import { decodeHead, decodeLease, encodeLease, type LeaseRow } from '../../storage/kv/rows.ts';
+import {
+  decodeHead,
+  decodeIdempotency,
+  decodeLease,
+  encodeLease,
+  type LeaseRow,
+} from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
+import { isRemembered, rememberRequest } from './idempotency.ts';
 import { RemovalStep } from './removal-step.ts';
 import { removeRow } from './write.ts';
 
@@ -24,7 +33,8 @@ import { removeRow } from './write.ts';
  * Leases (ADR 0030). A lease is a row of its home group, the one that owns its id's vshard. It lives
  * until an entry of that group ends it; time is the leader's affair and never apply's.
  *
- *   L1  A lease that has ended never lives again, and its row stays until nothing is attached to it.
+ *   L1  A lease that has ended never lives again: its row stays until nothing is attached to it, and then a row as
+ *       of an idempotent request, for the window, so that a grant which comes again finds that it is over.
  *   L2  A key knows its lease, and each current row that has one has an `a` row under it.
  *   L3  Removing what was attached is conditional on the key's revision: a key that was written
  *       since, attached anew or not, is left alone.
@@ -32,7 +42,10 @@ import { removeRow } from './write.ts';
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
-/** One result: `put` with the revision of the grant, or `precondition_failed` for an id that is taken. */
+/**
+ * One result: `put` with the revision of the grant, `precondition_failed` for an id that is taken, or `lease_stale`
+ * for a lease that was granted and has ended since.
+ */
 export function applyLeaseGrant(state: GroupState, command: CommandOf<'leaseGrant'>): Outcome {
   const { lease, ttlMs, revision, epoch } = command;
   if (!state.isOwned(homeOfLease(lease), epoch)) {
@@ -40,13 +53,15 @@ export function applyLeaseGrant(state: GroupState, command: CommandOf<'leaseGran
   }
   const before = readLease(state, lease);
   if (before === null) {
+    if (isBygone(state, lease, revision)) return outcome([ENDED]);
     const row: LeaseRow = { ttlMs, grantRevision: revision, endRevision: 0, why: 'expired' };
     state.stageRow(leaseKey(state.prefix, lease), encodeLease(row));
     return outcome([{ type: 'put', revision, createRevision: revision, version: 1 }]);
   }
   const { grantRevision } = before;
+  if (before.endRevision !== 0) return outcome([ENDED]);
   // The same request again: whoever repeats a grant has the lease that the first attempt made.
-  if (before.endRevision === 0 && before.ttlMs === ttlMs) {
+  if (before.ttlMs === ttlMs) {
     const at = { revision: grantRevision, createRevision: grantRevision };
     return outcome([{ type: 'put', ...at, version: 1 }]);
   }
@@ -71,9 +86,29 @@ export function applyLeaseEnd(state: GroupState, command: CommandOf<'leaseEnd'>)
 export function applyLeaseForget(state: GroupState, command: CommandOf<'leaseForget'>): Outcome {
   for (const lease of command.leases) {
     const row = readLease(state, lease);
-    if (row !== null && row.endRevision !== 0) state.stageRow(leaseKey(state.prefix, lease), null);
+    if (row === null || row.endRevision === 0) continue;
+    state.stageRow(leaseKey(state.prefix, lease), null);
+    const request = { key: bygoneName(lease), requestHash: NO_HASH };
+    rememberRequest(state, request, homeOfLease(lease), NO_TENANT, row.endRevision, []);
   }
   return outcome([]);
+}
+
+const ENDED: OpResult = Object.freeze({ type: 'lease_stale', revision: 0 });
+
+/** Beside the requests of clients, whose tenants have names. */
+const NO_TENANT = '';
+const NO_HASH = new Uint8Array(32);
+
+function bygoneName(lease: number): string {
+  return `lease/${lease}`;
+}
+
+/** Whether a lease of this id has ended and been forgotten not long ago. */
+function isBygone(state: GroupState, lease: number, revision: Revision): boolean {
+  const name = idempotencyName(homeOfLease(lease), NO_TENANT, bygoneName(lease));
+  const bytes = state.row(idempotencyKey(state.prefix, name));
+  return bytes !== null && isRemembered(decodeIdempotency(bytes).revision, revision);
 }
 
 /** Removes what was attached to an ended lease: an `expire` event each, or `delete` when it was revoked. */

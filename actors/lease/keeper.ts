@@ -219,6 +219,7 @@ export class LeaseKeeper {
       if (result?.type === 'wrong_shard') {
         return reply(rejected('wrong_shard', 'the lease is elsewhere', { hint: result.epoch }));
       }
+      if (result?.type === 'lease_stale') return reply(over());
       if (result?.type !== 'put') return reply(rejected('conflict', 'the lease id is taken'));
       const grantRevision = result.revision;
       tenure.table.add(lease, ttlMs, grantRevision, ports.clock.monotonicMs());
@@ -357,6 +358,11 @@ async function allLeases({ state }: ReplicaContext): Promise<StoredLease[]> {
 
 function gone(lease: number): ReplyBody {
   return rejected('lease_not_found', `there is no lease ${lease}, or it has ended`);
+}
+
+/** The grant was asked for again, after its lease's end. */
+function over(): ReplyBody {
+  return rejected('lease_not_found', 'the lease that this request was granted has ended');
 }
 
 function elsewhere(epoch: number): ReplyBody {

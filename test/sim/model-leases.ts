@@ -28,8 +28,7 @@ export class LeaseModel {
   readonly detached: Attached[] = [];
 
   grant({ lease, ttlMs }: CommandOf<'leaseGrant'>, atMs: number): void {
-    const known = this.all.get(lease);
-    if (known !== undefined && known.forgottenMs === null) return;
+    if (this.all.has(lease)) return;
     const rest = { endedMs: null, endRevision: 0, why: null, forgottenMs: null };
     this.all.set(lease, { lease, ttlMs, grantedMs: atMs, ...rest });
   }

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { gcStep } from '../../../../actors/apply/gc.ts';
 import { GroupState } from '../../../../actors/apply/group-state.ts';
 import { nextDetach, readAttached, readLease, readLeases } from '../../../../actors/apply/lease.ts';
 import { readLatest } from '../../../../actors/apply/read.ts';
 import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-rows.ts';
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
 import type { LeaseEnd, WriteOp } from '../../../../protocol/commands.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import type { Compare, TxnBody, TxnOp } from '../../../../protocol/txn.ts';
 import { AppliedGroup, del, GROUP, put, ref } from '../../../kit/applied-group.ts';
 
@@ -59,7 +61,7 @@ describe('a lease in its home group', () => {
     const group = new AppliedGroup();
     grant(group, 7);
     const { clock } = end(group, [7], 'revoked');
-    expect(grant(group, 7).results).toMatchObject([{ type: 'precondition_failed' }]);
+    expect(grant(group, 7).results).toEqual([{ type: 'lease_stale', revision: 0 }]);
     expect(end(group, [7]).results).toEqual([{ type: 'deleted', deleted: false, revision: clock }]);
     expect(readLease(group.state, 7)).toMatchObject({ endRevision: clock, why: 'revoked' });
   });
@@ -80,6 +82,20 @@ describe('a lease in its home group', () => {
     group.apply({ type: 'leaseForget', leases: [7, 9] });
     expect(readLease(group.state, 7)).toBeNull();
     expect(group.rowsOf('l')).toEqual([]);
+  });
+
+  it('L1 never lives again when it is forgotten either, for as long as requests are remembered', async () => {
+    const group = new AppliedGroup();
+    grant(group, 7);
+    end(group, [7]);
+    group.apply({ type: 'leaseForget', leases: [7] });
+    expect(grant(group, 7).results).toEqual([{ type: 'lease_stale', revision: 0 }]);
+    expect(readLease(group.state, 7)).toBeNull();
+    group.wallMs += LIMITS.idempotencyWindowMs + 1_000;
+    grant(group, 8);
+    expect(await gcStep(group.state, 100)).toBeGreaterThan(0);
+    expect([...group.rowsOf('i'), ...group.rowsOf('j')]).toEqual([]);
+    expect(grant(group, 7).results).toMatchObject([{ type: 'put' }]);
   });
 
   it('is granted only where its id is at home', () => {

@@ -141,6 +141,21 @@ describe('a lease over many groups', () => {
     expect(again).toBe('lease_not_found');
   });
 
+  it('L1 a grant that is asked for again gets the same lease, and none once that has ended', async () => {
+    const client = await clusterOf('n1');
+    const idempotency = { key: 'grant-1', requestHash: new Uint8Array(32) };
+    const grant = () =>
+      client.ask(async (s) => (await s.leases.grant({ ...CTX, idempotency }, 60_000)).lease.lease);
+    const lease = await grant();
+    expect(await grant()).toBe(lease);
+    await client.ask((service) => service.leases.revoke(CTX, lease as number));
+    expect(await grant()).toBe('lease_not_found');
+    // Its row has gone by then.
+    await client.pass(6_000);
+    expect(await grant()).toBe('lease_not_found');
+    expect(await client.keepAlive(lease as number)).toBe('lease_not_found');
+  });
+
   it('a put beside the end of its lease is refused, or goes with it', async () => {
     const client = await clusterOf('n1 n2 n3');
     const seen = new Set<string>();
