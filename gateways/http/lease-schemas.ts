@@ -43,6 +43,14 @@ export const LeasesQuery = Type.Object(
   CLOSED,
 );
 
+export const LocksQuery = Type.Object(
+  {
+    limit: Type.Optional(Type.Integer({ minimum: 1 })),
+    cursor: Type.Optional(Type.String({ maxLength: 8192 })),
+  },
+  CLOSED,
+);
+
 export const Revoked = Type.Object({
   revoked: Type.Boolean(),
   revision,
@@ -77,7 +85,8 @@ export const Lock = Type.Object({
 
 export const Locks = Type.Object({
   locks: Type.Array(Lock),
-  more: Type.Boolean({ description: 'There are more than an answer holds.' }),
+  cursor: Type.Optional(Type.String({ description: 'Where the next page begins; opaque.' })),
+  limit: loweredLimit,
 });
 
 export const ReleaseQuery = Type.Object(

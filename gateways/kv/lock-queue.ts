@@ -13,18 +13,26 @@ import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts'
  * and its rank is the key's createRevision. One more key, the sign, stands while anybody may be waiting.
  *
  *   Q1  A place and the sign are put in one transaction, and the sign is removed only by the last waiter, in the
- *       transaction that takes its place away, on condition that nobody has come since it looked. So who finds
- *       no sign passes over nobody who had a place by then.
+ *       transaction that takes its place away, on condition that nobody has come since it looked; or by itself,
+ *       later than any place that was put with it. So who finds no sign passes over nobody who had a place by then.
  *   Q2  The lock is taken by whoever is first, in one transaction with its place: while it is still there.
- *   Q3  A place goes with its lease, and by itself a little after the wait that it was made for; whoever waits
- *       next sees that.
+ *   Q3  A place goes with its lease, with the request that made it, and by itself a little after the wait that
+ *       it was made for; whoever waits next sees that. One that another request of the same lease has taken since
+ *       is left to that one.
  */
 export const WAIT_PREFIX = '_lockwaits/';
 
-export type LockPorts = { readonly service: KvService; readonly clock: Clock };
+export interface LockPorts {
+  readonly service: KvService;
+  readonly clock: Clock;
+  /** Aborted when nobody waits for the answer any more; null where that cannot be known. */
+  readonly gone: AbortSignal | null;
+}
 
 /** What a place outlives the wait that made it, should nobody take it away. */
 const PLACE_EXTRA_MS = 5_000;
+/** Longer than any place, on whichever clocks. */
+const SIGN_MS = LIMITS.requestDeadlineMsMax + 2 * PLACE_EXTRA_MS + 2 * LIMITS.clockOffsetMsMax;
 const LOOK_AGAIN_MS = 100;
 const LATEST = { consistency: 'linearizable', revision: null } as const;
 const LEASE_HEX_DIGITS = 14;
@@ -59,30 +67,32 @@ export interface Line {
   readonly isAlone: boolean;
 }
 
-/** Takes a place at the end of the line; who has one keeps it. Throws `lease_not_found`. */
+/** Takes a place at the end of the line; who has one keeps it. The place's revision. Throws `lease_not_found`. */
 export async function joinLine(
   { service }: LockPorts,
   ctx: RequestContext,
   name: string,
   lease: number,
   waitMs: number,
-): Promise<void> {
+): Promise<Revision> {
   const rest = { value: new Uint8Array(0), contentType: null };
-  const sign: TxnOp = { type: 'put', ref: signRef(name), ...rest, ttlMs: null };
+  const sign: TxnOp = { type: 'put', ref: signRef(name), ...rest, ttlMs: SIGN_MS };
   const ttlMs = Math.ceil(Math.max(0, waitMs)) + PLACE_EXTRA_MS;
   const attach = { lease, until: 0 };
   const place: TxnOp = { type: 'put', ref: placeRef(name, lease), ...rest, ttlMs, attach };
-  await service.transact(ctx, { compares: [], then: [sign, place], otherwise: null });
+  const body = { compares: [], then: [sign, place], otherwise: null };
+  return (await service.transact(ctx, body)).outcome.revision;
 }
 
-/** Gives a place up, if it is still there. */
+/** Gives a place up, if it is still the one that was taken at `revision`. */
 export async function leaveLine(
   { service }: LockPorts,
   ctx: RequestContext,
   name: string,
   lease: number,
+  revision: Revision,
 ): Promise<void> {
-  await service.delete(ctx, placeRef(name, lease), null);
+  await service.delete(ctx, placeRef(name, lease), { type: 'revision', revision });
 }
 
 export async function lookAtLine(
@@ -148,9 +158,9 @@ function isAt(ref: KeyRef, revision: Revision): Compare {
   return { ref, relation: '=', target: { type: 'revision', revision } };
 }
 
-/** Resolves when a key has changed since a revision, or after a while. */
+/** Resolves when a key has changed since a revision, when nobody waits any more, or after a while. */
 export async function keyChanged(
-  { service, clock }: LockPorts,
+  { service, clock, gone }: LockPorts,
   ctx: RequestContext,
   { tenant, space, key }: KeyRef,
   from: Revision,
@@ -158,7 +168,10 @@ export async function keyChanged(
 ): Promise<void> {
   const options = { tenant, space, prefix: key, initial: false, prev: false };
   const watch = await service.watch(ctx, { ...options, from: { revision: from } });
-  const cancel = clock.after(leftMs, () => watch.close());
+  const end = (): void => watch.close();
+  const cancel = clock.after(leftMs, end);
+  gone?.addEventListener('abort', end);
+  if (gone?.aborted === true) end();
   const isIt = (message: WatchMessage): boolean =>
     message.type === 'event' && message.event.ref.key === key;
   try {
@@ -172,6 +185,7 @@ export async function keyChanged(
     }
   } finally {
     cancel();
+    gone?.removeEventListener('abort', end);
     watch.close();
   }
 }

@@ -1,4 +1,4 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import * as lease from '../http/lease-schemas.ts';
@@ -10,6 +10,13 @@ import { acquireFromJson, acquireLock, listLocks, releaseLock, showLock } from '
 
 const ACQUIRE_FIELDS = ['lease', 'value', 'base64', 'waitMs'];
 
+/** Aborted when the connection is lost before the answer; after that nobody looks at it. */
+function goneSignal(reply: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  reply.raw.once('close', () => gone.abort());
+  return gone.signal;
+}
+
 /** `/v1/locks/{name...}`. */
 export function registerLockRoutes(app: App, edge: Edge): void {
   const { service } = edge;
@@ -18,11 +25,12 @@ export function registerLockRoutes(app: App, edge: Edge): void {
   const one = { tags: ['locks'], params: lease.LockParams };
   app.get('/v1/locks', {
     schema: {
-      ...{ tags: ['locks'], summary: 'Locks that are held', querystring: schemas.NoQuery },
+      ...{ tags: ['locks'], summary: 'Lists held locks by name', querystring: lease.LocksQuery },
       response: schemas.answers({ 200: lease.Locks }),
     },
     handler: async (request, reply) => {
-      const { body, clock } = await listLocks(service, contextOf(request));
+      const { limit = null, cursor = null } = request.query;
+      const { body, clock } = await listLocks(service, contextOf(request), limit, cursor);
       return answer(request, reply, 200, clock, () => body);
     },
   });
@@ -36,7 +44,8 @@ export function registerLockRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const wanted = acquireFromJson(nameOf(request), fieldsOf(request.body, ACQUIRE_FIELDS));
-      const { body, clock } = await acquireLock(edge, contextOf(request), wanted);
+      const ports = { service, clock: edge.clock, gone: goneSignal(reply) };
+      const { body, clock } = await acquireLock(ports, contextOf(request), wanted);
       return answer(request, reply, 200, clock, () => body);
     },
   });

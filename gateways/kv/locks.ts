@@ -3,8 +3,10 @@ import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
-import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
+import type { Revision } from '../../protocol/types.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
 import { leaseIdOf, type Shown } from './leases.ts';
+import { readPage } from './listing.ts';
 import {
   isConflict,
   joinLine,
@@ -81,7 +83,7 @@ export function acquireFromJson(name: string, body: Shape): Acquire {
 }
 
 /**
- * Waits in line (lock-queue.ts). Throws `lock_held` (with what its holder shows) when it stays held or others are
+ * Waits in line (lock-queue.ts), for as long as somebody waits for the answer. Throws `lock_held` (with what its holder shows) when it stays held or others are
  * first, `lease_not_found` when the lease is gone.
  */
 export async function acquireLock(
@@ -116,13 +118,13 @@ async function waitInLine(ports: LockPorts, ctx: RequestContext, wanted: Acquire
   const { name, lease, waitMs } = wanted;
   const endMs = ports.clock.monotonicMs() + waitMs;
   const leftMs = (): number => endMs - ports.clock.monotonicMs();
-  let hasPlace = true;
-  await joinLine(ports, ctx, name, lease, waitMs);
+  let place: Revision | null = await joinLine(ports, ctx, name, lease, waitMs);
   try {
     for (;;) {
+      if (ports.gone?.aborted === true) throw nobodyWaits();
       const turn = await atTurn(ports, ctx, wanted);
       if (turn.type === 'held') {
-        hasPlace = !turn.isTaken;
+        if (turn.isTaken) place = null;
         return turn.shown;
       }
       if (leftMs() <= 0) {
@@ -130,10 +132,10 @@ async function waitInLine(ports: LockPorts, ctx: RequestContext, wanted: Acquire
         throw held(name, item);
       }
       if (turn.type === 'wait') await keyChanged(ports, ctx, turn.ref, turn.from, leftMs());
-      else if (turn.type === 'lost') await joinLine(ports, ctx, name, lease, leftMs());
+      else if (turn.type === 'lost') place = await joinLine(ports, ctx, name, lease, leftMs());
     }
   } finally {
-    if (hasPlace) await leaveLine(ports, ctx, name, lease).catch(() => {});
+    if (place !== null) await leaveLine(ports, ctx, name, lease, place).catch(() => {});
   }
 }
 
@@ -162,6 +164,7 @@ async function atTurn(ports: LockPorts, ctx: RequestContext, wanted: Acquire): P
   }
   if (own === null) return { type: 'lost' };
   if (item !== null) return { type: 'wait', ref, from: item.revision };
+  if (ports.gone?.aborted === true) return { type: 'again' };
   try {
     const put = lockPut(wanted);
     const taken = await takeTurn(ports, ctx, put, { ...line, own }, name);
@@ -202,15 +205,20 @@ export async function showLock(
   return { body, clock };
 }
 
-/** Held locks, by name. */
-export async function listLocks(service: KvService, ctx: RequestContext): Promise<Shown> {
-  const page = await service.scan(ctx, {
-    ...{ tenant: DEFAULT_TENANT, space: KV_SPACE, values: true, reverse: false },
-    ...{ start: LOCK_PREFIX, end: prefixEnd(LOCK_PREFIX), limit: LIMITS.pageItemsMax },
-    ...{ consistency: 'linearizable', revision: null },
+/** Held locks, by name, a page; further ones are at the revision of the first. */
+export async function listLocks(
+  service: KvService,
+  ctx: RequestContext,
+  limit: number | null,
+  cursor: string | null,
+): Promise<Shown> {
+  const read = await readPage({ service }, ctx, {
+    ...{ start: LOCK_PREFIX, end: prefixEnd(LOCK_PREFIX), reverse: false, limit, cursor },
+    ...{ values: true, revision: null, consistency: 'linearizable' },
   });
-  const body = { locks: page.items.map(lockToJson), more: page.next !== null };
-  return { body, clock: page.revision };
+  const locks = read.page.items.map(lockToJson);
+  const more = read.cursor === null ? {} : { cursor: read.cursor };
+  return { body: { locks, ...more, ...read.lowered }, clock: read.page.revision };
 }
 
 function shown(
@@ -245,6 +253,11 @@ function held(name: string, holder: Item | null): AppError {
   };
   const message = holder === null ? 'others wait for the lock' : 'somebody else holds the lock';
   return new AppError('lock_held', message, { details });
+}
+
+/** Nobody reads this. */
+function nobodyWaits(): AppError {
+  return new AppError('lock_held', 'whoever asked for the lock is gone');
 }
 
 function leaseGone(): AppError {

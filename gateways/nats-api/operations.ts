@@ -183,7 +183,7 @@ async function lockAcquire({ service, clock, context, body }: Call): Promise<Ans
   const fields = ['name', 'nameBase64', 'lease', 'value', 'base64', 'waitMs'];
   const shape = fieldsOf(without(body, 'op'), fields);
   const wanted = acquireFromJson(lockNameOf(shape), shape);
-  return answerOf(await acquireLock({ service, clock }, context, wanted));
+  return answerOf(await acquireLock({ service, clock, gone: null }, context, wanted));
 }
 
 async function lockRelease({ service, context, body }: Call): Promise<Answer> {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { expectProblem, type Send } from './http-expect.ts';
+import { open } from './raw-http.ts';
 
 const JSON_BODY = { 'content-type': 'application/json' };
 /** A lease of nobody: ids are drawn from 53 bits. */
@@ -149,7 +150,7 @@ export function leaseTests(send: Send): void {
 }
 
 /** Locks over HTTP. */
-export function lockTests(send: Send): void {
+export function lockTests(urlOf: () => string, send: Send): void {
   const acquire = (name: string, body: object) => post(send, `/v1/locks/${name}`, body);
 
   it('N1 N2 one holder at a time, each with a higher token', async () => {
@@ -229,6 +230,43 @@ export function lockTests(send: Send): void {
     expect((await send('GET', '/v1/kv?prefix=_lockwaits/')).json.items).toEqual([]);
   });
 
+  it('who goes away while waiting leaves the line at once, and gets no lock', async () => {
+    const [a, b, c] = [await grantId(send), await grantId(send), await grantId(send)];
+    const { json } = await acquire('gone', { lease: a });
+    const client = open(urlOf());
+    const body = JSON.stringify({ lease: b, waitMs: 30_000 });
+    const head = 'POST /v1/locks/gone HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n';
+    client.write(`${head}content-length: ${body.length}\r\n\r\n${body}`);
+    const places = async () =>
+      (await send('GET', '/v1/kv?prefix=_lockwaits/4/gone/&values=false')).json.items.length;
+    await expect.poll(places).toBe(2);
+    const next = acquire('gone', { lease: c, waitMs: 20_000 });
+    await expect.poll(places).toBe(3);
+    client.destroy();
+    await expect.poll(places).toBe(2);
+    await send('DELETE', `/v1/locks/gone?token=${json.token}`);
+    expect((await next).json).toMatchObject({ held: true, lease: c });
+  });
+
+  it('two requests of one lease share a place: the one that ends leaves it to the other', async () => {
+    const [a, b, c] = [await grantId(send), await grantId(send), await grantId(send)];
+    const { json } = await acquire('shared', { lease: a });
+    const first = acquire('shared', { lease: b, waitMs: 400 });
+    const places = async () =>
+      (await send('GET', '/v1/kv?prefix=_lockwaits/6/shared/&values=false')).json.items;
+    await expect.poll(async () => (await places()).length).toBe(2);
+    const second = acquire('shared', { lease: b, waitMs: 20_000 });
+    const version = async () => (await places())[1]?.version;
+    await expect.poll(version).toBe(2);
+    const later = acquire('shared', { lease: c, waitMs: 20_000 });
+    expectProblem(await first, 409, 'lock_held');
+    expect(await version()).toBe(2);
+    await send('DELETE', `/v1/locks/shared?token=${json.token}`);
+    expect((await second).json).toMatchObject({ held: true, lease: b });
+    await send('DELETE', `/v1/leases/${b}`);
+    expect((await later).json).toMatchObject({ held: true, lease: c });
+  });
+
   it('a wait ends, and a lease that is gone gets no lock', async () => {
     const [a, b] = [await grantId(send), await grantId(send)];
     await acquire('held', { lease: a });
@@ -241,8 +279,17 @@ export function lockTests(send: Send): void {
   it('held locks are listed; a lock is a key, so it can be watched and compared', async () => {
     const lease = await grantId(send);
     const { json } = await acquire('listed', { lease });
-    const { locks } = (await send('GET', '/v1/locks')).json;
+    const locks: { name: string }[] = [];
+    for (let cursor = ''; ; ) {
+      const page = (await send('GET', `/v1/locks?limit=1${cursor}`)).json;
+      expect(page.locks.length).toBeLessThanOrEqual(1);
+      locks.push(...page.locks);
+      if (page.cursor === undefined) break;
+      cursor = `&cursor=${page.cursor}`;
+    }
     expect(locks).toContainEqual(json);
+    expect(locks.length).toBeGreaterThan(1);
+    expect((await send('GET', '/v1/locks')).json).toEqual({ locks });
     const key = await send('GET', '/v1/kv/_locks/listed');
     expect(key.headers['etag']).toBe(`"${json.token}"`);
   });
@@ -255,5 +302,6 @@ export function lockTests(send: Send): void {
     expectProblem(await acquire('x'.repeat(2_000), { lease }), 413, 'too_large');
     expectProblem(await acquire('a%00b', { lease }), 400, 'invalid_argument');
     expectProblem(await send('DELETE', '/v1/locks/x'), 400, 'invalid_argument');
+    expectProblem(await send('GET', '/v1/locks?cursor=x'), 400, 'invalid_argument');
   });
 }

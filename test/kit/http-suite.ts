@@ -30,7 +30,7 @@ export function httpSuite(start: () => Promise<HttpTarget>): void {
   describe('listing', () => listTests(send));
   describe('batch', () => batchTests(send));
   describe('leases', () => leaseTests(send));
-  describe('locks', () => lockTests(send));
+  describe('locks', () => lockTests(() => target.url, send));
   describe('transactions', () => txnTests(() => target.url, send));
   describe('the seed paths', () => seedTests(send));
   describe('indexes', () => indexTests(send));

@@ -203,7 +203,7 @@ export class LeaseClient {
     const wanted = { name, lease, value: Buffer.from(value), waitMs };
     const callMs = this.#cluster.nowMs();
     const outcome = await this.#ask(
-      (service, ctx) => acquireLock({ service, clock: this.#clock }, ctx, wanted),
+      (service, ctx) => acquireLock({ service, clock: this.#clock, gone: null }, ctx, wanted),
       waitMs + DEADLINE_MS,
     );
     const endMs = this.#cluster.nowMs();
