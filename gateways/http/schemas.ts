@@ -260,16 +260,36 @@ export function checkedQuery(
   const query: Record<string, unknown> = {};
   for (const [name, text] of Object.entries(value)) {
     const property = Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined;
-    if (property === undefined) throw invalid('there is no such query parameter');
+    if (property === undefined) {
+      throw invalid(`there is no query parameter ${JSON.stringify(name.slice(0, NAME_CHARS_MAX))}`);
+    }
     const given = converted(property, text);
     if (typeof given === 'number' && !Number.isSafeInteger(given)) {
-      throw invalid(`${name} is not valid`);
+      throw invalid(`${name} ${mustBe(property)}`);
     }
     query[name] = given;
   }
   if (check(query)) return query;
+  const missing = schema.required?.find((name) => !Object.hasOwn(query, name));
+  if (missing !== undefined) throw invalid(`the query parameter ${missing} is missing`);
   const [first] = Value.Errors(schema, query);
-  throw invalid(`${first?.instancePath.slice(1) ?? 'the query'} is not valid`);
+  const name = first?.instancePath.slice(1) ?? '';
+  throw invalid(`${name || 'the query'} ${mustBe(schema.properties[name])}`);
+}
+
+const NAME_CHARS_MAX = 64;
+
+/** What a value of this schema has to be, as far as it can be said in a few words. */
+function mustBe(schema: TSchema | undefined): string {
+  const { type, minimum, maximum, maxLength } = (schema ?? {}) as Readonly<Record<string, unknown>>;
+  if (type === 'boolean') return 'must be true or false';
+  if (type === 'integer') {
+    const from = minimum === undefined ? '' : ` from ${minimum}`;
+    return `must be a whole number${from}${maximum === undefined ? '' : ` to ${maximum}`}`;
+  }
+  if (type === 'string' && maxLength !== undefined)
+    return `must have at most ${maxLength} characters`;
+  return 'is not valid';
 }
 
 function invalid(message: string): AppError {

@@ -95,8 +95,15 @@ export function listTests(send: Send): void {
     const batch = await send('POST', '/v1/batch', { headers, body: JSON.stringify({ ops }) });
     expect(batch.json.results[0]).toMatchObject({ limit: 1_000 });
     for (const limit of ['0', '-1', '1.5', 'x', '', '9007199254740993', '0x10']) {
-      expectProblem(await send('GET', `/v1/kv?limit=${limit}`), 400, 'invalid_argument');
+      const refused = await send('GET', `/v1/kv?limit=${limit}`);
+      expectProblem(refused, 400, 'invalid_argument');
+      expect(refused.json.detail).toContain('limit must be a whole number from 1');
     }
+    const other = await send('GET', '/v1/kv?limits=1');
+    expect([other.status, other.json.detail]).toEqual([
+      400,
+      'there is no query parameter "limits"',
+    ]);
   });
 }
 

@@ -172,6 +172,9 @@ export function txnTests(url: () => string, send: Send): void {
     expect(past.json.items).toHaveLength(15);
     expect((await send('DELETE', '/v1/kv?prefix=td/')).json).toEqual({ deleted: 0, revision: 0 });
     expectProblem(await send('DELETE', '/v1/kv?prefix='), 400, 'invalid_argument');
+    const none = await send('DELETE', '/v1/kv');
+    expectProblem(none, 400, 'invalid_argument');
+    expect(none.json.detail).toContain('query parameter prefix is missing');
     expectProblem(await send('DELETE', '/v1/kv'), 400, 'invalid_argument');
   });
   it('POST /transaction does puts and deletes, all or nothing', async () => {
