@@ -63,7 +63,10 @@ export class Item implements ItemFields {
   }
 }
 
-export function keyOf(raw: { readonly key?: string; readonly keyBase64?: string }): Uint8Array {
+export function keyOf(raw: {
+  readonly key?: string | undefined;
+  readonly keyBase64?: string | undefined;
+}): Uint8Array {
   return raw.keyBase64 === undefined ? toBytes(raw.key ?? '') : fromBase64(raw.keyBase64);
 }
 

@@ -133,13 +133,20 @@ function refuseIfExists({ ifExists }: DeleteOptions): void {
   if (ifExists === true) throw invalid('ifExists cannot be asked of this key');
 }
 
-const E_TAG = /^"([0-9]+)"$/;
+/** Also as proxies hand it on that compress: weak, or with what they did behind it. */
+const E_TAG = /^(?:W\/)?"([0-9]+)(?:-[a-z]+)?"$/;
 
 function itemOfAnswer(key: Key, headers: Headers, value: Uint8Array): Item {
+  const [, revision] = E_TAG.exec(headers.get('etag') ?? '') ?? [];
+  if (revision === undefined) {
+    const message =
+      'the answer came without its ETag, which is the revision: see proxies on the way';
+    throw new MinikvError('malformed', message, { definite: true });
+  }
   const expiresAt = headers.get('x-minikv-expires-at');
   const lease = headers.get('x-minikv-lease');
   return new Item(toBytes(key), value, {
-    revision: Number(E_TAG.exec(headers.get('etag') ?? '')?.[1]),
+    revision: Number(revision),
     contentType: headers.get('content-type') ?? undefined,
     expiresAt: expiresAt === null ? undefined : new Date(expiresAt),
     lease: lease === null ? undefined : Number(lease),

@@ -1,5 +1,14 @@
-import { fitsPath, type Key, percentEncode, queryOf, type Value, valueFields } from './bytes.ts';
+import {
+  fitsPath,
+  type Key,
+  percentEncode,
+  queryOf,
+  toText,
+  type Value,
+  valueFields,
+} from './bytes.ts';
 import { invalid, MinikvError } from './errors.ts';
+import { keyOf } from './item.ts';
 import { callOf, JSON_BODY } from './keys.ts';
 import type { HeldLease, Leases } from './leases.ts';
 import { bytesOf } from './operations.ts';
@@ -23,7 +32,16 @@ export interface LockInfo {
   readonly value: Uint8Array;
 }
 
+/** A lock in a list. */
+export interface NamedLock extends LockInfo {
+  /** As text; `nameBytes` is exact where the bytes are no UTF-8. */
+  readonly name: string;
+  readonly nameBytes: Uint8Array;
+}
+
 interface RawLock {
+  readonly name?: string;
+  readonly nameBase64?: string;
   readonly held: boolean;
   readonly key?: string;
   readonly keyBase64?: string;
@@ -88,8 +106,24 @@ export class Locks {
     const raw = await this.#transport.json<RawLock>({
       ...{ ...callOf(options), method: 'GET', path: pathOf(name), repeat: 'read' },
     });
-    const value = raw.held ? bytesOf(raw) : new Uint8Array(0);
-    return { held: raw.held, token: raw.token, lease: raw.lease ?? null, value };
+    return infoOf(raw);
+  }
+
+  /** Held locks, by name. */
+  async *list(options: CallOptions = {}): AsyncGenerator<NamedLock, void, void> {
+    let cursor: string | undefined;
+    for (;;) {
+      const page: { locks: RawLock[]; cursor?: string } = await this.#transport.json({
+        ...{ ...callOf(options), method: 'GET', repeat: 'read' },
+        path: `/v1/locks${queryOf({ limit: 1_000, cursor })}`,
+      });
+      for (const raw of page.locks) {
+        const nameBytes = keyOf({ key: raw.name, keyBase64: raw.nameBase64 });
+        yield { ...infoOf(raw), name: toText(nameBytes), nameBytes };
+      }
+      if (page.cursor === undefined) return;
+      cursor = page.cursor;
+    }
   }
 
   /** False: whoever had the token has lost the lock before. */
@@ -102,11 +136,16 @@ export class Locks {
   }
 }
 
+function infoOf(raw: RawLock): LockInfo {
+  const value = raw.held ? bytesOf(raw) : new Uint8Array(0);
+  return { held: raw.held, token: raw.token, lease: raw.lease ?? null, value };
+}
+
 /** A lock that this program holds, as far as it knows. */
 export class HeldLock {
   readonly name: Key;
   /** The key that stands for the lock: watch it to follow an election. */
-  readonly key: string;
+  readonly key: Key;
   /** Rises with every holder. */
   readonly token: number;
   readonly lease: HeldLease;
@@ -116,7 +155,7 @@ export class HeldLock {
     this.#locks = locks;
     this.lease = lease;
     this.name = name;
-    this.key = raw.key ?? '';
+    this.key = raw.key ?? keyOf(raw);
     this.token = raw.token;
   }
 
@@ -129,7 +168,7 @@ export class HeldLock {
    * What a write must compare to happen only while the lock is held: put it into a transaction's `compare`. It
    * fails as soon as another holder can be there, whatever this process believes.
    */
-  get fence(): { readonly key: string; readonly revision: number } {
+  get fence(): { readonly key: Key; readonly revision: number } {
     return { key: this.key, revision: this.token };
   }
 

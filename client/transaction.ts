@@ -153,7 +153,9 @@ function nameOf(key: Key): string {
 
 /**
  * Runs `work` and commits what it wrote if everything it read is still so; otherwise again, from the beginning, with
- * a pause, until the deadline. `work` may run several times and must do nothing else that counts.
+ * a pause, until the deadline. `work` may run several times and must do nothing else that counts. Each of its reads is
+ * the latest, so two of them may be of different moments; then nothing is committed, and an error that it throws is
+ * not passed on.
  */
 export async function transact<T>(
   parts: { readonly transport: Transport; readonly keys: Keys },
@@ -165,7 +167,17 @@ export async function transact<T>(
   for (let attempt = 0; ; attempt++) {
     const call = { signal, timeoutMs: Math.max(1, endMs - nowMs()) };
     const tx = new Transaction(parts.keys, call);
-    const result = await work(tx);
+    let result: T;
+    try {
+      result = await work(tx);
+    } catch (error) {
+      // It may have seen one key before another's change and one after it, which no commit would let pass.
+      const leftMs = endMs - nowMs();
+      if (signal?.aborted || leftMs <= 0) throw error;
+      if (!(await isOutdated(parts.transport, tx, { signal, timeoutMs: leftMs }))) throw error;
+      await pause(attempt, endMs, signal);
+      continue;
+    }
     const { compare, writes } = tx.commit();
     if (compare.length + writes.length + fences.length === 0) return result;
     const all = [...compare, ...fences];
@@ -177,11 +189,35 @@ export async function transact<T>(
       const isLost = error instanceof MinikvError && MAY_REPEAT.has(error.code) && error.definite;
       if (!isLost || nowMs() >= endMs || isFence(error, compare.length)) throw error;
     }
-    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(attempt, 10));
-    await sleep(Math.min(jittered(pauseMs / 2), Math.max(0, endMs - nowMs())), signal);
-    if (signal?.aborted) {
-      throw new MinikvError('aborted', 'the transaction was aborted', { definite: true });
-    }
+    await pause(attempt, endMs, signal);
+  }
+}
+
+/** Whether something that was read is known to have changed since. */
+async function isOutdated(
+  transport: Transport,
+  tx: Transaction,
+  options: CallOptions,
+): Promise<boolean> {
+  const { compare } = tx.commit();
+  if (compare.length === 0) return false;
+  try {
+    await runTxn(transport, { compare }, options);
+    return false;
+  } catch (error) {
+    return error instanceof MinikvError && error.code === 'compare_failed';
+  }
+}
+
+async function pause(
+  attempt: number,
+  endMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(attempt, 10));
+  await sleep(Math.min(jittered(pauseMs / 2), Math.max(0, endMs - nowMs())), signal);
+  if (signal?.aborted) {
+    throw new MinikvError('aborted', 'the transaction was aborted', { definite: true });
   }
 }
 

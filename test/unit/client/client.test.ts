@@ -39,6 +39,30 @@ describe('keys', () => {
     expect(await kv.delete(key)).toMatchObject({ deleted: false });
   });
 
+  it('reads the revision from a weakened ETag, and says so where there is none', async () => {
+    const { revision } = await client().put('etag', 'v');
+    const behind = (shown: (etag: string) => string) =>
+      createClient({
+        endpoints: server.url,
+        fetch: async (input, init) => {
+          const response = await fetch(input, init);
+          const headers = new Headers(response.headers);
+          const etag = headers.get('etag');
+          if (etag !== null) headers.set('etag', shown(etag));
+          return new Response(response.body, { status: response.status, headers });
+        },
+      });
+    for (const shown of [`W/"${revision}"`, `"${revision}-gzip"`, `W/"${revision}-br"`]) {
+      const kv = behind(() => shown);
+      expect((await kv.get('etag'))?.revision).toBe(revision);
+      await kv.transaction(async (tx) => {
+        await tx.get('etag');
+        tx.put('etag-copy', 'v');
+      });
+    }
+    expect(await codeOf(behind(() => '"5d8c72a5edda8"').get('etag'))).toBe('malformed');
+  });
+
   it('I15 reaches also the keys that no URL can name', async () => {
     const kv = client();
     for (const key of ['.', '..']) {

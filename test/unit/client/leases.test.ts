@@ -76,6 +76,28 @@ describe('locks', () => {
     expect(first.signal.aborted).toBe(true);
   });
 
+  it('can have any name, and are listed by it', async () => {
+    const kv = client();
+    const names = [Uint8Array.of(0xff, 0x2f), 'ö/1'];
+    const held = await Promise.all(names.map((name) => kv.locks.acquire(name, { value: 'me' })));
+    const found = new Map<string, { token: number; lease: number | null }>();
+    for await (const { nameBytes, token, lease, value } of kv.locks.list()) {
+      found.set(Buffer.from(nameBytes).toString('hex'), { token, lease });
+      expect(Buffer.from(value).toString()).toBe('me');
+    }
+    for (const lock of held) {
+      const { token } = lock;
+      const expected = { token, lease: lock.lease.id };
+      expect(found.get(Buffer.from(lock.name).toString('hex'))).toEqual(expected);
+      const fenced = { compare: [lock.fence] };
+      await kv.transaction(async (tx) => tx.put('of-a-holder', 'x'), fenced);
+      await lock.release();
+      const late = kv.transaction(async (tx) => tx.put('of-a-holder', 'y'), fenced);
+      expect(await codeOf(late)).toBe('compare_failed');
+    }
+    for await (const { name } of kv.locks.list()) expect(name).not.toBe('ö/1');
+  });
+
   it('leave no lease behind when they are not given', async () => {
     const kv = client();
     const holder = await kv.locks.acquire('busy');

@@ -71,6 +71,33 @@ describe('transactions', () => {
     expect(attempts).toBeGreaterThan(12);
   });
 
+  it('run again when they throw over reads of different moments, and not otherwise', async () => {
+    const kv = client();
+    const move = (amount: number) =>
+      kv.txn({
+        success: [
+          { op: 'put', key: 't/one', value: String(5 - amount) },
+          { op: 'put', key: 't/two', value: String(5 + amount) },
+        ],
+      });
+    await move(0);
+    let attempts = 0;
+    const sum = await kv.transaction(async (tx) => {
+      const one = Number((await tx.get('t/one'))?.text());
+      if (++attempts === 1) await move(3);
+      const two = Number((await tx.get('t/two'))?.text());
+      if (one + two !== 10) throw new Error(`the sum is ${one + two}`);
+      return one + two;
+    });
+    expect([sum, attempts]).toEqual([10, 2]);
+    const refused = kv.transaction(async (tx) => {
+      attempts++;
+      if (Number((await tx.get('t/one'))?.text()) < 3) throw new Error('too little');
+    });
+    await expect(refused).rejects.toThrow('too little');
+    expect(attempts).toBe(3);
+  });
+
   it('attach what they write to a lease, in one branch and optimistically', async () => {
     const kv = client();
     const { id } = await kv.leases.grant(60);
