@@ -103,13 +103,19 @@ interface ShownLock {
 
 /** `minikv lock [name]`: who holds it, or all that are held. */
 export async function lock({ io, client, json }: Context, name: string | undefined): Promise<void> {
-  const path = name === undefined ? '/v1/locks' : `/v1/locks/${encodeURIComponent(name)}`;
-  const answer = await client.json<ShownLock | { locks: ShownLock[] }>({
-    ...{ method: 'GET', path, repeatable: true },
-  });
-  for (const one of 'locks' in answer ? answer.locks : [answer]) {
-    if (json) await printJson(io, one);
-    else await io.out(`${lockLine(one)}\n`);
+  const show = (one: ShownLock) => (json ? printJson(io, one) : io.out(`${lockLine(one)}\n`));
+  if (name !== undefined) {
+    const path = `/v1/locks/${encodeURIComponent(name)}`;
+    return show(await client.json<ShownLock>({ method: 'GET', path, repeatable: true }));
+  }
+  for (let cursor = ''; ; ) {
+    const path = `/v1/locks?limit=1000${cursor}`;
+    const page = await client.json<{ locks: ShownLock[]; cursor?: string }>({
+      ...{ method: 'GET', path, repeatable: true },
+    });
+    for (const one of page.locks) await show(one);
+    if (page.cursor === undefined) return;
+    cursor = `&cursor=${page.cursor}`;
   }
 }
 
