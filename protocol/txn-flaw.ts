@@ -9,34 +9,39 @@ export function flawOfTxn({ compares, then, otherwise }: TxnBody): string | null
   if (count > LIMITS.txnOpsMax) {
     return `a transaction has at most ${LIMITS.txnOpsMax} compares and operations`;
   }
-  for (const ops of branches) {
-    const flaw = flawOfBranch(ops);
+  for (const [i, ops] of branches.entries()) {
+    const flaw = flawOfBranch(ops, i === 0 ? 'then' : 'else');
     if (flaw !== null) return flaw;
   }
   return null;
 }
 
 /** Each key once: which of two operations comes first would be the reader's guess. */
-function flawOfBranch(ops: readonly TxnOp[]): string | null {
+function flawOfBranch(ops: readonly TxnOp[], branch: string): string | null {
   if (ops.length < 2) return null;
   const names = new Set<string>();
   const removed: TxnOp[] = [];
-  for (const op of ops) {
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
     if (!isKeyed(op)) {
       if (op.type === 'deleteRange') removed.push(op);
       continue;
     }
     const name = `${op.ref.tenant}\0${op.ref.space}\0${op.ref.key}`;
-    if (names.has(name)) return 'a second operation on one key';
+    if (names.has(name)) return `${branch}[${i}]: a second operation on one key`;
     names.add(name);
   }
   for (const [i, range] of removed.entries()) {
     if (range.type !== 'deleteRange') continue;
     for (const op of ops) {
-      if (isKeyed(op) && covers(range, op.ref)) return 'an operation on a key that a delete covers';
+      if (isKeyed(op) && covers(range, op.ref)) {
+        return `${branch}: an operation on a key under a prefix that is deleted`;
+      }
     }
     for (const other of removed.slice(i + 1)) {
-      if (other.type === 'deleteRange' && overlaps(range, other)) return 'two deletes of one key';
+      if (other.type === 'deleteRange' && overlaps(range, other)) {
+        return `${branch}: two deletes of prefixes with keys in common`;
+      }
     }
   }
   return null;

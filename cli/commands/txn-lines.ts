@@ -6,10 +6,12 @@ export interface TxnDocument {
 }
 
 export const TXN_SYNTAX = [
-  'if KEY value|revision|version =|!=|<|> WHAT, if KEY exists|absent: compares, all of which must hold',
+  'if KEY value|revision|version|lease =|!=|<|> WHAT, if KEY exists|absent: compares, all of which must hold',
   'put KEY VALUE, get KEY, del KEY, range PREFIX: what is done; after a line `else`, what is done otherwise',
-  'An empty line sends it.',
+  'An empty line sends it, Ctrl-C gives it up.',
 ].join('\n');
+
+const UNKNOWN = `it is none of these.\n${TXN_SYNTAX}`;
 
 /** Adds one line; tells what is wrong with it, or null. Words are parted by blanks; a value goes to the end. */
 export function parseTxnLine(document: TxnDocument, line: string): string | null {
@@ -19,12 +21,12 @@ export function parseTxnLine(document: TxnDocument, line: string): string | null
     document.else ??= [];
     return null;
   }
-  if (key === '') return TXN_SYNTAX;
+  if (key === '') return UNKNOWN;
   switch (word) {
     case 'if': {
       if (branch.length > 0 || document.else !== undefined) return 'compares come first';
       const compare = compareOf(key, rest);
-      if (compare === null) return TXN_SYNTAX;
+      if (compare === null) return UNKNOWN;
       document.compare.push(compare);
       return null;
     }
@@ -41,7 +43,7 @@ export function parseTxnLine(document: TxnDocument, line: string): string | null
       branch.push({ op: 'range', prefix: key });
       return null;
     default:
-      return TXN_SYNTAX;
+      return UNKNOWN;
   }
 }
 
@@ -50,7 +52,7 @@ function compareOf(key: string, [what = '', op = '', ...rest]: string[]) {
   if (!['=', '!=', '<', '>'].includes(op)) return null;
   const text = rest.join(' ');
   if (what === 'value') return { key, op, value: text };
-  if (what !== 'revision' && what !== 'version') return null;
+  if (what !== 'revision' && what !== 'version' && what !== 'lease') return null;
   return /^\d{1,16}$/.test(text) ? { key, op, [what]: Number(text) } : null;
 }
 

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
+import { Readable } from 'node:stream';
 import { LIMITS } from '../../protocol/limits.ts';
 import { randomHex } from '../../protocol/random.ts';
 import type { ClientRequest } from '../client.ts';
@@ -76,19 +77,20 @@ async function read(io: Io, file: string | undefined): Promise<string> {
   return text;
 }
 
-/** Compares, then operations, `else`, operations; an empty line sends it. */
+/** Compares, then operations, `else`, operations. Only an empty line sends it: not the end, nor Ctrl-C. */
 async function typed(io: Io): Promise<string> {
   await io.out(`${TXN_SYNTAX}\n`);
-  const lines = createInterface({ input: io.stdin as NodeJS.ReadableStream });
+  const input = io.stdin instanceof Readable ? io.stdin : Readable.from(io.stdin);
+  const lines = createInterface({ input, signal: io.signal });
   const document: TxnDocument = { compare: [], then: [] };
   try {
     for await (const line of lines) {
-      if (line.trim() === '') break;
+      if (line.trim() === '') return JSON.stringify(document);
       const refusal = parseTxnLine(document, line.trim());
-      if (refusal !== null) await io.out(`${refusal}\n`);
+      if (refusal !== null) await io.out(`This line is left out: ${refusal}\n`);
     }
   } finally {
     lines.close();
   }
-  return JSON.stringify(document);
+  throw new CommandFailed('nothing was done: no empty line sent the transaction');
 }

@@ -284,8 +284,8 @@ function mustBe(schema: TSchema | undefined): string {
   const { type, minimum, maximum, maxLength } = (schema ?? {}) as Readonly<Record<string, unknown>>;
   if (type === 'boolean') return 'must be true or false';
   if (type === 'integer') {
-    const from = minimum === undefined ? '' : ` from ${minimum}`;
-    return `must be a whole number${from}${maximum === undefined ? '' : ` to ${maximum}`}`;
+    if (maximum === undefined) return `must be a whole number of at least ${minimum ?? 0}`;
+    return `must be a whole number from ${minimum ?? 0} to ${maximum}`;
   }
   if (type === 'string' && maxLength !== undefined)
     return `must have at most ${maxLength} characters`;

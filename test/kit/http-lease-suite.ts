@@ -256,7 +256,9 @@ export function lockTests(urlOf: () => string, send: Send): void {
       (await send('GET', '/v1/kv?prefix=_lockwaits/6/shared/&values=false')).json.items;
     await expect.poll(async () => (await places()).length).toBe(2);
     const second = acquire('shared', { lease: b, waitMs: 20_000 });
-    const version = async () => (await places())[1]?.version;
+    const isOfB = ({ key }: { key: string }) =>
+      key.endsWith(`/${b.toString(16).padStart(14, '0')}`);
+    const version = async () => (await places()).find(isOfB)?.version;
     await expect.poll(version).toBe(2);
     const later = acquire('shared', { lease: c, waitMs: 20_000 });
     expectProblem(await first, 409, 'lock_held');

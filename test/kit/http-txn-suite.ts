@@ -140,6 +140,8 @@ export function txnTests(url: () => string, send: Send): void {
         ...[JSON.stringify(body).slice(0, 80), status, code],
       ]);
     }
+    const twice = await txn({ then: [a, { op: 'get', key: 'b' }, { op: 'get', key: 'tx/a' }] });
+    expect(twice.json.detail).toBe('then[2]: a second operation on one key');
     expect((await send('GET', '/v1/kv?prefix=tx/')).json.items).toEqual([]);
   });
   it('speaks MessagePack', async () => {

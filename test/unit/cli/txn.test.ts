@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseTxnLine, type TxnDocument } from '../../../cli/commands/txn-lines.ts';
 import { runProgram } from '../../../cli/program.ts';
-import { testIo } from './fake-io.ts';
+import { type TestIo, testIo } from './fake-io.ts';
 import { answerJson, problem, type TestServer, testServer } from './test-server.ts';
 
 const servers: TestServer[] = [];
@@ -22,6 +22,14 @@ async function run(line: string[], stdin: string) {
   };
   const code = await runProgram(line, io, { version: '9.9.9', compose });
   return { code, ...io.written };
+}
+
+/** Some lines, and then somebody who thinks for a while. */
+async function* typing(lines: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(lines);
+  for (let i = 0; i < 15 && !signal.aborted; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
 
 const ANSWER = {
@@ -61,6 +69,32 @@ describe('minikv txn', () => {
   it('does not send what is no JSON', async () => {
     const done = await run(['txn', '-f', '-', '--endpoint', 'http://127.0.0.1:1'], 'put a 1');
     expect(done).toMatchObject({ code: 2, err: expect.stringContaining('no JSON') });
+  });
+
+  it('sends what is typed at an empty line, and nothing when it is given up', async () => {
+    const server = await node((_, response) => answerJson(response, 200, ANSWER));
+    const type = async (lines: string, then: (io: TestIo) => void = () => {}) => {
+      const io = testIo({ stdin: lines });
+      const held: TestIo = { ...io, stdinIsTerminal: true, stdin: typing(lines, io.signal) };
+      const compose = async () => {
+        throw new Error('no node was asked for');
+      };
+      const done = runProgram(['txn', '--endpoint', server.url], held, { version: '9', compose });
+      setTimeout(() => then(io), 100);
+      return { code: await done, ...io.written };
+    };
+    const sent = await type('if a lease = 7\nif a = 1\nput a 2\n\nput b 3\n');
+    expect(sent.code).toBe(0);
+    expect(sent.out).toContain('This line is left out');
+    const compare = [{ key: 'a', op: '=', lease: 7 }];
+    expect(JSON.parse(server.seen[0]?.body ?? '')).toMatchObject({ compare });
+    for (const given of [
+      await type('put a 2\n'),
+      await type('put a 2\n', (io) => io.interrupt()),
+    ]) {
+      expect(given).toMatchObject({ code: 1, err: expect.stringContaining('nothing was done') });
+    }
+    expect(server.seen).toHaveLength(1);
   });
 
   it('reads a typed transaction line by line', () => {
