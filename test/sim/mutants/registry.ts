@@ -118,8 +118,8 @@ export const MUTANTS: readonly Mutant[] = [
     faults: ['killLeader'],
     patches: patch(
       'actors/replica/feed.ts',
-      'this.#ring.push(event);',
-      'if (event.sequence % 20 !== 7) this.#ring.push(event);',
+      'this.#ring.push(event);\n      } else if',
+      'if (event.sequence % 20 !== 7) this.#ring.push(event);\n      } else if',
     ),
   },
   {
