@@ -184,7 +184,7 @@ export class FeedFollower {
       if (latest > revision) this.#askToClose(group, latest);
     };
     this.#calls
-      .call(group, { type: 'Close', revision, snapshot: null }, 'Closed', {
+      .call(group, { type: 'Close', revision, gate: null }, 'Closed', {
         deadlineMs: CALL_MS,
         traceparent: null,
         target: 'leader',

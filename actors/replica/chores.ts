@@ -84,6 +84,11 @@ export class Chores {
     return this.#context.isLeader() && this.#context.clockTrusted();
   }
 
+  /** An expiry is a write: it is assigned nothing while a snapshot is being taken. */
+  #mayExpire(): boolean {
+    return this.#mayPropose() && !this.#context.clock.isHeld;
+  }
+
   /** A leader whose clock is too far from the others' proposes nothing and passes on. */
   #handOver(nowMs: number): void {
     if (nowMs < this.#handOverDueMs) return;
@@ -125,7 +130,7 @@ export class Chores {
     this.#expiryDueMs = nowMs + EXPIRY_EVERY_MS;
     const { state, ports } = this.#context;
     const wallMs = ports.clock.wallMs();
-    if (this.#expiring || wallMs < state.expiryFromMs) return;
+    if (this.#expiring || wallMs < state.expiryFromMs || !this.#mayExpire()) return;
     this.#expiring = true;
     // Puts lower it from now on; what the view holds is added when it has been looked at.
     state.expiryFromMs = Number.POSITIVE_INFINITY;
@@ -138,7 +143,7 @@ export class Chores {
       })
       .then(
         (keys) => {
-          if (keys.length === 0 || this.#stopped || !this.#mayPropose()) {
+          if (keys.length === 0 || this.#stopped || !this.#mayExpire()) {
             this.#expiring = false;
             return;
           }

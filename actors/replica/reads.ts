@@ -256,8 +256,9 @@ export function handleReadClock(
   if (!context.isLeader()) return reply(notLeader(context));
   rounds.join(
     () => {
-      const isClosed = snapshot !== null && context.isLeader() && closer.gate.close(snapshot);
-      reply({ type: 'Clock', clock: context.clock.clock, isClosed });
+      const mayClose = snapshot !== null && context.isLeader();
+      const gate = mayClose ? closer.gate.close(snapshot) : null;
+      reply({ type: 'Clock', clock: context.clock.clock, gate });
     },
     () => reply(notLeader(context)),
   );

@@ -8,7 +8,7 @@ import type { LeaseKeeper } from '../lease/keeper.ts';
 import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Transactions } from '../txn/transactions.ts';
-import { type Closer, highestPromise } from './closer.ts';
+import { type Closer, highestPromise, type Settled } from './closer.ts';
 import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import {
@@ -67,7 +67,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'Range':
       return handleRange(context, closer, body, reply);
     case 'Close':
-      return handleClose(context, closer, body, reply);
+      return handleClose(parts, body, reply);
     case 'FeedRead':
       return feed.read(body, context.clock.closed, context.state.floor, reply);
     case 'TransferLeader':
@@ -123,18 +123,31 @@ function raiseClock(context: ReplicaContext, clock: Revision): void {
 }
 
 function handleClose(
-  context: ReplicaContext,
-  closer: Closer,
-  { revision, snapshot }: RequestOf<'Close'>,
+  { context, closer, rounds }: RequestParts,
+  { revision, gate }: RequestOf<'Close'>,
   reply: Reply,
 ): void {
   // First the clock, then the gate: whoever has waited comes after the snapshot.
   const isReachable = revision <= highestPromise(context);
   if (context.isLeader() && context.clockTrusted() && isReachable) context.clock.raise(revision);
-  const wasClosed = snapshot !== null && closer.gate.open(snapshot);
-  closer.close(revision, (settled) => {
-    if (settled === 'ok') reply({ type: 'Closed', closed: context.clock.closed, wasClosed });
+  const wasClosed = gate !== null && closer.gate.open(gate);
+  // That it was closed here says nothing if somebody else leads by now: a round tells.
+  let isConfirmed: boolean | null = wasClosed ? null : false;
+  let settled: Settled | null = null;
+  const answer = (): void => {
+    if (isConfirmed === null || settled === null) return;
+    const { closed } = context.clock;
+    if (settled === 'ok') reply({ type: 'Closed', closed, wasClosed: isConfirmed });
     else reply(refusedPromise(context, revision));
+  };
+  const confirm = (confirmed: boolean) => (): void => {
+    isConfirmed = confirmed;
+    answer();
+  };
+  if (wasClosed) rounds.join(confirm(true), confirm(false));
+  closer.close(revision, (result) => {
+    settled = result;
+    answer();
   });
 }
 

@@ -43,7 +43,7 @@ export async function closedRevision(
     dataGroups(map).map((group) =>
       calls.call(
         group,
-        { type: 'Close', revision, snapshot: null },
+        { type: 'Close', revision, gate: null },
         'Closed',
         readOptions(ctx, 'leader'),
       ),

@@ -1,8 +1,9 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyOf } from '../../protocol/messages/request.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
-import type { Revision } from '../../protocol/types.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { CallOptions, Calls } from './calls.ts';
 import { dataGroups, pageAt } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
@@ -14,6 +15,12 @@ export interface Snapshot {
   readonly isStrict: Promise<boolean>;
 }
 
+type ClockOf = ReplyOf<'Clock'>;
+type Told = ReadonlyMap<GroupId, ClockOf>;
+
+/** How long gates are closed for a group that does not answer; longer each time, as groups may be slow. */
+const PATIENCE_MS = 100;
+const PATIENCE_MS_MAX = 400;
 const AGAIN_MS = 5;
 const AGAIN_MS_MAX = 80;
 
@@ -29,6 +36,8 @@ export class Snapshots {
   #count = 0;
   #running: Promise<unknown> = Promise.resolve();
   #next: Promise<Snapshot> | null = null;
+  /** Groups that were waited for in vain, when the clocks were last collected. */
+  readonly #silent = new Set<GroupId>();
 
   /** `name`: of this life of this node, so that its gates are told apart from others'. */
   constructor(calls: Calls, clock: Clock, map: () => ShardMap, name: string) {
@@ -68,30 +77,83 @@ export class Snapshots {
   }
 
   async #collect(): Promise<Snapshot> {
-    const map = this.#map();
-    const groups = dataGroups(map);
+    const groups = dataGroups(this.#map());
     // One group orders everything by itself.
-    const snapshot = groups.length > 1 ? `${this.#name}.${++this.#count}` : null;
-    const clocks = await Promise.all(
-      groups.map((group) =>
-        this.#calls.call(group, { type: 'ReadClock', snapshot }, 'Clock', COLLECTING),
-      ),
-    );
-    let revision = 0;
-    let isClosed = true;
-    for (const reply of clocks) {
-      revision = Math.max(revision, reply.clock);
-      isClosed &&= reply.isClosed;
+    if (groups.length === 1) {
+      const [{ clock }] = (await this.#clocksOf(groups)) as [ClockOf];
+      return { revision: clock, isStrict: Promise.resolve(true) };
     }
-    if (snapshot === null) return { revision, isStrict: Promise.resolve(true) };
-    const closes = groups.map((group) =>
-      this.#calls.call(group, { type: 'Close', revision, snapshot }, 'Closed', COLLECTING).then(
+    for (let patienceMs = PATIENCE_MS; ; patienceMs = Math.min(PATIENCE_MS_MAX, patienceMs * 2)) {
+      // Nobody waits at a gate for a group that was silent: it has to answer first.
+      await this.#clocksOf(groups.filter((group) => this.#silent.has(group)));
+      this.#silent.clear();
+      const told = await this.#closeGates(groups, patienceMs);
+      if (told !== null) return this.#snapshotOf(told);
+    }
+  }
+
+  #clocksOf(groups: readonly GroupId[]): Promise<ClockOf[]> {
+    const body = { type: 'ReadClock', snapshot: null } as const;
+    return Promise.all(groups.map((group) => this.#calls.call(group, body, 'Clock', COLLECTING)));
+  }
+
+  /** The clocks of all groups; null, and the gates that have been closed are opened, when one is silent. */
+  #closeGates(groups: readonly GroupId[], patienceMs: number): Promise<Told | null> {
+    const body = { type: 'ReadClock', snapshot: `${this.#name}.${++this.#count}` } as const;
+    const told = new Map<GroupId, ClockOf>();
+    let isOver = false;
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        isOver = true;
+        for (const group of groups) {
+          const reply = told.get(group);
+          if (reply === undefined) this.#silent.add(group);
+          else this.#open(group, reply);
+        }
+      };
+      const cancel = this.#clock.after(patienceMs, () => {
+        giveUp();
+        resolve(null);
+      });
+      for (const group of groups) {
+        this.#calls.call(group, body, 'Clock', COLLECTING).then(
+          (reply) => {
+            if (isOver) return this.#open(group, reply);
+            told.set(group, reply);
+            if (told.size < groups.length) return;
+            isOver = true;
+            cancel();
+            resolve(told);
+          },
+          (error: unknown) => {
+            if (isOver) return;
+            cancel();
+            giveUp();
+            reject(error);
+          },
+        );
+      }
+    });
+  }
+
+  /** Of a snapshot that comes to nothing. */
+  #open(group: GroupId, { gate }: ClockOf): void {
+    if (gate === null) return;
+    const ignore = (): void => {};
+    const body = { type: 'Close', revision: 0, gate } as const;
+    this.#calls.call(group, body, 'Closed', COLLECTING).then(ignore, ignore);
+  }
+
+  #snapshotOf(told: Told): Snapshot {
+    let revision = 0;
+    for (const { clock } of told.values()) revision = Math.max(revision, clock);
+    const closes = [...told].map(([group, { gate }]) =>
+      this.#calls.call(group, { type: 'Close', revision, gate }, 'Closed', COLLECTING).then(
         (reply) => reply.wasClosed,
         () => false,
       ),
     );
-    const isStrict = Promise.all(closes).then((all) => isClosed && all.every(Boolean));
-    return { revision, isStrict };
+    return { revision, isStrict: Promise.all(closes).then((all) => all.every(Boolean)) };
   }
 
   #within<T>(endMs: number, work: Promise<T>): Promise<T> {

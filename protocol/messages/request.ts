@@ -82,7 +82,8 @@ export const requestBodyCodec = s.union({
     }),
   ],
   /** Closes `revision`: afterwards this group yields no further event at or below it. */
-  Close: [5, s.record({ revision: s.count, snapshot: s.nullable(s.str(96)) })],
+  /** `gate`: opens it, if it is closed under that name. */
+  Close: [5, s.record({ revision: s.count, gate: s.nullable(s.count) })],
   /** Events after `after`, closed, in order; waits up to waitMs when there is none. Any replica. */
   FeedRead: [6, s.record({ after: positionCodec, waitMs: s.count, limit: s.count, prev: s.bool })],
   /** Leader only: move leadership to `to` (null: any caught-up voter). */
@@ -244,14 +245,14 @@ export const replyBodyCodec = s.union({
     3,
     s.record({ items: s.list(s.nullable(itemCodec), LIMITS.batchOpsMax), clock: s.count }),
   ],
-  /** `isClosed`: nothing is assigned for the snapshot's sake. */
-  Clock: [4, s.record({ clock: s.count, isClosed: s.bool })],
+  /** `gate`: nothing is assigned for the snapshot's sake; the name of this one closing of this leader. */
+  Clock: [4, s.record({ clock: s.count, gate: s.nullable(s.count) })],
   /** `more`: the range holds further items after the last one given. */
   Page: [
     5,
     s.record({ items: s.list(itemCodec, LIMITS.pageItemsMax + 1), more: s.bool, clock: s.count }),
   ],
-  /** `wasClosed`: nothing was assigned since the snapshot's clock was read. */
+  /** `wasClosed`: nobody has assigned anything since the snapshot's clock was read, another leader neither. */
   Closed: [6, s.record({ closed: s.count, wasClosed: s.bool })],
   Feed: [
     7,

@@ -101,7 +101,7 @@ export class FakeFeed {
       case 'FeedRead':
         return group.read(body, this.clock);
       case 'ReadClock':
-        return { type: 'Clock', isClosed: false, clock: group.clock };
+        return { type: 'Clock', gate: null, clock: group.clock };
       case 'Close':
         if (!group.closes) return 'silence';
         group.close(body.revision);

@@ -209,3 +209,17 @@ describe('every replica', () => {
     ]);
   });
 });
+
+describe('while a snapshot is being taken', () => {
+  it('nothing expires, and afterwards it does', async () => {
+    const replica = FakeReplica.owning();
+    const chores = new Chores(replica, [NO_LEASES]);
+    write(replica, 'k', 1_000);
+    replica.clock.isHeld = true;
+    await tick(replica, chores, 3_000);
+    expect(types(replica)).toEqual([]);
+    replica.clock.isHeld = false;
+    await tick(replica, chores, 500);
+    expect(types(replica)).toEqual(['expire']);
+  });
+});

@@ -156,7 +156,7 @@ describe('linearizable reads', () => {
     const revision = world.write('a', '1');
     world.readClock();
     world.confirm();
-    expect(world.answers).toEqual([{ type: 'Clock', clock: revision, isClosed: false }]);
+    expect(world.answers).toEqual([{ type: 'Clock', clock: revision, gate: null }]);
   });
 });
 

@@ -93,3 +93,42 @@ describe('a request that meets a lock', () => {
     expect(world.answers).toHaveLength(1);
   });
 });
+
+describe('the close of a snapshot', () => {
+  /** The gate that a snapshot has closed. */
+  function closed(world: World): number {
+    world.ask({ type: 'ReadClock', snapshot: 'n1.7.1' });
+    world.confirm(1);
+    const [told] = world.answers.splice(0);
+    if (told?.type !== 'Clock' || told.gate === null) throw new Error('it is open');
+    return told.gate;
+  }
+
+  it('opens the gate at once, and says that it was closed when leadership is confirmed', () => {
+    const world = new World();
+    const gate = closed(world);
+    world.ask({ type: 'Close', revision: 0, gate });
+    expect(world.closer.gate.isClosed).toBe(false);
+    expect(world.answers).toEqual([]);
+    world.confirm(2);
+    expect(world.answers).toMatchObject([{ type: 'Closed', wasClosed: true }]);
+  });
+
+  it('counts on no gate of a leader that may have been replaced', () => {
+    const world = new World();
+    const gate = closed(world);
+    world.ask({ type: 'Close', revision: 0, gate });
+    world.rounds.flush();
+    world.rounds.refused(2);
+    expect(world.answers).toMatchObject([{ type: 'Closed', wasClosed: false }]);
+  });
+
+  it('answers at once when no gate was closed under that name', () => {
+    const world = new World();
+    closed(world);
+    world.ask({ type: 'Close', revision: 0, gate: 12 });
+    world.ask({ type: 'Close', revision: 0, gate: null });
+    expect(world.answers).toMatchObject([{ wasClosed: false }, { wasClosed: false }]);
+    expect(world.closer.gate.isClosed).toBe(true);
+  });
+});

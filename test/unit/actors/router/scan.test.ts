@@ -69,7 +69,7 @@ function world(clocks: Record<number, number>): FakeReach {
   }
   reach.answer = ({ group, body }) => {
     const clock = clocks[group] as number;
-    if (body.type === 'ReadClock') return { type: 'Clock', clock, isClosed: false };
+    if (body.type === 'ReadClock') return { type: 'Clock', clock, gate: null };
     return { type: 'Page', items: [itemAt(ref(`k${group}`), 1)], more: false, clock };
   };
   return reach;
