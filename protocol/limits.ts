@@ -29,6 +29,9 @@ export const LIMITS = Object.freeze({
   txnResultBytesMax: 256 * KIB,
   /** Transactions over several groups that one group has prepared at once. */
   txnPreparedMax: 1024,
+  /** Keys and ranges that those have locked in one group: what comes then is a conflict. */
+  txnLockedKeysMax: 65_536,
+  txnLockedRangesMax: 1024,
   /** How long a group remembers how a transaction ended; older ones are not prepared any more. */
   txnMemoryMs: 180_000,
   /** Keys that the range deletes of one transaction remove in one group, and the bytes of their names. */
@@ -142,6 +145,10 @@ assert(
 assert(
   LIMITS.rangeDeleteBytesMax + LIMITS.txnResultBytesMax + 8 * KIB <= LIMITS.entryBytesMax,
   'a decision fits an entry',
+);
+assert(
+  LIMITS.txnOpsMax <= LIMITS.txnLockedRangesMax && LIMITS.txnOpsMax * 2 <= LIMITS.txnLockedKeysMax,
+  'the locks of one transaction have room',
 );
 assert(LIMITS.requestDeadlineMsMax * 2 < LIMITS.txnMemoryMs, 'no attempt outlives its memory');
 assert(LIMITS.entryBytesMax + 4 * KIB <= LIMITS.appendBytesMax, 'an entry fits an append');

@@ -1,3 +1,4 @@
+import { LIMITS } from '../../protocol/limits.ts';
 import { isKeyed, type TxnBody, type TxnOp } from '../../protocol/txn.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 
@@ -75,19 +76,27 @@ export class LockTable {
     if (this.isEmpty) return true;
     for (const triple of writes) if (!this.isFree(triple)) return false;
     for (const triple of reads) if (!this.isReadable(triple)) return false;
-    for (const range of ranges) if (!this.#admitsRange(range)) return false;
+    return ranges.length === 0 || this.#admitsRanges(ranges);
+  }
+
+  /** Many ranges beside many locks: each lock looks for its place among the ranges. */
+  #admitsRanges(ranges: readonly TripleRange[]): boolean {
+    const all = new Intervals(ranges);
+    const exclusive = new Intervals(ranges.filter((range) => range.exclusive));
+    for (const [triple, lock] of this.#keys) {
+      if ((lock.exclusive ? all : exclusive).covers(triple)) return false;
+    }
+    for (const held of this.#ranges) {
+      if ((held.exclusive ? all : exclusive).overlaps(held)) return false;
+    }
     return true;
   }
 
-  #admitsRange(range: TripleRange): boolean {
-    for (const [triple, lock] of this.#keys) {
-      if ((range.exclusive || lock.exclusive) && covers(range, triple)) return false;
-    }
-    for (const other of this.#ranges) {
-      if (!range.exclusive && !other.exclusive) continue;
-      if (other.start < range.end && range.start < other.end) return false;
-    }
-    return true;
+  /** Whether so many locks more are not too many: each one that is asked for later is compared with them. */
+  hasRoom({ writes, reads, ranges }: Footprint): boolean {
+    const keys = this.#keys.size + writes.size + reads.size;
+    const isFew = keys <= LIMITS.txnLockedKeysMax;
+    return isFew && this.#ranges.length + ranges.length <= LIMITS.txnLockedRangesMax;
   }
 
   /** The caller has asked whether it is admitted. */
@@ -108,6 +117,49 @@ export class LockTable {
       if (lock !== undefined && --lock.holders === 0) this.#keys.delete(triple);
     }
     if (ranges.length > 0) this.#ranges = this.#ranges.filter((range) => !ranges.includes(range));
+  }
+}
+
+/** The union of ranges: apart from each other, in order. */
+class Intervals {
+  readonly #starts: string[] = [];
+  readonly #ends: string[] = [];
+
+  constructor(ranges: readonly TripleRange[]) {
+    const sorted = [...ranges].sort((a, b) => (a.start < b.start ? -1 : 1));
+    for (const { start, end } of sorted) {
+      if (start >= end) continue;
+      const last = this.#ends.length - 1;
+      const lastEnd = this.#ends[last];
+      if (lastEnd === undefined || start > lastEnd) {
+        this.#starts.push(start);
+        this.#ends.push(end);
+      } else if (end > lastEnd) this.#ends[last] = end;
+    }
+  }
+
+  /** How many of them begin at or before `triple`. */
+  #countFrom(triple: string): number {
+    let low = 0;
+    let high = this.#starts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#starts[middle] as string) <= triple) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  covers(triple: string): boolean {
+    const count = this.#countFrom(triple);
+    return count > 0 && triple < (this.#ends[count - 1] as string);
+  }
+
+  overlaps({ start, end }: TripleRange): boolean {
+    if (start >= end) return false;
+    if (this.covers(start)) return true;
+    const next = this.#starts[this.#countFrom(start)];
+    return next !== undefined && next < end;
   }
 }
 

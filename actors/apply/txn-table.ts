@@ -83,11 +83,11 @@ export class TxnTable {
     return this.#byName.values();
   }
 
-  /** Locks its keys, in the lowest free slot; null when there is none. */
+  /** Locks its keys, in the lowest free slot; null when there is none, or no room for more locks. */
   add(id: TxnId, revision: Revision, part: TxnPart, footprint: Footprint): Prepared | null {
     const free = this.#slots.indexOf(null);
     const slot = free < 0 ? this.#slots.length : free;
-    if (slot >= LIMITS.txnPreparedMax) return null;
+    if (slot >= LIMITS.txnPreparedMax || !this.locks.hasRoom(footprint)) return null;
     return this.#set({ id, name: txnName(id), slot, revision, part, footprint });
   }
 
