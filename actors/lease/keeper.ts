@@ -240,8 +240,10 @@ export class LeaseKeeper {
     this.#end(tenure, [lease], 'revoked', (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
       const result = outcome.applied.results[0];
-      const revision = result?.type === 'deleted' ? result.revision : 0;
-      reply(revision === 0 ? gone(lease) : { type: 'Done', revision });
+      const row = readLease(state, lease);
+      // Asked for again it is done, as long as its row is there; one that had expired was not revoked.
+      const isDone = result?.type === 'deleted' && (result.deleted || row?.why === 'revoked');
+      reply(isDone ? { type: 'Done', revision: result.revision } : gone(lease));
     });
   }
 

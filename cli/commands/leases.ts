@@ -123,5 +123,6 @@ function lockLine({ name, nameBase64, held, token, lease, value, base64 }: Shown
   const shown = name ?? `base64:${nameBase64}`;
   if (!held) return `${shown} is free`;
   const by = lease === undefined ? '' : ` by lease ${lease}`;
-  return `${shown} is held${by}, token ${token}: ${value ?? `base64:${base64}`}`;
+  const says = value ?? `base64:${base64}`;
+  return `${shown} is held${by}, token ${token}${says === '' ? '' : `: ${says}`}`;
 }

@@ -50,6 +50,12 @@ describe('minikv lock', () => {
     });
     expect((await run('lock', 'door')).out).toMatch(/^door is held by lease \d+, token \d+: me\n$/);
     expect((await run('lock')).out).toContain('door is held');
-    expect(JSON.parse((await run('lock', '--json')).out)).toMatchObject({ name: 'door' });
+    await fetch(`${server.url}/v1/locks/gate`, {
+      ...{ method: 'POST', headers: { 'content-type': 'application/json' } },
+      body: JSON.stringify({ lease: Number(id) }),
+    });
+    expect((await run('lock', 'gate')).out).toMatch(/, token \d+\n$/);
+    const lines = (await run('lock', '--json')).out.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).name)).toEqual(['door', 'gate']);
   });
 });

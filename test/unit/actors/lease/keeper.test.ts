@@ -165,6 +165,27 @@ describe('the time of a lease', () => {
   });
 });
 
+describe('a revoke', () => {
+  it('that is asked for again is done; of a lease that has expired there is nothing to revoke', async () => {
+    const world = new World();
+    await world.grant(7);
+    const revoke = async (lease: number) => {
+      world.ask({ type: 'LeaseRevoke', epoch: 1, lease });
+      await world.confirm();
+      world.commitAll();
+      return world.answer();
+    };
+    const done = await revoke(7);
+    expect(done).toMatchObject({ type: 'Done', revision: expect.any(Number) });
+    expect(await revoke(7)).toEqual(done);
+    await world.grant(8, 1_000);
+    await world.pass(1_200);
+    world.commitAll();
+    expect(readLease(world.replica.state, 8)).toMatchObject({ why: 'expired' });
+    expect(await revoke(8)).toMatchObject({ type: 'Rejected', code: 'lease_not_found' });
+  });
+});
+
 describe('while the end of a lease is on its way', () => {
   it('K3 nothing is said of it; then what has become of it', async () => {
     const world = new World();
