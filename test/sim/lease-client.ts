@@ -93,6 +93,12 @@ export class LeaseClient {
       else if (draw < 0.65 && token !== null) await this.#validate(token);
       else if (draw < 0.7 && token !== null) await this.#release(token);
       else if (!(await this.#keepAlive(lease))) return;
+      else if (this.#random.next() < 0.4) {
+        // As late as it may: whoever gives the lease less than its time shows.
+        await this.#cluster.sleep(ttlMs * (0.55 + 0.35 * this.#random.next()));
+        if (!(await this.#keepAlive(lease))) return;
+        continue;
+      }
       // Away for a while, and now and then for too long: it believes in its lease all the same.
       const away = this.#random.next() < 0.08;
       await this.#pause(away ? ttlMs * 2 : ttlMs / 6);

@@ -139,7 +139,9 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     leaseClientCount: drawLeaseClients(seed),
   };
   if (overrides.busy === undefined) return config;
-  if (overrides.busy === 'leases') return { ...config, leaseClientCount: 6, faultGapMsMean: 1500 };
+  if (overrides.busy === 'leases') {
+    return { ...config, leaseClientCount: 10, groupCount: 2, faultGapMsMean: 1500 };
+  }
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
   mix.get = overrides.busy === 'reads' ? 30 : 1;
