@@ -15,15 +15,19 @@ import type { Patch } from './mutant.ts';
 /** The sources, also when this file runs compiled, out of dist/. */
 const HERE = fileURLToPath(new URL('../../../', import.meta.url));
 const ROOT = existsSync(join(HERE, 'package.json')) ? HERE : join(HERE, '..');
-const COPIED = [
+/** What a mutant is made of: all that the simulator imports. */
+export const COPIED: readonly string[] = [
   'package.json',
   'tsconfig.json',
   'protocol',
   'storage',
   'actors',
+  'gateways/kv/cursor.ts',
   'gateways/kv/leases.ts',
+  'gateways/kv/listing.ts',
   'gateways/kv/lock-queue.ts',
   'gateways/kv/locks.ts',
+  'gateways/kv/opaque.ts',
   'gateways/kv/paging.ts',
   'gateways/kv/shapes.ts',
   'observability/port.ts',
