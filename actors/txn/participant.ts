@@ -64,10 +64,11 @@ export class Participant {
         reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
       return gate.wait(endMs, () => this.prepare(request, reply), giveUp);
     }
-    const { epoch, id, part } = request;
+    const { epoch, id, part, indexEpoch } = request;
     warmRows(context.state, part.body);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
-    context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {
+    const command = { type: 'txnPrepare', revision, epoch, id, part, indexEpoch } as const;
+    context.propose(command, (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
       this.#vote(id, revision, outcome.applied.txn, (vote) => {
         reply({ type: 'TxnVoted', vote, clock: context.clock.clock });

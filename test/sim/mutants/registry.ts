@@ -1,5 +1,6 @@
 import { withEarlyAck } from './early-ack.ts';
 import type { Mutant, Patch } from './mutant.ts';
+import { UNIQUE_MUTANTS } from './unique.ts';
 
 const BASE = {
   seedsMax: 3,
@@ -373,6 +374,7 @@ export const MUTANTS: readonly Mutant[] = [
       'if (txns.size > 1e9 && !request.keys.every(',
     ),
   },
+  ...UNIQUE_MUTANTS,
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);
