@@ -78,6 +78,7 @@ export const BUSY_KINDS = [
   'leases',
   'transactions',
   'unique',
+  'listReads',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -163,14 +164,16 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     mix.queryIndex = 3;
     mix.changeIndex = 0.1;
     mix.delete = 1;
-  } else if (overrides.busy === 'transactions') {
+  } else if (overrides.busy === 'transactions' || overrides.busy === 'listReads') {
     Object.assign(mix, { get: 0.01, put: 0.01, scan: 0.5 });
     Object.assign(mix, { appendLists: 6, readLists: 2, readOneList: 1, scanLists: 2 });
     Object.assign(mix, { transfer: 4, readBank: 2, closeAccounts: 0.1 });
+    // Plain reads beside transactions: they meet locks, and show what passes them.
+    if (overrides.busy === 'listReads') Object.assign(mix, { readOneList: 16, transfer: 1 });
   }
   const client = { ...config.client, mix, thinkMsMean: 15, deadlineMs: 1000 };
   const keyCount = overrides.busy === 'indexes' ? 6 : 2;
-  const groupCount = overrides.busy === 'transactions' ? 3 : config.groupCount;
+  const groupCount = mix.appendLists > 1 ? 3 : config.groupCount;
   return { ...config, client, groupCount, clientCount: 8, keyCount, faultGapMsMean: 1500 };
 }
 

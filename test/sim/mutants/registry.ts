@@ -368,6 +368,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a key is read as it was before a transaction that may be public already (B21)',
     // A participant that is read, and cannot hear the home group.
     faults: ['clog', 'partialPartition', 'crashCoordinator'],
+    busy: 'listReads',
     patches: patch(
       'actors/replica/reads.ts',
       'if (txns.size > 0 && !request.keys.every(',
