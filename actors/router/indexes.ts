@@ -11,9 +11,9 @@ import type {
 } from '../../protocol/index-access.ts';
 import type { EntryPosition } from '../../protocol/indexes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ReplyOf } from '../../protocol/messages/request.ts';
+import type { ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
 import type { RequestContext } from '../../protocol/service.ts';
-import type { GroupId } from '../../protocol/types.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
 import {
   type Catalog,
   indexNamed,
@@ -27,6 +27,7 @@ import { boundsOf } from './index-bounds.ts';
 import { readOptions } from './options.ts';
 import { dataGroups, readRevision } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
+import type { Snapshots } from './snapshots.ts';
 
 export interface IndexHost {
   map(): ShardMap;
@@ -45,12 +46,26 @@ const LOOKS_MAX = 2;
 export class RoutedIndexes implements IndexService {
   readonly #calls: Calls;
   readonly #host: IndexHost;
+  readonly #snapshots: Snapshots;
   /** As last read; only live ones are taken from it. */
   #known: Catalog | null = null;
 
-  constructor(calls: Calls, host: IndexHost) {
+  constructor(calls: Calls, host: IndexHost, snapshots: Snapshots) {
     this.#calls = calls;
     this.#host = host;
+    this.#snapshots = snapshots;
+  }
+
+  /** `look` at the revision that is asked for, or at a snapshot of the latest state, as a scan does. */
+  async #at<T>(
+    ctx: RequestContext,
+    revision: Revision | null,
+    look: (ctx: RequestContext, map: ShardMap, revision: Revision) => Promise<T>,
+  ): Promise<T> {
+    if (revision === null) return this.#snapshots.read(ctx, look);
+    const map = this.#host.map();
+    const at = { revision, consistency: 'linearizable' } as const;
+    return look(ctx, map, await readRevision(this.#calls, map, ctx, at));
   }
 
   async define(ctx: RequestContext, index: NewIndex): Promise<IndexInfo> {
@@ -129,18 +144,11 @@ export class RoutedIndexes implements IndexService {
       const message = `a text to search for has ${searchBytesMin} to ${searchBytesMax} bytes`;
       throw new AppError('invalid_argument', message);
     }
-    const map = this.#host.map();
     const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-    const at = { revision: options.revision, consistency: 'linearizable' } as const;
-    const revision = await readRevision(this.#calls, map, ctx, at);
-    const asked = { id: info.id, revision, text, prefix, after, limit, values };
-    const groups = dataGroups(map);
-    const parts = await Promise.all(
-      groups.map((group) => {
-        const body = { type: 'IndexSearch' as const, ...asked };
-        return this.#calls.call(group, body, 'IndexPage', readOptions(ctx, 'leader'));
-      }),
-    );
+    const asked = { id: info.id, text, prefix, after, limit, values };
+    const { parts, groups, revision } = await this.#pages(ctx, options.revision, (at) => {
+      return { type: 'IndexSearch', ...asked, revision: at };
+    });
     const { hits, next } = mergeHits(parts, false, limit);
     const seen = parts.map((part, i) => {
       return { group: groups[i] as GroupId, rows: part.rows, hits: part.hits.length };
@@ -150,6 +158,24 @@ export class RoutedIndexes implements IndexService {
       ...{ revision, next: next === null ? null : next.key },
       plan: { index: info.name, id: info.id, groups: seen },
     };
+  }
+
+  /** Every group's part, all at one revision. */
+  #pages(
+    ctx: RequestContext,
+    revision: Revision | null,
+    body: (revision: Revision) => RequestOf<'IndexQuery'> | RequestOf<'IndexSearch'>,
+  ): Promise<Pages> {
+    return this.#at(ctx, revision, async (own, map, at) => {
+      const groups = dataGroups(map);
+      const asked = body(at);
+      const parts = await Promise.all(
+        groups.map((group) =>
+          this.#calls.call(group, asked, 'IndexPage', readOptions(own, 'leader')),
+        ),
+      );
+      return { parts, groups, revision: at };
+    });
   }
 
   /** A live text index over all keys with the prefix, the one that covers the least. */
@@ -194,19 +220,12 @@ export class RoutedIndexes implements IndexService {
       throw new AppError('invalid_argument', 'a text index is searched, not queried');
     }
     const bounds = boundsOf(info, options);
-    const map = this.#host.map();
     const { reverse, values, after } = options;
     const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-    const at = { revision: options.revision, consistency: 'linearizable' } as const;
-    const revision = await readRevision(this.#calls, map, ctx, at);
-    const body = {
-      ...({ type: 'IndexQuery', id: info.id, revision, after, reverse, limit, values } as const),
-      ...bounds,
-    };
-    const groups = dataGroups(map);
-    const parts = await Promise.all(
-      groups.map((group) => this.#calls.call(group, body, 'IndexPage', readOptions(ctx, 'leader'))),
-    );
+    const asked = { id: info.id, after, reverse, limit, values, ...bounds };
+    const { parts, groups, revision } = await this.#pages(ctx, options.revision, (at) => {
+      return { type: 'IndexQuery', ...asked, revision: at };
+    });
     const { hits, next } = mergeHits(parts, reverse, limit);
     const seen = parts.map((part, i) => {
       return { group: groups[i] as GroupId, rows: part.rows, hits: part.hits.length };
@@ -238,6 +257,12 @@ export class RoutedIndexes implements IndexService {
       this.#host.indexesChanged();
     }
   }
+}
+
+interface Pages {
+  readonly parts: readonly ReplyOf<'IndexPage'>[];
+  readonly groups: readonly GroupId[];
+  readonly revision: Revision;
 }
 
 /** Text indexes that cover every key with the prefix, those of the least first. */

@@ -73,10 +73,10 @@ export class RoutedKvService implements KvService {
   constructor(calls: Calls, host: ServiceHost, life: string) {
     this.#calls = calls;
     this.#host = host;
-    this.indexes = new RoutedIndexes(calls, host);
     this.#promises = new LeasePromises(calls, host);
     this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
     this.#snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
+    this.indexes = new RoutedIndexes(calls, host, this.#snapshots);
   }
 
   put(ctx: RequestContext, op: PutOp): Promise<WriteResult> {

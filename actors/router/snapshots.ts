@@ -48,15 +48,26 @@ export class Snapshots {
   }
 
   /** One page of the latest state, strict serializable. */
-  async scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {
+  scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {
+    return this.read(ctx, (own, map, revision) => pageAt(this.#calls, map, own, options, revision));
+  }
+
+  /**
+   * What `look` makes of a snapshot of the latest state, strict serializable. It may be called again, at
+   * another revision; errors of it are not tried again.
+   */
+  async read<T>(
+    ctx: RequestContext,
+    look: (ctx: RequestContext, map: ShardMap, revision: Revision) => Promise<T>,
+  ): Promise<T> {
     const endMs = this.#clock.monotonicMs() + ctx.deadlineMs;
     for (let pauseMs = AGAIN_MS; ; pauseMs = Math.min(AGAIN_MS_MAX, pauseMs * 2)) {
       const snapshot = await this.#within(endMs, this.#take());
       const { revision, isStrict } = snapshot;
       const leftMs = endMs - this.#clock.monotonicMs();
       const own = { ...ctx, deadlineMs: leftMs };
-      const page = await pageAt(this.#calls, this.#map(), own, options, revision);
-      if (await this.#within(endMs, isStrict)) return page;
+      const found = await look(own, this.#map(), revision);
+      if (await this.#within(endMs, isStrict)) return found;
       if (this.#clock.monotonicMs() + pauseMs >= endMs) {
         throw new AppError('conflict', 'leaders changed, or writes came first, at every attempt');
       }

@@ -10,11 +10,11 @@ import type { Client } from './client.ts';
  * on condition that they are as they were. Elements are unique, so a list tells its whole history.
  */
 
-const LISTS_MAX = 4;
+export const LISTS_MAX = 4;
 /** Elements of a list before its name is not used any more: what a run checks stays small. */
 const GENERATION_OPS = 120;
 
-function listRef(client: Client, n: number): KeyRef {
+export function listRef(client: Client, n: number): KeyRef {
   const generation = Math.floor(client.history.txns.length / GENERATION_OPS);
   return { tenant: DEFAULT_TENANT, space: KV_SPACE, key: `l/${generation}/${n}` };
 }
@@ -46,7 +46,7 @@ async function readAll(client: Client, refs: readonly KeyRef[]): Promise<(Item |
     result.type === 'got' ? result.item : null,
   );
   client.history.see(outcome.value.outcome.revision);
-  note(client, { reads: readsOf(refs, items), appends: [], outcome: 'done', call });
+  noteLists(client, { reads: readsOf(refs, items), appends: [], outcome: 'done', call });
   return items;
 }
 
@@ -67,7 +67,7 @@ export async function scanLists(client: Client): Promise<void> {
   const found = new Map(outcome.value.items.map((item) => [item.ref.key, item]));
   const refs = Array.from({ length: LISTS_MAX }, (_, n) => ({ ...first, key: `${prefix}${n}` }));
   const items = refs.map(({ key }) => found.get(key) ?? null);
-  note(client, { reads: readsOf(refs, items), appends: [], outcome: 'done', call });
+  noteLists(client, { reads: readsOf(refs, items), appends: [], outcome: 'done', call });
 }
 
 /** One list alone, as a plain read. */
@@ -78,7 +78,7 @@ export async function readOneList(client: Client): Promise<void> {
   const options = { consistency: 'linearizable', revision: null } as const;
   const outcome = await client.request((s) => s.get(client.context(), ref, options));
   if (outcome.kind !== 'ok') return;
-  note(client, {
+  noteLists(client, {
     ...{ reads: readsOf([ref], [outcome.value.item]), appends: [], outcome: 'done', call },
   });
 }
@@ -117,7 +117,7 @@ export async function appendLists(client: Client): Promise<void> {
   const { together } = client.history;
   if (outcome.kind !== 'ok') {
     together.push({ values, outcome: outcome.kind, revision: 0, call });
-    return note(client, { reads: [], appends, outcome: outcome.kind, call });
+    return noteLists(client, { reads: [], appends, outcome: outcome.kind, call });
   }
   const { succeeded, results, revision } = outcome.value.outcome;
   client.history.see(revision);
@@ -125,13 +125,13 @@ export async function appendLists(client: Client): Promise<void> {
     ...{ values, call },
     ...(succeeded ? { outcome: 'done', revision } : { outcome: 'refused', revision: 0 }),
   });
-  if (!succeeded) return note(client, { reads: [], appends, outcome: 'refused', call });
+  if (!succeeded) return noteLists(client, { reads: [], appends, outcome: 'refused', call });
   for (const [i, op] of then.entries()) {
     const result = results[i];
     if (op.type !== 'get' || result?.type !== 'got') continue;
     reads.push({ key: op.ref.key, elements: elementsOf(result.item) });
   }
-  note(client, { reads, appends, outcome: 'done', call });
+  noteLists(client, { reads, appends, outcome: 'done', call });
 }
 
 /** What the puts of a branch put, as the history shows it. */
@@ -143,11 +143,14 @@ function getOf(ref: KeyRef): TxnOp {
   return { type: 'get', ref };
 }
 
-function readsOf(refs: readonly KeyRef[], items: readonly (Item | null)[]): TxnSeen['reads'] {
+export function readsOf(
+  refs: readonly KeyRef[],
+  items: readonly (Item | null)[],
+): TxnSeen['reads'] {
   return refs.map((ref, i) => ({ key: ref.key, elements: elementsOf(items[i] ?? null) }));
 }
 
-function note(client: Client, seen: Omit<TxnSeen, 'name' | 'ret'>): void {
+export function noteLists(client: Client, seen: Omit<TxnSeen, 'name' | 'ret'>): void {
   const { txns } = client.history;
   const ret = seen.outcome === 'unknown' ? Number.POSITIVE_INFINITY : client.cluster.nowMs();
   txns.push({ ...seen, name: `${client.name}/${txns.length}`, ret });

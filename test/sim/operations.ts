@@ -6,6 +6,7 @@ import { closeAccounts, readBank, transfer } from './bank-operations.ts';
 import { type Client, gotOf, outputOf, refOf, writeOf } from './client.ts';
 import { changeIndex, queryIndex } from './index-work.ts';
 import type { LiveKey } from './keys.ts';
+import { queryLists } from './list-index.ts';
 import { appendLists, readLists, readOneList, scanLists } from './list-operations.ts';
 
 /** What clients do, by name; the weights are drawn per seed. */
@@ -48,6 +49,7 @@ export const CLIENT_OPERATIONS = {
   transfer,
   readBank,
   closeAccounts,
+  queryLists,
 } as const satisfies Record<string, (client: Client) => Promise<void>>;
 
 /** Drawn from a stream of their own, so that older seeds keep everything else. */
@@ -61,6 +63,7 @@ export const LATER_OPERATIONS: ReadonlySet<ClientOperation> = new Set([
   'transfer',
   'readBank',
   'closeAccounts',
+  'queryLists',
 ]);
 
 export type ClientOperation = keyof typeof CLIENT_OPERATIONS;

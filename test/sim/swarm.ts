@@ -121,6 +121,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   const drawnCount = draw < 0.1 ? 1 : draw < 0.8 ? 3 : 5;
   const nodeCount = overrides.nodeCount ?? drawnCount;
   const calm = random.next() < 0.06;
+  const isAimed = overrides.busy !== undefined || overrides.faults !== undefined;
   const config: SwarmConfig = {
     seed,
     nodeCount,
@@ -140,14 +141,15 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
       // more than it finds: what counts is how much happens to it, not how often nothing does.
       thinkMsMean: 75 * 6.4 ** random.next(),
       deadlineMs: random.next() < 0.5 ? 5000 : 1500,
-      mix: drawMix(random, seed),
+      mix: drawMix(random, seed, isAimed),
       valueBytesMax: random.next() < 0.8 ? 300 : 20_000,
     },
     retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
     roughStart: random.next() < 0.3,
     leaseClientCount: drawLeaseClients(seed),
-    uniqueClientCount: drawUniqueClients(seed),
+    // A run that is aimed at something stays what it was.
+    uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
@@ -158,6 +160,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   }
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
+  mix.queryLists = 0;
   mix.get = overrides.busy === 'reads' ? 30 : 1;
   mix.put = overrides.busy === 'reads' ? 1 : 3;
   if (overrides.busy === 'indexes') {
@@ -270,7 +273,7 @@ function drawBankWork(mix: Record<ClientOperation, number>, seed: number): void 
   mix.closeAccounts = random.next() < 0.5 ? 0.05 : 0;
 }
 
-function drawMix(random: Random, seed: number): Record<ClientOperation, number> {
+function drawMix(random: Random, seed: number, isAimed: boolean): Record<ClientOperation, number> {
   const mix = {} as Record<ClientOperation, number>;
   for (const name of Object.keys(CLIENT_OPERATIONS) as ClientOperation[]) {
     mix[name] = 0;
@@ -279,9 +282,16 @@ function drawMix(random: Random, seed: number): Record<ClientOperation, number> 
   drawIndexWork(mix, seed);
   drawListWork(mix, seed);
   drawBankWork(mix, seed);
+  if (!isAimed) drawListQueries(mix, seed);
   mix.get += 0.5;
   mix.put += 0.5;
   return mix;
+}
+
+/** The same. */
+function drawListQueries(mix: Record<ClientOperation, number>, seed: number): void {
+  const random = seededRandom(seed, 'list-queries');
+  if (mix.appendLists > 0 && random.next() < 0.5) mix.queryLists = random.next();
 }
 
 /** One line for people. */
