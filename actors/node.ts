@@ -213,7 +213,6 @@ class RunningNode implements Node {
     const builder = new IndexBuilder({
       ...{ calls: routing.calls, telemetry, clock },
       groups: () => dataGroups(routing.map()),
-      epoch: () => routing.map().epoch,
       leadsMeta: () => replicas.get(META_GROUP)?.isLeader() ?? false,
     });
     routing.onIndexesChanged = () => builder.changed();

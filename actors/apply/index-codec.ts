@@ -27,8 +27,6 @@ export interface GroupIndex {
   readonly since: Revision;
   /** Of a text index; null of others. */
   readonly text: TextState | null;
-  /** Of the catalog under which it was entered here. */
-  readonly epoch?: number | null;
 }
 
 /** How the documents of a text index lie: numbered, in segments, the latest in none yet (text-rows.ts). */
@@ -57,15 +55,9 @@ export interface GroupIndexes {
   /** Of the catalog, as last told. */
   readonly epoch: number;
   readonly list: readonly GroupIndex[];
-  /** Those of the list that are unique. */
-  readonly unique: readonly GroupIndex[];
 }
 
-export function groupIndexes(epoch: number, list: readonly GroupIndex[]): GroupIndexes {
-  return { epoch, list, unique: list.filter(({ definition }) => definition.unique === true) };
-}
-
-export const NO_INDEXES: GroupIndexes = Object.freeze(groupIndexes(0, []));
+export const NO_INDEXES: GroupIndexes = Object.freeze({ epoch: 0, list: Object.freeze([]) });
 
 const codec = s.record({
   epoch: s.count,
@@ -88,7 +80,6 @@ const codec = s.record({
           dead: s.count,
         }),
       ),
-      epoch: s.nullable(s.count),
     }),
     LIMITS.indexesMax,
   ),
@@ -97,18 +88,12 @@ const codec = s.record({
 const BOUNDS = { bytesMax: LIMITS.entryBytesMax, itemsMax: 65_536, depthMax: 12 };
 
 export function encodeIndexes(indexes: GroupIndexes): Uint8Array {
-  return encodeWith(codec, { epoch: indexes.epoch, list: indexes.list.map(stored) });
-}
-
-function stored(index: GroupIndex) {
-  const { definition, definedAt, cursor, keys, since, text, epoch = null } = index;
-  return { definition, definedAt, cursor, keys, since, text, epoch };
+  return encodeWith(codec, { epoch: indexes.epoch, list: [...indexes.list] });
 }
 
 /** Throws DecodeError. */
 export function decodeIndexes(bytes: Uint8Array): GroupIndexes {
-  const { epoch, list } = codec.unpack(unpackBytes(bytes, BOUNDS));
-  return groupIndexes(epoch, list);
+  return codec.unpack(unpackBytes(bytes, BOUNDS));
 }
 
 export function indexById(indexes: GroupIndexes, id: number): GroupIndex | null {

@@ -24,7 +24,6 @@ import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { hasExpired, itemOf } from './item.ts';
 import { comparePositions, positionOf } from './position.ts';
-import { foreseeClaim, foreseeExpect, performReservation } from './reservations.ts';
 import { putRow, readSlot, removeRow } from './write.ts';
 
 /** What a transaction is to see and to do in one group, at one revision. */
@@ -38,7 +37,7 @@ function presentHead(state: GroupState, ref: KeyRef, revision: Revision): Versio
 }
 
 /** The same with its value. */
-export function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
+function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
   const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
   if (bytes === null) return null;
   const row = decodeCurrent(bytes);
@@ -130,27 +129,21 @@ export function foresee(
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     const row = isKeyed(op) ? presentRow(state, op.ref, revision) : null;
-    const result = foreseeOne(state, op, row);
+    const result = foreseeOne(op, row);
     results[i] = result;
     if (result.type === 'got') bytes += itemBytes(result.item);
-    else if (row !== null && op.type !== 'expect') replaced += row.value.length;
+    else if (row !== null) replaced += row.value.length;
   }
   const isMore = bytes > LIMITS.txnResultBytesMax || replaced > LIMITS.txnReplacedBytesMax;
   return isMore ? null : results;
 }
 
-function foreseeOne(state: GroupState, op: TxnOp, row: VersionRow | null): TxnResult {
+function foreseeOne(op: TxnOp, row: VersionRow | null): TxnResult {
   switch (op.type) {
     case 'range':
       return { type: 'page', items: [], more: false };
     case 'deleteRange':
       return { type: 'deleted', count: 0 };
-    case 'claim':
-      return foreseeClaim(state, op);
-    case 'release':
-      return { type: 'held' };
-    case 'expect':
-      return foreseeExpect(op, row?.revision ?? 0);
     case 'get':
       return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
     case 'delete':
@@ -193,8 +186,6 @@ export function perform(
     if (op.type === 'delete') remove(state, op.ref, revision, events);
     else if (op.type === 'put') {
       putRow(state, op, readSlot(state, op.ref, vshardOf(op.ref)), revision, events);
-    } else if (op.type === 'claim' || op.type === 'release' || op.type === 'expect') {
-      performReservation(state, op);
     }
   }
   for (let i = 0; i < removed.length; i++) remove(state, removed[i] as KeyRef, revision, events);

@@ -20,7 +20,6 @@ import { encodeCounts } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
-import { hasOtherIndexes, hasUnclaimed } from './reservations.ts';
 import { branchOf, firstFailed, foresee, ownsAll, perform } from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
 import { recallTxn, rememberTxn } from './txn-request.ts';
@@ -57,10 +56,6 @@ export type TxnApplied =
   | { readonly type: 'tooLarge' }
   /** T5. 0: a lease is not there; else the promise about one does not reach to this revision. */
   | { readonly type: 'leaseStale'; readonly revision: Revision }
-  /** It would begin an entry of a unique index, and has no claims: not in one entry. */
-  | { readonly type: 'unclaimed' }
-  /** An operation of the branch cannot be done: nothing is. */
-  | { readonly type: 'refused'; readonly at: number; readonly revision: Revision }
   /** `outcome`: an earlier attempt of the same request was answered with this. */
   | { readonly type: 'ended'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null };
 
@@ -90,14 +85,8 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
   const ops = branchOf(body, succeeded);
   const stale = staleAttachment(ops, revision);
   if (stale !== null) return txnOutcome({ type: 'leaseStale', revision: stale });
-  if (hasUnclaimed(state, ops, revision)) return txnOutcome({ type: 'unclaimed' });
   const results = foresee(state, ops, revision);
   if (results === null) return txnOutcome({ type: 'tooLarge' });
-  const refused = results.findIndex(({ type }) => type === 'refused');
-  const refusal = results[refused];
-  if (refusal?.type === 'refused') {
-    return txnOutcome({ type: 'refused', at: refused, revision: refusal.revision });
-  }
   const events = perform(state, ops, [], revision);
   for (const result of results) {
     if (result.type === 'put' && result.createRevision === 0) result.createRevision = revision;
@@ -117,7 +106,7 @@ const MISMATCH: Outcome = Object.freeze({
 
 /** Locks a part's keys, or refuses at once. The same id again finds itself prepared. */
 export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepare'>): Outcome {
-  const { id, part, revision, epoch, indexEpoch } = command;
+  const { id, part, revision, epoch } = command;
   const { body, comparesAt } = part;
   if (state.txns.get(txnName(id)) !== null) return txnOutcome({ type: 'prepared' });
   if (readDecision(state, id) !== null || !isRemembered(id.start, revision)) {
@@ -126,7 +115,6 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
   if (!ownsAll(state, refsOf(body), hasRange(body), epoch)) {
     return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
   }
-  if (hasOtherIndexes(state, body, indexEpoch)) return txnOutcome({ type: 'conflict' });
   const footprint = footprintOf(body);
   if (!state.txns.locks.admits(footprint)) return txnOutcome({ type: 'conflict' });
   const failed = firstFailed(state, body.compares, revision);

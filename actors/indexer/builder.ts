@@ -1,11 +1,9 @@
 import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { IndexInfo } from '../../protocol/index-access.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { Calls } from '../router/calls.ts';
-import { withFailure, withState } from './catalog.ts';
+import { withState } from './catalog.ts';
 import { changeCatalog, readCatalog, tellGroup } from './catalog-store.ts';
-import { ClaimPass } from './claim-pass.ts';
 import { type BuilderActor, type BuilderEffects, startBuilderMachine } from './machine.ts';
 import { type Observed, type ObservedGroup, planWork, type Work } from './plan.ts';
 
@@ -23,8 +21,6 @@ export interface BuilderHost {
   readonly clock: Clock;
   /** Data groups of the cluster, ascending. */
   groups(): readonly GroupId[];
-  /** Of the shard map. */
-  epoch(): number;
   leadsMeta(): boolean;
 }
 
@@ -33,8 +29,6 @@ export class IndexBuilder implements BuilderEffects {
   readonly #host: BuilderHost;
   readonly #actor: BuilderActor;
   #stopped = false;
-  /** The unique index whose entries are being claimed; lost with leadership, and begun again then. */
-  #claiming: { readonly id: number; readonly pass: ClaimPass } | null = null;
 
   constructor(host: BuilderHost) {
     this.#host = host;
@@ -102,49 +96,17 @@ export class IndexBuilder implements BuilderEffects {
     return { catalog, groups, isComplete: groups.length === ids.length };
   }
 
-  async #work({ catalog, tell, fill, live, claim }: Work): Promise<void> {
+  async #work({ catalog, tell, fill, live }: Work): Promise<void> {
     const { calls, telemetry } = this.#host;
     const endMs = this.#host.clock.monotonicMs() + WORK_MS;
     const all: Promise<unknown>[] = [];
     for (const group of tell) all.push(tellGroup(calls, group, catalog, CALL_MS));
     for (const { group, id } of fill) all.push(this.#fill(group, id, endMs));
     await Promise.all(all);
-    for (const info of claim) await this.#claim(info, endMs);
     for (const id of live) {
       await changeCatalog(calls, CALL_MS, (now) => withState(now, id, 'live'));
       telemetry.log('info', 'an index is live', { index: id });
     }
-  }
-
-  /** Claims entries of a unique index until the piece of work is done, or all of them are. */
-  async #claim(info: IndexInfo, endMs: number): Promise<void> {
-    const { calls, clock, telemetry } = this.#host;
-    if (this.#claiming?.id !== info.id) {
-      this.#claiming = { id: info.id, pass: new ClaimPass(this.#host, info) };
-    }
-    const { pass } = this.#claiming;
-    while (!this.#stopped && this.leadsMeta() && !pass.isDone) {
-      const startMs = clock.monotonicMs();
-      if (startMs >= endMs) return;
-      const failure = await pass.step();
-      telemetry.count('index_steps', 1, { group: 0 });
-      if (failure !== null) {
-        await changeCatalog(calls, CALL_MS, (now) => withFailure(now, info.id, failure));
-        telemetry.log('warn', 'a unique index has failed', { index: info.id });
-        return;
-      }
-      const tookMs = clock.monotonicMs() - startMs;
-      await this.#pause(tookMs);
-    }
-    if (!pass.isDone) return;
-    await changeCatalog(calls, CALL_MS, (now) => withState(now, info.id, 'live'));
-    telemetry.log('info', 'an index is live', { index: info.id });
-  }
-
-  #pause(tookMs: number): Promise<void> {
-    return new Promise<void>((resolve) => {
-      this.#host.clock.after(Math.min(PAUSE_MS_MAX, tookMs * PAUSE_SHARE), resolve);
-    });
   }
 
   /** Step after step of one group's backfill, until it is done or the piece is. */
@@ -157,7 +119,10 @@ export class IndexBuilder implements BuilderEffects {
       telemetry.count('index_steps', 1, { group });
       const index = indexes.find((one) => one.id === id);
       if (index === undefined || index.isBuilt) return;
-      await this.#pause(clock.monotonicMs() - startMs);
+      const tookMs = clock.monotonicMs() - startMs;
+      await new Promise<void>((resolve) => {
+        clock.after(Math.min(PAUSE_MS_MAX, tookMs * PAUSE_SHARE), resolve);
+      });
     }
   }
 }

@@ -1,4 +1,3 @@
-import { duplicateError } from '../../protocol/duplicate.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestContext, TxnAnswer } from '../../protocol/service.ts';
@@ -28,17 +27,11 @@ export async function transact(
     throw new AppError('too_large', `larger than txnBytesMax, ${max}`, { details });
   }
   const vshard = vshardOf(anchorOf(body));
-  const { outcome, clock, repeated, refused } = await followingMap(
-    source,
-    ctx.deadlineMs,
-    (map, leftMs) => {
-      const { epoch } = map;
-      const request = { type: 'Txn', epoch, body, idempotency: ctx.idempotency } as const;
-      const home = map.groups[vshard] as GroupId;
-      return calls.call(home, request, 'TxnDone', writeOptions(ctx, leftMs));
-    },
-  );
-  if (refused?.type === 'duplicate') throw duplicateError(refused.key, refused.duplicate);
-  if (refused !== null) throw new AppError('internal', 'an operation was refused');
+  const { outcome, clock, repeated } = await followingMap(source, ctx.deadlineMs, (map, leftMs) => {
+    const { epoch } = map;
+    const request = { type: 'Txn', epoch, body, idempotency: ctx.idempotency } as const;
+    const home = map.groups[vshard] as GroupId;
+    return calls.call(home, request, 'TxnDone', writeOptions(ctx, leftMs));
+  });
   return { outcome, clock, repeated };
 }

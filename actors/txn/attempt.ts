@@ -4,8 +4,7 @@ import type { TxnOutcome, TxnVote, YesVote } from '../../protocol/messages/txn.t
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { ABORTED, type TxnBody, type TxnFate } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import type { ProposalOutcome } from '../replica/context.ts';
-import { firstFailed, firstRefused, type RefusedAt } from './outcome.ts';
+import { firstFailed } from './outcome.ts';
 
 /**
  * One attempt of a transaction over several groups, as its coordinator sees it: two-phase commit with
@@ -59,8 +58,6 @@ export type Verdict =
   | { readonly type: 'wrongShard'; readonly epoch: number }
   /** 0: a lease is not there; else a promise about one does not reach to this revision. */
   | { readonly type: 'leaseStale'; readonly revision: Revision }
-  /** An operation of the branch that was to be done. */
-  | { readonly type: 'refused'; readonly succeeded: boolean; readonly refusal: RefusedAt }
   | {
       readonly type:
         | 'conflict'
@@ -179,11 +176,8 @@ function allVoted(attempt: Attempt): Step {
     validUntilMs = Math.min(validUntilMs, vote.validUntilMs ?? Number.POSITIVE_INFINITY);
   }
   if (wallMsOfRevision(commitRevision) >= validUntilMs) return abort(attempt, { type: 'conflict' });
-  const succeeded = firstFailed(attempt.votes) === null;
-  const refusal = firstRefused(attempt.votes, succeeded);
-  if (refusal !== null) return abort(attempt, { type: 'refused', succeeded, refusal });
-  const fate = { commitRevision, succeeded };
-  const ops = succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
+  const fate = { commitRevision, succeeded: firstFailed(attempt.votes) === null };
+  const ops = fate.succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
   const stale = staleAttachment(ops, commitRevision);
   if (stale !== null) return abort(attempt, { type: 'leaseStale', revision: stale });
   const deciding: Attempt = { ...attempt, phase: 'deciding' };
@@ -258,18 +252,4 @@ function over(attempt: Attempt, effects: readonly AttemptEffect[]): Step {
 /** How it ends, as far as its coordinator knows and the log does not say; null while that is open. */
 export function fateInMemory(attempt: Attempt): TxnFate | null {
   return isAborting(attempt) ? ABORTED : null;
-}
-
-/** What became of the decision's entry. */
-export function decidedEvent(end: ProposalOutcome): AttemptEvent {
-  if (end.type === 'unknown') return { type: 'undecided', definite: false };
-  if (end.type === 'refused') {
-    return end.reason === 'too_large'
-      ? { type: 'tooLarge' }
-      : { type: 'undecided', definite: true };
-  }
-  const { rejection, txn } = end.applied;
-  if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
-  if (txn?.type !== 'ended') return { type: 'undecided', definite: false };
-  return { type: 'decided', fate: txn.fate, outcome: txn.outcome };
 }

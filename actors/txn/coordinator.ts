@@ -1,13 +1,11 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Item, ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
-import type { TxnOutcome, TxnRefusal } from '../../protocol/messages/txn.ts';
+import type { ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
+import type { TxnOutcome } from '../../protocol/messages/txn.ts';
 import { randomInt } from '../../protocol/random.ts';
 import { anchorOf, type TxnFate, type TxnId, type TxnPart, txnName } from '../../protocol/txn.ts';
-import type { GroupId, Revision } from '../../protocol/types.ts';
-import type { KeyRef } from '../../protocol/vshard.ts';
-import { encodeOutcome } from '../apply/txn-outcome.ts';
-import { recallTxn } from '../apply/txn-request.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import { encodeOutcome, recallTxn } from '../apply/txn-request.ts';
 import type { RaftState } from '../raft/state.ts';
 import { highestPromise } from '../replica/closer.ts';
 import type { ProposalOutcome, ReplicaContext, Reply } from '../replica/context.ts';
@@ -20,15 +18,12 @@ import {
   type AttemptEvent,
   beginAttempt,
   coordinate,
-  decidedEvent,
   fateInMemory,
   type Verdict,
 } from './attempt.ts';
-import { hasEntry, tooManyClaims, withClaims } from './claims.ts';
 import type { Messenger } from './messenger.ts';
-import { clientsPart, NOTHING_DONE, outcomeOf, readBytes } from './outcome.ts';
+import { outcomeOf, readBytes } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
-import { afterRefusal, readKey } from './refusals.ts';
 import { splitTxn } from './split.ts';
 
 /** How the replicas of a node reach the other groups. */
@@ -55,8 +50,6 @@ interface Running {
   readonly endMs: number;
   readonly reply: Reply;
   conflicts: number;
-  /** Reservations that it found to be nobody's any more. */
-  takeovers: Map<string, { holder: string; revision: Revision | null }>;
 }
 
 interface Live {
@@ -64,8 +57,6 @@ interface Live {
   readonly running: Running;
   readonly parts: ReadonlyMap<GroupId, TxnPart>;
   readonly epoch: number;
-  /** Of the indexes by which it was given its claims. */
-  readonly indexEpoch: number;
   attempt: Attempt;
   cancelDeadline: () => void;
 }
@@ -111,7 +102,7 @@ export class Coordinator {
   }
 
   begin(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
-    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0, takeovers: new Map() });
+    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0 });
   }
 
   lead(): void {
@@ -145,21 +136,16 @@ export class Coordinator {
       if (recalled !== null) return reply(this.#done(recalled, true));
     }
     const map = reach.map();
-    const { indexes } = context.state;
-    const claiming = withClaims(indexes, body, running.takeovers);
-    if ('limit' in claiming) return reply(rejected('too_large', tooManyClaims(claiming.limit)));
-    if ('duplicate' in claiming) return reply(this.#refusal({ type: 'duplicate', ...claiming }));
-    const parts = splitTxn(claiming, map);
+    const parts = splitTxn(body, map);
     if (map.epoch < epoch || !parts.has(context.group)) {
       return reply(rejected('wrong_shard', 'the shard map has changed', { hint: map.epoch }));
     }
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
     const isSilent = (group: GroupId): boolean => this.#silent.has(group);
-    const begun = beginAttempt(claiming, [...parts.keys()], idempotency !== null, isSilent);
+    const begun = beginAttempt(body, [...parts.keys()], idempotency !== null, isSilent);
     const { attempt } = begun;
-    const epochs = { epoch: map.epoch, indexEpoch: indexes.epoch };
-    const live: Live = { id, running, parts, attempt, ...epochs, cancelDeadline: () => {} };
+    const live: Live = { id, running, parts, attempt, epoch: map.epoch, cancelDeadline: () => {} };
     this.#live.set(txnName(id), live);
     const leftMs = running.endMs - context.ports.clock.monotonicMs();
     const votingMs = Math.max(0, Math.min(leftMs, VOTING_MS_MAX));
@@ -181,8 +167,7 @@ export class Coordinator {
     const reach = this.#reach();
     if (reach === null) return this.#on(live, { type: 'unanswered', group });
     const part = live.parts.get(group) as TxnPart;
-    const { id, epoch, indexEpoch } = live;
-    const body = { type: 'TxnPrepare', epoch, id, part, indexEpoch } as const;
+    const body = { type: 'TxnPrepare', epoch: live.epoch, id: live.id, part } as const;
     const heard = (reply: ReplyBody): void => {
       if (reply.type === 'TxnVoted') this.#voted(live, group, reply);
       else failed(reply.type === 'Rejected' ? reply.code : 'internal');
@@ -249,7 +234,7 @@ export class Coordinator {
     const { body, idempotency } = running.request;
     const outcome =
       failed === null
-        ? clientsPart(outcomeOf(attempt.body, parts, attempt.votes, fate), body)
+        ? outcomeOf(body, parts, attempt.votes, fate)
         : { succeeded: false, failedCompare: failed.at, revision: failed.revision, results: [] };
     // Each group's part was within the limit; the answer, and the entry that remembers it, hold all.
     if (readBytes(outcome) > LIMITS.txnResultBytesMax) return this.#on(live, { type: 'tooLarge' });
@@ -271,16 +256,13 @@ export class Coordinator {
     });
   }
 
-  #answer(live: Live, verdict: Verdict): void {
-    const { running, parts, attempt } = live;
+  #answer({ running, parts }: Live, verdict: Verdict): void {
     const { request, reply } = running;
     switch (verdict.type) {
-      case 'committed': {
-        const outcome = outcomeOf(attempt.body, parts, verdict.votes, verdict.fate);
-        return reply(this.#done(clientsPart(outcome, request.body), false));
-      }
-      case 'refused':
-        return this.#refused(live, verdict);
+      case 'committed':
+        return reply(
+          this.#done(outcomeOf(request.body, parts, verdict.votes, verdict.fate), false),
+        );
       case 'answered':
         return reply(this.#done(verdict.outcome, true));
       case 'compareFailed': {
@@ -310,50 +292,6 @@ export class Coordinator {
     }
   }
 
-  /** A claim that met a reservation may take it over: if its holder has the entry no more (U2). */
-  #refused(
-    { running, parts, attempt }: Live,
-    verdict: Extract<Verdict, { type: 'refused' }>,
-  ): void {
-    const { indexes } = this.#context.state;
-    const step = afterRefusal(indexes, running.request.body, attempt.body, parts, verdict);
-    switch (step.type) {
-      case 'tell':
-        return running.reply(this.#refusal(step.refusal));
-      case 'again':
-        running.takeovers.clear();
-        return this.#again(running, CONFLICT);
-      case 'takeOver':
-        running.takeovers.set(step.reservation, { holder: step.holder, revision: null });
-        return this.#attempt(running);
-      case 'look':
-        return this.#look(running, step.holder, (item) => {
-          const { key, duplicate } = step.clash;
-          if (hasEntry(step.definition, item, duplicate.encoded)) {
-            return running.reply(this.#refusal({ type: 'duplicate', key, duplicate }));
-          }
-          const seen = { holder: duplicate.holder, revision: item?.revision ?? 0 };
-          running.takeovers.set(step.reservation, seen);
-          this.#attempt(running);
-        });
-    }
-  }
-
-  /** A linearizable read of one key, in whichever group it is. */
-  #look(
-    { endMs, traceparent, reply }: Running,
-    ref: KeyRef,
-    use: (item: Item | null) => void,
-  ): void {
-    const reach = this.#reach();
-    if (reach === null) return reply(rejected('unavailable', 'this node has just started'));
-    const deadlineMs = endMs - this.#context.ports.clock.monotonicMs();
-    readKey(reach, ref, deadlineMs, traceparent).then(use, (error: unknown) => {
-      if (!(error instanceof AppError)) throw error;
-      reply(rejected('unavailable', 'the key with the same value could not be read'));
-    });
-  }
-
   /**
    * Locks are refused at once: whoever meets one comes back a little later, each at another time. `last` is
    * answered when there is no time for that.
@@ -368,12 +306,7 @@ export class Coordinator {
   }
 
   #done(outcome: TxnOutcome, repeated: boolean): ReplyBody {
-    return { type: 'TxnDone', outcome, clock: this.#context.clock.clock, repeated, refused: null };
-  }
-
-  #refusal(refused: TxnRefusal): ReplyBody {
-    const { clock } = this.#context.clock;
-    return { type: 'TxnDone', outcome: NOTHING_DONE, clock, repeated: false, refused };
+    return { type: 'TxnDone', outcome, clock: this.#context.clock.clock, repeated };
   }
 }
 
@@ -383,3 +316,17 @@ const MISMATCH = rejected(
   'idempotency_mismatch',
   'the idempotency key was used for another request',
 );
+
+/** What became of the decision's entry. */
+function decidedEvent(end: ProposalOutcome): AttemptEvent {
+  if (end.type === 'unknown') return { type: 'undecided', definite: false };
+  if (end.type === 'refused') {
+    return end.reason === 'too_large'
+      ? { type: 'tooLarge' }
+      : { type: 'undecided', definite: true };
+  }
+  const { rejection, txn } = end.applied;
+  if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
+  if (txn?.type !== 'ended') return { type: 'undecided', definite: false };
+  return { type: 'decided', fate: txn.fate, outcome: txn.outcome };
+}

@@ -64,11 +64,10 @@ export class Participant {
         reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
       return gate.wait(endMs, () => this.prepare(request, reply), giveUp);
     }
-    const { epoch, id, part, indexEpoch } = request;
+    const { epoch, id, part } = request;
     warmRows(context.state, part.body);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
-    const command = { type: 'txnPrepare', revision, epoch, id, part, indexEpoch } as const;
-    context.propose(command, (outcome) => {
+    context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
       this.#vote(id, revision, outcome.applied.txn, (vote) => {
         reply({ type: 'TxnVoted', vote, clock: context.clock.clock });

@@ -3,7 +3,6 @@ import {
   ABORTED,
   hasRange,
   refsOf,
-  type TxnBody,
   type TxnFate,
   type TxnId,
   txnName,
@@ -11,7 +10,6 @@ import {
 import type { GroupId } from '../../protocol/types.ts';
 import { vshardOf } from '../../protocol/vshard.ts';
 import { decisionStart } from '../../storage/kv/keyspace.ts';
-import { hasUnclaimed } from '../apply/reservations.ts';
 import { readDecision } from '../apply/txn.ts';
 import { warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
@@ -22,14 +20,11 @@ import type { ReplicaContext, Reply } from '../replica/context.ts';
 import { notApplied, notLeader, rejected, waited } from '../replica/context.ts';
 import { LockWaits } from '../replica/lock-waits.ts';
 import type { ReadRounds } from '../replica/reads.ts';
-import { hasReservations } from './claims.ts';
 import { Coordinator, type GroupReach } from './coordinator.ts';
 import { Inquiries } from './inquiries.ts';
 import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
 import { Messenger } from './messenger.ts';
-import { NOTHING_DONE } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, Participant } from './participant.ts';
-import { Releases } from './releases.ts';
 
 const INQUIRE_CALL_MS = 1_500;
 const UNFINISHED_ROWS = 256;
@@ -43,7 +38,6 @@ export class Transactions implements TxnEffects {
   readonly #coordinator: Coordinator;
   readonly #messenger: Messenger;
   readonly #inquiries = new Inquiries();
-  readonly #releases: Releases;
   readonly #actor: TxnActor;
   readonly #rounds: ReadRounds;
   readonly #closer: Closer;
@@ -70,11 +64,6 @@ export class Transactions implements TxnEffects {
     this.#messenger = new Messenger(context, this.#participant, reach);
     const parts = [this.#participant, this.#messenger, reach] as const;
     this.#coordinator = new Coordinator(context, raft, ...parts);
-    this.#releases = new Releases(context, (body, deadlineMs, reply) => {
-      const endMs = context.ports.clock.monotonicMs() + deadlineMs;
-      const { epoch } = context.state;
-      this.transact({ type: 'Txn', epoch, body, idempotency: null }, null, endMs, reply);
-    });
     this.#actor = startTxnMachine(this);
   }
 
@@ -88,20 +77,12 @@ export class Transactions implements TxnEffects {
     const { body, epoch } = request;
     const { state } = this.#context;
     const isOurs = refsOf(body).every((ref) => state.isOwned(vshardOf(ref), epoch));
-    const isWhole = isOurs && !hasRange(body) && !hasReservations(body);
-    if (isWhole && !this.#mustClaim(body)) return this.#alone(request, traceparent, endMs, reply);
+    if (isOurs && !hasRange(body)) return this.#alone(request, traceparent, endMs, reply);
     const refusal = leaderRefusal(this.#context);
     if (refusal !== null) return reply(refusal);
     // A leader of this moment takes over first; that is the machine's to do, once and not for each transaction.
     if (!this.#isLeading) this.tick(this.#context.ports.clock.monotonicMs());
     this.#coordinator.begin(request, traceparent, endMs, reply);
-  }
-
-  /** Whether a put of it would begin an entry of a unique index, as far as is applied here. */
-  #mustClaim({ then, otherwise }: TxnBody): boolean {
-    const { state } = this.#context;
-    const { clock } = state;
-    return hasUnclaimed(state, then, clock) || hasUnclaimed(state, otherwise ?? [], clock);
   }
 
   #alone(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
@@ -128,13 +109,8 @@ export class Transactions implements TxnEffects {
         );
       }
       if (txn?.type === 'conflict') return this.waits.wait(endMs, again, giveUp);
-      if (txn?.type === 'unclaimed') return this.transact(request, traceparent, endMs, reply);
-      if (txn?.type === 'refused') {
-        const refused = { type: 'operation', at: txn.at, revision: txn.revision } as const;
-        return reply({ type: 'TxnDone', outcome: NOTHING_DONE, clock, repeated: false, refused });
-      }
       if (txn?.type === 'done') {
-        return reply({ type: 'TxnDone', outcome: txn.outcome, clock, repeated, refused: null });
+        return reply({ type: 'TxnDone', outcome: txn.outcome, clock, repeated });
       }
       if (txn?.type === 'wrongShard') {
         return reply(rejected('wrong_shard', 'the shard map has changed', { hint: txn.epoch }));
@@ -179,10 +155,9 @@ export class Transactions implements TxnEffects {
   }
 
   /** Whether `tick` would do anything. */
-  isDue(nowMs: number): boolean {
+  isDue(): boolean {
     const leads = this.#context.isLeader();
     return (
-      this.#releases.isDue(nowMs) ||
       leads !== this.#isLeading ||
       (leads && this.#resuming === 'no') ||
       (leads && (this.#context.state.txns.size > 0 || this.#messenger.hasKnown))
@@ -255,7 +230,6 @@ export class Transactions implements TxnEffects {
   }
 
   tend(nowMs: number): void {
-    this.#releases.tick(nowMs);
     if (this.#resuming === 'no') this.#takeUp();
     this.#messenger.forgetKnown();
     for (const prepared of this.#inquiries.due(this.#context.state.txns.all(), nowMs)) {

@@ -6,7 +6,7 @@ import { configCodec } from '../membership.ts';
 import * as s from '../schema.ts';
 import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from '../txn.ts';
 import type { NodeId, ReplicaId } from '../types.ts';
-import { type Item, itemCodec, txnOutcomeCodec, txnRefusalCodec, txnVoteCodec } from './txn.ts';
+import { type Item, itemCodec, txnOutcomeCodec, txnVoteCodec } from './txn.ts';
 
 /**
  * Requests from a node's router to a group's replica on another node (or its own), and replies.
@@ -171,10 +171,7 @@ export const requestBodyCodec = s.union({
     s.record({ epoch: s.count, body: txnBodyCodec, idempotency: s.nullable(idempotencyCodec) }),
   ],
   /** Coordinator to participant: lock and vote. Asking again gives the same vote. */
-  TxnPrepare: [
-    21,
-    s.record({ epoch: s.count, id: txnIdCodec, part: txnPartCodec, indexEpoch: s.count }),
-  ],
+  TxnPrepare: [21, s.record({ epoch: s.count, id: txnIdCodec, part: txnPartCodec })],
   /** Coordinator to participant: how it ended. Done means that it is applied. */
   TxnResolve: [22, s.record({ id: txnIdCodec, fate: txnFateCodec })],
   /** Participant to home group: what became of it? One that is not known there is aborted first. */
@@ -310,16 +307,7 @@ export const replyBodyCodec = s.union({
     27,
     s.record({ keys: s.list(keyRefCodec, LIMITS.pageItemsMax), more: s.bool, clock: s.count }),
   ],
-  /** `refused` not null: nothing was done, and the outcome says nothing. */
-  TxnDone: [
-    20,
-    s.record({
-      outcome: txnOutcomeCodec,
-      clock: s.count,
-      repeated: s.bool,
-      refused: s.nullable(txnRefusalCodec),
-    }),
-  ],
+  TxnDone: [20, s.record({ outcome: txnOutcomeCodec, clock: s.count, repeated: s.bool })],
   TxnVoted: [21, s.record({ vote: txnVoteCodec, clock: s.count })],
   /** Null: it is not decided yet. */
   TxnEnded: [22, s.record({ fate: s.nullable(txnFateCodec), clock: s.count })],

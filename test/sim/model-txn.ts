@@ -3,7 +3,6 @@ import { type Compare, refsOf, type TxnBody, type TxnOp, txnName } from '../../p
 import type { GroupId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { nameOf } from '../check/truth.ts';
-import type { UniqueModel } from './model-unique.ts';
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
@@ -49,7 +48,6 @@ export class TxnModel {
   /** Decisions of home groups, the first of each. */
   readonly #decided = new Map<string, { commitRevision: number; succeeded: boolean }>();
   readonly #done = new Set<string>();
-  readonly #unique: UniqueModel;
   /** Groups that have not ended what others have committed, by transaction. */
   readonly flaws: string[] = [];
   /**
@@ -57,10 +55,6 @@ export class TxnModel {
    * single group failed; `aborted`: attempts that were.
    */
   readonly counts = { committed: 0, overGroups: 0, refused: 0, aborted: 0 };
-
-  constructor(unique: UniqueModel) {
-    this.#unique = unique;
-  }
 
   /** Names of what is prepared in any group. */
   open(): string[] {
@@ -82,12 +76,11 @@ export class TxnModel {
     const { body, revision, idempotency } = command;
     if (!keys.owns(group, refsOf(body))) return;
     const scope = firstRef(body);
-    // What finds a lock, a lease beyond its promise, or a refusal is not remembered: it is tried again.
+    // What finds a lock, or a lease beyond its promise, is not remembered: it is tried again.
     if (this.#conflicts(group, body)) return;
     const succeeded = holdsAll(body.compares, revision, keys);
     const ops = succeeded ? body.then : (body.otherwise ?? []);
     if (!ops.every((op) => isPromised(op, revision))) return;
-    if (!this.#canDo(group, ops, revision, keys)) return;
     if (idempotency !== null && scope !== null) {
       const { key, requestHash } = idempotency;
       if (!keys.isFirst(group, scope, key, requestHash, revision)) return;
@@ -97,27 +90,12 @@ export class TxnModel {
     perform(ops, revision, keys);
   }
 
-  /** In one entry: no put begins a value of a unique index, and every expectation is met. */
-  #canDo(group: GroupId, ops: readonly TxnOp[], revision: number, keys: ModelKeys): boolean {
-    return ops.every((op) => {
-      if (op.type === 'put') {
-        const value = Buffer.from(op.value).toString('latin1');
-        return !this.#unique.begins(group, op.ref, value, keys.at(op.ref, revision)?.value ?? null);
-      }
-      if (op.type !== 'expect') return true;
-      const present = keys.at(op.ref, revision)?.revision ?? 0;
-      if (op.condition.type === 'revision') return op.condition.revision === present;
-      return (op.condition.type === 'exists') === present > 0;
-    });
-  }
-
   prepare(group: GroupId, command: CommandOf<'txnPrepare'>, keys: ModelKeys): void {
     const name = txnName(command.id);
     const { body } = command.part;
     if (this.#of(group).has(name) || this.#done.has(`${group}/${name}`)) return;
     if (this.#decided.has(name) && command.id.home === group) return;
     if (!keys.owns(group, refsOf(body)) || this.#conflicts(group, body)) return;
-    if (this.#unique.hasOthers(group, body, command.indexEpoch)) return;
     if (body.otherwise === null && !holdsAll(body.compares, command.revision, keys)) return;
     this.#of(group).set(name, footprintOf(body));
   }
@@ -203,10 +181,8 @@ function footprintOf(body: TxnBody): Prepared {
   const writes = new Set<string>();
   const ranges: NameRange[] = [];
   for (const op of [...body.then, ...(body.otherwise ?? [])]) {
-    if ('ref' in op) {
-      if (op.type !== 'get' && op.type !== 'expect') writes.add(nameOf(op.ref));
-      continue;
-    }
+    if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
+    if ('ref' in op) continue;
     const { tenant, space, end } = op;
     const start = nameOf({ tenant, space, key: op.start });
     const last = end === null ? `${tenant}\0${space}\x01` : nameOf({ tenant, space, key: end });

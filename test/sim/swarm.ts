@@ -67,8 +67,6 @@ export interface SwarmConfig {
   readonly roughStart: boolean;
   /** Clients that live by leases and locks. */
   readonly leaseClientCount: number;
-  /** Clients of a unique index. */
-  readonly uniqueClientCount: number;
 }
 
 export const BUSY_KINDS = [
@@ -77,7 +75,6 @@ export const BUSY_KINDS = [
   'indexes',
   'leases',
   'transactions',
-  'unique',
   'listReads',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
@@ -148,15 +145,10 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
     roughStart: random.next() < 0.3,
     leaseClientCount: drawLeaseClients(seed),
-    // A run that is aimed at something stays what it was.
-    uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
     return { ...config, leaseClientCount: 10, groupCount: 2, faultGapMsMean: 1500 };
-  }
-  if (overrides.busy === 'unique') {
-    return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
   }
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
@@ -208,12 +200,6 @@ function drawJoiners(seed: number, fixed: number | null, nodeCount: number): num
 function drawLeaseClients(seed: number): number {
   const random = seededRandom(seed, 'lease-clients');
   return random.next() < 0.5 ? randomInt(random, 1, 3) : 0;
-}
-
-/** The same. */
-function drawUniqueClients(seed: number): number {
-  const random = seededRandom(seed, 'unique-clients');
-  return random.next() < 0.4 ? randomInt(random, 2, 4) : 0;
 }
 
 /** From a stream of its own, so that older seeds keep everything else. */
@@ -299,7 +285,7 @@ export function describeSwarm(config: SwarmConfig): string {
   const { weather: w } = config;
   const faults = [...config.faults.keys()].join(',') || 'none';
   return (
-    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount}+${config.uniqueClientCount} clients, ` +
+    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount} clients, ` +
     `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
     `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
     `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +

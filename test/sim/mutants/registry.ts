@@ -1,6 +1,5 @@
 import { withEarlyAck } from './early-ack.ts';
 import type { Mutant, Patch } from './mutant.ts';
-import { UNIQUE_MUTANTS } from './unique.ts';
 
 const BASE = {
   seedsMax: 3,
@@ -375,7 +374,6 @@ export const MUTANTS: readonly Mutant[] = [
       'if (txns.size > 1e9 && !request.keys.every(',
     ),
   },
-  ...UNIQUE_MUTANTS,
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);

@@ -98,7 +98,7 @@ describe('the model of transactions', () => {
   const id = { home: 1, term: 1, start: 5 };
   const other = { ...ref, key: 'z' };
   const prepare = (more: Partial<TxnBody>): Command => ({
-    ...{ type: 'txnPrepare', revision: 10, epoch: 1, id, indexEpoch: 0 },
+    ...{ type: 'txnPrepare', revision: 10, epoch: 1, id },
     part: {
       body: { compares: [], then: [], otherwise: null, ...more },
       ...{ comparesAt: [], thenAt: [], otherwiseAt: [] },

@@ -64,7 +64,6 @@ export class ToyReplica {
       termAt: (index) => log[index - 1]?.term ?? null,
       entry: (index) => log[index - 1] ?? null,
       stateHash: async () => '',
-      reservations: async () => [],
     };
   }
 }

@@ -292,7 +292,7 @@ describe('a transaction of one entry', () => {
     const part = { body, comparesAt: [0], thenAt: [], otherwiseAt: [] };
     const revision = group.nextRevision();
     const { epoch } = group.state;
-    group.apply({ type: 'txnPrepare', revision, epoch, id, part, indexEpoch: 0 });
+    group.apply({ type: 'txnPrepare', revision, epoch, id, part });
     expect((await detach(group, 7)).events).toEqual([]);
     expect(await keysOf(group, 7)).toEqual(['a']);
     const fate = { commitRevision: 0, succeeded: false };

@@ -107,7 +107,7 @@ describe('expiry', () => {
     const revision = replica.clock.assign(1, replica.ports.clock.wallMs());
     const body = { compares: [], then: [{ type: 'get', ref: ref('a') } as const], otherwise: null };
     const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
-    replica.apply({ type: 'txnPrepare', indexEpoch: 0, revision, epoch: 1, id, part });
+    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
     let steps = 0;
     for (let ms = 0; ms < 5_000; ms += 50) {
       await tick(replica, chores, 50);

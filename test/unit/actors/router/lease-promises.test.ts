@@ -27,7 +27,7 @@ const written = (results: Extract<ReplyBody, { type: 'Written' }>['results']): R
   ...{ type: 'Written', results, clock: 1, repeated: false },
 });
 const done = (): ReplyBody => ({
-  ...{ type: 'TxnDone', clock: 1, repeated: false, refused: null },
+  ...{ type: 'TxnDone', clock: 1, repeated: false },
   outcome: { succeeded: true, failedCompare: null, revision: 5, results: [] },
 });
 const PUT = { type: 'put' as const, revision: 5, createRevision: 5, version: 1 };
