@@ -71,22 +71,26 @@ export class Client {
 
   /**
    * Sends until `read` has taken an answer of 2xx or the time is over. Throws RequestFailed with the
-   * last refusal, or CommandFailed when no node could be reached.
+   * last refusal, or CommandFailed when the last attempt had no answer; it names the last refusal, if any.
    */
   async send<T>(request: ClientRequest, read: (response: Response) => Promise<T>): Promise<T> {
     const { clock, random, signal } = this.#io;
     const deadline = clock.monotonicMs() + this.#options.timeoutMs;
+    let refusal: RequestFailed | null = null;
     for (let attempt = 0; ; attempt++) {
       const leftMs = Math.max(1, deadline - clock.monotonicMs());
       try {
         return await this.#attempt(request, Math.min(ATTEMPT_MS_MAX, leftMs), read);
       } catch (error) {
-        if (!(error instanceof CommandFailed) || !mayRepeat(error, request)) throw error;
+        if (!(error instanceof CommandFailed)) throw error;
+        if (error instanceof RequestFailed) refusal = error;
+        const shown = error === refusal || refusal === null ? error : unanswered(error, refusal);
+        if (!mayRepeat(error, request)) throw shown;
         this.#current = (this.#current + 1) % this.#options.endpoints.length;
         const waitMs = this.#waitMs(error, attempt, random.next());
-        if (signal.aborted || clock.monotonicMs() + waitMs >= deadline) throw error;
+        if (signal.aborted || clock.monotonicMs() + waitMs >= deadline) throw shown;
         await sleep(this.#io, waitMs);
-        if (signal.aborted) throw error;
+        if (signal.aborted) throw shown;
       }
     }
   }
@@ -159,6 +163,11 @@ const NEVER_SENT = new Set([
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
+
+/** No answer to the last attempt, whose outcome it tells; what a node said before tells why. */
+function unanswered(last: CommandFailed, refusal: RequestFailed): CommandFailed {
+  return new CommandFailed(`${last.message}; before that: ${refusal.message}`, last.details, last);
+}
 
 /** Whether to try elsewhere: it certainly did not happen or may happen twice, and may work later. */
 function mayRepeat(error: CommandFailed, request: ClientRequest): boolean {

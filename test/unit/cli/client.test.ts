@@ -107,6 +107,15 @@ describe('client', () => {
     expect(server.seen.length).toBeGreaterThan(1);
   });
 
+  it('names the last refusal also when its time ends in an attempt without an answer', async () => {
+    const server = await serverOf((_, response) => {
+      if (server.seen.length === 1) problem(response, 503, 'unavailable', true, 10);
+    });
+    const error = await failureOf(client([server.url], 400).json(read));
+    expect(error.message).toMatch(/no answer in time; before that: .*\[unavailable\]/);
+    expect(error.details).toMatchObject({ code: 'outcome_unknown', definite: false });
+  });
+
   it('reads endpoints with and without a scheme, and refuses what is none', () => {
     expect(parseEndpoints('http://a:1, b:2')).toEqual(['http://a:1', 'http://b:2']);
     expect(() => parseEndpoints('ftp://a')).toThrow(UsageError);
