@@ -32,8 +32,10 @@ function putTen(cluster: MemoryCluster, at: string, round: number): Promise<stri
 /** Bytes of all logs of a node. */
 function logBytes(cluster: MemoryCluster, name: string): number {
   let bytes = 0;
-  for (const { baseIndex, lastIndex, entry } of cluster.node(name).inspect()) {
-    for (let i = baseIndex + 1; i <= lastIndex; i++) bytes += entry(i)?.bytes.length ?? 0;
+  for (const replica of cluster.node(name).inspect()) {
+    for (let i = replica.baseIndex + 1; i <= replica.lastIndex; i++) {
+      bytes += replica.entry(i)?.bytes.length ?? 0;
+    }
   }
   return bytes;
 }
