@@ -1,7 +1,7 @@
 import { type Attachment, attachmentCodec } from './attachment.ts';
 import { encodeWith, unpackBytes } from './codec.ts';
 import { indexDefinitionsCodec } from './indexes.ts';
-import { keyRefCodec } from './keys.ts';
+import { keyRefCodec, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
 import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
@@ -23,10 +23,7 @@ const writeOpShapes = s.union({
   put: [
     1,
     s.record({
-      ref: keyRefCodec,
-      value: s.bin(LIMITS.valueBytesMax),
-      contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
-      ttlMs: s.nullable(s.count),
+      ...putFields,
       condition: s.nullable(conditionCodec),
       attach: s.nullable(attachmentCodec),
     }),

@@ -19,6 +19,14 @@ export const keyRangeFields = {
   end: s.nullable(s.latin1Str(LIMITS.keyBytesMax + 1)),
 };
 
+/** What every put says, plain or in a transaction. `ttlMs` null never expires. */
+export const putFields = {
+  ref: keyRefCodec,
+  value: s.bin(LIMITS.valueBytesMax),
+  contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
+  ttlMs: s.nullable(s.count),
+};
+
 export interface KeyRange {
   readonly tenant: string;
   readonly space: string;

@@ -1,5 +1,5 @@
 import { type Attachment, attachmentCodec } from './attachment.ts';
-import { keyRangeFields, keyRefCodec } from './keys.ts';
+import { keyRangeFields, keyRefCodec, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
 import type { KeyRef } from './vshard.ts';
@@ -29,16 +29,7 @@ export const compareCodec = s.record({
 export type Compare = s.Of<typeof compareCodec>;
 
 const txnOpShapes = s.union({
-  put: [
-    1,
-    s.record({
-      ref: keyRefCodec,
-      value: s.bin(LIMITS.valueBytesMax),
-      contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
-      ttlMs: s.nullable(s.count),
-      attach: s.nullable(attachmentCodec),
-    }),
-  ],
+  put: [1, s.record({ ...putFields, attach: s.nullable(attachmentCodec) })],
   get: [2, s.record({ ref: keyRefCodec })],
   delete: [3, s.record({ ref: keyRefCodec })],
   range: [4, s.record({ ...keyRangeFields, reverse: s.bool, limit: s.count, values: s.bool })],
