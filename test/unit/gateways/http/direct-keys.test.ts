@@ -1,15 +1,14 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DirectKeys } from '../../../../gateways/kv/direct-keys.ts';
 import { NO_TELEMETRY, type Telemetry } from '../../../../observability/port.ts';
 import { AppError } from '../../../../protocol/errors.ts';
 import type { RequestContext } from '../../../../protocol/service.ts';
+import { directTests, type Rows } from '../../../kit/direct-suite.ts';
 import { type ModelServer, startModelServer } from '../../../kit/http-start.ts';
 import { waitFor } from '../../../kit/http-watch-suite.ts';
 import { ModelService } from '../../../kit/model-service.ts';
 import { call, open, statuses } from '../../../kit/raw-http.ts';
-import { type Ask, ask, type Shown } from '../../../kit/shown-answer.ts';
-
-const WALL_MS = Date.UTC(2026, 10, 22);
+import { type Ask, ask } from '../../../kit/shown-answer.ts';
 
 const put = (path: string, body: string | Buffer, headers?: Record<string, string>): Ask => ({
   ...{ method: 'PUT', path, body },
@@ -21,8 +20,7 @@ const get = (path: string, headers?: Record<string, string>): Ask => ({
 });
 const CSRF = { origin: 'https://evil.example' };
 
-/** In this order on both servers, so that their revisions are the same. Each row: name, requests. */
-const ROWS: Readonly<Record<string, readonly Ask[]>> = {
+const ROWS: Rows = {
   'a key is written and written again': [put('a', 'one'), put('a', 'two')],
   'a content type is kept': [put('t', 'x', { 'content-type': 'image/png' }), get('t')],
   'a content type can be too long': [put('t', 'x', { 'content-type': `a/${'b'.repeat(300)}` })],
@@ -101,8 +99,8 @@ const ROWS: Readonly<Record<string, readonly Ask[]>> = {
   ]),
 };
 
-/** Rows that no way but the framework's takes; they are here because it must stay so. */
-const LEFT: Readonly<Record<string, readonly Ask[]>> = {
+/** They are here because it must stay so. */
+const LEFT: Rows = {
   MessagePack: [get('none', { accept: 'application/msgpack' })],
   'content codings': [put('z', 'x', { 'content-encoding': 'gzip' })],
   'other origins': [put('z', 'x', CSRF), { method: 'DELETE', path: 'z', headers: CSRF }],
@@ -116,49 +114,18 @@ const LEFT: Readonly<Record<string, readonly Ask[]>> = {
   'the last request of a connection': [get('none', { connection: 'close' })],
 };
 
+/** The paths above are keys. */
+const atKeys = (rows: Rows): Rows =>
+  Object.fromEntries(
+    Object.entries(rows).map(([name, asks]) => [
+      name,
+      asks.map((asked) => ({ ...asked, path: `/v1/kv/${asked.path}` })),
+    ]),
+  );
+
 describe('a plain request for a key', () => {
-  const servers: ModelServer[] = [];
   const runs = vi.spyOn(DirectKeys.prototype, 'run');
-  beforeAll(async () => {
-    for (let i = 0; i < 2; i++) {
-      servers.push(await startModelServer({}, new ModelService({ wallMs: () => WALL_MS })));
-    }
-  });
-  afterAll(() => Promise.all(servers.map(({ stop }) => stop())));
-  beforeEach(() => void runs.mockClear());
-
-  /** Once as it is and, on the other server, with an empty query, which only the framework reads. */
-  async function both({ failure, ...asked }: Ask): Promise<[Shown, Shown]> {
-    const [plain, framework] = servers as [ModelServer, ModelServer];
-    for (const { service } of servers) service.failure = failure ?? null;
-    const path = `/v1/kv/${asked.path}`;
-    const shown = await ask(plain, { ...asked, path });
-    const before = runs.mock.calls.length;
-    const wanted = await ask(framework, { ...asked, path: `${path}?` });
-    expect(runs.mock.calls.length).toBe(before);
-    return [shown, wanted];
-  }
-
-  for (const [name, asks] of Object.entries(ROWS)) {
-    it(`is answered with the framework's bytes: ${name}`, async () => {
-      let streamed = 0;
-      for (const asked of asks) {
-        const [shown, wanted] = await both(asked);
-        expect(shown, `${asked.method} ${asked.path}`).toEqual(wanted);
-        if ((asked.body?.length ?? 0) > 48 * 1024) streamed++;
-      }
-      expect(runs.mock.calls.length).toBe(asks.length - streamed);
-    });
-  }
-  for (const [name, asks] of Object.entries(LEFT)) {
-    it(`is left to the framework where it is not plain: ${name}`, async () => {
-      for (const asked of asks) {
-        const [shown, wanted] = await both(asked);
-        expect(shown, `${asked.method} ${asked.path}`).toEqual(wanted);
-      }
-      expect(runs).not.toHaveBeenCalled();
-    });
-  }
+  directTests({ runs, direct: atKeys(ROWS), left: atKeys(LEFT) });
   it('is left to the framework while spans are collected', async () => {
     const telemetry: Telemetry = { ...NO_TELEMETRY, tracing: true };
     const server = await startModelServer({}, new ModelService(), telemetry);

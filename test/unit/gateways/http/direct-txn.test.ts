@@ -1,11 +1,9 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { describe, vi } from 'vitest';
 import { DirectTxn } from '../../../../gateways/kv/direct-txn.ts';
 import { AppError } from '../../../../protocol/errors.ts';
-import { type ModelServer, startModelServer } from '../../../kit/http-start.ts';
-import { ModelService } from '../../../kit/model-service.ts';
-import { type Ask, ask, type Shown } from '../../../kit/shown-answer.ts';
+import { directTests, type Rows } from '../../../kit/direct-suite.ts';
+import type { Ask, Shown } from '../../../kit/shown-answer.ts';
 
-const WALL_MS = Date.UTC(2026, 10, 22);
 const JSON_HEADERS = { 'content-type': 'application/json' };
 
 const txn = (body: unknown, headers: Record<string, string> = {}): Ask => ({
@@ -15,8 +13,7 @@ const txn = (body: unknown, headers: Record<string, string> = {}): Ask => ({
 const put = (key: string, value: string) => ({ op: 'put', key, value });
 const ABSENT = [{ key: 'a', exists: false }];
 
-/** In this order on both servers, so that their revisions are the same. Each row: name, requests. */
-const ROWS: Readonly<Record<string, readonly Ask[]>> = {
+const ROWS: Rows = {
   'writes, and what they read': [
     txn({ then: [put('a', '1'), put('b', '\u00e9"\\')] }),
     txn({
@@ -70,8 +67,7 @@ const ROWS: Readonly<Record<string, readonly Ask[]>> = {
   ].map((failure) => ({ ...txn({ then: [put('f', 'x')] }), failure })),
 };
 
-/** Rows that no way but the framework's takes. */
-const LEFT: Readonly<Record<string, readonly Ask[]>> = {
+const LEFT: Rows = {
   MessagePack: [txn({ then: [put('z', '')] }, { accept: 'application/msgpack' })],
   'media types': [
     txn({}, { 'content-type': 'text/plain' }),
@@ -91,44 +87,6 @@ function withoutKeepAlive({ headers, ...rest }: Shown): Shown {
 }
 
 describe('a plain transaction', () => {
-  const servers: ModelServer[] = [];
   const runs = vi.spyOn(DirectTxn.prototype, 'run');
-  beforeAll(async () => {
-    for (let i = 0; i < 2; i++) {
-      servers.push(await startModelServer({}, new ModelService({ wallMs: () => WALL_MS })));
-    }
-  });
-  afterAll(() => Promise.all(servers.map(({ stop }) => stop())));
-  beforeEach(() => void runs.mockClear());
-
-  /** Once as it is and, on the other server, with an empty query, which only the framework reads. */
-  async function both({ failure, ...asked }: Ask): Promise<[Shown, Shown]> {
-    const [plain, framework] = servers as [ModelServer, ModelServer];
-    for (const { service } of servers) service.failure = failure ?? null;
-    const shown = withoutKeepAlive(await ask(plain, asked));
-    const before = runs.mock.calls.length;
-    const wanted = withoutKeepAlive(await ask(framework, { ...asked, path: `${asked.path}?` }));
-    expect(runs.mock.calls.length).toBe(before);
-    return [shown, wanted];
-  }
-
-  for (const [name, asks] of Object.entries(ROWS)) {
-    it(`is answered with the framework's bytes: ${name}`, async () => {
-      const streamed = asks.filter(({ body }) => (body?.length ?? 0) > 48 * 1024).length;
-      for (const asked of asks) {
-        const [shown, wanted] = await both(asked);
-        expect(shown, String(asked.body).slice(0, 100)).toEqual(wanted);
-      }
-      expect(runs.mock.calls.length).toBe(asks.length - streamed);
-    });
-  }
-  for (const [name, asks] of Object.entries(LEFT)) {
-    it(`is left to the framework where it is not plain: ${name}`, async () => {
-      for (const asked of asks) {
-        const [shown, wanted] = await both(asked);
-        expect(shown, JSON.stringify(asked)).toEqual(wanted);
-      }
-      expect(runs).not.toHaveBeenCalled();
-    });
-  }
+  directTests({ runs, direct: ROWS, left: LEFT, comparable: withoutKeepAlive });
 });
