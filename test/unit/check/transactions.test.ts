@@ -17,8 +17,9 @@ function txn(name: string, text: string, more: Partial<TxnSeen> = {}): TxnSeen {
   return { name, reads, appends, outcome: 'done', call, ret: now++, ...more };
 }
 
-/** Beside each other: nothing is known of their order in time. */
-const beside = { call: 0, ret: 1e9 };
+/** Beside each other, by name: nothing is known of their order in time. */
+const beside = (texts: Readonly<Record<string, string>>): TxnSeen[] =>
+  Object.entries(texts).map(([name, text]) => txn(name, text, { call: 0, ret: 1e9 }));
 
 const ROWS: readonly [string, TxnSeen[], Anomaly | null][] = [
   ['one after another', [txn('T1', 'a:x=1'), txn('T2', 'r:x=1 a:x=2'), txn('T3', 'r:x=12')], null],
@@ -38,46 +39,21 @@ const ROWS: readonly [string, TxnSeen[], Anomaly | null][] = [
   ['a lost append', [txn('T1', 'a:x=1'), txn('T2', 'r:x=')], 'lost'],
   [
     'two orders',
-    [
-      txn('T1', 'a:x=1', beside),
-      txn('T2', 'a:x=2', beside),
-      txn('R', 'r:x=12', beside),
-      txn('S', 'r:x=2', beside),
-    ],
+    beside({ T1: 'a:x=1', T2: 'a:x=2', R: 'r:x=12', S: 'r:x=2' }),
     'incompatible-order',
   ],
   [
     'G0: writes of two transactions interleaved',
-    [
-      txn('T1', 'a:x=1 a:y=1', beside),
-      txn('T2', 'a:x=2 a:y=2', beside),
-      txn('R', 'r:x=12 r:y=21', beside),
-    ],
+    beside({ T1: 'a:x=1 a:y=1', T2: 'a:x=2 a:y=2', R: 'r:x=12 r:y=21' }),
     'G0',
   ],
-  [
-    'G1c: each has read the other',
-    [txn('T1', 'a:x=1 r:y=2', beside), txn('T2', 'a:y=2 r:x=1', beside)],
-    'G1c',
-  ],
+  ['G1c: each has read the other', beside({ T1: 'a:x=1 r:y=2', T2: 'a:y=2 r:x=1' }), 'G1c'],
   [
     'G-single: read skew, half of a transaction is seen',
-    [
-      txn('T1', 'a:x=1 a:y=1', beside),
-      txn('R', 'r:x=1 r:y=', beside),
-      txn('S', 'r:x=1 r:y=1', beside),
-    ],
+    beside({ T1: 'a:x=1 a:y=1', R: 'r:x=1 r:y=', S: 'r:x=1 r:y=1' }),
     'G-single',
   ],
-  [
-    'G2: write skew',
-    [
-      txn('T1', 'r:x= a:y=1', beside),
-      txn('T2', 'r:y= a:x=2', beside),
-      txn('S', 'r:x=2 r:y=1', beside),
-    ],
-    'G2',
-  ],
+  ['G2: write skew', beside({ T1: 'r:x= a:y=1', T2: 'r:y= a:x=2', S: 'r:x=2 r:y=1' }), 'G2'],
   [
     'real time: what was over is not seen, by way of another list',
     [
