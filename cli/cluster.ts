@@ -250,7 +250,11 @@ async function showLeaders(io: Io, nodes: readonly RunningNode[], say: Speaker):
     const node = alive[turn % Math.max(1, alive.length)];
     if (node === undefined || io.signal.aborted) continue;
     const client = new Client(io, { endpoints: [node.httpUrl], timeoutMs: 2_000 });
-    const status = await fetchStatus({ client }).catch(() => null);
+    const status = await fetchStatus({ client }).catch((error: unknown) => {
+      // It is busy starting, or has just been killed: the next turn asks another.
+      if (!(error instanceof CommandFailed)) throw error;
+      return null;
+    });
     if (status === null) continue;
     const leaders = leadersOf(status);
     const text = JSON.stringify(leaders);

@@ -83,7 +83,7 @@ export class Locks {
       return new HeldLock(this, lease, name, raw);
     } catch (error) {
       // Also a lock that it was given without our knowledge goes with the lease.
-      await lease.revoke().catch(() => {});
+      await giveBack(lease);
       throw error;
     }
   }
@@ -175,11 +175,16 @@ export class HeldLock {
   /** Releases the lock and gives its lease back. False: it was lost before. */
   async release(options: CallOptions = {}): Promise<boolean> {
     const released = await this.#locks.release(this.name, this.token, options);
-    await this.lease.revoke(options).catch((error: unknown) => {
-      if (!(error instanceof MinikvError)) throw error;
-    });
+    await giveBack(this.lease, options);
     return released;
   }
+}
+
+/** One that cannot be revoked now ends by itself. */
+async function giveBack(lease: HeldLease, options?: CallOptions): Promise<void> {
+  await lease.revoke(options).catch((error: unknown) => {
+    if (!(error instanceof MinikvError)) throw error;
+  });
 }
 
 function pathOf(name: Key): string {

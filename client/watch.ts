@@ -120,7 +120,7 @@ async function* connection(
     throw new MinikvError('network', 'the watch was cut', { definite: true, cause: error });
   } finally {
     abort();
-    reader.cancel().catch(() => {});
+    reader.cancel().catch(() => {}); // of a stream that was just aborted
   }
 }
 

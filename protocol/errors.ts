@@ -110,3 +110,8 @@ export class AppError extends Error {
     this.details = options.details ?? {};
   }
 }
+
+/** Catches a refusal of work that may fail without harm. Anything else is a flaw, and is thrown on. */
+export function onlyRefusals(error: unknown): void {
+  if (!(error instanceof AppError)) throw error;
+}

@@ -1,4 +1,5 @@
 import type { Telemetry } from '../../observability/port.ts';
+import { onlyRefusals } from '../../protocol/errors.ts';
 import { promiseEnd } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
@@ -123,7 +124,8 @@ export class GroupSweep implements SweepEffects {
       const swept = await sweepGroup(calls, this.#group, leases, close, SWEEP_OPTIONS);
       if (swept.removed > 0) telemetry.count('lease_keys_removed', swept.removed);
       return swept.isAll;
-    } catch {
+    } catch (error) {
+      onlyRefusals(error);
       return false;
     }
   }

@@ -1,4 +1,5 @@
 import type { Telemetry } from '../../observability/port.ts';
+import { onlyRefusals } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { Calls } from '../router/calls.ts';
@@ -73,7 +74,7 @@ export class LeaseSweeper {
     this.#forgetting.add(home);
     this.#host.calls
       .call(home, { type: 'LeaseForget', leases }, 'Done', SWEEP_OPTIONS)
-      .catch(() => {})
+      .catch(onlyRefusals)
       .finally(() => this.#forgetting.delete(home));
   }
 }

@@ -1,3 +1,4 @@
+import { onlyRefusals } from '../../protocol/errors.ts';
 import { xxHash64 } from '../../protocol/hash.ts';
 import type { Lease, LeaseAnswer, Leases } from '../../protocol/lease.ts';
 import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
@@ -69,7 +70,8 @@ export class RoutedLeases implements Leases {
         const swept = await sweepGroup(this.#calls, group, ended, 0, options);
         removed += swept.removed;
         if (swept.isAll) return { removed, isAll: true };
-      } catch {
+      } catch (error) {
+        onlyRefusals(error);
         return { removed, isAll: false };
       }
       if (this.#nowMs() >= patienceMs) return { removed, isAll: false };

@@ -1,5 +1,5 @@
 import type { Clock } from '../../protocol/clock.ts';
-import { AppError } from '../../protocol/errors.ts';
+import { AppError, onlyRefusals } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyOf } from '../../protocol/messages/request.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../protocol/service.ts';
@@ -82,6 +82,7 @@ export class Snapshots {
         return this.#collect();
       });
       this.#next = next;
+      // Whoever waits for it hears of its failure; the next one begins all the same.
       this.#running = next.catch(() => {});
     }
     return this.#next;
@@ -147,12 +148,11 @@ export class Snapshots {
     });
   }
 
-  /** Of a snapshot that comes to nothing. */
+  /** Of a snapshot that comes to nothing. A gate that stays closed opens by itself. */
   #open(group: GroupId, { gate }: ClockOf): void {
     if (gate === null) return;
-    const ignore = (): void => {};
     const body = { type: 'Close', revision: 0, gate } as const;
-    this.#calls.call(group, body, 'Closed', COLLECTING).then(ignore, ignore);
+    this.#calls.call(group, body, 'Closed', COLLECTING).catch(onlyRefusals);
   }
 
   #snapshotOf(told: Told): Snapshot {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { AppError } from '../../protocol/errors.ts';
+import { AppError, onlyRefusals } from '../../protocol/errors.ts';
 import type { Edge } from './app.ts';
 
 type Fail = (error: AppError) => void;
@@ -23,7 +23,8 @@ export function dropBody(edge: Edge, req: IncomingMessage): boolean {
   const { 'content-length': length, 'transfer-encoding': coding } = req.headers;
   const hasBody = coding !== undefined || (length !== undefined && length !== '0');
   if (!hasBody || req.complete || reading.has(req)) return true;
-  readBody(edge, req, { bytesMax: -1, limit: 'none' }).catch(() => {});
+  // Always refused: it is only to be dropped.
+  readBody(edge, req, { bytesMax: -1, limit: 'none' }).catch(onlyRefusals);
   return true;
 }
 

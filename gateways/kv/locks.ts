@@ -1,5 +1,5 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
-import { AppError } from '../../protocol/errors.ts';
+import { AppError, onlyRefusals } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
@@ -135,7 +135,8 @@ async function waitInLine(ports: LockPorts, ctx: RequestContext, wanted: Acquire
       else if (turn.type === 'lost') place = await joinLine(ports, ctx, name, lease, leftMs());
     }
   } finally {
-    if (place !== null) await leaveLine(ports, ctx, name, lease, place).catch(() => {});
+    // A place that stays goes with the lease.
+    if (place !== null) await leaveLine(ports, ctx, name, lease, place).catch(onlyRefusals);
   }
 }
 

@@ -113,7 +113,7 @@ export async function openClassicEngine(
     await checkTables(disk, options.clock, (await disk.readFile(SUSPECT_PATH)) !== null);
     await disk.remove(SUSPECT_PATH);
   } catch (error) {
-    await level.close().catch(() => {}); // it never opened
+    await level.close().catch(() => {}); // the failure that is thrown came first
     await letGo();
     throw damageIn(error as Error) ?? error;
   }
