@@ -6,23 +6,15 @@ import { type Disk, DiskError, type DiskFile, mayPass } from '../disk/port.ts';
 import type { Wal, WalRecord } from '../ports.ts';
 import { saveHead, segmentPath } from './head.ts';
 import { BATCH_HEADER_BYTES, BatchBuffer, markerBytes } from './record.ts';
+import { type SpareOptions, SpareSegment } from './spare-segment.ts';
 
-/** Bytes of zeros written at once while a segment is prepared. */
-const ZERO_FILL_BYTES = 1024 * 1024;
 /** Pause before what found no room, no handle or a read-only disk is tried again. */
 const RETRY_MS = 250;
-const PREPARE_RETRY_MS = 2_000;
 const DROP_RETRY_MS = 2_000;
 
-const NOTHING_PREPARED = Promise.resolve(null);
-
-export interface WalOptions {
-  /** Bytes of one segment file; one larger batch makes one larger segment. */
-  readonly segmentBytes: number;
+export interface WalOptions extends SpareOptions {
   /** After a sync and this long without another one, a marker covers the last batch. */
   readonly markerDelayMs: number;
-  /** Fill the next segment with zeros in the background: halves fdatasync on a real disk. */
-  readonly prepareAhead: boolean;
   /** Draws the id of a new WAL. */
   readonly random: Random;
   /** Told of every sync, and of the room that is left. */
@@ -59,18 +51,13 @@ export class SegmentWal implements Wal {
   readonly #options: WalOptions;
   readonly #walId: Uint8Array;
   readonly #segments: Segment[];
+  readonly #spare: SpareSegment;
   #file: DiskFile;
   #offset: number;
   #syncedPosition: number;
   #gathering = new BatchBuffer();
   #syncing = new BatchBuffer();
   #waiting: ((error: Error | null) => void) | null = null;
-  #prepared: Promise<DiskFile | null> = NOTHING_PREPARED;
-  /** The last try to prepare the next segment found no room. */
-  #isSpareMissing = false;
-  /** A rotation opens the next segment itself where none is prepared: nothing else may touch it then. */
-  #isRotating = false;
-  #cancelPrepare: (() => void) | null = null;
   #cancelRetry: (() => void) | null = null;
   #cancelDrop: (() => void) | null = null;
   /** Head writes and removals, one after another. */
@@ -91,7 +78,12 @@ export class SegmentWal implements Wal {
     this.#offset = start.offset;
     this.#syncedPosition = start.position;
     this.#markedPosition = 0;
-    this.#prepareAhead();
+    this.#spare = new SpareSegment(disk, clock, options, {
+      nextSequence: () => this.#nextSequence(),
+      leftBytes: () => Math.max(0, options.segmentBytes - this.#offset),
+      failed: (error) => this.#failUnlessPassing(error),
+    });
+    this.#spare.prepare();
     this.#armMarker();
   }
 
@@ -161,7 +153,7 @@ export class SegmentWal implements Wal {
     if (this.#closed) return;
     this.#closed = true;
     this.#cancelMarker?.();
-    this.#cancelPrepare?.();
+    this.#spare.stop();
     this.#cancelDrop?.();
     if (this.#waiting !== null && this.#cancelRetry === null) {
       const done = this.#waiting;
@@ -177,10 +169,9 @@ export class SegmentWal implements Wal {
       this.#finishSync(new DiskError('ECANCELED', 'the log was closed before there was room'));
     }
     await this.#markerWrite;
-    const prepared = await this.#prepared;
-    await prepared?.close();
+    await this.#spare.close();
     if (this.#failure === null) await this.#inUpkeep(() => this.#saveHead());
-    else await this.#upkeep.catch(() => {});
+    else await this.#upkeep;
     await this.#file.close();
   }
 
@@ -194,10 +185,12 @@ export class SegmentWal implements Wal {
   #write(bytes: Uint8Array): void {
     const isFull = this.#offset + bytes.length + BATCH_HEADER_BYTES > this.#options.segmentBytes;
     if (isFull && this.#offset > 0) {
-      this.#rotate().then(
-        () => this.#writeAndSync(bytes),
-        (error: Error) => this.#wrote(bytes, error),
-      );
+      this.#spare
+        .rotate((next) => this.#moveTo(next))
+        .then(
+          () => this.#writeAndSync(bytes),
+          (error: Error) => this.#wrote(bytes, error),
+        );
     } else this.#writeAndSync(bytes);
   }
 
@@ -227,32 +220,20 @@ export class SegmentWal implements Wal {
     assert(done !== null, 'a sync was asked for');
     this.#waiting = null;
     this.#options.health.syncEnded();
-    this.#tellSpare();
+    this.#spare.tell();
     done(this.#failure);
     this.#armMarker();
   }
 
-  /** Moves to the next segment. The one left behind is complete and synced (W1). */
-  async #rotate(): Promise<void> {
-    this.#cancelPrepare?.();
-    this.#isRotating = true;
-    try {
-      await this.#moveOn();
-    } catch (error) {
-      this.#isRotating = false;
-      this.#prepareLater();
-      throw error;
-    }
-    this.#isRotating = false;
-    this.#prepareAhead();
+  #nextSequence(): number {
+    return this.#segments.at(-1)!.sequence + 1;
   }
 
-  async #moveOn(): Promise<void> {
-    const sequence = this.#segments.at(-1)!.sequence + 1;
-    const next = (await this.#prepared) ?? (await this.#disk.open(segmentPath(sequence)));
+  /** Goes on in the next segment. The one left behind is complete and synced (W1). */
+  #moveTo(next: DiskFile): void {
     if (this.#failure !== null) throw this.#failure;
     const previous = this.#file;
-    this.#prepared = NOTHING_PREPARED;
+    const sequence = this.#nextSequence();
     this.#file = next;
     this.#offset = 0;
     this.#segments.push({ sequence, firstPosition: this.#syncedPosition });
@@ -261,60 +242,6 @@ export class SegmentWal implements Wal {
       await this.#saveHead().catch((error: Error) => this.#failUnlessPassing(error));
       await previous.close();
     }).catch((error: Error) => this.#fail(error));
-  }
-
-  /** Prepares the next segment; without room for it, again when there is some. */
-  #prepareAhead(): void {
-    this.#cancelPrepare?.();
-    if (!this.#options.prepareAhead || this.#isRotating || this.#closed) return;
-    const { health, segmentBytes } = this.#options;
-    if (this.#isSpareMissing && health.freeBytes() < 2 * segmentBytes) return this.#prepareLater();
-    this.#prepared = this.#prepareNext().then((file) => {
-      this.#isSpareMissing = file === null;
-      this.#tellSpare();
-      if (file === null) this.#prepareLater();
-      return file;
-    });
-  }
-
-  /** A rotation under way prepares, or comes here, when it ends. */
-  #prepareLater(): void {
-    this.#cancelPrepare?.();
-    if (this.#closed || this.#isRotating) return;
-    this.#cancelPrepare = this.#clock.after(PREPARE_RETRY_MS, () => this.#prepareAhead());
-  }
-
-  /** Tells how much of the log's room is left once nothing can be prepared. */
-  #tellSpare(): void {
-    const left = Math.max(0, this.#options.segmentBytes - this.#offset);
-    this.#options.health.spare(this.#isSpareMissing ? left : null);
-  }
-
-  /** The next segment filled with zeros, or null: it is then created when it is needed. */
-  async #prepareNext(): Promise<DiskFile | null> {
-    const path = segmentPath(this.#segments.at(-1)!.sequence + 1);
-    const { segmentBytes } = this.#options;
-    const zeros = new Uint8Array(Math.min(ZERO_FILL_BYTES, segmentBytes));
-    let file: DiskFile | null = null;
-    try {
-      file = await this.#disk.open(path);
-      for (let at = 0; at < segmentBytes && !this.#closed; at += zeros.length) {
-        await file.write(at, zeros.subarray(0, Math.min(zeros.length, segmentBytes - at)));
-      }
-      await file.sync();
-      return file;
-    } catch (error) {
-      // Without room ahead the WAL still has the rest of its segment.
-      this.#failUnlessPassing(error as Error);
-      const discarded = this.#discard(path, file);
-      await discarded.catch((failure: Error) => this.#failUnlessPassing(failure));
-      return null;
-    }
-  }
-
-  async #discard(path: string, file: DiskFile | null): Promise<void> {
-    await file?.close();
-    await this.#disk.remove(path);
   }
 
   #fail(error: Error): void {
