@@ -1,5 +1,6 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import * as admin from '../http/admin-schemas.ts';
 import type { App, Edge } from '../http/app.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -19,7 +20,7 @@ export function registerHealthRoutes(app: App, edge: Edge): void {
   const config = { isHealth: true };
   const schema = (summary: string) => ({
     ...{ tags: ['admin'], summary, querystring: schemas.NoQuery },
-    response: schemas.answers({ 200: schemas.Health }),
+    response: schemas.answers({ 200: admin.Health }),
   });
   registerRoot(app, edge);
   app.get('/health', {
@@ -56,7 +57,7 @@ export function registerHealthRoutes(app: App, edge: Edge): void {
     schema: {
       ...{ tags: ['admin'], summary: 'Every bound, with its unit in its name' },
       querystring: schemas.NoQuery,
-      response: schemas.answers({ 200: schemas.Limits }),
+      response: schemas.answers({ 200: admin.Limits }),
     },
     handler: async (request, reply) => answer(request, reply, 200, null, () => LIMITS),
   });
@@ -83,7 +84,7 @@ function registerRoot(app: App, edge: Edge): void {
     schema: {
       ...{ tags: ['admin'], summary: 'What this is, and where to go' },
       querystring: schemas.NoQuery,
-      response: schemas.answers({ 200: schemas.Root }),
+      response: schemas.answers({ 200: admin.Root }),
     },
     handler: async (request, reply) => {
       const { version, cluster, nodeId } = edge.service.status();

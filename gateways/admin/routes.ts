@@ -1,5 +1,6 @@
 import { AppError } from '../../protocol/errors.ts';
 import type { NodeStatus } from '../../protocol/service.ts';
+import * as admin from '../http/admin-schemas.ts';
 import type { App, Edge, ReplicaHash } from '../http/app.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -10,7 +11,7 @@ export function registerAdminRoutes(app: App, edge: Edge): void {
     schema: {
       ...{ tags: ['admin'], summary: 'This node and what it knows of its cluster' },
       querystring: schemas.NoQuery,
-      response: schemas.answers({ 200: schemas.Status }),
+      response: schemas.answers({ 200: admin.Status }),
     },
     handler: async (request, reply) => {
       const status = edge.service.status();
@@ -23,7 +24,7 @@ export function registerAdminRoutes(app: App, edge: Edge): void {
     schema: {
       ...{ tags: ['admin'], summary: 'A hash of the applied state of each replica of this node' },
       querystring: schemas.NoQuery,
-      response: schemas.answers({ 200: schemas.StateHashes }),
+      response: schemas.answers({ 200: admin.StateHashes }),
     },
     handler: async (request, reply) => {
       if (edge.stateHashes === null) {

@@ -1,11 +1,9 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
-import { Item, loweredLimit } from './schemas.ts';
+import { CLOSED, flag, Item, loweredLimit } from './schemas.ts';
 
 /** The schemas of secondary indexes and search: what /openapi.json says of them. */
-const CLOSED = { additionalProperties: false };
 const text = (description: string) => Type.Optional(Type.String({ description }));
-const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
 const FieldType = Type.Union([
   Type.Literal('string'),
   Type.Literal('number'),

@@ -1,11 +1,9 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
-import { loweredLimit } from './schemas.ts';
+import { CLOSED, leaseId, loweredLimit } from './schemas.ts';
 
 /** The schemas of leases and locks in the public API. */
-const CLOSED = { additionalProperties: false };
 const revision = Type.Integer({ minimum: 0 });
-const leaseId = Type.Integer({ minimum: 1, description: 'The id of a lease.' });
 
 export const GrantBody = Type.Object(
   { ttlSeconds: Type.Integer({ minimum: 1, maximum: LIMITS.leaseTtlSecondsMax }) },

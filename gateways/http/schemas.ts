@@ -1,22 +1,18 @@
-import type { FastifySchemaCompiler } from 'fastify';
-import { type TObject, type TSchema, Type } from 'typebox';
-import { Compile } from 'typebox/compile';
-import { Value } from 'typebox/value';
-import { AppError } from '../../protocol/errors.ts';
+import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
 
 /**
- * The schemas of the public API: what /openapi.json says. Query strings are checked against theirs here;
- * bodies and headers are documented here and read by the parsers of gateways/kv/shapes.ts, which
- * also serve NATS. The one door to typebox.
+ * The schemas of the public API: what /openapi.json says. Query strings are checked against theirs
+ * (query-check.ts); bodies and headers are only documented by them, and read by the parsers of
+ * gateways/kv/shapes.ts, which also serve NATS.
  */
-const CLOSED = { additionalProperties: false };
-const revision = Type.Integer({ minimum: 0, description: 'A revision; 0 means absent.' });
+export const CLOSED = { additionalProperties: false };
+export const revision = Type.Integer({ minimum: 0, description: 'A revision; 0 means absent.' });
 const keyBytes = (description: string) =>
   Type.Optional(Type.String({ description: `${description} Percent-encoded bytes.` }));
-const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
+export const flag = (description: string) => Type.Optional(Type.Boolean({ description }));
 
-const leaseId = Type.Integer({ minimum: 1, description: 'The id of a lease.' });
+export const leaseId = Type.Integer({ minimum: 1, description: 'The id of a lease.' });
 
 const keyFields = {
   key: Type.Optional(Type.String({ description: 'The key, where its bytes are UTF-8.' })),
@@ -232,138 +228,3 @@ export function answers(byStatus: Readonly<Record<number, unknown>>): unknown {
 export function content(type: string, description: string) {
   return { description, content: { [type]: { schema: { type: 'string' } } } };
 }
-
-const BOOLEANS: Readonly<Record<string, boolean>> = {
-  true: true,
-  '1': true,
-  '': true,
-  false: false,
-  '0': false,
-};
-const WHOLE = /^(?:0|[1-9][0-9]{0,15})$/;
-
-/** Text to what the schema wants, where it is exactly that; anything else stays text and is refused. */
-function converted(schema: TSchema, text: unknown): unknown {
-  const type: unknown = Reflect.get(schema, 'type');
-  if (typeof text !== 'string') return text;
-  if (type === 'integer' && WHOLE.test(text)) return Number(text);
-  if (type === 'boolean' && Object.hasOwn(BOOLEANS, text)) return BOOLEANS[text];
-  return text;
-}
-
-/** The fields of a query string as its schema types them. Throws Error with what is wrong. */
-export function checkedQuery(
-  schema: TObject,
-  value: Readonly<Record<string, unknown>>,
-  check: (query: unknown) => boolean = (query) => Value.Check(schema, query),
-): Record<string, unknown> {
-  const query: Record<string, unknown> = {};
-  for (const [name, text] of Object.entries(value)) {
-    const property = Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined;
-    if (property === undefined) {
-      throw invalid(`there is no query parameter ${JSON.stringify(name.slice(0, NAME_CHARS_MAX))}`);
-    }
-    const given = converted(property, text);
-    if (typeof given === 'number' && !Number.isSafeInteger(given)) {
-      throw invalid(`${name} ${mustBe(property)}`);
-    }
-    query[name] = given;
-  }
-  if (check(query)) return query;
-  const missing = schema.required?.find((name) => !Object.hasOwn(query, name));
-  if (missing !== undefined) throw invalid(`the query parameter ${missing} is missing`);
-  const [first] = Value.Errors(schema, query);
-  const name = first?.instancePath.slice(1) ?? '';
-  throw invalid(`${name || 'the query'} ${mustBe(schema.properties[name])}`);
-}
-
-const NAME_CHARS_MAX = 64;
-
-/** What a value of this schema has to be, as far as it can be said in a few words. */
-function mustBe(schema: TSchema | undefined): string {
-  const { type, minimum, maximum, maxLength } = (schema ?? {}) as Readonly<Record<string, unknown>>;
-  if (type === 'boolean') return 'must be true or false';
-  if (type === 'integer') {
-    if (maximum === undefined) return `must be a whole number of at least ${minimum ?? 0}`;
-    return `must be a whole number from ${minimum ?? 0} to ${maximum}`;
-  }
-  if (type === 'string' && maxLength !== undefined)
-    return `must have at most ${maxLength} characters`;
-  return 'is not valid';
-}
-
-function invalid(message: string): AppError {
-  return new AppError('invalid_argument', message);
-}
-
-/** Checks query strings; see the head of this file for bodies and headers. */
-export const validatorCompiler: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
-  if (httpPart !== 'querystring') return (value: unknown) => ({ value });
-  const object = schema as TObject;
-  const checked = Compile(object);
-  return (value: Record<string, unknown>) => {
-    try {
-      return { value: checkedQuery(object, value, (query) => checked.Check(query)) };
-    } catch (error) {
-      return { error: error as Error };
-    }
-  };
-};
-
-export const Root = Type.Object({
-  name: Type.String(),
-  version: Type.String(),
-  cluster: Type.String(),
-  nodeId: Type.String(),
-  links: Type.Record(Type.String(), Type.String()),
-});
-
-export const Health = Type.Object({
-  status: Type.Union(
-    ['live', 'ready', 'degraded', 'starting', 'draining'].map((name) => Type.Literal(name)),
-  ),
-  nodeId: Type.Optional(Type.String()),
-  version: Type.Optional(Type.String()),
-  durability: Type.Optional(Type.String()),
-  bus: Type.Optional(Type.String()),
-  disk: Type.Optional(Type.String()),
-  uptimeMs: Type.Optional(Type.Integer()),
-});
-
-export const Limits = Type.Record(Type.String(), Type.Integer());
-
-export const StateHashes = Type.Object({
-  nodeId: Type.String(),
-  replicas: Type.Array(
-    Type.Object({
-      group: Type.Integer(),
-      replica: Type.String(),
-      appliedIndex: Type.Integer(),
-      hash: Type.String({ description: '16 hex digits.' }),
-    }),
-  ),
-});
-
-export const Status = Type.Object(
-  {
-    role: Type.Union([Type.Literal('leader'), Type.Literal('follower'), Type.Literal('gateway')]),
-    is_leader: Type.Boolean(),
-    nb_peers: Type.Integer(),
-    nb_volumes: Type.Integer({ description: 'Virtual shards this node holds a copy of.' }),
-    volume_ids: Type.Array(Type.Integer()),
-    nb_s3_objects: Type.Integer(),
-    node_id: Type.String(),
-    cluster: Type.String(),
-    cluster_id: Type.String(),
-    version: Type.String(),
-    ready: Type.Boolean(),
-    durability: Type.String(),
-    bus: Type.String(),
-    disk: Type.String(),
-    map_epoch: Type.Integer(),
-    uptime_ms: Type.Integer(),
-    clock: Type.Integer(),
-    leads: Type.Array(Type.Integer()),
-  },
-  { additionalProperties: true },
-);

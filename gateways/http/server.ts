@@ -29,10 +29,10 @@ import { HttpDates } from './http-date.ts';
 import { Listener } from './listener.ts';
 import { registerNotImplemented } from './not-implemented.ts';
 import { registerDocs } from './openapi.ts';
+import { validatorCompiler } from './query-check.ts';
 import { endWithProblem, requestIdOf } from './raw-answer.ts';
 import { sendProblem } from './respond.ts';
 import { RouteTable } from './route-table.ts';
-import { validatorCompiler } from './schemas.ts';
 import { Traffic } from './traffic.ts';
 import { routedUrl } from './url.ts';
 

@@ -7,7 +7,8 @@ import type { App, Edge } from '../http/app.ts';
 import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer, wantsMsgpack } from '../http/respond.ts';
-import * as schemas from '../http/schemas-txn.ts';
+import * as schemas from '../http/schemas.ts';
+import * as txn from '../http/txn-schemas.ts';
 import { opFromJson, type Shape } from './shapes.ts';
 import { txnAnswer, txnContext } from './txn-answers.ts';
 import { deleteRangeOf, runTxn, txnFromJson, txnToJson } from './txn-shapes.ts';
@@ -18,9 +19,9 @@ export function registerTxnRoutes(app: App, edge: Edge): void {
     config: { body: 'document' },
     schema: {
       ...{ tags: ['transactions'], summary: 'Compares, then all of one branch, or nothing' },
-      ...{ consumes: ['application/json', 'application/msgpack'], body: schemas.TxnBody },
+      ...{ consumes: ['application/json', 'application/msgpack'], body: txn.TxnBody },
       querystring: schemas.NoQuery,
-      response: schemas.answers({ 200: schemas.TxnAnswer }),
+      response: schemas.answers({ 200: txn.TxnAnswer }),
     },
     handler: async (request, reply) => {
       const body = txnFromJson(request.body);
@@ -34,8 +35,8 @@ export function registerTxnRoutes(app: App, edge: Edge): void {
     config: { body: 'raw', bodyBytesMax: 0 },
     schema: {
       ...{ tags: ['keys'], summary: 'Removes every key with a prefix, all at one revision' },
-      querystring: schemas.PrefixQuery,
-      response: schemas.answers({ 200: schemas.RangeDeleted }),
+      querystring: txn.PrefixQuery,
+      response: schemas.answers({ 200: txn.RangeDeleted }),
     },
     handler: async (request, reply) => {
       const then = [deleteRangeOf(request.query.prefix)];
@@ -56,9 +57,9 @@ function registerSeedTransaction(app: App, edge: Edge): void {
     config: { body: 'document' },
     schema: {
       ...{ tags: ['seed'], summary: 'Puts and deletes, all or nothing' },
-      ...{ consumes: ['application/json', 'application/msgpack'], body: schemas.SeedTxnBody },
+      ...{ consumes: ['application/json', 'application/msgpack'], body: txn.SeedTxnBody },
       querystring: schemas.NoQuery,
-      response: schemas.answers({ 200: schemas.SeedTxnAnswer }),
+      response: schemas.answers({ 200: txn.SeedTxnAnswer }),
     },
     handler: async (request, reply) => {
       const then = listBody(request, 'operations', LIMITS.txnOpsMax).map(seedOp);

@@ -8,6 +8,7 @@ import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { WatchMessage } from '../../protocol/service.ts';
 import type { Edge } from '../http/app.ts';
 import { appErrorOf } from '../http/problem.ts';
+import { checkedQuery } from '../http/query-check.ts';
 import { commonHeaders, rawProblem, requestIdOf } from '../http/raw-answer.ts';
 import * as schemas from '../http/schemas.ts';
 import { isForeignOrigin } from '../http/screen.ts';
@@ -106,7 +107,7 @@ export class WatchSockets {
       throw new AppError('forbidden', 'pages of other origins may not watch here');
     }
     assertHandshake(req);
-    const query = schemas.checkedQuery(querySchema, queryOf(req.url ?? '')) as WatchQueryFields;
+    const query = checkedQuery(querySchema, queryOf(req.url ?? '')) as WatchQueryFields;
     const options = watchOptions(query, req.headers['last-event-id']);
     const ctx = {
       deadlineMs: LIMITS.requestDeadlineMsDefault,

@@ -1,14 +1,9 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
 import { RELATIONS } from '../../protocol/txn.ts';
-import { Operation } from './schemas.ts';
+import { CLOSED, Operation, revision } from './schemas.ts';
 
-/** Schemas of transactions; bodies are read by gateways/kv/txn-shapes.ts. */
-export { answers, NoQuery } from './schemas.ts';
-
-const CLOSED = { additionalProperties: false };
-const revision = Type.Integer({ minimum: 0, description: 'A revision; 0 means absent.' });
-
+/** The schemas of transactions in the public API; bodies are read by gateways/kv/txn-shapes.ts. */
 const Compare = Type.Object(
   {
     key: Type.Optional(Type.String()),

@@ -1,0 +1,60 @@
+import { Type } from 'typebox';
+
+/** The schemas of what a node says of itself. */
+export const Root = Type.Object({
+  name: Type.String(),
+  version: Type.String(),
+  cluster: Type.String(),
+  nodeId: Type.String(),
+  links: Type.Record(Type.String(), Type.String()),
+});
+
+export const Health = Type.Object({
+  status: Type.Union(
+    ['live', 'ready', 'degraded', 'starting', 'draining'].map((name) => Type.Literal(name)),
+  ),
+  nodeId: Type.Optional(Type.String()),
+  version: Type.Optional(Type.String()),
+  durability: Type.Optional(Type.String()),
+  bus: Type.Optional(Type.String()),
+  disk: Type.Optional(Type.String()),
+  uptimeMs: Type.Optional(Type.Integer()),
+});
+
+export const Limits = Type.Record(Type.String(), Type.Integer());
+
+export const StateHashes = Type.Object({
+  nodeId: Type.String(),
+  replicas: Type.Array(
+    Type.Object({
+      group: Type.Integer(),
+      replica: Type.String(),
+      appliedIndex: Type.Integer(),
+      hash: Type.String({ description: '16 hex digits.' }),
+    }),
+  ),
+});
+
+export const Status = Type.Object(
+  {
+    role: Type.Union([Type.Literal('leader'), Type.Literal('follower'), Type.Literal('gateway')]),
+    is_leader: Type.Boolean(),
+    nb_peers: Type.Integer(),
+    nb_volumes: Type.Integer({ description: 'Virtual shards this node holds a copy of.' }),
+    volume_ids: Type.Array(Type.Integer()),
+    nb_s3_objects: Type.Integer(),
+    node_id: Type.String(),
+    cluster: Type.String(),
+    cluster_id: Type.String(),
+    version: Type.String(),
+    ready: Type.Boolean(),
+    durability: Type.String(),
+    bus: Type.String(),
+    disk: Type.String(),
+    map_epoch: Type.Integer(),
+    uptime_ms: Type.Integer(),
+    clock: Type.Integer(),
+    leads: Type.Array(Type.Integer()),
+  },
+  { additionalProperties: true },
+);
