@@ -93,9 +93,9 @@ export class LeaseClient {
       else if (draw < 0.65 && token !== null) await this.#validate(token);
       else if (draw < 0.7 && token !== null) await this.#release(token);
       else if (!(await this.#keepAlive(lease))) return;
-      else if (this.#random.next() < 0.4) {
+      else if (this.#random.next() < 0.6) {
         // As late as it may: whoever gives the lease less than its time shows.
-        await this.#cluster.sleep(ttlMs * (0.55 + 0.35 * this.#random.next()));
+        await this.#cluster.sleep(ttlMs * (0.7 + 0.25 * this.#random.next()));
         if (!(await this.#keepAlive(lease))) return;
         continue;
       }

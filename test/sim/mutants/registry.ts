@@ -247,7 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
     ...BASE,
     name: 'leases-shortened',
     what: 'a new leader gives a lease half of its time: who keeps it alive loses it (B20)',
-    faults: ['killLeader', 'transferLeader', 'isolateLeader'],
+    faults: ['transferLeader'],
     busy: 'leases',
     seedsMax: 6,
     patches: patch(
