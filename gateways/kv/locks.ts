@@ -164,7 +164,8 @@ async function atTurn(ports: LockPorts, ctx: RequestContext, wanted: Acquire): P
     return { type: 'held', shown: same, isTaken: false };
   }
   if (own === null) return { type: 'lost' };
-  if (item !== null) return { type: 'wait', ref, from: item.revision };
+  // Unchanged up to the line's revision. Its own may be older than what is kept of the past.
+  if (item !== null) return { type: 'wait', ref, from: Math.max(item.revision, revision) };
   if (ports.gone?.aborted === true) return { type: 'again' };
   try {
     const put = lockPut(wanted);
