@@ -88,7 +88,10 @@ export class Locks {
     }
   }
 
-  /** Runs `work` while holding the lock, and releases it. `work` is told when the lock is lost. */
+  /**
+   * Runs `work` while holding the lock, and releases it. `work` is told when the lock is lost. What comes of it is what
+   * comes of `work`: a lock that could not be released goes with its lease.
+   */
   async with<T>(
     name: Key,
     work: (lock: HeldLock) => Promise<T>,
@@ -98,7 +101,7 @@ export class Locks {
     try {
       return await work(lock);
     } finally {
-      await lock.release();
+      await lock.release().catch(ignoreOwn);
     }
   }
 
@@ -172,19 +175,26 @@ export class HeldLock {
     return { key: this.key, revision: this.token };
   }
 
-  /** Releases the lock and gives its lease back. False: it was lost before. */
+  /**
+   * Releases the lock and gives its lease back. False: it was lost before. When this fails, the lease is kept alive
+   * no longer, and the lock goes with it.
+   */
   async release(options: CallOptions = {}): Promise<boolean> {
-    const released = await this.#locks.release(this.name, this.token, options);
-    await giveBack(this.lease, options);
-    return released;
+    try {
+      return await this.#locks.release(this.name, this.token, options);
+    } finally {
+      await giveBack(this.lease, options);
+    }
   }
 }
 
 /** One that cannot be revoked now ends by itself. */
 async function giveBack(lease: HeldLease, options?: CallOptions): Promise<void> {
-  await lease.revoke(options).catch((error: unknown) => {
-    if (!(error instanceof MinikvError)) throw error;
-  });
+  await lease.revoke(options).catch(ignoreOwn);
+}
+
+function ignoreOwn(error: unknown): void {
+  if (!(error instanceof MinikvError)) throw error;
 }
 
 function pathOf(name: Key): string {

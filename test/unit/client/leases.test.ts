@@ -53,6 +53,34 @@ describe('leases', () => {
   });
 });
 
+describe('a lock whose release fails', () => {
+  /** Refuses to release locks; all else goes through. */
+  const cut = () =>
+    createClient({
+      endpoints: server.url,
+      fetch: (input, init) =>
+        init?.method === 'DELETE' && String(input).includes('/v1/locks/')
+          ? Promise.resolve(new Response('{"code":"forbidden","definite":true}', { status: 403 }))
+          : fetch(input, init),
+    });
+
+  it('is kept alive no longer, and goes with its lease', async () => {
+    const lock = await cut().locks.acquire('unreleased');
+    expect(await codeOf(lock.release())).toBe('forbidden');
+    expect(lock.signal.aborted).toBe(true);
+    expect(await client().leases.get(lock.lease.id)).toBeNull();
+    expect((await client().locks.get('unreleased')).held).toBe(false);
+  });
+
+  it('changes nothing of what the work under it came to', async () => {
+    const kv = cut();
+    expect(await kv.locks.with('worked', async () => 7)).toBe(7);
+    const failed = kv.locks.with('worked', () => Promise.reject(new RangeError('mine')));
+    await expect(failed).rejects.toThrow(RangeError);
+    expect((await client().locks.get('worked')).held).toBe(false);
+  });
+});
+
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
