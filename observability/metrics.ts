@@ -90,6 +90,7 @@ export const METRICS = {
   nats_requests: counter('Requests answered over NATS.', 'op', 'code'),
   envelopes_refused: counter('Envelopes counted and dropped at the door.', 'reason'),
   events_published: counter('Public change events published.'),
+  events_dropped: counter('Public change events that waited too long for a transaction.', 'group'),
   peer_clock_offset_seconds: gauge("How far a peer's wall clock is ahead of ours.", 'peer'),
   // The process
   build_info: gauge('Always 1; the version is a label.', 'version'),
