@@ -27,6 +27,19 @@ async function writtenEngine() {
 }
 
 describe('classic-level engine', () => {
+  it('gives others a turn while it takes large rows', async () => {
+    const path = join(await temporaryFolder(), 'engine');
+    let turns = 0;
+    const counting = { ...clock, soon: (run: () => void) => clock.soon(() => [turns++, run()]) };
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock: counting });
+    const before = turns;
+    const large = 'x'.repeat(700 * 1024);
+    await engine.write(Array.from({ length: 60 }, (_, i) => put(`k${i}`, large)));
+    expect(turns - before).toBeGreaterThanOrEqual(15);
+    expect(textOf(engine.get('k59'))).toBe(large);
+    await engine.close();
+  });
+
   it('F08 in the same boot everything written comes back, flushed or not', async () => {
     const path = await writtenEngine();
     const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
