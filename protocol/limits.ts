@@ -38,7 +38,7 @@ export const LIMITS = Object.freeze({
   rangeDeleteKeysMax: 10_000,
   rangeDeleteBytesMax: 448 * KIB,
   /** Bytes of values that one transaction replaces or removes in one group: all become old versions at once. */
-  txnReplacedBytesMax: 128 * MIB,
+  txnReplacedBytesMax: 32 * MIB,
   /** Items of one page, also where more are asked for, and the default; a page tells a lower limit. */
   pageItemsMax: 1000,
   pageItemsDefault: 100,
@@ -176,6 +176,10 @@ assert(
   'what is kept free takes one more segment and what the engine has not got yet',
 );
 assert(LIMITS.batchBytesMax <= LIMITS.unappliedBytesMax, 'a batch fits what may wait');
+assert(
+  LIMITS.txnReplacedBytesMax <= LIMITS.memtableBytesMax,
+  'what a transaction replaces is no more than a batch of entries may',
+);
 assert(
   LIMITS.indexFieldsMax * (LIMITS.indexValueBytesMax * 2 + 3) <= LIMITS.indexEntryBytesMax,
   'an entry fits its bound',

@@ -78,7 +78,8 @@ export async function nextExpiry(
         const { triple } = parseExpiryKey(key);
         const ref = refOfStoredTriple(triple);
         if (view.ownedSince[vshardOf(ref)] === 0) continue;
-        if (!step.takes(triple)) return due;
+        const row = view.get(currentKey(view.prefix, triple));
+        if (!step.takes(triple, row === null ? 0 : row.length)) return due;
         due.push({ ref, revision: decodeCount(value) });
       }
     }

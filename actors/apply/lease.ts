@@ -166,38 +166,40 @@ export async function readLeases(
   return found;
 }
 
-export interface AttachedKey {
-  readonly ref: KeyRef;
-  readonly revision: Revision;
-}
-
-export interface AttachedKeys {
-  readonly keys: AttachedKey[];
-  readonly isAll: boolean;
-}
-
 /** Owned keys attached to a lease, by key: at most `limit`, and no more than fit a message. */
 export async function readAttached(
   view: GroupView,
   lease: number,
   limit: number,
-): Promise<AttachedKeys> {
+): Promise<{ keys: KeyRef[]; isAll: boolean }> {
+  const keys: KeyRef[] = [];
+  const step = new RemovalStep(limit);
+  const isAll = await eachAttached(view, lease, (triple, ref) => {
+    // Their rows need not be looked at (L2), and may be large.
+    const isTaken = step.takes(triple, 0);
+    if (isTaken) keys.push(ref);
+    return isTaken;
+  });
+  return { keys, isAll };
+}
+
+/** In order, until `use` says no; resolves with whether that was never. */
+async function eachAttached(
+  view: GroupView,
+  lease: number,
+  use: (triple: string, ref: KeyRef) => boolean,
+): Promise<boolean> {
   const start = attachedKey(view.prefix, lease, '');
   const end = attachedKey(view.prefix, lease + 1, '');
   const cursor = view.cursor({ start, end, reverse: false });
-  const keys: AttachedKey[] = [];
-  const step = new RemovalStep(limit);
   try {
     for (;;) {
       const rows = await cursor.next(64);
-      if (rows.length === 0) return { keys, isAll: true };
+      if (rows.length === 0) return true;
       for (const [key] of rows) {
         const triple = parseAttachedKey(key);
         const ref = refOfStoredTriple(triple);
-        const row = view.get(currentKey(view.prefix, triple));
-        if (row === null || view.ownedSince[vshardOf(ref)] === 0) continue;
-        if (!step.takes(triple)) return { keys, isAll: false };
-        keys.push({ ref, revision: decodeHead(row).revision });
+        if (view.ownedSince[vshardOf(ref)] !== 0 && !use(triple, ref)) return false;
       }
     }
   } finally {
@@ -210,12 +212,19 @@ export async function nextDetach(
   view: GroupView,
   leases: readonly { readonly lease: number; readonly why: LeaseEnd }[],
 ): Promise<{ keys: CommandOf<'detach'>['keys']; isAll: boolean }> {
+  const keys: CommandOf<'detach'>['keys'][number][] = [];
   for (const { lease, why } of leases) {
-    const attached = await readAttached(view, lease, LIMITS.feedPageEventsMax);
-    if (attached.keys.length === 0) continue;
+    const step = new RemovalStep(LIMITS.feedPageEventsMax);
+    const isAllOfIt = await eachAttached(view, lease, (triple, ref) => {
+      const row = view.get(currentKey(view.prefix, triple));
+      if (row === null) return true;
+      if (!step.takes(triple, row.length)) return false;
+      keys.push({ ref, revision: decodeHead(row).revision, why });
+      return true;
+    });
     // The leases behind this one come with the next step.
-    const isAll = attached.isAll && lease === leases[leases.length - 1]?.lease;
-    return { keys: attached.keys.map(({ ref, revision }) => ({ ref, revision, why })), isAll };
+    const isAll = isAllOfIt && lease === leases[leases.length - 1]?.lease;
+    if (keys.length > 0) return { keys, isAll };
   }
-  return { keys: [], isAll: true };
+  return { keys, isAll: true };
 }

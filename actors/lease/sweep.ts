@@ -97,7 +97,7 @@ export function handleAttached(
       .then(
         (found): ReplyBody => ({
           type: 'AttachedKeys',
-          keys: found.keys.map(({ ref }) => ref),
+          keys: found.keys,
           more: !found.isAll,
           clock: context.clock.clock,
         }),

@@ -30,6 +30,8 @@ interface Reads {
 /** Half an entry, so that keys, headers and results fit beside the values. */
 const PART_BYTES_MAX = LIMITS.entryBytesMax >> 1;
 const PART_OPS_MAX = 1024;
+/** Counted for a delete: it is short, and takes away a value of any length. */
+const DELETE_BYTES = 4 * 1024;
 /** Keys of one read. */
 const READ_BYTES_MAX = LIMITS.busPayloadBytesMax >> 1;
 
@@ -124,7 +126,7 @@ function addWrite(
   op: WriteOp,
 ): void {
   const group = map.groups[vshardOf(op.ref)] as GroupId;
-  const bytes = op.ref.key.length + 64 + (op.type === 'put' ? op.value.length : 0);
+  const bytes = op.ref.key.length + 64 + (op.type === 'put' ? op.value.length : DELETE_BYTES);
   let part = open.get(group);
   if (
     part === undefined ||

@@ -36,6 +36,16 @@ describe('the leader’s removals', () => {
     expect(await due(group)).toEqual([]);
   });
 
+  test('one entry takes away no more bytes than a batch may hold, however large values are', async () => {
+    const group = new AppliedGroup();
+    const value = 'v'.repeat(700_000);
+    for (let i = 0; i < 60; i++) group.write([put(`k${i}`, value, { ttlMs: 50 })]);
+    group.wallMs += 1_000;
+    const keys = await due(group);
+    expect(keys.length).toBeGreaterThan(0);
+    expect(keys.length * value.length).toBeLessThanOrEqual(LIMITS.memtableBytesMax / 2);
+  });
+
   test('a key that was written again, is not due at that revision, or is gone, is left alone', async () => {
     const group = new AppliedGroup();
     group.write([put('a', '1', { ttlMs: 50 }), put('b', '1', { ttlMs: 50 })]);

@@ -5,6 +5,7 @@ import { nextDetach, readAttached, readLease, readLeases } from '../../../../act
 import { readLatest } from '../../../../actors/apply/read.ts';
 import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-rows.ts';
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
+import { utf8 } from '../../../../protocol/bytes.ts';
 import type { LeaseEnd, WriteOp } from '../../../../protocol/commands.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import type { Compare, TxnBody, TxnOp } from '../../../../protocol/txn.ts';
@@ -39,7 +40,7 @@ async function keysOf(group: AppliedGroup, lease: number): Promise<string[]> {
   const view = group.state.view();
   const { keys } = await readAttached(view, lease, 100);
   await view.close();
-  return keys.map((found) => found.ref.key);
+  return keys.map(({ key }) => key);
 }
 
 describe('a lease in its home group', () => {
@@ -210,6 +211,23 @@ describe('keys that are attached', () => {
     }
     expect(steps).toBe(3);
     expect(group.state.keyCount).toBe(0);
+  });
+
+  it('one step takes away no more bytes than a batch may hold, however large values are', async () => {
+    const group = new AppliedGroup();
+    const value = 'v'.repeat(700_000);
+    for (let i = 0; i < 60; i++) {
+      group.write([{ ...attached(group, `k${i}`, 7), value: utf8(value) } as WriteOp]);
+    }
+    expect(await keysOf(group, 7)).toHaveLength(60);
+    let steps = 0;
+    for (; group.state.keyCount > 0; steps++) {
+      const { events } = await detach(group, 7);
+      const bytes = events.reduce((sum, { prev }) => sum + (prev?.value.length ?? 0), 0);
+      expect(bytes).toBeGreaterThan(0);
+      expect(bytes).toBeLessThanOrEqual(LIMITS.memtableBytesMax / 2);
+    }
+    expect(steps).toBe(3);
   });
 });
 

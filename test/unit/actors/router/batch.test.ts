@@ -240,6 +240,19 @@ describe('a batch', () => {
     }
   });
 
+  it('takes away few values with one entry: a delete is short, what it deletes may not be', async () => {
+    const reach = working();
+    const all = Array.from({ length: 1_000 }, (_, i) => `k${i}`);
+    const keys = all.filter((key) => groupOf(key) === 1).slice(0, 300);
+    await run(
+      reach,
+      keys.map((key) => write({ type: 'delete', ref: ref(key), condition: null })),
+    );
+    const counts = reach.asked.map(({ body }) => (body.type === 'Write' ? body.ops.length : 0));
+    expect(counts.reduce((sum, count) => sum + count)).toBe(300);
+    expect(Math.max(...counts) * LIMITS.valueBytesMax).toBeLessThan(100 * 1024 * 1024);
+  });
+
   it('ends with its deadline however many parts it has', async () => {
     const reach = working();
     reach.answer = () => 'silence';
