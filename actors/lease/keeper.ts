@@ -14,6 +14,7 @@ import {
   rejected,
 } from '../replica/context.ts';
 import { type ReadRounds, thisMoment } from '../replica/reads.ts';
+import { roomRefusal } from '../replica/writes.ts';
 import { LeaseTable } from './table.ts';
 
 /** How often deadlines are looked at. */
@@ -208,6 +209,8 @@ export class LeaseKeeper {
     const { lease, ttlMs, epoch } = body;
     const { clock, ports, group } = this.#context;
     if (!this.#context.clockTrusted()) return reply(noClock());
+    const refusal = roomRefusal(this.#context);
+    if (refusal !== null) return reply(refusal);
     if (tenure.table.size >= LIMITS.leasesPerGroupMax) {
       return reply(rejected('overloaded', `group ${group} has leasesPerGroupMax leases`));
     }

@@ -40,13 +40,8 @@ export function handleWrite(
   if (!context.clockTrusted()) {
     return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
   }
-  const refusal = diskRefusal(context.ports.storage.health);
+  const refusal = roomRefusal(context);
   if (refusal !== null) return reply(refusal);
-  if (context.isBehind()) {
-    return reply(
-      rejected('overloaded', `the state of group ${context.group} is far behind its log`),
-    );
-  }
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const { state } = context;
   const again = () => handleWrite(parts, request, traceparent, endMs, reply);
@@ -74,6 +69,13 @@ export function handleWrite(
     }
     reply(written(context, outcome));
   });
+}
+
+/** Why a leader has no room for what clients write just now; null where it has. */
+export function roomRefusal(context: ReplicaContext): ReplyBody | null {
+  const refusal = diskRefusal(context.ports.storage.health);
+  if (refusal !== null || !context.isBehind()) return refusal;
+  return rejected('overloaded', `the state of group ${context.group} is far behind its log`);
 }
 
 /** Writes are refused while there is still room for what Raft itself has to write. */

@@ -33,7 +33,7 @@ import {
   rejected,
 } from '../replica/context.ts';
 import type { ReadRounds } from '../replica/reads.ts';
-import { diskRefusal } from '../replica/writes.ts';
+import { roomRefusal } from '../replica/writes.ts';
 
 /** How long a prepare waits for snapshots that are being taken. */
 const GATE_MS_MAX = 1_000;
@@ -162,10 +162,7 @@ export function leaderRefusal(context: ReplicaContext): ReplyBody | null {
   if (!context.clockTrusted()) {
     return rejected('clock_skew', 'this leader has no trusted clock and hands over');
   }
-  if (context.isBehind()) {
-    return rejected('overloaded', `the state of group ${context.group} is far behind its log`);
-  }
-  return diskRefusal(context.ports.storage.health);
+  return roomRefusal(context);
 }
 
 /** T5: 0 is a lease that is not there; else promises have to reach to `revision`. Nothing was done. */

@@ -89,6 +89,28 @@ class World {
   }
 }
 
+describe('a grant', () => {
+  it('is refused where there is no room for what clients write', async () => {
+    const world = new World();
+    await world.grant(7);
+    world.replica.behind = true;
+    await world.grant(8);
+    expect(world.answer()).toMatchObject({ type: 'Rejected', code: 'overloaded', definite: true });
+    world.replica.behind = false;
+    const { health } = world.replica.ports.storage;
+    Object.assign(health, { refusesWrites: () => true, trouble: () => 'full' });
+    await world.grant(9);
+    expect(world.answer()).toMatchObject({ code: 'storage_full', definite: true });
+    expect([8, 9].map((lease) => readLease(world.replica.state, lease))).toEqual([null, null]);
+    // What is there lives on, and can end.
+    world.check('renew');
+    await world.confirm();
+    expect(world.answer()).toMatchObject({ type: 'Lease' });
+    await world.pass(3_000);
+    expect(world.ends()).toEqual([7]);
+  });
+});
+
 describe('the time of a lease', () => {
   it('is proposed to be over when nobody renews it, once', async () => {
     const world = new World();
