@@ -74,11 +74,16 @@ export interface EngineRange {
   readonly start: string;
   readonly end: string;
   readonly reverse: boolean;
+  /** How many rows will be read, about, where that is known: what a short read needs is kept in memory. */
+  readonly rows?: number;
 }
 
 export type EngineRow = readonly [key: string, value: Uint8Array];
 
-/** Ordered rows of one moment. `next` gives [] at the end; call close when done. */
+/**
+ * Ordered rows of one moment. `next` gives at most `max`, fewer where rows are large and [] at the end only; call
+ * close when done.
+ */
 export interface EngineCursor {
   next(max: number): Promise<EngineRow[]>;
   close(): Promise<void>;

@@ -101,7 +101,9 @@ export async function readRange(
   const page: PageBuilder = { items: [], bytes: 0, more: false };
   if (query.end !== null && query.end <= query.start) return { items: [], more: false };
   const [start, end] = spaceRange(view.prefix, 'c', query, query.start, query.end);
-  const current = new RowReader(view, { start, end, reverse: query.reverse });
+  // One more than the page holds tells whether there is more.
+  const rows = query.limit + 1;
+  const current = new RowReader(view, { start, end, reverse: query.reverse, rows });
   const past = query.revision >= view.clock ? null : historyOf(view, query);
   try {
     while (!page.more) {

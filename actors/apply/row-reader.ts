@@ -15,12 +15,14 @@ export class RowReader {
   #cursor: EngineCursor;
   #rows: EngineRow[] = [];
   #at = 0;
-  #wanted = FIRST_ROWS;
+  #wanted: number;
   #ended = false;
 
+  /** Where `range.rows` are given the first chunk has them all, unless they would be too large. */
   constructor(view: GroupView, range: EngineRange) {
     this.#view = view;
     this.#cursor = view.cursor(range);
+    this.#wanted = Math.min(range.rows ?? FIRST_ROWS, AHEAD_ROWS_MAX);
   }
 
   /** The row to consume next; undefined at the end, or when `ready` must be awaited first. */

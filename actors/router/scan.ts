@@ -111,13 +111,17 @@ export async function pageAt(
   if (isOnce) return mergePage(parts, reverse, limit, Math.min(...parts.map((p) => p.clock)));
   const page = mergePage(parts, reverse, limit, revision);
   if (page.next === null || page.items.length === limit || !isSmall(parts)) return page;
+  // What is missing may all be in one group, but not beyond what is known already.
+  const missing = limit - page.items.length;
+  const far = keyAt(parts, limit, reverse);
   const whole = await Promise.all(
     parts.map(async (part, i) => {
       const last = part.items[part.items.length - 1];
-      if (!part.more || last === undefined || part.items.length >= limit) return part;
+      if (!part.more || last === undefined) return part;
       const { key } = last.ref;
+      if (far !== null && (reverse ? key <= far : key >= far)) return part;
       const [start, end] = reverse ? [options.start, key] : [`${key}\0`, options.end];
-      const rest = await ask(groups[i] as GroupId, start, end, limit - part.items.length);
+      const rest = await ask(groups[i] as GroupId, start, end, missing);
       return { ...rest, items: part.items.concat(rest.items) };
     }),
   );
@@ -126,10 +130,20 @@ export async function pageAt(
 
 /**
  * What a group is asked for at first: keys are spread over the groups by hash, so each has about its
- * share of a page. Where that was too little, the groups are asked on, once.
+ * share of a page, give or take the root of it. Groups where that was too little are asked on, once.
  */
-function firstAsk(limit: number, groups: number): number {
-  return Math.min(limit, Math.ceil((limit / groups) * 1.25) + 8);
+export function firstAsk(limit: number, groups: number): number {
+  const share = limit / groups;
+  return Math.min(limit, Math.ceil(share + 1.5 * Math.sqrt(share)) + 1);
+}
+
+/** The `count`th key of all that are known, in the direction of the scan; null when there are fewer. */
+function keyAt(parts: readonly Part[], count: number, reverse: boolean): string | null {
+  const keys: string[] = [];
+  for (const part of parts) for (const { ref } of part.items) keys.push(ref.key);
+  keys.sort();
+  if (reverse) keys.reverse();
+  return keys[count - 1] ?? null;
 }
 
 /** Whether the parts have room for more: a page of large values is cut by its bytes. */

@@ -21,6 +21,7 @@ import type {
   KvEngine,
 } from '../ports.ts';
 import { asPassing, damageIn, damageInRead, isInputOutput } from './level-errors.ts';
+import { CURSOR_BYTES } from './merge-cursor.ts';
 import { checkLogs, checkTables, scrubEngineFiles } from './scrub.ts';
 import { occupyTableMaps } from './table-maps.ts';
 
@@ -54,6 +55,9 @@ const SIZES = {
   /** Unpacking a block costs more than reading it. */
   compression: false,
 } as const;
+
+/** A read of at most so many rows leaves its blocks in the cache: it may come again. Long ones would empty it. */
+const CACHED_ROWS_MAX = 1_024;
 
 type Level = AbstractLevel<string | Buffer | Uint8Array, Buffer, Buffer>;
 
@@ -317,13 +321,16 @@ class LevelSnapshot implements EngineSnapshot {
   }
 
   cursor(range: EngineRange): EngineCursor {
-    const iterator = this.#level.iterator({
+    const options = {
       gte: Buffer.from(range.start, 'latin1'),
       lt: Buffer.from(range.end, 'latin1'),
       reverse: range.reverse,
       snapshot: this.#snapshot,
-    });
-    return new LevelCursor(iterator, this.#seen);
+      // LevelDB's own.
+      fillCache: range.rows !== undefined && range.rows <= CACHED_ROWS_MAX,
+      highWaterMarkBytes: CURSOR_BYTES,
+    };
+    return new LevelCursor(this.#level.iterator(options), this.#seen);
   }
 
   close(): Promise<void> {
@@ -342,13 +349,20 @@ class LevelCursor implements EngineCursor {
 
   /** LevelDB may give fewer rows than asked for before the end, so it asks until one call gives none. */
   async next(max: number): Promise<EngineRow[]> {
-    const rows: EngineRow[] = [];
-    while (rows.length < max) {
+    let rows: EngineRow[] = [];
+    let bytes = 0;
+    while (rows.length < max && bytes < CURSOR_BYTES) {
       const entries = await this.#iterator.nextv(max - rows.length).catch((error: Error) => {
         throw this.#seen(error);
       });
       if (entries.length === 0) break;
-      for (const [key, value] of entries) rows.push([key.toString('latin1'), value]);
+      const page = new Array<EngineRow>(entries.length);
+      for (let i = 0; i < entries.length; i++) {
+        const [key, value] = entries[i] as [Buffer, Buffer];
+        page[i] = [key.toString('latin1'), value];
+        bytes += key.length + value.length;
+      }
+      rows = rows.length === 0 ? page : rows.concat(page);
     }
     return rows;
   }

@@ -1,8 +1,11 @@
 import type { EngineCursor, EngineRow } from '../ports.ts';
 import type { RowPlace } from './tree.ts';
 
-/** Engine rows fetched at once. */
-const FETCH_ROWS_MIN = 64;
+/** A cursor gives no more at once, but for one row. */
+export const CURSOR_BYTES = 256 * 1024;
+/** Engine rows fetched at once, at least: more each time, as many may be hidden. */
+const FETCH_ROWS_FIRST = 4;
+const FETCH_ROWS_LATER = 64;
 
 /**
  * Lays memtables over an engine cursor: in each key the first layer that has it wins, and null
@@ -15,6 +18,7 @@ export class MergeCursor implements EngineCursor {
   #fetched: EngineRow[] = [];
   #at = 0;
   #engineDone = false;
+  #least = FETCH_ROWS_FIRST;
 
   /** `layers`: newest first. */
   constructor(
@@ -27,17 +31,27 @@ export class MergeCursor implements EngineCursor {
     this.#reverse = reverse;
   }
 
-  async next(max: number): Promise<EngineRow[]> {
+  next(max: number): Promise<EngineRow[]> {
+    if (this.#at < this.#fetched.length || this.#engineDone) return this.#merged(max);
+    for (const layer of this.#layers) if (layer.peek() !== null) return this.#merged(max);
+    return this.#engine.next(max);
+  }
+
+  async #merged(max: number): Promise<EngineRow[]> {
     const page: EngineRow[] = [];
-    while (page.length < max) {
+    let bytes = 0;
+    while (page.length < max && bytes < CURSOR_BYTES) {
       if (this.#at === this.#fetched.length && !this.#engineDone) {
-        this.#fetched = await this.#engine.next(Math.max(max - page.length, FETCH_ROWS_MIN));
+        this.#fetched = await this.#engine.next(Math.max(max - page.length, this.#least));
+        this.#least = Math.min(this.#least * 2, FETCH_ROWS_LATER);
         this.#at = 0;
         this.#engineDone = this.#fetched.length === 0;
       }
       const row = this.#nextRow();
       if (row === null) break;
-      if (row[1] !== null) page.push(row as EngineRow);
+      if (row[1] === null) continue;
+      page.push(row as EngineRow);
+      bytes += row[0].length + row[1].length;
     }
     return page;
   }

@@ -56,6 +56,8 @@ export class MemtableStore implements StateStore {
   #cancelAge: (() => void) | null = null;
   /** The engine's last write failed half-way. */
   #isTorn = false;
+  /** Since the last write, while somebody reads it: the groups that answer one scan share a snapshot. */
+  #moment: Moment | null = null;
   #failure: { readonly error: unknown } | null = null;
   #closed = false;
 
@@ -96,14 +98,23 @@ export class MemtableStore implements StateStore {
   write(batch: readonly EngineWrite[]): void {
     assert(!this.#closed, 'the state store is open');
     for (const { key, value } of batch) this.#active.set(key, value);
+    this.#moment = null;
     if (this.#active.bytes >= this.#options.memtableBytes) this.#freeze();
     else if (this.#active.bytes > 0) this.#armAge();
   }
 
   view(): StateView {
+    this.#moment ??= this.#takeMoment();
+    const moment = this.#moment;
+    return new MergedView(moment, () => {
+      if (this.#moment === moment) this.#moment = null;
+    });
+  }
+
+  #takeMoment(): Moment {
     const tables = [this.#active.ordered()];
     for (let i = this.#frozen.length - 1; i >= 0; i--) tables.push(this.#frozen[i]!.ordered());
-    return new MergedView(tables, this.#engine.snapshot());
+    return new Moment(tables, this.#engine.snapshot());
   }
 
   flush(): Promise<void> {
@@ -212,30 +223,59 @@ export class MemtableStore implements StateStore {
   }
 }
 
-class MergedView implements StateView {
+/** All rows as they are between two writes, for as many readers as come before the second. */
+class Moment {
   /** Newest first; none of them changes any more. */
-  readonly #tables: readonly Tree<Uint8Array | null>[];
-  readonly #snapshot: EngineSnapshot;
+  readonly tables: readonly Tree<Uint8Array | null>[];
+  readonly snapshot: EngineSnapshot;
+  #readers = 0;
 
   constructor(tables: readonly Tree<Uint8Array | null>[], snapshot: EngineSnapshot) {
-    this.#tables = tables;
-    this.#snapshot = snapshot;
+    this.tables = tables;
+    this.snapshot = snapshot;
+  }
+
+  join(): void {
+    this.#readers++;
+  }
+
+  /** Whether that was the last one: its snapshot is to be closed. */
+  leave(): boolean {
+    return --this.#readers === 0;
+  }
+}
+
+class MergedView implements StateView {
+  readonly #moment: Moment;
+  readonly #left: () => void;
+  #isOpen = true;
+
+  /** `left`: the last reader of the moment has left it. */
+  constructor(moment: Moment, left: () => void) {
+    this.#moment = moment;
+    this.#left = left;
+    moment.join();
   }
 
   get(key: string): Uint8Array | null {
-    for (const table of this.#tables) {
+    for (const table of this.#moment.tables) {
       const value = table.get(key);
       if (value !== undefined) return value;
     }
-    return this.#snapshot.get(key);
+    return this.#moment.snapshot.get(key);
   }
 
   cursor(range: EngineRange): EngineCursor {
-    const layers = this.#tables.map((table) => treeRows(table, range));
-    return new MergeCursor(layers, this.#snapshot.cursor(range), range.reverse);
+    const { tables, snapshot } = this.#moment;
+    const layers = tables.map((table) => treeRows(table, range));
+    return new MergeCursor(layers, snapshot.cursor(range), range.reverse);
   }
 
-  close(): Promise<void> {
-    return this.#snapshot.close();
+  async close(): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    if (!this.#moment.leave()) return;
+    this.#left();
+    await this.#moment.snapshot.close();
   }
 }

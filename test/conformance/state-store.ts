@@ -91,6 +91,52 @@ export function stateStoreConformance(
       );
     }, 60_000);
 
+    it('views of one moment end one by one, each once', async () => {
+      const store = await open();
+      store.write([put('a', '1')]);
+      const views = [store.view(), store.view(), store.view()] as const;
+      await views[0].close();
+      await views[0].close();
+      await views[0].close();
+      store.write([put('a', '2'), put('b', '2')]);
+      const later = store.view();
+      await store.flush();
+      for (const view of [views[1], views[2]]) {
+        expect(await rowsOf(view, EVERYTHING)).toEqual([['a', '1']]);
+        await view.close();
+      }
+      expect(textOf(later.get('a'))).toBe('2');
+      await later.close();
+      const last = store.view();
+      expect(await rowsOf(last, EVERYTHING)).toEqual([
+        ['a', '2'],
+        ['b', '2'],
+      ]);
+      await last.close();
+      await store.close();
+    });
+
+    it('a cursor gives large rows at last, however many at a time', async () => {
+      const store = await open();
+      const large = 'x'.repeat(100 * 1024);
+      const names = Array.from({ length: 12 }, (_, i) => `k${String(i).padStart(2, '0')}`);
+      for (const name of names) store.write([put(name, large)]);
+      await store.flush();
+      store.write(names.slice(0, 6).map((name) => put(name, large)));
+      for (const reverse of [false, true]) {
+        const view = store.view();
+        const cursor = view.cursor({ ...EVERYTHING, reverse });
+        const found: string[] = [];
+        for (let rows = await cursor.next(12); rows.length > 0; rows = await cursor.next(12)) {
+          found.push(...rows.map(([key]) => key));
+        }
+        expect(found).toEqual(reverse ? [...names].reverse() : names);
+        await cursor.close();
+        await view.close();
+      }
+      await store.close();
+    });
+
     it('the last of two writes to a key in one batch wins', async () => {
       const store = await open();
       store.write([put('a', '1'), put('a', '2'), put('b', '1'), del('b'), del('c'), put('c', '3')]);

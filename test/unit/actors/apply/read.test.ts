@@ -118,6 +118,15 @@ describe('what history costs', () => {
     return [group, store];
   }
 
+  test('a page reads one row more than it shows', async () => {
+    const store = new CountingState();
+    const group = new AppliedGroup(store);
+    group.write(Array.from({ length: 500 }, (_, i) => put(`k${i}`, 'v')));
+    store.rowsRead = 0;
+    expect(await range(group, { limit: 20 })).toMatchObject({ more: true });
+    expect(store.rowsRead).toBe(21);
+  });
+
   test('a read of the latest touches no history row', async () => {
     const [group, store] = hotKey(500);
     await range(group, {});

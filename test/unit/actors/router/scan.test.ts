@@ -110,7 +110,7 @@ describe('a scan', () => {
       const page = await scan(reach, { limit: 90, reverse });
       const expected = reverse ? [...all].reverse() : all;
       expect(page.items.map((item) => item.ref.key)).toEqual(expected.slice(0, 90));
-      expect(rangesOf(reach).map(({ limit }) => limit)).toEqual([46, 46, 46]);
+      expect(rangesOf(reach).map(({ limit }) => limit)).toEqual([40, 40, 40]);
     }
   });
 
@@ -124,12 +124,31 @@ describe('a scan', () => {
       );
       expect(page.next).not.toBeNull();
       expect(rangesOf(reach).map(({ limit, revision }) => [limit, revision])).toEqual([
-        [46, 30],
-        [46, 30],
-        [46, 30],
-        [44, 30],
+        [40, 30],
+        [40, 30],
+        [40, 30],
+        [reverse ? 48 : 50, 30],
       ]);
     }
+  });
+
+  it('fills every page but the last, whichever groups have the keys, in two rounds at most', async () => {
+    const keys = fc.uniqueArray(fc.string({ maxLength: 3 }), { maxLength: 60 });
+    const owners = fc.array(fc.integer({ min: 1, max: 3 }), { minLength: 60, maxLength: 60 });
+    const limits = fc.integer({ min: 1, max: 20 });
+    await fc.assert(
+      fc.asyncProperty(keys, owners, limits, fc.boolean(), async (all, of, limit, reverse) => {
+        const held = (group: number) => all.filter((_, i) => of[i] === group);
+        const expected = [...all].sort();
+        if (reverse) expected.reverse();
+        const reach = holding({ 1: held(1), 2: held(2), 3: held(3) });
+        const page = await scan(reach, { limit, reverse });
+        expect(page.items.map((item) => item.ref.key)).toEqual(expected.slice(0, limit));
+        if (page.next === null) expect(all.length).toBeLessThanOrEqual(limit);
+        expect(rangesOf(reach).length).toBeLessThanOrEqual(6);
+      }),
+      { numRuns: 300 },
+    );
   });
 
   it('ends a page of large values where the groups did', async () => {

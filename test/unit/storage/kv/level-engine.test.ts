@@ -8,7 +8,7 @@ import {
   LevelEngine,
   openClassicEngine,
 } from '../../../../storage/kv/level-engine.ts';
-import { put, textOf } from '../../../conformance/kv-engine.ts';
+import { EVERYTHING, put, textOf } from '../../../conformance/kv-engine.ts';
 import { temporaryFolder } from '../../../kit/engines.ts';
 
 /** LevelDB's log is made of blocks of this size. */
@@ -45,6 +45,27 @@ describe('classic-level engine', () => {
     const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
     expect(textOf(engine.get('flushed'))).toBe('1');
     expect(textOf(engine.get('in the log'))).toBe('1');
+    await engine.close();
+  });
+
+  it('a cursor gives large rows a few at a time, and small ones as many as are asked for', async () => {
+    const path = join(await temporaryFolder(), 'engine');
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+    const names = Array.from({ length: 12 }, (_, i) => `large ${String(i).padStart(2, '0')}`);
+    await engine.write(names.map((name) => put(name, 'x'.repeat(100 * 1024))));
+    await engine.write(Array.from({ length: 500 }, (_, i) => put(`small ${i}`, 'x')));
+    const snapshot = engine.snapshot();
+    for (const range of [EVERYTHING, { ...EVERYTHING, rows: 12 }]) {
+      const cursor = snapshot.cursor(range);
+      const sizes: number[] = [];
+      while (sizes.reduce((sum, size) => sum + size, 0) < 12) {
+        sizes.push((await cursor.next(12)).length);
+      }
+      expect(sizes.slice(0, 3)).toEqual([3, 3, 3]);
+      expect((await cursor.next(400)).length).toBe(400);
+      await cursor.close();
+    }
+    await snapshot.close();
     await engine.close();
   });
 
