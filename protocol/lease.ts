@@ -46,7 +46,9 @@ export interface Leases {
   keepAlive(ctx: RequestContext, lease: number): Promise<LeaseAnswer>;
   look(ctx: RequestContext, lease: number): Promise<LeaseAnswer>;
   /**
-   * Ends the lease, then removes what is attached. `isSwept` false: that goes on behind the answer.
+   * Ends the lease, then removes what is attached. `isSwept`: what was attached under an answer that came before the
+   * revoke was asked for is gone. False: that goes on behind the answer, because a group has not answered, or a
+   * transaction that writes or attaches such keys has been prepared for longer than a revoke waits.
    */
   revoke(
     ctx: RequestContext,

@@ -131,6 +131,24 @@ export function applyDetach(state: GroupState, command: CommandOf<'detach'>): Ou
   return { results: [], repeated: false, rejection: null, events, txn: null };
 }
 
+/** Whether something is prepared that will attach keys to one of these leases, should it commit. */
+export function isAwaited(
+  { txns }: GroupState,
+  leases: readonly { readonly lease: number }[],
+): boolean {
+  if (txns.size === 0) return false;
+  const wanted = new Set(leases.map(({ lease }) => lease));
+  for (const { part, revision } of txns.all()) {
+    const { then, otherwise } = part.body;
+    for (const op of otherwise === null ? then : [...then, ...otherwise]) {
+      const attach = op.type === 'put' ? (op.attach ?? null) : null;
+      // Beyond its promise it cannot commit (T5).
+      if (attach !== null && wanted.has(attach.lease) && revision <= attach.until) return true;
+    }
+  }
+  return false;
+}
+
 function outcome(results: OpResult[]): Outcome {
   return { results, repeated: false, rejection: null, events: [], txn: null };
 }

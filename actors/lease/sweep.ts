@@ -1,26 +1,29 @@
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
-import { nextDetach, readAttached } from '../apply/lease.ts';
+import { isAwaited, nextDetach, readAttached } from '../apply/lease.ts';
 import type { Closer } from '../replica/closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from '../replica/context.ts';
-import { type ReadRounds, refusedPromise } from '../replica/reads.ts';
+import { type ReadParts, type ReadRounds, refusedPromise } from '../replica/reads.ts';
 
 /** How long a step waits for snapshots that are being taken. */
 const GATE_MS_MAX = 1_000;
 
 /**
- * Keys of ended leases in a group that holds some, in steps of one entry. With `close` all that can ever be
- * attached under promises up to it is applied before it is looked for: a put with a later revision of
- * its own is refused (W4), so what is not found then will never be there.
+ * Keys of ended leases in a group that holds some, in steps of one entry. Without `close`: what was attached, or
+ * prepared to be, when it was asked for; leadership is confirmed first, so nothing that was acknowledged before is
+ * missed. With `close` all that can ever be attached under promises up to it is applied before it is looked for: a put
+ * with a later revision of its own is refused (W4), so what is not found then will never be there.
  */
 export function handleSweep(
-  context: ReplicaContext,
-  closer: Closer,
+  { context, closer, rounds }: Pick<ReadParts, 'context' | 'closer' | 'rounds'>,
   body: RequestOf<'LeaseSweep'>,
   reply: Reply,
 ): void {
   if (!context.isLeader()) return reply(notLeader(context));
-  if (body.close === 0) return sweepStep(context, closer, body, reply);
+  if (body.close === 0) {
+    const serve = () => sweepStep(context, closer, body, reply);
+    return rounds.join(serve, () => reply(notLeader(context)));
+  }
   closer.close(body.close, (settled) => {
     if (settled === 'ok') sweepStep(context, closer, body, reply);
     else reply(refusedPromise(context, body.close));
@@ -35,9 +38,13 @@ function sweepStep(
 ): void {
   const { clock, ports, state } = context;
   const view = state.view();
+  // Of the same moment: what ends after it is not in the view.
+  const isOpen = isAwaited(state, body.leases);
   nextDetach(view, body.leases)
     .then(
-      ({ keys, isAll }) => {
+      (found) => {
+        const { keys } = found;
+        const isAll = found.isAll && !isOpen;
         if (keys.length === 0) {
           return reply({ type: 'Swept', removed: 0, isAll, clock: clock.clock });
         }
@@ -74,9 +81,10 @@ async function isNothingLeft(
   { leases }: RequestOf<'LeaseSweep'>,
 ): Promise<boolean> {
   const view = state.view();
+  const isOpen = isAwaited(state, leases);
   try {
     const { keys, isAll } = await nextDetach(view, leases);
-    return isAll && keys.length === 0;
+    return isAll && keys.length === 0 && !isOpen;
   } finally {
     await view.close();
   }

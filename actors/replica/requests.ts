@@ -85,7 +85,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'LeaseForget':
       return parts.leases.handle(body, reply);
     case 'LeaseSweep':
-      return handleSweep(context, closer, body, reply);
+      return handleSweep(parts, body, reply);
     case 'Attached':
       return handleAttached(context, rounds, body, reply);
     case 'Txn':

@@ -13,8 +13,11 @@ import type { LeasePromises } from './lease-promises.ts';
 import { readOptions } from './options.ts';
 import { dataGroups } from './scan.ts';
 
-/** How long a revoke waits for keys that others are working on, and how often it looks. */
-const SWEEP_PATIENCE_MS = 500;
+/**
+ * How long a revoke waits for transactions that have keys of the lease prepared, and how often it looks. What a
+ * coordinator that died has left is known by then.
+ */
+const SWEEP_PATIENCE_MS = 2_000;
 const SWEEP_AGAIN_MS = 10;
 
 /** Leases over calls to their home groups. */

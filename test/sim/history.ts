@@ -36,6 +36,17 @@ export interface LeaseSeen {
   readonly atMs: number;
 }
 
+/** Keys that a client was told to be attached to a lease, or that what had been attached to it is gone. */
+export interface LeaseKeysSeen {
+  readonly lease: number;
+  readonly kind: 'attached' | 'swept';
+  /** Of `attached`. */
+  readonly keys: readonly string[];
+  readonly revision: number;
+  readonly callMs: number;
+  readonly atMs: number;
+}
+
 /** Everything the clients of one run saw; the input of the checkers. */
 export class History {
   readonly operations: Operation[] = [];
@@ -49,6 +60,7 @@ export class History {
   readonly together: PutsSeen[] = [];
   readonly watchers: WatcherSeen[] = [];
   readonly leases: LeaseSeen[] = [];
+  readonly leaseKeys: LeaseKeysSeen[] = [];
   readonly locks: LockSeen[] = [];
   /** What nodes handed out on the public events subject. */
   readonly published: PublishedChange[] = [];

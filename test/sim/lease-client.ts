@@ -40,6 +40,14 @@ function refTo(key: string): KeyRef {
   return { tenant: DEFAULT_TENANT, space: KV_SPACE, key };
 }
 
+/** What some of these clients do beside the rest. */
+export interface LeaseHabits {
+  /** They revoke leases as soon as they know that keys are attached. */
+  readonly revokesAtOnce: boolean;
+  /** They take leases, renew them once and forget them. */
+  readonly letsGo: boolean;
+}
+
 interface Held {
   readonly lock: string;
   readonly lease: number;
@@ -56,16 +64,24 @@ export class LeaseClient {
   readonly #history: History;
   readonly #random: Random;
   readonly #clock: Clock;
+  readonly #habits: LeaseHabits;
   #number = 0;
   #node = 0;
   #stopped = false;
 
-  constructor(name: string, cluster: ClusterPort, history: History, random: Random) {
+  constructor(
+    name: string,
+    cluster: ClusterPort,
+    history: History,
+    random: Random,
+    habits: LeaseHabits,
+  ) {
     this.#name = name;
     this.#cluster = cluster;
     this.#history = history;
     this.#random = random;
     this.#clock = clockOf(cluster);
+    this.#habits = habits;
   }
 
   stop(): void {
@@ -78,7 +94,36 @@ export class LeaseClient {
       const ttlMs = randomInt(this.#random, 1, 4) * 1_000;
       const lease = await this.#grant(ttlMs);
       if (lease !== null) await this.#live(lease, ttlMs);
+      if (this.#habits.letsGo && !this.#stopped) await this.#letGo();
+      for (let i = 0; i < 3 && this.#habits.revokesAtOnce && !this.#stopped; i++) {
+        await this.#attachAndRevoke();
+      }
     }
+  }
+
+  /** What it knows to be attached has to be gone when a revoke is complete. */
+  async #attachAndRevoke(): Promise<void> {
+    const lease = await this.#grant(10_000);
+    if (lease === null) return;
+    const own = `${this.#name}/${this.#number++}`;
+    await this.#attachAll(
+      lease,
+      [0, 1, 2].map((i) => `${own}/${i}`),
+    );
+    // Later than the answer, as clocks tell it.
+    await this.#cluster.sleep(0.01);
+    await this.#revoke(lease);
+  }
+
+  /** A few leases that are renewed once and never again: a renewal that did not count shows when they expire. */
+  async #letGo(): Promise<void> {
+    const ttlMs = 1_000;
+    const one = async (): Promise<void> => {
+      const lease = await this.#grant(ttlMs);
+      await this.#cluster.sleep(ttlMs * 0.8 * this.#random.next());
+      if (lease !== null) await this.#keepAlive(lease);
+    };
+    await Promise.all([one(), one(), one(), one(), one(), one()]);
   }
 
   /** One lease, from its grant to its end or to where this client lets go of it. */
@@ -135,6 +180,7 @@ export class LeaseClient {
     const outcome = await this.#ask((s, ctx) => s.leases.revoke(ctx, lease));
     if (outcome.kind === 'ok') this.#saw(lease, 'gone', callMs);
     else this.#isGone(outcome, lease, callMs);
+    if (outcome.kind === 'ok' && outcome.value.isSwept) this.#sawKeys(lease, 'swept', callMs);
   }
 
   async #attach(lease: number, key: string): Promise<void> {
@@ -150,6 +196,7 @@ export class LeaseClient {
       if (result.type !== 'put') return this.#history.refuse(key, value, result.type);
       this.#history.acknowledge(key, value, result.revision, this.#cluster.nowMs());
       this.#saw(lease, 'attached', callMs);
+      this.#sawKeys(lease, 'attached', callMs, [key], result.revision);
     }
     if (outcome.kind === 'refused') this.#history.refuse(key, value, outcome.code);
     this.#isGone(outcome, lease, callMs);
@@ -182,7 +229,11 @@ export class LeaseClient {
       else this.#history.acknowledge(key, value, revision, this.#cluster.nowMs());
     }
     const isDone = outcome.kind === 'ok' && outcome.value.outcome.succeeded;
-    if (isDone) this.#saw(lease, 'attached', callMs);
+    if (isDone) {
+      this.#saw(lease, 'attached', callMs);
+      const { revision } = outcome.value.outcome;
+      this.#sawKeys(lease, 'attached', callMs, [...values.keys()], revision);
+    }
     this.#isGone(outcome, lease, callMs);
   }
 
@@ -255,6 +306,17 @@ export class LeaseClient {
 
   #saw(lease: number, kind: 'alive' | 'gone' | 'attached', callMs: number): void {
     this.#history.leases.push({ lease, kind, callMs, atMs: this.#cluster.nowMs() });
+  }
+
+  #sawKeys(
+    lease: number,
+    kind: 'attached' | 'swept',
+    callMs: number,
+    keys: readonly string[] = [],
+    revision = 0,
+  ): void {
+    const atMs = this.#cluster.nowMs();
+    this.#history.leaseKeys.push({ lease, kind, keys, revision, callMs, atMs });
   }
 
   async #ask<T>(

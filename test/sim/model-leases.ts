@@ -21,11 +21,16 @@ export interface Attached {
   readonly atMs: number;
 }
 
+/** Removed at `revision`; it had been attached at `attachedRevision`. */
+export interface Detached extends Attached {
+  readonly attachedRevision: number;
+}
+
 /** Leases as the documentation describes them: rows that entries grant, end and forget. */
 export class LeaseModel {
   readonly all = new Map<number, ModelLease>();
   readonly attached: Attached[] = [];
-  readonly detached: Attached[] = [];
+  readonly detached: Detached[] = [];
 
   grant({ lease, ttlMs }: CommandOf<'leaseGrant'>, atMs: number): void {
     if (this.all.has(lease)) return;

@@ -186,7 +186,9 @@ export class StoreModel {
       this.#current.delete(nameOf(ref));
       const kind = why === 'revoked' ? 'delete' : 'expire';
       this.#note(group, index, change(kind, ref, own, revision, null, null));
-      this.leases.detached.push({ lease: current.lease, key: ref.key, revision: own, atMs });
+      const { lease } = current;
+      const at = { revision: own, attachedRevision: revision, atMs };
+      this.leases.detached.push({ lease, key: ref.key, ...at });
     }
   }
 

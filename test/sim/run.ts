@@ -49,6 +49,7 @@ async function runOne(
     seconds: asked.seconds ?? mutant?.seconds,
     faults: asked.faults ?? mutant?.faults,
     busy: asked.busy ?? mutant?.busy,
+    weather: mutant?.weather,
   });
   if (asked.first === asked.last) console.log(describeSwarm(config));
   const sink = asked.trace ? (line: string): void => console.log(line) : null;

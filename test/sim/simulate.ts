@@ -130,7 +130,8 @@ function startWork(world: World, config: SwarmConfig) {
   }
   const leaseClients: LeaseClient[] = [];
   for (let i = 0; i < config.leaseClientCount; i++) {
-    leaseClients.push(new LeaseClient(`l${i}`, world, world.history, random(`lease-client-${i}`)));
+    const parts = [world, world.history, random(`lease-client-${i}`)] as const;
+    leaseClients.push(new LeaseClient(`l${i}`, ...parts, config.leaseHabits));
   }
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {

@@ -1,5 +1,6 @@
 import { type Random, randomInt, seededRandom } from '../../protocol/random.ts';
 import type { ClientConfig } from './client.ts';
+import type { LeaseHabits } from './lease-client.ts';
 import { FAIR_WEATHER, type LinkWeather } from './network.ts';
 import { CLIENT_OPERATIONS, type ClientOperation, LATER_OPERATIONS } from './operations.ts';
 
@@ -67,6 +68,7 @@ export interface SwarmConfig {
   readonly roughStart: boolean;
   /** Clients that live by leases and locks. */
   readonly leaseClientCount: number;
+  readonly leaseHabits: LeaseHabits;
 }
 
 export const BUSY_KINDS = [
@@ -145,10 +147,12 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
     roughStart: random.next() < 0.3,
     leaseClientCount: drawLeaseClients(seed),
+    leaseHabits: drawLeaseHabits(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
-    return { ...config, leaseClientCount: 10, groupCount: 2, faultGapMsMean: 1500 };
+    const leaseHabits = { revokesAtOnce: true, letsGo: true };
+    return { ...config, leaseClientCount: 10, leaseHabits, groupCount: 2, faultGapMsMean: 1500 };
   }
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
@@ -202,7 +206,13 @@ function drawLeaseClients(seed: number): number {
   return random.next() < 0.5 ? randomInt(random, 1, 3) : 0;
 }
 
-/** From a stream of its own, so that older seeds keep everything else. */
+/** The same. */
+function drawLeaseHabits(seed: number): LeaseHabits {
+  const random = seededRandom(seed, 'lease-habits');
+  return { revokesAtOnce: random.next() < 0.5, letsGo: random.next() < 0.3 };
+}
+
+/** The same. */
 function drawAbsence(seed: number): Pick<LinkWeather, 'tellsAbsence' | 'falseAbsence'> {
   const random = seededRandom(seed, 'absence');
   const tellsAbsence = random.next() < 0.6;

@@ -1,5 +1,5 @@
 import { flawOfLocks } from '../../check/locks.ts';
-import type { LeaseSeen } from '../history.ts';
+import type { LeaseKeysSeen, LeaseSeen } from '../history.ts';
 import type { LeaseModel } from '../model-leases.ts';
 import { SimViolation } from '../violation.ts';
 import type { FinalCheck } from './final-check.ts';
@@ -13,6 +13,7 @@ const NAME = 'leases and locks hold';
  *   a lease that has ended is not renewed, and nothing is attached to it by whoever knows that it has ended;
  *   what was attached is removed for its lease only after the lease has ended, and nothing is attached to a
  *   lease whose row is gone;
+ *   a revoke that is complete has removed what was attached under an answer before the revoke was asked for;
  *   tokens of a lock rise, and a token is valid no more once a later one was given out.
  */
 export const leasesHold: FinalCheck = {
@@ -21,6 +22,7 @@ export const leasesHold: FinalCheck = {
   run: ({ history, model }) => {
     checkTimes(history.leases, model.leases);
     checkAttached(history.leases, model.leases);
+    checkSwept(history.leaseKeys, model.leases);
     const flaw = flawOfLocks(history.locks);
     if (flaw !== null) fail(flaw.reason);
   },
@@ -67,6 +69,27 @@ function checkAttached(seen: readonly LeaseSeen[], model: LeaseModel): void {
     const forgottenMs = model.all.get(lease)?.forgottenMs ?? null;
     if (forgottenMs !== null && atMs > forgottenMs) {
       fail(`${key} was attached at ${atMs} to lease ${lease}, forgotten at ${forgottenMs}`);
+    }
+  }
+}
+
+function checkSwept(seen: readonly LeaseKeysSeen[], { detached }: LeaseModel): void {
+  for (const { lease, kind, callMs, atMs } of seen) {
+    if (kind !== 'swept') continue;
+    for (const left of detached) {
+      if (left.lease !== lease || left.atMs <= atMs) continue;
+      const known = seen.find(
+        (one) =>
+          one.kind === 'attached' &&
+          one.lease === lease &&
+          one.revision === left.attachedRevision &&
+          one.keys.includes(left.key),
+      );
+      if (known !== undefined && known.atMs < callMs) {
+        fail(
+          `${left.key} was left until ${left.atMs}, by a revoke of ${lease} complete at ${atMs}`,
+        );
+      }
     }
   }
 }

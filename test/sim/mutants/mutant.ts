@@ -1,3 +1,4 @@
+import type { LinkWeather } from '../network.ts';
 import type { PortsFilter } from '../sim-node.ts';
 import type { BusyKind, FaultKind } from '../swarm.ts';
 
@@ -25,6 +26,8 @@ export interface Mutant {
   readonly faults: readonly FaultKind[];
   /** See SwarmOverrides. */
   readonly busy: BusyKind | undefined;
+  /** What the links do in each seed; the rest is drawn. */
+  readonly weather: Partial<LinkWeather> | undefined;
   readonly patches: readonly Patch[];
   readonly filterPorts: PortsFilter | null;
 }

@@ -1,29 +1,11 @@
+import { BASE, patch } from './base.ts';
 import { withEarlyAck } from './early-ack.ts';
-import type { Mutant, Patch } from './mutant.ts';
+import { LEASE_MUTANTS } from './lease-mutants.ts';
+import type { Mutant } from './mutant.ts';
+import { TXN_MUTANTS } from './txn-mutants.ts';
 
-const BASE = {
-  seedsMax: 3,
-  seconds: 60,
-  nodes: 3,
-  busy: undefined,
-  patches: [],
-  filterPorts: null,
-} as const;
-
-/** Transactions over groups, whose coordinators die. */
-const TXN = {
-  ...BASE,
-  faults: ['crashCoordinator', 'killLeader', 'isolateLeader'],
-  busy: 'transactions',
-  seedsMax: 6,
-} as const;
-
-function patch(file: string, find: string, replace: string): readonly Patch[] {
-  return [{ file, find, replace }];
-}
-
-/** One per line of defence: elections, log, commit, reads, apply, clocks, feed, answers. */
-export const MUTANTS: readonly Mutant[] = [
+/** One per line of defence: elections, log, commit, reads, apply, clocks, feed, answers, indexes. */
+const MUTANTS_OF_GROUPS: readonly Mutant[] = [
   {
     ...BASE,
     name: 'ack-before-sync',
@@ -121,19 +103,6 @@ export const MUTANTS: readonly Mutant[] = [
       'this.#ring.push(event);\n      } else if',
       'if (event.sequence % 20 !== 7) this.#ring.push(event);\n      } else if',
     ),
-  },
-  {
-    ...TXN,
-    name: 'cut-page-taken-for-whole',
-    what: 'the merged feed goes past a revision of which a group has given a part only (B19)',
-    patches: [
-      ...patch('protocol/limits.ts', 'feedPageEventsMax: 1000', 'feedPageEventsMax: 1'),
-      ...patch(
-        'actors/feed/merge.ts',
-        'for (const { after } of this.#lanes.values()) {',
-        'for (const { closed } of this.#lanes.values()) {\n      const after = positionAfter(closed);',
-      ),
-    ],
   },
   {
     ...BASE,
@@ -243,138 +212,9 @@ export const MUTANTS: readonly Mutant[] = [
       'for (let i = 1; i < command.keys.length; i++) {',
     ),
   },
-  {
-    ...BASE,
-    name: 'leases-shortened',
-    what: 'a new leader gives a lease half of its time: who keeps it alive loses it (B20)',
-    faults: ['transferLeader'],
-    busy: 'leases',
-    seedsMax: 6,
-    patches: patch(
-      'actors/lease/keeper.ts',
-      'tenure.table.add(lease, ttlMs, grantRevision, nowMs);\n      else',
-      'tenure.table.add(lease, ttlMs, grantRevision, nowMs - ttlMs / 2);\n      else',
-    ),
-  },
-  {
-    ...BASE,
-    name: 'renewals-unconfirmed',
-    what: 'a renewal counts at a leader that another one has replaced (B1, B20)',
-    faults: ['isolateLeader', 'pauseLeader', 'partition'],
-    busy: 'leases',
-    seedsMax: 8,
-    patches: patch(
-      'actors/lease/keeper.ts',
-      'return this.#confirmed(reply, () => this.#check(tenure, body, askedMs, reply));',
-      'return this.#check(tenure, body, askedMs, reply);',
-    ),
-  },
-  {
-    ...BASE,
-    name: 'locks-released-early',
-    what: 'what a living lease holds is removed by the leader that takes it over (B20)',
-    faults: ['killLeader', 'transferLeader'],
-    busy: 'leases',
-    patches: patch(
-      'actors/lease/keeper.ts',
-      'else tenure.ended.set(lease, { lease, endRevision, why });',
-      'tenure.ended.set(lease, { lease, endRevision, why });',
-    ),
-  },
-  {
-    ...BASE,
-    name: 'leases-outlived',
-    what: 'an ended lease is swept only once: what is attached late, under an older promise, stays for ever',
-    faults: ['pauseLeader', 'clog', 'pause', 'transferLeader'],
-    busy: 'leases',
-    seedsMax: 8,
-    patches: patch(
-      'actors/lease/group-sweep.ts',
-      'this.#remove(ripe, close)',
-      'this.#remove([], close)',
-    ),
-  },
-  {
-    ...BASE,
-    name: 'transactions-outlive-leases',
-    what: 'a transaction attaches keys to a lease whose promise has run out: they may stay for ever',
-    faults: ['pauseLeader', 'clockDrift', 'clockJump', 'transferLeader'],
-    busy: 'leases',
-    seedsMax: 8,
-    patches: patch(
-      'protocol/attachment.ts',
-      'if (isPromiseOver(op, revision)) stale = revision;',
-      '',
-    ),
-  },
-  {
-    ...BASE,
-    name: 'last-come-first-served',
-    what: 'who came last gets the lock first: a waiter is passed over',
-    faults: ['killLeader', 'pauseLeader'],
-    busy: 'leases',
-    patches: patch(
-      'gateways/kv/lock-queue.ts',
-      'return a.createRevision - b.createRevision;',
-      'return b.createRevision - a.createRevision;',
-    ),
-  },
-  {
-    ...TXN,
-    name: 'decision-not-replicated',
-    what: 'participants learn of a commit that is in no log: some commit it, others abort it (F24)',
-    patches: patch(
-      'actors/txn/coordinator.ts',
-      '      context.clock.raise(fate.commitRevision);\n      context.propose(\n',
-      '      context.clock.raise(fate.commitRevision);\n' +
-        "      if (fate.commitRevision > 0) return this.#on(live, { type: 'decided', fate, outcome: null });\n" +
-        '      context.propose(\n',
-    ),
-  },
-  {
-    ...TXN,
-    name: 'prepared-not-locked',
-    what: 'what is prepared is not locked until its end: others read and write between (B21)',
-    patches: patch(
-      'actors/apply/txn-table.ts',
-      'this.locks.add(prepared.footprint);',
-      'if (prepared.revision === 0) this.locks.add(prepared.footprint);',
-    ),
-  },
-  {
-    ...TXN,
-    name: 'votes-without-lock',
-    what: 'a participant votes yes although others hold the locks (B21)',
-    patches: patch(
-      'actors/apply/txn.ts',
-      "if (!state.txns.locks.admits(footprint)) return txnOutcome({ type: 'conflict' });",
-      'state.txns.locks.admits(footprint);',
-    ),
-  },
-  {
-    ...TXN,
-    name: 'closed-ignores-prepared',
-    what: 'revisions are closed that a prepared transaction may still commit at (B19, B22)',
-    patches: patch(
-      'actors/replica/clock.ts',
-      'const closed = Math.min(this.#settled, openFrom - 1);',
-      'const closed = Math.min(this.#settled, Math.abs(openFrom) * 2);',
-    ),
-  },
-  {
-    ...TXN,
-    name: 'reads-pass-locks',
-    what: 'a key is read as it was before a transaction that may be public already (B21)',
-    // A participant that is read, and cannot hear the home group.
-    faults: ['clog', 'partialPartition', 'crashCoordinator'],
-    busy: 'listReads',
-    patches: patch(
-      'actors/replica/reads.ts',
-      'if (txns.size > 0 && !request.keys.every(',
-      'if (txns.size > 1e9 && !request.keys.every(',
-    ),
-  },
 ];
+
+export const MUTANTS: readonly Mutant[] = [...MUTANTS_OF_GROUPS, ...LEASE_MUTANTS, ...TXN_MUTANTS];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);
 

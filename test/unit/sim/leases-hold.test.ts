@@ -69,7 +69,7 @@ describe('leases and locks hold', () => {
   });
 
   it('not where a key is removed before its lease has ended, or attached after it is forgotten', () => {
-    const at = { lease: 7, key: 'k', revision: 9 };
+    const at = { lease: 7, key: 'k', revision: 9, attachedRevision: 3 };
     const early = run(1_200, [], [], (model) => model.leases.detached.push({ ...at, atMs: 900 }));
     expect(early).toThrow(/k was removed at 900/);
     const late = run(1_200, [], [], (model) => {
@@ -77,6 +77,29 @@ describe('leases and locks hold', () => {
       model.leases.attached.push({ ...at, atMs: 4_500 });
     });
     expect(late).toThrow(/forgotten at 4000/);
+  });
+
+  it('not where a revoke is complete and leaves what was known to be attached', () => {
+    const check = (attachedMs: number, removedMs: number, revision = 3) => {
+      const model = new StoreModel();
+      const grant = { type: 'leaseGrant' as const, revision: 1, epoch: 1, lease: 7, ttlMs: 1_000 };
+      model.leases.grant(grant, 100);
+      const leases = [{ lease: 7, why: 'revoked' as const }];
+      model.leases.end({ type: 'leaseEnd', revision: 4, leases }, 210);
+      const left = { lease: 7, key: 'k', revision: 9, attachedRevision: 3, atMs: removedMs };
+      model.leases.detached.push(left);
+      const history = new History(new Trace(() => 0, false, null));
+      const put = { lease: 7, kind: 'attached' as const, keys: ['k'], revision };
+      history.leaseKeys.push({ ...put, callMs: 110, atMs: attachedMs });
+      const swept = { lease: 7, kind: 'swept' as const, keys: [], revision: 0 };
+      history.leaseKeys.push({ ...swept, callMs: 200, atMs: 220 });
+      return () => leasesHold.run({ history, model, truth: new Truth(model.changes) } as never);
+    };
+    expect(check(150, 300)).toThrow(/k was left until 300/);
+    expect(check(150, 215)).not.toThrow();
+    // Of the same time as the revoke: it may come later.
+    expect(check(205, 300)).not.toThrow();
+    expect(check(150, 300, 2)).not.toThrow();
   });
 
   it('not where a token is valid, or given out, after a later one was given out', () => {

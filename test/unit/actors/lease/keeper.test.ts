@@ -6,8 +6,10 @@ import { Closer } from '../../../../actors/replica/closer.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { promiseEnd } from '../../../../protocol/lease.ts';
 import type { ReplyBody, RequestOf } from '../../../../protocol/messages/request.ts';
-import { revisionAtWallMs } from '../../../../protocol/revision.ts';
-import { put } from '../../../kit/applied-group.ts';
+import { REVISIONS_PER_MS, revisionAtWallMs } from '../../../../protocol/revision.ts';
+import type { TxnOp } from '../../../../protocol/txn.ts';
+import type { GroupId } from '../../../../protocol/types.ts';
+import { put, ref } from '../../../kit/applied-group.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
 import { settle } from '../../../kit/hand-clock.ts';
 
@@ -31,6 +33,14 @@ class World {
 
   ask(body: LeaseRequest): void {
     this.keeper.handle(body, this.reply);
+  }
+
+  sweep(body: RequestOf<'LeaseSweep'>): void {
+    handleSweep(
+      { context: this.replica, closer: this.closer, rounds: this.rounds },
+      body,
+      this.reply,
+    );
   }
 
   check(purpose: RequestOf<'LeaseCheck'>['purpose'], lease = 7): void {
@@ -294,7 +304,7 @@ describe('the sweep of a group', () => {
     const rest = { epoch: 1, idempotency: null, traceparent: null };
     replica.propose({ type: 'write', revision, ops, ...rest }, () => {});
     const sweep = { type: 'LeaseSweep' as const, leases: [{ lease: 7, why: 'expired' as const }] };
-    handleSweep(replica, closer, { ...sweep, close: promiseEnd(revision) }, world.reply);
+    world.sweep({ ...sweep, close: promiseEnd(revision) });
     closer.batchDecided(replica.lastLogIndex());
     await settle();
     expect(world.answers).toEqual([]);
@@ -304,5 +314,66 @@ describe('the sweep of a group', () => {
     expect(world.answer()).toMatchObject({ type: 'Swept', removed: 1, isAll: true });
     // Whoever still attaches under such a promise is above what was closed.
     expect(replica.clock.clock).toBeGreaterThanOrEqual(promiseEnd(revision));
+  });
+
+  const SWEEP = {
+    ...{ type: 'LeaseSweep' as const, close: 0 },
+    leases: [{ lease: 7, why: 'revoked' as const }],
+  };
+
+  function prepareOf(world: World, branch: 'then' | 'otherwise', untilMs: number) {
+    const { replica } = world;
+    const revision = replica.clock.assign(1, world.clock.wallMs());
+    const until = revision + untilMs * REVISIONS_PER_MS;
+    const rest = { contentType: null, ttlMs: null, attach: { lease: 7, until } };
+    const op: TxnOp = { type: 'put', ref: ref('a'), value: Buffer.from('v'), ...rest };
+    const empty = { compares: [], then: [], otherwise: [] };
+    const part = {
+      body: { ...empty, [branch]: [op] },
+      thenAt: [0],
+      otherwiseAt: [0],
+      comparesAt: [],
+    };
+    const id = { home: 2 as GroupId, term: 1, start: revision };
+    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    return { id, revision };
+  }
+
+  it.each(['then', 'otherwise'] as const)(
+    'is not all while a transaction is prepared that attaches in its branch %s',
+    async (branch) => {
+      const world = new World();
+      const { id, revision } = prepareOf(world, branch, 1);
+      world.sweep(SWEEP);
+      await world.confirm();
+      expect(world.answer()).toMatchObject({ type: 'Swept', removed: 0, isAll: false });
+      world.sweep({ ...SWEEP, leases: [{ lease: 8, why: 'revoked' }] });
+      await world.confirm();
+      expect(world.answer()).toMatchObject({ removed: 0, isAll: true });
+      const fate = { commitRevision: revision, succeeded: branch === 'then' };
+      world.replica.apply({ type: 'txnResolve', id, fate, removed: [] });
+      world.sweep(SWEEP);
+      await world.confirm();
+      world.commitAll();
+      expect(world.answer()).toMatchObject({ removed: 1, isAll: true });
+    },
+  );
+
+  it('does not wait for what cannot commit any more, its promise being over', async () => {
+    const world = new World();
+    prepareOf(world, 'then', -1);
+    world.sweep(SWEEP);
+    await world.confirm();
+    expect(world.answer()).toMatchObject({ removed: 0, isAll: true });
+  });
+
+  it('B1 says nothing before leadership is confirmed: others may have attached keys since', async () => {
+    const world = new World();
+    world.sweep(SWEEP);
+    await settle();
+    expect(world.answers).toEqual([]);
+    world.replica.leads = false;
+    world.rounds.flush();
+    expect(world.answer()).toMatchObject({ type: 'Rejected', code: 'not_leader' });
   });
 });

@@ -10,7 +10,7 @@ import type { BatchOp, RequestContext } from '../../../../protocol/service.ts';
 import type { TxnBody, TxnOp } from '../../../../protocol/txn.ts';
 import type { GroupId, NodeId } from '../../../../protocol/types.ts';
 import { put } from '../../../kit/applied-group.ts';
-import { FakeReach, rejected } from '../../../kit/fake-reach.ts';
+import { type Answer, FakeReach, rejected } from '../../../kit/fake-reach.ts';
 
 const MAP = initialShardMap(1);
 const CTX: RequestContext = { deadlineMs: 5_000, traceparent: null, idempotency: null };
@@ -167,5 +167,49 @@ describe('a transaction with puts that attach', () => {
       const asked = service.transact(CTX, body([txnPut('a', 7)]));
       expect(await reach.outcome(asked)).toMatchObject({ code });
     }
+  });
+});
+
+/** Two groups on n2; a revoke's sweep of group 2 gets what `swept` says. */
+function revokeWorld(swept: (atMs: number) => Answer) {
+  const reach = new FakeReach();
+  const map = initialShardMap(2);
+  for (const group of [1, 2]) reach.leaders.set(group as GroupId, 'n2' as NodeId);
+  reach.noteLeader = () => {};
+  reach.answer = ({ group, body }) => {
+    if (body.type === 'LeaseRevoke') return { type: 'Done', revision: 9 };
+    return group === 2 ? swept(reach.clock.nowMs) : all(3);
+  };
+  const source = { clock: reach.clock, map: () => map, refreshMap: async () => {} };
+  const { leases } = new RoutedKvService(reach.calls, source as never, 'n1.1');
+  return { reach, startMs: reach.clock.nowMs, leases };
+}
+
+const all = (removed: number): ReplyBody => ({ type: 'Swept', removed, isAll: true, clock: 1 });
+const OPEN: ReplyBody = { type: 'Swept', removed: 0, isAll: false, clock: 1 };
+
+describe('a revoke', () => {
+  it('waits for what is prepared, and is complete when that has ended', async () => {
+    const { reach, leases, startMs } = revokeWorld((atMs) =>
+      atMs < startMs + 1_500 ? OPEN : all(2),
+    );
+    const revoked = await reach.outcome(leases.revoke(CTX, 7));
+    expect(revoked).toEqual({ revision: 9, removed: 5, isSwept: true });
+    expect(reach.clock.nowMs - startMs).toBeGreaterThanOrEqual(1_500);
+  });
+
+  it('is not complete when something stays prepared for longer than it waits', async () => {
+    const { reach, leases, startMs } = revokeWorld(() => OPEN);
+    const revoked = await reach.outcome(leases.revoke(CTX, 7));
+    expect(revoked).toEqual({ revision: 9, removed: 3, isSwept: false });
+    expect(reach.clock.nowMs - startMs).toBeGreaterThanOrEqual(2_000);
+    expect(reach.clock.nowMs - startMs).toBeLessThan(2_500);
+  });
+
+  it('is not complete when a group does not answer in its time, and answers then', async () => {
+    const { reach, leases, startMs } = revokeWorld(() => 'silence');
+    const revoked = await reach.outcome(leases.revoke({ ...CTX, deadlineMs: 1_000 }, 7));
+    expect(revoked).toEqual({ revision: 9, removed: 3, isSwept: false });
+    expect(reach.clock.nowMs - startMs).toBeLessThan(1_100);
   });
 });

@@ -1,0 +1,15 @@
+import type { Patch } from './mutant.ts';
+
+export const BASE = {
+  seedsMax: 3,
+  seconds: 60,
+  nodes: 3,
+  busy: undefined,
+  weather: undefined,
+  patches: [],
+  filterPorts: null,
+} as const;
+
+export function patch(file: string, find: string, replace: string): readonly Patch[] {
+  return [{ file, find, replace }];
+}

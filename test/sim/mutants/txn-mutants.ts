@@ -1,0 +1,82 @@
+import { BASE, patch } from './base.ts';
+import type { Mutant } from './mutant.ts';
+
+/** Transactions over groups, whose coordinators die. */
+const TXN = {
+  ...BASE,
+  faults: ['crashCoordinator', 'killLeader', 'isolateLeader'],
+  busy: 'transactions',
+  seedsMax: 6,
+} as const;
+
+/** Of transactions, and of snapshots beside them (B21, B22). */
+export const TXN_MUTANTS: readonly Mutant[] = [
+  {
+    ...TXN,
+    name: 'cut-page-taken-for-whole',
+    what: 'the merged feed goes past a revision of which a group has given a part only (B19)',
+    patches: [
+      ...patch('protocol/limits.ts', 'feedPageEventsMax: 1000', 'feedPageEventsMax: 1'),
+      ...patch(
+        'actors/feed/merge.ts',
+        'for (const { after } of this.#lanes.values()) {',
+        'for (const { closed } of this.#lanes.values()) {\n      const after = positionAfter(closed);',
+      ),
+    ],
+  },
+  {
+    ...TXN,
+    name: 'decision-not-replicated',
+    what: 'participants learn of a commit that is in no log: some commit it, others abort it (F24)',
+    patches: patch(
+      'actors/txn/coordinator.ts',
+      '      context.clock.raise(fate.commitRevision);\n      context.propose(\n',
+      '      context.clock.raise(fate.commitRevision);\n' +
+        "      if (fate.commitRevision > 0) return this.#on(live, { type: 'decided', fate, outcome: null });\n" +
+        '      context.propose(\n',
+    ),
+  },
+  {
+    ...TXN,
+    name: 'prepared-not-locked',
+    what: 'what is prepared is not locked until its end: others read and write between (B21)',
+    patches: patch(
+      'actors/apply/txn-table.ts',
+      'this.locks.add(prepared.footprint);',
+      'if (prepared.revision === 0) this.locks.add(prepared.footprint);',
+    ),
+  },
+  {
+    ...TXN,
+    name: 'votes-without-lock',
+    what: 'a participant votes yes although others hold the locks (B21)',
+    patches: patch(
+      'actors/apply/txn.ts',
+      "if (!state.txns.locks.admits(footprint)) return txnOutcome({ type: 'conflict' });",
+      'state.txns.locks.admits(footprint);',
+    ),
+  },
+  {
+    ...TXN,
+    name: 'closed-ignores-prepared',
+    what: 'revisions are closed that a prepared transaction may still commit at (B19, B22)',
+    patches: patch(
+      'actors/replica/clock.ts',
+      'const closed = Math.min(this.#settled, openFrom - 1);',
+      'const closed = Math.min(this.#settled, Math.abs(openFrom) * 2);',
+    ),
+  },
+  {
+    ...TXN,
+    name: 'reads-pass-locks',
+    what: 'a key is read as it was before a transaction that may be public already (B21)',
+    // A participant that is read, and cannot hear the home group.
+    faults: ['clog', 'partialPartition', 'crashCoordinator'],
+    busy: 'listReads',
+    patches: patch(
+      'actors/replica/reads.ts',
+      'if (txns.size > 0 && !request.keys.every(',
+      'if (txns.size > 1e9 && !request.keys.every(',
+    ),
+  },
+];
