@@ -34,6 +34,8 @@ export interface NatsApiPorts {
 /** Members share the requests of a cluster. */
 export const API_QUEUE = 'minikv-api';
 export const API_REQUESTS_MAX = 1024;
+/** Those of them that may wait on purpose: others are answered while so many wait for locks. */
+export const API_WAITS_MAX = API_REQUESTS_MAX / 2;
 /** Results of batches held at once. */
 const API_ANSWER_BYTES_HELD_MAX = 64 * 1024 * 1024;
 /** Room for the headers of an answer. */
@@ -59,6 +61,7 @@ class NatsApi {
   readonly #ports: NatsApiPorts;
   readonly #answers = new ByteBudget(API_ANSWER_BYTES_HELD_MAX);
   #running = 0;
+  #waiting = 0;
 
   constructor(ports: NatsApiPorts) {
     this.#ports = ports;
@@ -71,13 +74,17 @@ class NatsApi {
     let type: BodyType = 'application/json';
     try {
       type = bodyTypeOf(request.header('Content-Type'));
-      if (this.#running >= API_REQUESTS_MAX) throw new AppError('overloaded', 'too many requests');
+      const waits = (OPERATIONS[name] as Operation).waits === true ? 1 : 0;
+      const isCrowded = this.#running >= API_REQUESTS_MAX || this.#waiting + waits > API_WAITS_MAX;
+      if (isCrowded) throw new AppError('overloaded', 'too many requests');
       this.#running++;
+      this.#waiting += waits;
       try {
         const answer = await this.#run(name, request, type);
         this.#respond(name, request, type, requestId, answer);
       } finally {
         this.#running--;
+        this.#waiting -= waits;
       }
     } catch (error) {
       this.#refuse(name, request, type, requestId, error);

@@ -59,6 +59,8 @@ export interface Operation {
   readonly writes: boolean;
   /** One key, named in the body beside the operation's own name. */
   readonly isKeyOp?: true;
+  /** It may wait on purpose, for as long as its request says. */
+  readonly waits?: true;
   run(call: Call): Promise<Answer>;
 }
 
@@ -75,7 +77,7 @@ export const OPERATIONS = {
   leaseRevoke: { writes: true, run: leaseRevoke },
   leaseGet: { writes: false, run: leaseGet },
   leaseList: { writes: false, run: leaseList },
-  lockAcquire: { writes: true, run: lockAcquire },
+  lockAcquire: { writes: true, waits: true, run: lockAcquire },
   lockRelease: { writes: true, run: lockRelease },
   lockGet: { writes: false, run: lockGet },
 } as const satisfies Record<string, Operation>;
