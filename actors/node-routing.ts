@@ -7,7 +7,6 @@ import type { ReplyBody } from '../protocol/messages/request.ts';
 import { randomInt } from '../protocol/random.ts';
 import { revisionAtWallMs } from '../protocol/revision.ts';
 import type {
-  GroupStatus,
   KvService,
   NodeStatus,
   ReadAnswer,
@@ -21,13 +20,14 @@ import { FeedHub } from './feed/hub.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
+import { statusOfNode } from './node-status.ts';
 import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
 import { messageBytes } from './replica/message-bytes.ts';
-import { statusOf } from './replica/status.ts';
 import type { ReplicaSet } from './replica-set.ts';
 import { Calls, isWrite, type OutgoingRequest, type Reach } from './router/calls.ts';
 import { RoutedKvService, type ServiceHost } from './router/kv-service.ts';
+import { insteadOf, requestTooLarge } from './router/oversize.ts';
 import { PendingRequests } from './router/pending.ts';
 import { RecentRequests } from './router/recent-requests.ts';
 import {
@@ -35,7 +35,6 @@ import {
   initialShardMap,
   parseShardMap,
   type ShardMap,
-  vshardsOf,
 } from './router/shard-map.ts';
 
 /** A hint from a reply is believed before the own replica's view for this long. */
@@ -158,9 +157,9 @@ export class NodeRouting implements Reach, ServiceHost {
    */
   onTooLarge(to: NodeId, { group, message }: Routed): void {
     if (message.type === 'Request') {
-      this.onReply(message.requestId, tooLarge('the request is larger than a message may be'));
+      this.onReply(message.requestId, requestTooLarge());
     } else if (message.type === 'Reply') {
-      this.#reply(to, group, message.requestId, instead(message.body));
+      this.#reply(to, group, message.requestId, insteadOf(message.body));
     }
   }
 
@@ -313,42 +312,8 @@ export class NodeRouting implements Reach, ServiceHost {
   }
 
   status(): NodeStatus {
-    const { config, ports, formation, replicas, presence } = this.#parts;
-    const nowMs = this.clock.monotonicMs();
-    const groups: GroupStatus[] = [];
-    let ready = true;
-    let clock = 0;
-    for (let id = META_GROUP as number; id <= formation.groupCount; id++) {
-      const group = id as GroupId;
-      const replica = replicas.get(group);
-      const leader = this.leaderOf(group);
-      if (leader === null) ready = false;
-      if (replica?.isLeader() && group !== META_GROUP && replica.state.epoch === 0) ready = false;
-      if (replica !== null) clock = Math.max(clock, replica.clock.clock);
-      const local = replica === null ? null : statusOf(replica, replica.raft);
-      const vshards = vshardsOf(this.#map, group);
-      groups.push({ group, leader, local, vshardCount: vshards.length, vshards });
-    }
-    return {
-      nodeId: config.nodeId,
-      clusterId: formation.clusterId,
-      cluster: config.cluster,
-      version: config.version,
-      ready,
-      durability: config.durability,
-      bus: ports.bus.state(),
-      disk: ports.storage.health.trouble() ?? 'ok',
-      mapEpoch: this.#map.epoch,
-      groups,
-      nodes: presence.list(nowMs).map((seen) => ({
-        nodeId: seen.nodeId,
-        httpUrl: seen.httpUrl,
-        seenMsAgo: nowMs - seen.seenAtMs,
-        roles: seen.roles,
-      })),
-      uptimeMs: nowMs - this.#startMs,
-      clock,
-    };
+    const leaderOf = this.leaderOf.bind(this);
+    return statusOfNode(this.#parts, this.#map, leaderOf, this.#startMs);
   }
 }
 
@@ -359,22 +324,4 @@ function clockOf(body: ReplyBody): Revision {
   // Promises about leases that did not reach so far: the next ones do, by a clock that knows of it.
   if (body.type === 'Rejected') return body.code === 'conflict' ? body.hint : 0;
   return body.type === 'Done' ? body.revision : 0;
-}
-
-function tooLarge(message: string): ReplyBody {
-  const rest = { definite: true, leader: null, hint: 0 };
-  return { type: 'Rejected', code: 'too_large', message, ...rest };
-}
-
-/** Replies of requests that change nothing: whatever they hold, they can be refused for certain. */
-const READ_REPLIES: ReadonlySet<ReplyBody['type']> = new Set([
-  ...(['Items', 'Page', 'Feed', 'MetaRows', 'IndexPage', 'AttachedKeys', 'Leases'] as const),
-]);
-
-/** In place of a reply that no message can hold. What a write has done is done, and cannot be told. */
-function instead(body: ReplyBody): ReplyBody {
-  const message = 'the answer is larger than a message may be';
-  if (READ_REPLIES.has(body.type)) return tooLarge(message);
-  const rest = { definite: false, leader: null, hint: 0 };
-  return { type: 'Rejected', code: 'outcome_unknown', message, ...rest };
 }

@@ -1,0 +1,49 @@
+import type { GroupStatus, NodeStatus } from '../protocol/service.ts';
+import { type GroupId, META_GROUP, type NodeId } from '../protocol/types.ts';
+import type { RoutingParts } from './node-routing.ts';
+import { statusOf } from './replica/status.ts';
+import { type ShardMap, vshardsOf } from './router/shard-map.ts';
+
+/** What a node that began at `startMs` says of itself, of all groups, and of the nodes it hears. */
+export function statusOfNode(
+  { config, ports, formation, replicas, presence }: RoutingParts,
+  map: ShardMap,
+  leaderOf: (group: GroupId) => NodeId | null,
+  startMs: number,
+): NodeStatus {
+  const nowMs = ports.clock.monotonicMs();
+  const groups: GroupStatus[] = [];
+  let ready = true;
+  let clock = 0;
+  for (let id = META_GROUP as number; id <= formation.groupCount; id++) {
+    const group = id as GroupId;
+    const replica = replicas.get(group);
+    const leader = leaderOf(group);
+    if (leader === null) ready = false;
+    if (replica?.isLeader() && group !== META_GROUP && replica.state.epoch === 0) ready = false;
+    if (replica !== null) clock = Math.max(clock, replica.clock.clock);
+    const local = replica === null ? null : statusOf(replica, replica.raft);
+    const vshards = vshardsOf(map, group);
+    groups.push({ group, leader, local, vshardCount: vshards.length, vshards });
+  }
+  return {
+    nodeId: config.nodeId,
+    clusterId: formation.clusterId,
+    cluster: config.cluster,
+    version: config.version,
+    ready,
+    durability: config.durability,
+    bus: ports.bus.state(),
+    disk: ports.storage.health.trouble() ?? 'ok',
+    mapEpoch: map.epoch,
+    groups,
+    nodes: presence.list(nowMs).map((seen) => ({
+      nodeId: seen.nodeId,
+      httpUrl: seen.httpUrl,
+      seenMsAgo: nowMs - seen.seenAtMs,
+      roles: seen.roles,
+    })),
+    uptimeMs: nowMs - startMs,
+    clock,
+  };
+}
