@@ -4,9 +4,9 @@ import { promiseEnd } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { Calls } from '../router/calls.ts';
-import type { EndedLease } from './keeper.ts';
 import { type SweepActor, type SweepEffects, startSweepMachine } from './machine.ts';
 import { sweepGroup } from './sweep-group.ts';
+import type { EndedLease } from './tenure.ts';
 
 const CALL_MS = 2_000;
 

@@ -15,32 +15,14 @@ import {
 } from '../replica/context.ts';
 import { type ReadRounds, thisMoment } from '../replica/reads.ts';
 import { roomRefusal } from '../replica/writes.ts';
-import { LeaseTable } from './table.ts';
+import { allLeases, type EndedLease, Tenure } from './tenure.ts';
 
 /** How often deadlines are looked at. */
 const LOOK_EVERY_MS = 100;
-const LOAD_ROWS = 1_024;
 
 export type LeaseRequest = RequestOf<
   'LeaseGrant' | 'LeaseRevoke' | 'LeaseCheck' | 'LeaseList' | 'LeaseForget'
 >;
-
-/** A lease whose keys are still to be removed. */
-export interface EndedLease {
-  readonly lease: number;
-  readonly endRevision: Revision;
-  readonly why: LeaseEnd;
-}
-
-/** What one leadership knows. Whatever waits in it when it is over is told so. */
-interface Tenure {
-  readonly term: number;
-  readonly table: LeaseTable;
-  readonly ended: Map<number, EndedLease>;
-  isLoaded: boolean;
-  /** Requests that wait until the leases are loaded, and those that wait for an end to be decided. */
-  waiting: (() => void)[];
-}
 
 /**
  * Leases in their home group (ADR 0030): grants and ends go through the log, time is kept here, beside the leader.
@@ -94,7 +76,7 @@ export class LeaseKeeper {
   ended(): readonly EndedLease[] {
     const tenure = this.#tenure;
     if (tenure === null || !this.#leads() || tenure.term !== this.#term()) return [];
-    return [...tenure.ended.values()];
+    return tenure.ended();
   }
 
   handle(body: LeaseRequest, reply: Reply): void {
@@ -106,7 +88,7 @@ export class LeaseKeeper {
       this.#serve(tenure, body, askedMs, reply);
     };
     if (tenure.isLoaded) serve();
-    else tenure.waiting.push(serve);
+    else tenure.wait(serve);
   }
 
   #serve(tenure: Tenure, body: LeaseRequest, askedMs: number, reply: Reply): void {
@@ -137,17 +119,16 @@ export class LeaseKeeper {
     const term = this.#term();
     if (this.#tenure?.term === term) return this.#tenure;
     this.#leave();
-    const table = new LeaseTable(this.#context.ports.clock.monotonicMs());
-    const tenure: Tenure = { term, table, ended: new Map(), isLoaded: false, waiting: [] };
+    const tenure = new Tenure(term, this.#context.ports.clock.monotonicMs());
     this.#tenure = tenure;
     this.#load(tenure);
     return tenure;
   }
 
   #leave(): void {
-    const waiting = this.#tenure?.waiting ?? [];
+    const left = this.#tenure;
     this.#tenure = null;
-    for (const serve of waiting) serve();
+    left?.serveWaiting();
   }
 
   /** A read round is over when everything of earlier leaders is applied. */
@@ -155,7 +136,7 @@ export class LeaseKeeper {
     this.#rounds.join(
       () => {
         const { ports } = this.#context;
-        allLeases(this.#context).then(
+        allLeases(this.#context.state).then(
           (leases) => this.#loaded(tenure, leases),
           (error: unknown) => ports.fatal('the applied state could not be read', error),
         );
@@ -169,23 +150,12 @@ export class LeaseKeeper {
 
   #loaded(tenure: Tenure, leases: readonly StoredLease[]): void {
     if (this.#tenure !== tenure) return;
-    const nowMs = this.#context.ports.clock.monotonicMs();
-    for (const { lease, ttlMs, grantRevision, endRevision, why } of leases) {
-      if (endRevision === 0) tenure.table.add(lease, ttlMs, grantRevision, nowMs);
-      else tenure.ended.set(lease, { lease, endRevision, why });
-    }
-    // The time it took to load them is no pause.
-    tenure.table.due(nowMs, 0);
-    tenure.isLoaded = true;
+    tenure.load(leases, this.#context.ports.clock.monotonicMs());
     this.#wake(tenure);
   }
 
   #wake(tenure: Tenure): void {
-    const { waiting } = tenure;
-    if (waiting.length === 0) return;
-    tenure.waiting = [];
-    for (const serve of waiting) serve();
-    this.#poke();
+    if (tenure.serveWaiting()) this.#poke();
   }
 
   /** Read rounds begin at the end of a batch: this asks for one, outside of any. */
@@ -237,7 +207,7 @@ export class LeaseKeeper {
     if (!state.isOwned(homeOfLease(lease), epoch)) return reply(elsewhere(state.epoch));
     if (!this.#context.clockTrusted()) return reply(noClock());
     if (tenure.table.isEnding(lease)) {
-      tenure.waiting.push(() => this.handle(body, reply));
+      tenure.wait(() => this.handle(body, reply));
       return;
     }
     this.#end(tenure, [lease], 'revoked', (outcome) => {
@@ -270,7 +240,7 @@ export class LeaseKeeper {
         const result = outcome.type === 'applied' ? outcome.applied.results[i] : undefined;
         tenure.table.ended(lease, outcome.type === 'applied');
         if (result?.type === 'deleted' && result.deleted) {
-          tenure.ended.set(lease, { lease, endRevision: result.revision, why });
+          tenure.noteEnd({ lease, endRevision: result.revision, why });
         }
       }
       // Nobody knows: what the table says is worth nothing any more.
@@ -287,7 +257,7 @@ export class LeaseKeeper {
     const { state } = this.#context;
     if (!state.isOwned(homeOfLease(lease), epoch)) return reply(elsewhere(state.epoch));
     if (tenure.table.isEnding(lease)) {
-      tenure.waiting.push(() => this.handle(body, reply));
+      tenure.wait(() => this.handle(body, reply));
       return;
     }
     if (!this.#lives(lease)) return reply(gone(lease));
@@ -296,7 +266,7 @@ export class LeaseKeeper {
     const revision = thisMoment(this.#context);
     this.#closer.reserve(revision, (settled) => {
       if (settled !== 'ok' || this.#current() !== tenure) return reply(notLeader(this.#context));
-      if (tenure.table.isEnding(lease)) tenure.waiting.push(() => this.handle(body, reply));
+      if (tenure.table.isEnding(lease)) tenure.wait(() => this.handle(body, reply));
       else if (!this.#lives(lease)) reply(gone(lease));
       else this.#tell(tenure, lease, promiseEnd(revision), reply);
     });
@@ -340,24 +310,9 @@ export class LeaseKeeper {
   #forget(tenure: Tenure, { leases }: RequestOf<'LeaseForget'>, reply: Reply): void {
     this.#context.propose({ type: 'leaseForget', leases }, (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
-      for (const lease of leases) tenure.ended.delete(lease);
+      tenure.forget(leases);
       reply({ type: 'Done', revision: outcome.applied.clock });
     });
-  }
-}
-
-async function allLeases({ state }: ReplicaContext): Promise<StoredLease[]> {
-  const view = state.view();
-  const found: StoredLease[] = [];
-  try {
-    for (;;) {
-      const last = found[found.length - 1]?.lease ?? 0;
-      const rows = await readLeases(view, last, LOAD_ROWS);
-      found.push(...rows);
-      if (rows.length < LOAD_ROWS) return found;
-    }
-  } finally {
-    await view.close();
   }
 }
 

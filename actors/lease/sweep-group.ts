@@ -1,6 +1,6 @@
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { CallOptions, Calls } from '../router/calls.ts';
-import type { EndedLease } from './keeper.ts';
+import type { EndedLease } from './tenure.ts';
 
 /** Entries of one group in one pass: one for each lease and for each thousand of its keys. */
 const STEPS_MAX = 1_024;

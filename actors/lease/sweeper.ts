@@ -4,7 +4,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { Calls } from '../router/calls.ts';
 import { GroupSweep, SWEEP_OPTIONS } from './group-sweep.ts';
-import type { EndedLease } from './keeper.ts';
+import type { EndedLease } from './tenure.ts';
 
 /** Ended leases that are looked at per tick, over all groups; many more are looked at less often. */
 const LOOKS_PER_TICK = 50_000;

@@ -11,9 +11,9 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     busy: 'leases',
     seedsMax: 6,
     patches: patch(
-      'actors/lease/keeper.ts',
-      'tenure.table.add(lease, ttlMs, grantRevision, nowMs);\n      else',
-      'tenure.table.add(lease, ttlMs, grantRevision, nowMs - ttlMs / 2);\n      else',
+      'actors/lease/tenure.ts',
+      'this.table.add(lease, ttlMs, grantRevision, nowMs);',
+      'this.table.add(lease, ttlMs, grantRevision, nowMs - ttlMs / 2);',
     ),
   },
   {
@@ -36,9 +36,9 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     faults: ['killLeader', 'transferLeader'],
     busy: 'leases',
     patches: patch(
-      'actors/lease/keeper.ts',
-      'else tenure.ended.set(lease, { lease, endRevision, why });',
-      'tenure.ended.set(lease, { lease, endRevision, why });',
+      'actors/lease/tenure.ts',
+      'else this.noteEnd({ lease, endRevision, why });',
+      'this.noteEnd({ lease, endRevision, why });',
     ),
   },
   {

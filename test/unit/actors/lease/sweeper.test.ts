@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EndedLease } from '../../../../actors/lease/keeper.ts';
+import type { EndedLease } from '../../../../actors/lease/tenure.ts';
 import { LeaseSweeper } from '../../../../actors/lease/sweeper.ts';
 import { NO_TELEMETRY } from '../../../../observability/port.ts';
 import { promiseEnd } from '../../../../protocol/lease.ts';
