@@ -5,42 +5,21 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { randomInt } from '../protocol/random.ts';
 import type { Lane } from '../protocol/subjects.ts';
-import {
-  type GroupId,
-  META_GROUP,
-  type NodeId,
-  nodeOf,
-  type ReplicaId,
-} from '../protocol/types.ts';
+import { type GroupId, type NodeId, nodeOf, type ReplicaId } from '../protocol/types.ts';
+import { ActorTree } from './actor-tree.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
-import { DiskCare } from './disk-care.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
-import { IndexBuilder } from './indexer/builder.ts';
-import { Checkpointer } from './kit/checkpointer.ts';
 import { Periodic } from './kit/periodic.ts';
 import type { Identity, Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
-import { TurnLoop } from './kit/turn-loop.ts';
-import { LeaseSweeper } from './lease/sweeper.ts';
 import { Namesakes } from './namesakes.ts';
-import { reportGauges } from './node-metrics.ts';
 import type { Node, ReplicaInspection } from './node-port.ts';
-import { NodeRouting } from './node-routing.ts';
 import { PeerWatch } from './peer-watch.ts';
 import { Presence } from './presence.ts';
 import { rejected } from './replica/context.ts';
-import { ReplicaSet } from './replica-set.ts';
-import { dataGroups } from './router/scan.ts';
-import { ShardManager } from './shard/manager.ts';
 
 const HELLO_EVERY_MS = 1_000;
-const CHECKPOINT_CHECK_MS = 500;
-const DISK_CHECK_MS = 240;
-const LEADER_CHECK_MS = 100;
-const MANAGER_EVERY_MS = 500;
-const SWEEP_EVERY_MS = 60;
-const HANDOVER_MS = 300;
 /** A stop that takes longer than this goes on without what it waits for. */
 const STOP_MS = 5_000;
 
@@ -55,7 +34,7 @@ export async function startNode(config: NodeConfig, ports: Ports): Promise<Node>
   return node;
 }
 
-/** The actor tree of one process, and the ticker that drives it. */
+/** One process: it listens, forms or joins a cluster, runs the actors, and tells others that it lives. */
 class RunningNode implements Node {
   readonly #config: NodeConfig;
   readonly #ports: Ports;
@@ -68,14 +47,8 @@ class RunningNode implements Node {
   #identity: Identity;
   #post: PostOffice;
   #forming: Forming | null = null;
-  #routing: NodeRouting | null = null;
-  #replicas: ReplicaSet | null = null;
-  #recovered: RecoveredNode | null = null;
-  #loop: TurnLoop | null = null;
-  #checkpointer: Checkpointer | null = null;
-  #manager: ShardManager | null = null;
-  #builder: IndexBuilder | null = null;
-  #sweeper: LeaseSweeper | null = null;
+  /** Null until it is formed and recovered. */
+  #tree: ActorTree | null = null;
   readonly #periodic: Periodic;
   #stopped = false;
 
@@ -103,8 +76,8 @@ class RunningNode implements Node {
   }
 
   get service() {
-    if (this.#routing === null) throw new Error('the node has not started');
-    return this.#routing.service;
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.routing.service;
   }
 
   async listen(): Promise<void> {
@@ -130,93 +103,23 @@ class RunningNode implements Node {
   }
 
   run(recovered: RecoveredNode, formation: Formation): void {
-    const { wal, state } = recovered;
-    const ports = this.#ports;
-    const fatal = (reason: string, error: unknown) => ports.fatal(reason, error);
-    this.#recovered = recovered;
     this.#identity = recovered.identity;
-    const { clusterId } = formation;
-    this.#post = new PostOffice(ports, this.replicaId, clusterId, this.#life, (to, routed) =>
-      this.#routing?.onTooLarge(to, routed),
-    );
-    this.#loop = new TurnLoop(ports.clock, wal, this.#post, ports.telemetry, fatal);
-    this.#replicas = new ReplicaSet({
-      ...{ config: this.#config, ports, formation, self: this.replicaId, store: state },
-      post: this.#post,
-      loop: this.#loop,
+    const tree = new ActorTree({
+      ...{ config: this.#config, ports: this.#ports, formation, recovered, self: this.replicaId },
+      ...{ life: this.#life, presence: this.#presence, peers: this.#peers },
+      clockWatch: this.#clockWatch,
       born: () => this.#born(),
-      clockTrusted: () =>
-        this.#clockWatch.isTrusted(ports.clock.wallMs(), ports.clock.monotonicMs()),
-      reach: () => this.#routing,
-      onLeader: (group, leader) => this.#routing?.onLeader(group, leader),
-      onDoubt: (leader) => this.#probe(leader),
     });
-    for (const replica of recovered.replicas) this.#replicas.add(replica);
-    const replicas = this.#replicas;
-    this.#checkpointer = new Checkpointer(this.#loop, wal, state, () => replicas.all(), fatal);
-    this.#loop.add(this.#checkpointer);
-    this.#routing = new NodeRouting({
-      config: this.#config,
-      ports,
-      formation,
-      replicas,
-      post: this.#post,
-      loop: this.#loop,
-      presence: this.#presence,
-      peers: this.#peers,
-      life: this.#life,
-    });
-    const routing = this.#routing;
-    this.#manager = new ShardManager({
-      calls: routing.calls,
-      telemetry: ports.telemetry,
-      groupCount: formation.groupCount,
-      nowMs: () => ports.clock.monotonicMs(),
-      leadsMeta: () => replicas.get(META_GROUP)?.isLeader() ?? false,
-      nodes: () => {
-        const nowMs = ports.clock.monotonicMs();
-        const nodes = this.#presence.list(nowMs);
-        return nodes.map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
-      },
-      living: () => this.#presence.living(ports.clock.monotonicMs()),
-    });
-    this.#builder = this.#indexBuilder(routing, replicas);
-    const every = this.#periodic.every.bind(this.#periodic);
-    every(LIMITS.tickMs, () => this.#tick(replicas));
-    every(MANAGER_EVERY_MS, () => this.#manager?.tick());
-    every(MANAGER_EVERY_MS, () => this.#builder?.tick());
-    this.#sweeper = this.#leaseSweeper(routing, replicas);
-    every(SWEEP_EVERY_MS, () => this.#sweeper?.tick());
-    every(LEADER_CHECK_MS, () => this.#routing?.watchLeaders());
-    const care = new DiskCare(ports, this.#presence, () => replicas.all());
-    every(DISK_CHECK_MS, () => care.tick());
-    every(CHECKPOINT_CHECK_MS, () => this.#checkpointIfLong());
-    every(HELLO_EVERY_MS, () => {
+    this.#tree = tree;
+    this.#post = tree.post;
+    tree.start(this.#periodic);
+    this.#periodic.every(HELLO_EVERY_MS, () => {
       this.#sayHello();
-      reportGauges(ports, replicas.all(), wal, state, this.#clockWatch, this.#presence);
+      tree.reportGauges();
     });
     this.#periodic.start();
     this.#sayHello();
-    this.#routing.start();
-  }
-
-  #leaseSweeper(routing: NodeRouting, replicas: ReplicaSet): LeaseSweeper {
-    return new LeaseSweeper({
-      ...{ calls: routing.calls, telemetry: this.#ports.telemetry },
-      dataGroups: () => dataGroups(routing.map()),
-      ended: () => replicas.all().map(({ group, leases }) => ({ group, leases: leases.ended() })),
-    });
-  }
-
-  #indexBuilder(routing: NodeRouting, replicas: ReplicaSet): IndexBuilder {
-    const { telemetry, clock } = this.#ports;
-    const builder = new IndexBuilder({
-      ...{ calls: routing.calls, telemetry, clock },
-      groups: () => dataGroups(routing.map()),
-      leadsMeta: () => replicas.get(META_GROUP)?.isLeader() ?? false,
-    });
-    routing.onIndexesChanged = () => builder.changed();
-    return builder;
+    tree.routing.start();
   }
 
   async stop(): Promise<void> {
@@ -225,22 +128,11 @@ class RunningNode implements Node {
     this.#stopped = true;
     this.#periodic.stop();
     this.#forming?.stop();
-    this.#manager?.stop();
-    this.#builder?.stop();
-    this.#sweeper?.stop();
-    this.#routing?.stop();
-    this.#replicas?.stop();
-    this.#loop?.stop();
+    this.#tree?.stop();
     const { clock, bus } = this.#ports;
     const late = new Promise<void>((resolve) => clock.after(STOP_MS, resolve));
     await Promise.race([bus.drain(), late]);
-    if (this.#recovered !== null) {
-      const { wal, state } = this.#recovered;
-      // Without room there is nothing to flush to; the log has it all.
-      if (!this.#ports.storage.health.refusesWrites()) await state.flush();
-      await state.close();
-      await wal.close();
-    }
+    await this.#tree?.close();
   }
 
   /** A joiner gets its first replica: from now on an empty log means that it was lost. */
@@ -251,26 +143,11 @@ class RunningNode implements Node {
   }
 
   inspect(): readonly ReplicaInspection[] {
-    return this.#replicas?.inspections() ?? [];
+    return this.#tree?.replicas.inspections() ?? [];
   }
 
-  /** Leaders with other voters pass on, so that a planned stop costs no election timeout. */
   async handOver(): Promise<void> {
-    const leading = (this.#replicas?.all() ?? []).filter(
-      (replica) => replica.isLeader() && replica.raft.log.config.voters.length > 1,
-    );
-    if (leading.length === 0) return;
-    for (const replica of leading) replica.command({ type: 'TransferLeader', to: null });
-    const { clock } = this.#ports;
-    await new Promise<void>((resolve) => {
-      const endMs = clock.monotonicMs() + HANDOVER_MS;
-      const check = () => {
-        const done = leading.every((replica) => !replica.isLeader());
-        if (done || clock.monotonicMs() >= endMs) resolve();
-        else clock.after(LIMITS.tickMs, check);
-      };
-      check();
-    });
+    await this.#tree?.handOver();
   }
 
   #onPayload(lane: Lane | 'hello', payload: Uint8Array): void {
@@ -294,37 +171,21 @@ class RunningNode implements Node {
     const nowMs = this.#ports.clock.monotonicMs();
     this.#clockWatch.note(nodeOf(from), envelope.wallMs, nowMs);
     this.#peers.heard(nodeOf(from), nowMs);
-    this.#routing?.noteLife(nodeOf(from), envelope.life);
+    this.#tree?.routing.noteLife(nodeOf(from), envelope.life);
     for (const routed of envelope.messages) {
       const { message } = routed;
       if (message.type === 'Form') this.#forming?.onForm(message.formation);
       else if (message.type === 'Reply') {
-        this.#routing?.onReply(message.requestId, message.body);
+        this.#tree?.routing.onReply(message.requestId, message.body);
       } else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
-      else if (message.type !== 'Hello') this.#replicas?.onMessage(from, routed);
+      else if (message.type !== 'Hello') this.#tree?.replicas.onMessage(from, routed);
     }
-  }
-
-  #tick(replicas: ReplicaSet): void {
-    if (this.#stopped) return;
-    replicas.tick();
-    const nowMs = this.#ports.clock.monotonicMs();
-    for (const node of replicas.leaderNodes()) {
-      if (this.#peers.isSilent(node, nowMs)) this.#probe(node);
-    }
-  }
-
-  /** Sends a node something only so that the bus can say whether it has gone. */
-  #probe(node: NodeId | null): void {
-    if (node === null || node === this.#config.nodeId || this.#peers.isAbsent(node)) return;
-    this.#ports.bus.send(node, 'raft', this.#post.encode(node, []));
   }
 
   #onAbsent(node: NodeId): void {
     if (this.#stopped || node === this.#config.nodeId || !this.#peers.missed(node)) return;
     this.#ports.telemetry.log('info', 'a node has left', { peer: node });
-    this.#replicas?.nodeGone(node);
-    this.#routing?.nodeGone(node);
+    this.#tree?.nodeGone(node);
   }
 
   /** What still arrives while the bus is being drained: another node leads now. */
@@ -343,7 +204,7 @@ class RunningNode implements Node {
     if (hello?.type !== 'Hello' || this.#stopped) return;
     if (nodeOf(envelope.from) === this.#config.nodeId) {
       const own = { self: this.replicaId, life: this.#life, httpUrl: this.#config.httpUrl };
-      const isVoter = this.#replicas?.isVoter() ?? false;
+      const isVoter = this.#tree?.replicas.isVoter() ?? false;
       return this.#namesakes.heard(envelope, hello, { ...own, isVoter });
     }
     const { formation } = this.#identity;
@@ -353,7 +214,7 @@ class RunningNode implements Node {
       const other = this.#presence.note(envelope.from, hello, nowMs);
       if (other !== null) this.#namesakes.between(envelope.from, other);
       this.#peers.heard(nodeOf(envelope.from), nowMs);
-      this.#routing?.noteLife(nodeOf(envelope.from), envelope.life);
+      this.#tree?.routing.noteLife(nodeOf(envelope.from), envelope.life);
     } else if (hello.clusterId === '') {
       if (this.#presence.isTaken(envelope.from, this.#ports.clock.monotonicMs())) return;
       const form = nodeMessage({ type: 'Form', formation });
@@ -363,7 +224,7 @@ class RunningNode implements Node {
   }
 
   #onRequest(envelope: Envelope, group: GroupId, request: MessageOf<'Request'>): void {
-    this.#routing?.onRequest(nodeOf(envelope.from), envelope.life, group, request);
+    this.#tree?.routing.onRequest(nodeOf(envelope.from), envelope.life, group, request);
   }
 
   #sayHello(): void {
@@ -374,9 +235,5 @@ class RunningNode implements Node {
     bus.broadcast(payload);
     const hello = decodeEnvelope(payload).messages[0]?.message;
     if (hello?.type === 'Hello') this.#presence.note(this.replicaId, hello, clock.monotonicMs());
-  }
-
-  #checkpointIfLong(): void {
-    if (this.#checkpointer?.isDue()) void this.#checkpointer.run();
   }
 }

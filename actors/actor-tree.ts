@@ -1,0 +1,218 @@
+import type { NodeConfig } from '../protocol/config.ts';
+import { LIMITS } from '../protocol/limits.ts';
+import type { Formation } from '../protocol/messages/node.ts';
+import { META_GROUP, type NodeId, type ReplicaId } from '../protocol/types.ts';
+import type { RecoveredNode } from './boot.ts';
+import type { ClockWatch } from './clock-watch.ts';
+import { DiskCare } from './disk-care.ts';
+import { IndexBuilder } from './indexer/builder.ts';
+import { Checkpointer } from './kit/checkpointer.ts';
+import type { Periodic } from './kit/periodic.ts';
+import type { Ports } from './kit/ports.ts';
+import { PostOffice } from './kit/post-office.ts';
+import { TurnLoop } from './kit/turn-loop.ts';
+import { LeaseSweeper } from './lease/sweeper.ts';
+import { reportGauges } from './node-metrics.ts';
+import { NodeRouting } from './node-routing.ts';
+import type { PeerWatch } from './peer-watch.ts';
+import type { Presence } from './presence.ts';
+import { ReplicaSet } from './replica-set.ts';
+import { dataGroups } from './router/scan.ts';
+import { ShardManager } from './shard/manager.ts';
+
+const CHECKPOINT_CHECK_MS = 500;
+const DISK_CHECK_MS = 240;
+const LEADER_CHECK_MS = 100;
+const MANAGER_EVERY_MS = 500;
+const SWEEP_EVERY_MS = 60;
+const HANDOVER_MS = 300;
+
+export interface TreeParts {
+  readonly config: NodeConfig;
+  readonly ports: Ports;
+  readonly formation: Formation;
+  readonly recovered: RecoveredNode;
+  readonly self: ReplicaId;
+  /** This life of this node. */
+  readonly life: number;
+  readonly presence: Presence;
+  readonly peers: PeerWatch;
+  readonly clockWatch: ClockWatch;
+  /** Writes down that this node has a log now; at once when it did so before. */
+  born(): Promise<void>;
+}
+
+/** What runs on a node that is formed: its replicas, the way to all groups, and the actors beside them. */
+export class ActorTree {
+  readonly post: PostOffice;
+  readonly replicas: ReplicaSet;
+  readonly routing: NodeRouting;
+  readonly #parts: TreeParts;
+  readonly #loop: TurnLoop;
+  readonly #checkpointer: Checkpointer;
+  readonly #manager: ShardManager;
+  readonly #builder: IndexBuilder;
+  readonly #sweeper: LeaseSweeper;
+  #stopped = false;
+
+  constructor(parts: TreeParts) {
+    const { config, ports, formation, recovered, self, life, presence, peers, clockWatch } = parts;
+    const { wal, state } = recovered;
+    const { clock, telemetry } = ports;
+    const fatal = (reason: string, error: unknown) => ports.fatal(reason, error);
+    this.#parts = parts;
+    this.post = new PostOffice(ports, self, formation.clusterId, life, (to, routed) =>
+      this.routing.onTooLarge(to, routed),
+    );
+    this.#loop = new TurnLoop(clock, wal, this.post, telemetry, fatal);
+    this.replicas = new ReplicaSet({
+      ...{ config, ports, formation, self, store: state, post: this.post, loop: this.#loop },
+      born: () => parts.born(),
+      clockTrusted: () => clockWatch.isTrusted(clock.wallMs(), clock.monotonicMs()),
+      reach: () => this.routing,
+      onLeader: (group, leader) => this.routing.onLeader(group, leader),
+      onDoubt: (leader) => this.#probe(leader),
+    });
+    for (const replica of recovered.replicas) this.replicas.add(replica);
+    const all = () => this.replicas.all();
+    this.#checkpointer = new Checkpointer(this.#loop, wal, state, all, fatal);
+    this.#loop.add(this.#checkpointer);
+    this.routing = new NodeRouting({
+      config,
+      ports,
+      formation,
+      replicas: this.replicas,
+      post: this.post,
+      loop: this.#loop,
+      presence,
+      peers,
+      life,
+    });
+    this.#manager = this.#shardManager();
+    this.#builder = this.#indexBuilder();
+    this.#sweeper = this.#leaseSweeper();
+  }
+
+  /** Begins to work; `periodic` drives it from then on. */
+  start(periodic: Periodic): void {
+    const { ports, presence } = this.#parts;
+    const care = new DiskCare(ports, presence, () => this.replicas.all());
+    periodic.every(LIMITS.tickMs, () => this.#tick());
+    periodic.every(MANAGER_EVERY_MS, () => this.#manager.tick());
+    periodic.every(MANAGER_EVERY_MS, () => this.#builder.tick());
+    periodic.every(SWEEP_EVERY_MS, () => this.#sweeper.tick());
+    periodic.every(LEADER_CHECK_MS, () => this.routing.watchLeaders());
+    periodic.every(DISK_CHECK_MS, () => care.tick());
+    periodic.every(CHECKPOINT_CHECK_MS, () => {
+      if (this.#checkpointer.isDue()) void this.#checkpointer.run();
+    });
+  }
+
+  reportGauges(): void {
+    const { ports, recovered, clockWatch, presence } = this.#parts;
+    const { wal, state } = recovered;
+    reportGauges(ports, this.replicas.all(), wal, state, clockWatch, presence);
+  }
+
+  /** The bus says that nobody listens for the node. */
+  nodeGone(node: NodeId): void {
+    this.replicas.nodeGone(node);
+    this.routing.nodeGone(node);
+  }
+
+  /** Leaders with other voters pass on, so that a planned stop costs no election timeout. */
+  async handOver(): Promise<void> {
+    const leading = this.replicas
+      .all()
+      .filter((replica) => replica.isLeader() && replica.raft.log.config.voters.length > 1);
+    if (leading.length === 0) return;
+    for (const replica of leading) replica.command({ type: 'TransferLeader', to: null });
+    const { clock } = this.#parts.ports;
+    await new Promise<void>((resolve) => {
+      const endMs = clock.monotonicMs() + HANDOVER_MS;
+      const check = () => {
+        const done = leading.every((replica) => !replica.isLeader());
+        if (done || clock.monotonicMs() >= endMs) resolve();
+        else clock.after(LIMITS.tickMs, check);
+      };
+      check();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#manager.stop();
+    this.#builder.stop();
+    this.#sweeper.stop();
+    this.routing.stop();
+    this.replicas.stop();
+    this.#loop.stop();
+  }
+
+  /** Closes storage, after `stop`. */
+  async close(): Promise<void> {
+    const { wal, state } = this.#parts.recovered;
+    // Without room there is nothing to flush to; the log has it all.
+    if (!this.#parts.ports.storage.health.refusesWrites()) await state.flush();
+    await state.close();
+    await wal.close();
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    this.replicas.tick();
+    const { peers, ports } = this.#parts;
+    const nowMs = ports.clock.monotonicMs();
+    for (const node of this.replicas.leaderNodes()) {
+      if (peers.isSilent(node, nowMs)) this.#probe(node);
+    }
+  }
+
+  /** Sends a node something only so that the bus can say whether it has gone. */
+  #probe(node: NodeId | null): void {
+    const { config, peers, ports } = this.#parts;
+    if (node === null || node === config.nodeId || peers.isAbsent(node)) return;
+    ports.bus.send(node, 'raft', this.post.encode(node, []));
+  }
+
+  #leadsMeta(): boolean {
+    return this.replicas.get(META_GROUP)?.isLeader() ?? false;
+  }
+
+  #shardManager(): ShardManager {
+    const { ports, formation, presence } = this.#parts;
+    const { clock, telemetry } = ports;
+    return new ShardManager({
+      ...{ calls: this.routing.calls, telemetry, groupCount: formation.groupCount },
+      nowMs: () => clock.monotonicMs(),
+      leadsMeta: () => this.#leadsMeta(),
+      nodes: () => {
+        const nowMs = clock.monotonicMs();
+        return presence.list(nowMs).map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
+      },
+      living: () => presence.living(clock.monotonicMs()),
+    });
+  }
+
+  #indexBuilder(): IndexBuilder {
+    const { telemetry, clock } = this.#parts.ports;
+    const { routing } = this;
+    const builder = new IndexBuilder({
+      ...{ calls: routing.calls, telemetry, clock },
+      groups: () => dataGroups(routing.map()),
+      leadsMeta: () => this.#leadsMeta(),
+    });
+    routing.onIndexesChanged = () => builder.changed();
+    return builder;
+  }
+
+  #leaseSweeper(): LeaseSweeper {
+    const { calls } = this.routing;
+    return new LeaseSweeper({
+      ...{ calls, telemetry: this.#parts.ports.telemetry },
+      dataGroups: () => dataGroups(this.routing.map()),
+      ended: () =>
+        this.replicas.all().map(({ group, leases }) => ({ group, leases: leases.ended() })),
+    });
+  }
+}
