@@ -65,7 +65,7 @@ describe('a scan of the latest', () => {
     expect(world.count('ReadClock')).toBe(6);
     world.closes = Array<boolean>(3_000).fill(false);
     const error = await world.reach.outcome(world.scan());
-    expect(error).toMatchObject({ code: 'conflict', definite: true });
+    expect(error).toMatchObject({ code: 'unavailable', definite: true });
   });
 
   it('shares a collection with those that came before it began, and never one that began before', async () => {
