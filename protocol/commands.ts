@@ -244,7 +244,9 @@ export function revisionCount(command: Command): number {
 /** The highest revision a command brings, its own or a transaction's; 0 when it brings none. */
 export function lastRevision(command: Command | null): number {
   if (command === null) return 0;
-  if ('fate' in command) return command.fate.commitRevision;
+  // Whose `start` the clock of its home group passes with it, also where it aborts (T6 in apply/txn.ts).
+  if (command.type === 'txnDecide') return Math.max(command.fate.commitRevision, command.id.start);
+  if (command.type === 'txnResolve') return command.fate.commitRevision;
   if (!('revision' in command)) return 0;
   const count = revisionCount(command);
   return count === 0 ? 0 : command.revision + count - 1;

@@ -4,6 +4,8 @@ import type { ProposalOutcome } from '../../../../actors/replica/context.ts';
 import { Proposals } from '../../../../actors/replica/proposals.ts';
 import { type Command, decodeCommand } from '../../../../protocol/commands.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
+import { ABORTED } from '../../../../protocol/txn.ts';
+import { FakeReplica } from '../../../kit/fake-replica.ts';
 
 const floor = (at: number): Command => ({ type: 'compact', floor: at });
 
@@ -35,6 +37,17 @@ describe('proposals', () => {
     };
     expect(asked(proposals, expire).proposal.clockBound).toBe(102);
     expect(asked(proposals, floor(9)).proposal.clockBound).toBe(0);
+  });
+
+  it('reserve what apply raises the clock to, also for a transaction that never was and is aborted', () => {
+    const replica = FakeReplica.owning();
+    const start = replica.clock.assign(1, replica.ports.clock.wallMs()) + 1_000_000;
+    const id = { home: 1, term: 1, start };
+    const rest = { participants: [], request: null, removed: [] };
+    const command: Command = { type: 'txnDecide', id, fate: ABORTED, ...rest };
+    const { clockBound } = asked(new Proposals(), command).proposal;
+    expect(replica.apply(command).clock).toBe(start);
+    expect(clockBound).toBe(start);
   });
 
   it('are applied when their own entry is applied at their index', () => {
