@@ -46,6 +46,10 @@ export class Participant {
   readonly #context: ReplicaContext;
   readonly #rounds: ReadRounds;
   readonly #closer: Closer;
+  /** Votes that read ranges, and ends that do, by transaction: whoever asks again shares them. */
+  readonly #voting = new Map<string, ((vote: TxnVote) => void)[]>();
+  readonly #ending = new Map<string, Reply[]>();
+  #isStopped = false;
 
   constructor(context: ReplicaContext, rounds: ReadRounds, closer: Closer) {
     this.#context = context;
@@ -84,9 +88,16 @@ export class Participant {
     if (prepared === null) return tell({ type: 'over' });
     const vote = this.#voteOfKeys(prepared);
     if (vote.type !== 'yes' || !hasRange(prepared.part.body)) return tell(vote);
-    this.#withView((view) => addRanges(view, prepared, vote)).then(tell, (error: unknown) =>
-      this.#context.ports.fatal('the applied state could not be read', error),
-    );
+    const { name } = prepared;
+    const isAsked = this.#voting.get(name)?.push(tell) !== undefined;
+    if (isAsked) return;
+    const tells = [tell];
+    this.#voting.set(name, tells);
+    const isOver = () => this.#isStopped || this.#context.state.txns.get(name) !== prepared;
+    this.#withView((view) => addRanges(view, prepared, vote, isOver)).then((whole) => {
+      this.#voting.delete(name);
+      for (const one of tells) one(whole);
+    }, this.#unreadable);
   }
 
   #voteOfKeys({ part, revision }: Prepared): TxnVote {
@@ -118,13 +129,22 @@ export class Participant {
 
   #end(id: TxnId, fate: TxnFate, reply: Reply): void {
     const context = this.#context;
+    const name = txnName(id);
+    const isAsked = this.#ending.get(name)?.push(reply) !== undefined;
+    if (isAsked) return;
+    const replies = [reply];
+    this.#ending.set(name, replies);
     this.removedBy(id, fate, (removed) => {
-      if (!context.isLeader()) return reply(notLeader(context));
+      this.#ending.delete(name);
+      const tell = (body: ReplyBody): void => {
+        for (const one of replies) one(body);
+      };
+      if (!context.isLeader()) return tell(notLeader(context));
       // What is assigned behind this entry comes after it.
       context.clock.raise(fate.commitRevision);
       context.propose({ type: 'txnResolve', id, fate, removed }, (outcome) => {
-        if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
-        reply({ type: 'Done', revision: context.clock.clock });
+        if (outcome.type !== 'applied') return tell(notApplied(context, outcome));
+        tell({ type: 'Done', revision: context.clock.clock });
       });
     });
   }
@@ -138,13 +158,25 @@ export class Participant {
     this.#withView(async (view) => {
       const removed: KeyRef[] = [];
       for (const range of ranges) {
+        if (this.#isStopped) return null;
         for (const item of await itemsOf(view, prepared, range)) removed.push(item.ref);
       }
       return removed;
-    }).then(use, (error: unknown) =>
-      this.#context.ports.fatal('the applied state could not be read', error),
-    );
+    }).then((removed) => {
+      if (removed !== null) use(removed);
+    }, this.#unreadable);
   }
+
+  /** What is being read ends soon, and nobody hears of it. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  readonly #unreadable = (error: unknown): void => {
+    if (!this.#isStopped) {
+      this.#context.ports.fatal('the applied state could not be read', error);
+    }
+  };
 
   async #withView<T>(read: (view: GroupView) => Promise<T>): Promise<T> {
     const view = this.#context.state.view();
@@ -173,8 +205,13 @@ export function leaseRefusal(revision: Revision): ReplyBody {
   return rejected('conflict', 'a promise about a lease has run out', { hint: revision });
 }
 
-/** The same vote with what the ranges hold; they are locked too. */
-async function addRanges(view: GroupView, prepared: Prepared, vote: YesVote): Promise<TxnVote> {
+/** The same vote with what the ranges hold; they are locked too. `isOver`: nobody waits for the vote any more. */
+async function addRanges(
+  view: GroupView,
+  prepared: Prepared,
+  vote: YesVote,
+  isOver: () => boolean,
+): Promise<TxnVote> {
   let validUntilMs = vote.validUntilMs ?? Number.POSITIVE_INFINITY;
   for (const branch of ['then', 'otherwise'] as const) {
     const ops = prepared.part.body[branch] ?? [];
@@ -186,6 +223,7 @@ async function addRanges(view: GroupView, prepared: Prepared, vote: YesVote): Pr
     for (const result of results) if (result.type === 'got') bytes += itemBytes(result.item);
     for (const [i, op] of ops.entries()) {
       if (op.type !== 'range' && op.type !== 'deleteRange') continue;
+      if (isOver()) return OVER;
       const found = await rangeOf(view, prepared, op, LIMITS.txnReplacedBytesMax - replacedBytes);
       const isCut = found.more && (op.type === 'deleteRange' || found.items.length < op.limit);
       if (isCut) return TOO_LARGE;
@@ -208,6 +246,7 @@ async function addRanges(view: GroupView, prepared: Prepared, vote: YesVote): Pr
 }
 
 const TOO_LARGE: TxnVote = { type: 'tooLarge' };
+const OVER: TxnVote = { type: 'over' };
 
 type RangeFound = Exclude<Awaited<ReturnType<typeof readRange>>, 'compacted'>;
 

@@ -182,6 +182,7 @@ export class Transactions implements TxnEffects {
 
   stop(): void {
     this.#actor.stop();
+    this.#participant.stop();
     this.waits.stop();
   }
 
