@@ -3,7 +3,8 @@ import type { MessageOf, Routed } from '../protocol/envelope.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { randomHex } from '../protocol/random.ts';
 import { META_GROUP, type NodeId, nodeOf, type ReplicaId, replicaId } from '../protocol/types.ts';
-import type { Identity, Ports } from './kit/ports.ts';
+import type { Identity } from '../storage/ports.ts';
+import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 
 const HELLO_MS = 200;

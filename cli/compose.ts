@@ -21,7 +21,8 @@ import { MemoryDisk } from '../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../storage/disk/node-disk.ts';
 import { openClassicEngine } from '../storage/kv/level-engine.ts';
 import { MemoryEngine } from '../storage/kv/memory-engine.ts';
-import { type OpenedStorage, openStorage } from '../storage/open.ts';
+import { openStorage } from '../storage/open.ts';
+import type { StoragePorts } from '../storage/ports.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { natsAccess } from './nats-access.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
@@ -161,7 +162,7 @@ function storageOf(
   config: Config,
   basics: Basics,
   fatal: (reason: string, error: unknown) => void,
-): OpenedStorage {
+): StoragePorts {
   const { clock, random } = basics;
   if (config.ephemeral) {
     return openStorage({

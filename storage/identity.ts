@@ -1,24 +1,12 @@
 import { type Formation, formationCodec } from '../protocol/messages/node.ts';
-import { type NodeId, parseNodeId } from '../protocol/types.ts';
+import { parseNodeId } from '../protocol/types.ts';
 import { crc32c } from './checksum.ts';
 import type { Disk } from './disk/port.ts';
+import type { Identity } from './ports.ts';
 
 export const IDENTITY_PATH = 'identity.json';
 const FORMAT = 1;
 const INCARNATION = /^[0-9a-f]{8,16}$/;
-
-/** Whose data folder this is. Written before anything else is, and whenever a part of it changes. */
-export interface Identity {
-  readonly nodeId: NodeId;
-  /** 8 to 16 hex digits drawn when the folder was made, or made anew after its data was lost. */
-  readonly incarnation: string;
-  /** What the founders agreed on, cluster id included; null until formed or joined. */
-  readonly formation: Formation | null;
-  /** The log's first records were synced: from then on an empty log means that it was lost. */
-  readonly born: boolean;
-  /** Name of the cluster; folders of earlier versions do not say. */
-  readonly cluster?: string;
-}
 
 /** 'absent': an empty folder. 'damaged': the folder was in use, and who it was cannot be told. */
 export type LoadedIdentity =

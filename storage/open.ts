@@ -3,9 +3,9 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Random } from '../protocol/random.ts';
 import { DiskHealth } from './disk/health.ts';
 import { type Disk, DiskError } from './disk/port.ts';
-import { IDENTITY_PATH, type Identity, loadIdentity, saveIdentity } from './identity.ts';
+import { IDENTITY_PATH, loadIdentity, saveIdentity } from './identity.ts';
 import { MemtableStore } from './kv/state-store.ts';
-import type { DiskView, KvEngine, SnapshotStore, StateStore, Wal, WalRecovery } from './ports.ts';
+import type { Identity, KvEngine, StoragePorts } from './ports.ts';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
 import { openWal, quarantineWal } from './wal/recovery.ts';
 
@@ -26,22 +26,8 @@ export interface StorageParts {
   onFatal(reason: string, error: unknown): void;
 }
 
-/** The durable parts of one data folder, as actors/kit/ports.ts asks for them. */
-export interface OpenedStorage {
-  loadIdentity(): Promise<Identity | null>;
-  saveIdentity(identity: Identity): Promise<void>;
-  openWal(
-    visit: (stream: number, payload: Uint8Array, position: number) => void,
-  ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
-  openState(): Promise<StateStore>;
-  readonly snapshots: SnapshotStore;
-  readonly health: DiskView;
-  setStateAside(reason: string): Promise<void>;
-  quarantine(reason: string): Promise<void>;
-}
-
 /** Puts WAL, state and snapshots of one data folder together. */
-export function openStorage(parts: StorageParts): OpenedStorage {
+export function openStorage(parts: StorageParts): StoragePorts {
   const { disk, clock, random } = parts;
   const health = new DiskHealth(disk, clock);
   const walOptions = {

@@ -1,5 +1,6 @@
+import type { Formation } from '../protocol/messages/node.ts';
 import type { SnapshotMeta } from '../protocol/messages/raft.ts';
-import type { GroupId } from '../protocol/types.ts';
+import type { GroupId, NodeId } from '../protocol/types.ts';
 
 /**
  * The node's write-ahead log: one per node, shared by all its actors, one stream id per actor
@@ -165,4 +166,39 @@ export interface SnapshotStore {
   openRows(group: GroupId, snapshotId: string): Promise<EngineCursor>;
   /** Removes all snapshots of the group, complete or not, but those in `keep`. */
   remove(group: GroupId, keep: readonly string[]): Promise<void>;
+}
+
+/** Whose data folder this is. Written before anything else is, and whenever a part of it changes. */
+export interface Identity {
+  readonly nodeId: NodeId;
+  /** 8 to 16 hex digits drawn when the folder was made, or made anew after its data was lost. */
+  readonly incarnation: string;
+  /** What the founders agreed on, cluster id included; null until formed or joined. */
+  readonly formation: Formation | null;
+  /** The log's first records were synced: from then on an empty log means that it was lost. */
+  readonly born: boolean;
+  /** Name of the cluster; folders of earlier versions do not say. */
+  readonly cluster?: string;
+}
+
+/**
+ * The node's durable parts, opened by actors/boot.ts in this order: identity, WAL, state. Built by the
+ * composition roots over one data folder.
+ */
+export interface StoragePorts {
+  /** Null for an empty folder. Rejects with DiskError EBADMSG when the file is damaged. */
+  loadIdentity(): Promise<Identity | null>;
+  saveIdentity(identity: Identity): Promise<void>;
+  /** Replays every record in order through `visit`, then gives the WAL ready for appends. */
+  openWal(
+    visit: (stream: number, payload: Uint8Array, position: number) => void,
+  ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
+  /** Rejects with DiskError EBADMSG when the engine's files are damaged. */
+  openState(): Promise<StateStore>;
+  /** Moves the state's files aside, so that it can be made again from the log. */
+  setStateAside(reason: string): Promise<void>;
+  readonly snapshots: SnapshotStore;
+  readonly health: DiskView;
+  /** Moves WAL, state and snapshots aside, so that the node can return empty with a new incarnation. */
+  quarantine(reason: string): Promise<void>;
 }

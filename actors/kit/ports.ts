@@ -1,11 +1,10 @@
 import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { Formation } from '../../protocol/messages/node.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
-import type { DiskView, SnapshotStore, StateStore, Wal, WalRecovery } from '../../storage/ports.ts';
+import type { StoragePorts } from '../../storage/ports.ts';
 
 /** Bus state as the node sees it. */
 export type BusState = 'connected' | 'disconnected' | 'closed';
@@ -47,41 +46,6 @@ export interface Bus {
   ): void;
   /** Sends what is queued, then stops. */
   drain(): Promise<void>;
-}
-
-/** The data folder's identity; see storage/identity.ts. */
-export interface Identity {
-  readonly nodeId: NodeId;
-  /** Drawn when the data folder was made, and anew when its log was damaged or lost. */
-  readonly incarnation: string;
-  /** What the founders agreed on; null until formed or joined. */
-  readonly formation: Formation | null;
-  /** The log's first records were synced: from then on an empty log means that it was lost. */
-  readonly born: boolean;
-  /** Name of the cluster; folders of earlier versions do not say. */
-  readonly cluster?: string;
-}
-
-/**
- * The node's durable parts, opened by actors/boot.ts in this order: identity, WAL, state. Built by the
- * composition roots over one data folder.
- */
-export interface StoragePorts {
-  /** Null for an empty folder. Rejects with DiskError EBADMSG when the file is damaged. */
-  loadIdentity(): Promise<Identity | null>;
-  saveIdentity(identity: Identity): Promise<void>;
-  /** Replays every record in order through `visit`, then gives the WAL ready for appends. */
-  openWal(
-    visit: (stream: number, payload: Uint8Array, position: number) => void,
-  ): Promise<{ wal: Wal | null; recovery: WalRecovery }>;
-  /** Rejects with DiskError EBADMSG when the engine's files are damaged. */
-  openState(): Promise<StateStore>;
-  /** Moves the state's files aside, so that it can be made again from the log. */
-  setStateAside(reason: string): Promise<void>;
-  readonly snapshots: SnapshotStore;
-  readonly health: DiskView;
-  /** Moves WAL, state and snapshots aside, so that the node can return empty with a new incarnation. */
-  quarantine(reason: string): Promise<void>;
 }
 
 /** Everything a node may touch. Built only by cli/compose.ts and test/sim/world.ts. */

@@ -1,4 +1,4 @@
-import type { Bus, BusState, Identity, Ports, StoragePorts } from '../../actors/kit/ports.ts';
+import type { Bus, BusState, Ports } from '../../actors/kit/ports.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import { decodeEnvelope, type Message } from '../../protocol/envelope.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -7,6 +7,7 @@ import { seededRandom } from '../../protocol/random.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
+import type { Identity, StoragePorts } from '../../storage/ports.ts';
 import { SnapshotFiles } from '../../storage/snapshot-file.ts';
 import { HandClock } from './hand-clock.ts';
 import { type RecordingTelemetry, recordingTelemetry } from './recording-telemetry.ts';

@@ -1,6 +1,6 @@
-import type { StoragePorts } from '../../actors/kit/ports.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
+import type { StoragePorts } from '../../storage/ports.ts';
 import type { Life } from './scheduler.ts';
 
 /** What is wrong with a disk at the moment. */

@@ -1,10 +1,10 @@
-import type { StoragePorts } from '../../actors/kit/ports.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
 import { DiskHealth } from '../../storage/disk/health.ts';
 import type { Disk } from '../../storage/disk/port.ts';
 import { loadIdentity, saveIdentity } from '../../storage/identity.ts';
 import { MemtableStore } from '../../storage/kv/state-store.ts';
+import type { StoragePorts } from '../../storage/ports.ts';
 import { SnapshotFiles } from '../../storage/snapshot-file.ts';
 import { openWal, quarantineWal } from '../../storage/wal/recovery.ts';
 import type { DiskMoment, DiskTrouble, Machine } from './machine.ts';

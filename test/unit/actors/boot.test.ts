@@ -5,7 +5,6 @@ import {
   loadOrDrawIdentity,
   recoverNode,
 } from '../../../actors/boot.ts';
-import type { Identity, StoragePorts } from '../../../actors/kit/ports.ts';
 import type { DurableRaftEvent } from '../../../actors/raft/events.ts';
 import { EMPTY_CONFIG } from '../../../actors/raft/log.ts';
 import { decodeEvent, encodeEvent } from '../../../actors/raft/wal-codec.ts';
@@ -13,7 +12,7 @@ import { InvariantViolation } from '../../../protocol/assert.ts';
 import type { Formation } from '../../../protocol/messages/node.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../../protocol/types.ts';
 import { DiskError } from '../../../storage/disk/port.ts';
-import type { Wal, WalDamage, WalRecord } from '../../../storage/ports.ts';
+import type { Identity, StoragePorts, Wal, WalDamage, WalRecord } from '../../../storage/ports.ts';
 import { FakePorts, nodeConfig } from '../../kit/fake-ports.ts';
 import { MemoryState } from '../../kit/memory-state.ts';
 import { command } from '../../kit/raft-given.ts';

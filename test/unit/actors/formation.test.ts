@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Forming, helloPayload, selfOf } from '../../../actors/formation.ts';
-import type { Identity } from '../../../actors/kit/ports.ts';
 import { PostOffice } from '../../../actors/kit/post-office.ts';
 import type { NodeConfig } from '../../../protocol/config.ts';
 import { decodeEnvelope } from '../../../protocol/envelope.ts';
 import type { Formation } from '../../../protocol/messages/node.ts';
 import type { NodeId } from '../../../protocol/types.ts';
+import type { Identity } from '../../../storage/ports.ts';
 import { FakePorts, nodeConfig } from '../../kit/fake-ports.ts';
 import { HandClock } from '../../kit/hand-clock.ts';
 

@@ -2,12 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../protocol/random.ts';
 import type { NodeId } from '../../../protocol/types.ts';
 import { crc32c } from '../../../storage/checksum.ts';
-import {
-  IDENTITY_PATH,
-  type Identity,
-  loadIdentity,
-  saveIdentity,
-} from '../../../storage/identity.ts';
+import { IDENTITY_PATH, loadIdentity, saveIdentity } from '../../../storage/identity.ts';
+import type { Identity } from '../../../storage/ports.ts';
 import { VirtualTime } from '../../kit/virtual-time.ts';
 import { SimDisk } from '../../sim/sim-disk.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { EndedLease } from '../../../../actors/lease/tenure.ts';
 import { LeaseSweeper } from '../../../../actors/lease/sweeper.ts';
+import type { EndedLease } from '../../../../actors/lease/tenure.ts';
 import { NO_TELEMETRY } from '../../../../observability/port.ts';
 import { promiseEnd } from '../../../../protocol/lease.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
