@@ -19,7 +19,7 @@ import type { KvService } from '../protocol/service.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
 import { MemoryDisk } from '../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../storage/disk/node-disk.ts';
-import { openClassicEngine } from '../storage/kv/level-engine.ts';
+import { openClassicEngine } from '../storage/kv/classic-engine.ts';
 import { MemoryEngine } from '../storage/kv/memory-engine.ts';
 import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';

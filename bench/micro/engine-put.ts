@@ -15,7 +15,7 @@ import type { KvService, RequestContext } from '../../protocol/service.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
-import { openClassicEngine } from '../../storage/kv/level-engine.ts';
+import { openClassicEngine } from '../../storage/kv/classic-engine.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
 import { openStorage } from '../../storage/open.ts';
 

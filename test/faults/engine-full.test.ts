@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { openClassicEngine } from '../../storage/kv/level-engine.ts';
+import { openClassicEngine } from '../../storage/kv/classic-engine.ts';
 import { MemtableStore } from '../../storage/kv/state-store.ts';
 import { temporaryFolder } from '../kit/engines.ts';
 import { REAL_CLOCK } from '../kit/real-clock.ts';

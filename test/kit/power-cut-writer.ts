@@ -3,7 +3,7 @@ import { systemClock } from '../../cli/system-clock.ts';
 import { systemRandom } from '../../cli/system-random.ts';
 import { DiskHealth } from '../../storage/disk/health.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
-import { openClassicEngine } from '../../storage/kv/level-engine.ts';
+import { openClassicEngine } from '../../storage/kv/classic-engine.ts';
 import { MemtableStore } from '../../storage/kv/state-store.ts';
 import { openWal } from '../../storage/wal/recovery.ts';
 

@@ -110,7 +110,7 @@ export const DOORS: readonly Door[] = [
   },
   {
     what: /^(?:classic-level|memory-level|abstract-level)$/,
-    files: /^storage\/kv\/(?:level-engine|table-maps)\.ts$/,
+    files: /^storage\/kv\/(?:level-engine|classic-engine|table-maps)\.ts$/,
     why: 'an engine is a KvEngine to everyone else',
   },
   { what: /^sorted-btree$/, files: /^storage\/kv\/tree\.ts$/, why: 'the memtable hides its tree' },

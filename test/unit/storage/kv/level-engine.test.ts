@@ -3,11 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../cli/system-clock.ts';
 import { NodeDisk } from '../../../../storage/disk/node-disk.ts';
-import {
-  createWhole,
-  LevelEngine,
-  openClassicEngine,
-} from '../../../../storage/kv/level-engine.ts';
+import { createWhole, openClassicEngine } from '../../../../storage/kv/classic-engine.ts';
+import { LevelEngine } from '../../../../storage/kv/level-engine.ts';
 import { EVERYTHING, put, textOf } from '../../../conformance/kv-engine.ts';
 import { temporaryFolder } from '../../../kit/engines.ts';
 

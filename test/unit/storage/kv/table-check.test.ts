@@ -3,7 +3,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Disk, DiskError } from '../../../../storage/disk/port.ts';
-import { openClassicEngine } from '../../../../storage/kv/level-engine.ts';
+import { openClassicEngine } from '../../../../storage/kv/classic-engine.ts';
 import { checkTables, scrubEngineFiles } from '../../../../storage/kv/scrub.ts';
 import { logFlaw, tableFlaw } from '../../../../storage/kv/table-check.ts';
 import { temporaryFolder } from '../../../kit/engines.ts';

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../../cli/system-clock.ts';
-import { openClassicEngine } from '../../../../storage/kv/level-engine.ts';
+import { openClassicEngine } from '../../../../storage/kv/classic-engine.ts';
 import { occupyTableMaps } from '../../../../storage/kv/table-maps.ts';
 import { put, textOf } from '../../../conformance/kv-engine.ts';
 import { temporaryFolder } from '../../../kit/engines.ts';
