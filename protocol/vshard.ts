@@ -16,23 +16,39 @@ export const DEFAULT_TENANT = 'default';
 /** The space of plain keys; S3 objects and system rows get spaces of their own. */
 export const KV_SPACE = 'kv';
 
+/** One for all calls: the hash is taken before anybody else can write to it. */
+let scratch = Buffer.alloc(1024);
+
+/** Below this a loop beats a native call. */
+const SHORT_PART_MAX = 48;
+
 /**
  * The virtual shard of a key: xxHash64, seed 0, over the length-prefixed triple (u16 big-endian
  * lengths), mod 256. Fixed for ever (ARCHITECTURE section 3).
  */
 export function vshardOf(ref: KeyRef): VshardId {
   const { tenant, space, key } = ref;
+  if (key !== lastKey || space !== lastSpace || tenant !== lastTenant) {
+    lastVshard = hashed(tenant, space, key);
+    lastTenant = tenant;
+    lastSpace = space;
+    lastKey = key;
+  }
+  return lastVshard;
+}
+
+// A transaction asks about a key several times in a row: for its compare and its operation, and again in apply.
+let lastTenant = '';
+let lastSpace = '';
+let lastKey = '';
+let lastVshard = hashed('', '', '');
+
+function hashed(tenant: string, space: string, key: string): VshardId {
   const bytes = 6 + tenant.length + space.length + key.length;
   if (bytes > scratch.length) scratch = Buffer.alloc(bytes);
   const end = writePrefixed(writePrefixed(writePrefixed(0, tenant), space), key);
   return Number(xxHash64(new Uint8Array(scratch.buffer, 0, end)) & 0xffn) as VshardId;
 }
-
-/** One for all calls: the hash is taken before anybody else can write to it. */
-let scratch = Buffer.alloc(1024);
-
-/** Below this a loop beats a native call. */
-const SHORT_PART_MAX = 48;
 
 /** Writes a part at `at` with its length before it; returns where it ends. */
 function writePrefixed(at: number, part: string): number {

@@ -16,21 +16,34 @@ export interface MapSource {
  * Asks by the shard map as it is known here, and again by a newer one while the answer is `wrong_shard`: then nothing
  * has happened. `ask` gets what is left of the time, ms.
  */
-export async function followingMap<T>(
+export function followingMap<T>(
   source: MapSource,
   deadlineMs: number,
   ask: (map: ShardMap, leftMs: number) => Promise<T>,
 ): Promise<T> {
   const endMs = source.clock.monotonicMs() + deadlineMs;
-  for (let attempt = 1; ; attempt++) {
-    const leftMs = endMs - source.clock.monotonicMs();
+  // The first try, without the frame of an async function: the map hardly ever changes.
+  return ask(source.map(), deadlineMs).catch((error: unknown) =>
+    askAgain(source, endMs, ask, error),
+  );
+}
+
+async function askAgain<T>(
+  source: MapSource,
+  endMs: number,
+  ask: (map: ShardMap, leftMs: number) => Promise<T>,
+  first: unknown,
+): Promise<T> {
+  let error = first;
+  for (let attempt = 1; attempt < MAP_RETRIES_MAX; attempt++) {
+    if (!(error instanceof AppError) || error.code !== 'wrong_shard') throw error;
+    const left = Math.max(1, endMs - source.clock.monotonicMs());
+    await source.refreshMap(Number(error.details['epoch'] ?? 0), left);
     try {
-      return await ask(source.map(), leftMs);
-    } catch (error) {
-      const isMoved = error instanceof AppError && error.code === 'wrong_shard';
-      if (!isMoved || attempt === MAP_RETRIES_MAX) throw error;
-      const left = Math.max(1, endMs - source.clock.monotonicMs());
-      await source.refreshMap(Number(error.details['epoch'] ?? 0), left);
+      return await ask(source.map(), endMs - source.clock.monotonicMs());
+    } catch (again) {
+      error = again;
     }
   }
+  throw error;
 }

@@ -13,25 +13,28 @@ import { writeOptions } from './options.ts';
  * Hands a transaction to the leader of its home group, the group of its first key, which applies it as one
  * entry or coordinates the others. Checked here, so that nothing that cannot be done leaves this node.
  */
-export async function transact(
+export function transact(
   calls: Calls,
   source: MapSource,
   ctx: RequestContext,
   body: TxnBody,
 ): Promise<TxnAnswer> {
-  const flaw = flawOfTxn(body);
-  if (flaw !== null) throw new AppError('invalid_argument', flaw);
-  if (txnBytes(body) > LIMITS.txnBytesMax) {
-    const max = LIMITS.txnBytesMax;
-    const details = { limit: 'txnBytesMax', max };
-    throw new AppError('too_large', `larger than txnBytesMax, ${max}`, { details });
-  }
+  const refusal = refusalOf(body);
+  if (refusal !== null) return Promise.reject(refusal);
   const vshard = vshardOf(anchorOf(body));
-  const { outcome, clock, repeated } = await followingMap(source, ctx.deadlineMs, (map, leftMs) => {
+  return followingMap(source, ctx.deadlineMs, (map, leftMs) => {
     const { epoch } = map;
     const request = { type: 'Txn', epoch, body, idempotency: ctx.idempotency } as const;
     const home = map.groups[vshard] as GroupId;
     return calls.call(home, request, 'TxnDone', writeOptions(ctx, leftMs));
   });
-  return { outcome, clock, repeated };
+}
+
+function refusalOf(body: TxnBody): AppError | null {
+  const flaw = flawOfTxn(body);
+  if (flaw !== null) return new AppError('invalid_argument', flaw);
+  const max = LIMITS.txnBytesMax;
+  if (txnBytes(body) <= max) return null;
+  const details = { limit: 'txnBytesMax', max };
+  return new AppError('too_large', `larger than txnBytesMax, ${max}`, { details });
 }

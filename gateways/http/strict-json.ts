@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { textOrNull } from '../../protocol/bytes.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -9,7 +10,7 @@ import { LIMITS } from '../../protocol/limits.ts';
  * Objects have plain own properties only: `__proto__` is data, as JSON.parse defines it.
  */
 export function parseJson(bytes: Uint8Array): unknown {
-  const text = textOrNull(bytes);
+  const text = textOf(bytes);
   if (text === null) throw malformed('the body is not valid UTF-8');
   if (text.charCodeAt(0) === 0xfeff) throw malformed('the body begins with a byte order mark');
   scan(text);
@@ -20,13 +21,37 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
+/** Most texts are ASCII, and shorter than the start of a decoder is long. */
+function textOf(bytes: Uint8Array): string | null {
+  if (!isAscii(bytes)) return textOrNull(bytes);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}
+
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** Up to here a list is looked through faster than a set is made. */
+const FEW_NAMES = 8;
+
+/** Names of one object: constant time for each, however many there are. */
+class Names {
+  readonly #few: string[] = [];
+  #many: Set<string> | null = null;
+
+  /** Whether it is the first of its kind; it is entered then. */
+  isNew(name: string): boolean {
+    if (this.#many !== null) return this.#many.size < this.#many.add(name).size;
+    if (this.#few.includes(name)) return false;
+    this.#few.push(name);
+    if (this.#few.length > FEW_NAMES) this.#many = new Set(this.#few);
+    return true;
+  }
+}
 
 /** One pass over the tokens, linear and without recursion. Grammar is left to JSON.parse. */
 function scan(text: string): void {
   /** Names seen in each open object; null for an array. */
-  const open: (Set<string> | null)[] = [];
+  const open: (Names | null)[] = [];
   let at = 0;
   /** The next backslash, at or behind `at`: most texts have none. */
   let escapeAt = indexFrom(text, '\\', 0);
@@ -37,7 +62,7 @@ function scan(text: string): void {
       if (escapeAt < at) escapeAt = indexFrom(text, '\\', at);
     } else if (code === 0x7b || code === 0x5b) {
       if (open.length >= LIMITS.jsonDepthMax) throw malformed('nested too deep');
-      open.push(code === 0x7b ? new Set() : null);
+      open.push(code === 0x7b ? new Names() : null);
       at++;
     } else if (code === 0x7d || code === 0x5d) {
       open.pop();
@@ -60,12 +85,7 @@ function indexFrom(text: string, part: string, from: number): number {
  * Returns where the string that begins at `start` ends; a name is entered into `names`. `escapeAt`: where the
  * first backslash behind `start` is.
  */
-function scanString(
-  text: string,
-  start: number,
-  escapeAt: number,
-  names: Set<string> | null,
-): number {
+function scanString(text: string, start: number, escapeAt: number, names: Names | null): number {
   let end = indexFrom(text, '"', start + 1);
   const isEscaped = escapeAt < end;
   if (isEscaped) end = endOfEscaped(text, escapeAt);
@@ -73,12 +93,10 @@ function scanString(
   const next = end + 1;
   const isName = names !== null && isBeforeColon(text, next);
   if (isEscaped || isName) {
-    const raw = text.slice(start, next);
-    const value = isEscaped ? decoded(raw) : raw.slice(1, -1);
+    const value = isEscaped ? decoded(text.slice(start, next)) : text.slice(start + 1, end);
     if (isEscaped && LONE_SURROGATE.test(value)) throw malformed('a lone surrogate is no text');
     if (isName) {
-      if (names.has(value)) throw malformed('an object has the same name twice');
-      names.add(value);
+      if (!names.isNew(value)) throw malformed('an object has the same name twice');
     }
   }
   return next;

@@ -5,6 +5,7 @@ import type { RequestContext } from '../../protocol/service.ts';
 import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
 import { type Answer, JSON_TYPE, MSGPACK } from '../http/answer.ts';
 import { contextFrom } from '../http/context.ts';
+import { decimal } from '../http/decimal.ts';
 import { writtenText } from './key-answers.ts';
 import { resultToJson, type TxnRun, txnToJson } from './txn-shapes.ts';
 
@@ -37,10 +38,10 @@ function txnToText({ body, outcome }: TxnRun): string {
     const op = ops[i] as TxnOp;
     const result = results[i] as TxnResult;
     if (i > 0) shown += ',';
-    shown +=
-      result.type === 'put' && op.type === 'put'
-        ? writtenText(op.ref.key, { ...result, revision })
-        : JSON.stringify(resultToJson(op, result, revision, false));
+    if (result.type === 'put' && op.type === 'put') {
+      const { createRevision, version } = result;
+      shown += writtenText(op.ref.key, { type: 'put', revision, createRevision, version });
+    } else shown += JSON.stringify(resultToJson(op, result, revision, false));
   }
-  return `{"succeeded":${succeeded},"revision":${revision},"results":[${shown}]}`;
+  return `{"succeeded":${succeeded},"revision":${decimal(revision)},"results":[${shown}]}`;
 }

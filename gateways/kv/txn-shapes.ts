@@ -138,21 +138,24 @@ export interface TxnRun {
  * Runs a transaction for an edge. Compares that fail where there is no other branch are `compare_failed`,
  * with the compare as it was sent.
  */
-export async function runTxn(
+export function runTxn(
   service: Pick<KvService, 'transact'>,
   ctx: RequestContext,
   body: TxnBody,
   raw: unknown,
 ): Promise<TxnRun> {
-  const { outcome, clock } = await service.transact(ctx, body);
-  if (!outcome.succeeded && body.otherwise === null) {
-    const index = outcome.failedCompare ?? 0;
-    const sent: unknown = (raw as { compare?: unknown[] }).compare?.[index];
-    throw new AppError('compare_failed', `compare[${index}] does not hold`, {
-      details: { failedCompare: { index, ...compareToJson(objectOf(sent, 'a compare')) } },
-    });
-  }
-  return { body, outcome, clock };
+  return service.transact(ctx, body).then(({ outcome, clock }) => {
+    if (!outcome.succeeded && body.otherwise === null) throw compareFailed(outcome, raw);
+    return { body, outcome, clock };
+  });
+}
+
+function compareFailed({ failedCompare }: TxnOutcome, raw: unknown): AppError {
+  const index = failedCompare ?? 0;
+  const sent: unknown = (raw as { compare?: unknown[] }).compare?.[index];
+  return new AppError('compare_failed', `compare[${index}] does not hold`, {
+    details: { failedCompare: { index, ...compareToJson(objectOf(sent, 'a compare')) } },
+  });
 }
 
 /** As it was sent; what MessagePack has as bytes is text, or base64. */
