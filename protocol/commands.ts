@@ -204,6 +204,26 @@ export const commandCodec = s.union({
       removed: s.list(keyRefCodec, LIMITS.rangeDeleteKeysMax),
     }),
   ],
+  /**
+   * The end of a transaction whose home group has prepared nothing: its own part is judged and done at `revision`,
+   * which is at or above what the others prepared at. With anything in its way it is aborted.
+   */
+  txnCommit: [
+    25,
+    s.record({
+      revision: s.count,
+      epoch: s.count,
+      id: txnIdCodec,
+      part: txnPartCodec,
+      /** The groups that prepared. */
+      participants: s.list(s.count, LIMITS.groupsMax),
+      /** The first compare that does not hold in those. */
+      failedCompare: s.nullable(s.count),
+      /** What their reads take in the answer, about, of either branch. */
+      thenBytes: s.count,
+      otherwiseBytes: s.count,
+    }),
+  ],
   /** Every participant knows how these ended. */
   txnForget: [24, s.record({ ids: s.list(txnIdCodec, LIMITS.txnPreparedMax) })],
 });
@@ -235,6 +255,7 @@ export function revisionCount(command: Command): number {
     case 'leaseEnd':
     case 'txn':
     case 'txnPrepare':
+    case 'txnCommit':
       return 1;
     default:
       return 0;

@@ -24,6 +24,7 @@ import {
   applyTxnResolve,
   type TxnApplied,
 } from './txn.ts';
+import { applyTxnCommit } from './txn-commit.ts';
 import { applyWrite } from './write.ts';
 
 /**
@@ -161,6 +162,9 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
     case 'txnPrepare':
       raiseClock(state, command.revision, 1);
       return applyTxnPrepare(state, command);
+    case 'txnCommit':
+      raiseClock(state, command.revision, 1);
+      return applyTxnCommit(state, command);
     case 'txnDecide':
       return applyTxnDecide(state, command);
     case 'txnResolve':

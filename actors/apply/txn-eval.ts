@@ -1,10 +1,11 @@
-import { assertNever } from '../../protocol/assert.ts';
+import { assert, assertNever } from '../../protocol/assert.ts';
 import { compareBytes } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
 import type { TxnResult } from '../../protocol/messages/txn.ts';
 import {
   type Compare,
+  hasRange,
   isKeyed,
   type Relation,
   refsOf,
@@ -24,7 +25,7 @@ import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { hasExpired, itemOf } from './item.ts';
 import { comparePositions, positionOf } from './position.ts';
-import { putRow, readSlot, removeRow } from './write.ts';
+import { putRow, readSlot, removeRow, type Slot } from './write.ts';
 
 /** What a transaction is to see and to do in one group, at one revision. */
 
@@ -114,6 +115,17 @@ export function itemBytes(item: Item | null): number {
   return value.length + ref.key.length + (contentType?.length ?? 0) + ITEM_OVERHEAD_BYTES;
 }
 
+/** What the items of results take in an answer, about. */
+export function gotBytes(results: readonly TxnResult[]): number {
+  let bytes = 0;
+  for (let i = 0; i < results.length; i++) {
+    const result = results[i] as TxnResult;
+    if (result.type === 'got') bytes += itemBytes(result.item);
+    else if (result.type === 'page') for (const item of result.items) bytes += itemBytes(item);
+  }
+  return bytes;
+}
+
 /**
  * What each operation will give at `revision`, before anything of it is done; ranges as empty pages, range
  * deletes as none. Null when the items, or the values that would be replaced, are more than the limit.
@@ -159,6 +171,62 @@ function foreseeOne(op: TxnOp, row: VersionRow | null): TxnResult {
   }
 }
 
+/** What a branch gave. */
+export interface Done {
+  readonly results: TxnResult[];
+  readonly events: AppliedChange[];
+}
+
+/**
+ * foresee and perform at one revision, for operations on keys: each row is read once. Null, and nothing done, where
+ * foresee says so or the items are more than is left of the limit beside `otherBytes`.
+ */
+export function doBranch(
+  state: GroupState,
+  ops: readonly TxnOp[],
+  revision: Revision,
+  otherBytes: number,
+): Done | null {
+  const slots = new Array<Slot | null>(ops.length);
+  const results = new Array<TxnResult>(ops.length);
+  let bytes = otherBytes;
+  let replaced = 0;
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
+    assert(isKeyed(op), 'a range in a transaction of one entry');
+    if (op.type === 'get') {
+      const row = presentRow(state, op.ref, revision);
+      const item = row === null ? null : itemOf(op.ref, row);
+      results[i] = { type: 'got', item };
+      slots[i] = null;
+      bytes += itemBytes(item);
+    } else {
+      const slot = readSlot(state, op.ref, vshardOf(op.ref));
+      const { row } = slot;
+      const isPresent = row !== null && !hasExpired(row, revision);
+      if (isPresent) replaced += (slot.bytes as Uint8Array).length;
+      if (op.type === 'delete') results[i] = { type: 'deleted', count: isPresent ? 1 : 0 };
+      else {
+        const createRevision = isPresent ? row.createRevision : revision;
+        results[i] = { type: 'put', createRevision, version: isPresent ? row.version + 1 : 1 };
+      }
+      slots[i] = slot;
+    }
+  }
+  if (bytes > LIMITS.txnResultBytesMax) return null;
+  // Rows are larger than their values: nearly always that tells already.
+  if (replaced > LIMITS.txnReplacedBytesMax && foresee(state, ops, revision) === null) return null;
+  const events: AppliedChange[] = [];
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
+    const slot = slots[i] as Slot | null;
+    if (slot === null) continue;
+    if (op.type === 'put') putRow(state, op, slot, revision, events);
+    else removeSlot(state, slot, revision, events);
+  }
+  return { results, events: inOrder(events) };
+}
+
 /** The soonest expiry (Unix ms) of any key that is named and present at `revision`; null when none expires. */
 export function validUntil(
   state: GroupState,
@@ -189,27 +257,50 @@ export function perform(
     }
   }
   for (let i = 0; i < removed.length; i++) remove(state, removed[i] as KeyRef, revision, events);
+  return inOrder(events);
+}
+
+function inOrder(events: AppliedChange[]): AppliedChange[] {
   if (events.length < 2) return events;
   return events.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
 }
 
 function remove(state: GroupState, ref: KeyRef, revision: Revision, events: AppliedChange[]): void {
-  const slot = readSlot(state, ref, vshardOf(ref));
+  removeSlot(state, readSlot(state, ref, vshardOf(ref)), revision, events);
+}
+
+function removeSlot(
+  state: GroupState,
+  slot: Slot,
+  revision: Revision,
+  events: AppliedChange[],
+): void {
   if (slot.bytes === null || slot.row === null || hasExpired(slot.row, revision)) return;
   const { bytes, row } = slot;
   events.push(removeRow(state, { ...slot, bytes, row }, revision, 'delete'));
 }
 
-/** Whether every key that is named is owned, and so is everything where there are ranges. */
-export function ownsAll(
-  state: GroupState,
-  refs: readonly KeyRef[],
-  ranged: boolean,
-  epoch: number,
-): boolean {
-  if (ranged && epoch !== state.epoch) return false;
-  for (const ref of refs) if (!state.isOwned(vshardOf(ref), epoch)) return false;
+/** Whether every key that is named is owned. */
+export function ownsKeys(state: GroupState, body: TxnBody, epoch: number): boolean {
+  const { compares, then, otherwise } = body;
+  for (let i = 0; i < compares.length; i++) {
+    if (!state.isOwned(vshardOf((compares[i] as Compare).ref), epoch)) return false;
+  }
+  return ownsOps(state, then, epoch) && (otherwise === null || ownsOps(state, otherwise, epoch));
+}
+
+function ownsOps(state: GroupState, ops: readonly TxnOp[], epoch: number): boolean {
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
+    if (isKeyed(op) && !state.isOwned(vshardOf(op.ref), epoch)) return false;
+  }
   return true;
+}
+
+/** The same, and everything where there are ranges. */
+export function ownsAll(state: GroupState, body: TxnBody, epoch: number): boolean {
+  if (hasRange(body) && epoch !== state.epoch) return false;
+  return ownsKeys(state, body, epoch);
 }
 
 export function branchOf(body: TxnBody, succeeded: boolean): readonly TxnOp[] {

@@ -1,14 +1,13 @@
 import { staleAttachment } from '../../protocol/attachment.ts';
 import type { Command } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { TxnOutcome } from '../../protocol/messages/txn.ts';
+import type { TxnOutcome, TxnResult } from '../../protocol/messages/txn.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import {
   ABORTED,
   anchorOf,
   type Decision,
   hasRange,
-  refsOf,
   type TxnFate,
   type TxnId,
   txnName,
@@ -20,7 +19,7 @@ import { encodeCounts } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
-import { branchOf, firstFailed, foresee, ownsAll, perform } from './txn-eval.ts';
+import { branchOf, doBranch, firstFailed, ownsAll, ownsKeys, perform } from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
 import { recallTxn, rememberTxn } from './txn-request.ts';
 import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from './txn-table.ts';
@@ -29,8 +28,10 @@ import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from '.
  * Transactions (architecture section 7). In one group: one entry. Over several: a prepare in each, which
  * locks, and one decision in the home group, which the others learn of.
  *
- *   T1  A decision is made once: the first txnDecide that is applied stands, and a commit needs the home
- *       group's own prepared part. So an abort by inquiry and a late commit cannot both be.
+ *   T1  A decision is made once: the first txnDecide or txnCommit that is applied stands. A commit by txnDecide
+ *       needs the home group's own prepared part; one by txnCommit does that part itself, and is refused when it
+ *       began too long ago for an earlier decision to be remembered (T3). So an abort by inquiry and a late
+ *       commit cannot both be.
  *   T2  What is prepared stays locked until its end is applied here; nothing else writes its keys.
  *   T3  A group that did its part remembers that for txnMemoryMs and prepares nothing older, so a late or
  *       repeated message cannot do it twice.
@@ -56,6 +57,13 @@ export type TxnApplied =
   | { readonly type: 'tooLarge' }
   /** T5. 0: a lease is not there; else the promise about one does not reach to this revision. */
   | { readonly type: 'leaseStale'; readonly revision: Revision }
+  /** With the home group's own part. `failedCompare` is the first of its compares that does not hold. */
+  | {
+      readonly type: 'committed';
+      readonly fate: TxnFate;
+      readonly failedCompare: number | null;
+      readonly results: TxnResult[];
+    }
   /** `outcome`: an earlier attempt of the same request was answered with this. */
   | { readonly type: 'ended'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null };
 
@@ -67,7 +75,7 @@ export function txnOutcome(txn: TxnApplied, events: readonly AppliedChange[] = [
 /** One entry: compares, then all of one branch at the entry's revision, or nothing. */
 export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome {
   const { body, revision, epoch, idempotency } = command;
-  if (!ownsAll(state, refsOf(body), hasRange(body), epoch)) {
+  if (hasRange(body) || !ownsKeys(state, body, epoch)) {
     return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
   }
   const anchor = anchorOf(body);
@@ -85,12 +93,9 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
   const ops = branchOf(body, succeeded);
   const stale = staleAttachment(ops, revision);
   if (stale !== null) return txnOutcome({ type: 'leaseStale', revision: stale });
-  const results = foresee(state, ops, revision);
-  if (results === null) return txnOutcome({ type: 'tooLarge' });
-  const events = perform(state, ops, [], revision);
-  for (const result of results) {
-    if (result.type === 'put' && result.createRevision === 0) result.createRevision = revision;
-  }
+  const done = doBranch(state, ops, revision, 0);
+  if (done === null) return txnOutcome({ type: 'tooLarge' });
+  const { results, events } = done;
   const outcome = { succeeded, failedCompare, revision, results };
   if (idempotency !== null) rememberTxn(state, idempotency, anchor, revision, outcome);
   return txnOutcome({ type: 'done', outcome }, events);
@@ -112,7 +117,7 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
   if (readDecision(state, id) !== null || !isRemembered(id.start, revision)) {
     return txnOutcome({ type: 'over' });
   }
-  if (!ownsAll(state, refsOf(body), hasRange(body), epoch)) {
+  if (!ownsAll(state, body, epoch)) {
     return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
   }
   const footprint = footprintOf(body);
@@ -202,7 +207,8 @@ function end(
   return perform(state, ops, removed, fate.commitRevision);
 }
 
-function remember(state: GroupState, decision: Decision): void {
+/** Writes down how a transaction ended. */
+export function remember(state: GroupState, decision: Decision): void {
   state.txns.decided(decision.id.start);
   const kind = decision.pending.length > 0 ? 'u' : 'd';
   state.stageRow(decisionKey(state.prefix, kind, decision.id), encodeDecision(decision));

@@ -145,7 +145,7 @@ export class Applier {
   }
 }
 
-/** Whether its events come in the order of revisions. */
-function isPlain(applied: Applied): boolean {
-  return applied.txn === null;
+/** Whether its events come in the order of revisions, with those of the entries beside it. */
+function isPlain({ txn }: Applied): boolean {
+  return txn === null || txn.type === 'done' || txn.type === 'committed';
 }

@@ -10,7 +10,8 @@ import { firstFailed } from './outcome.ts';
  * One attempt of a transaction over several groups, as its coordinator sees it: two-phase commit with
  * presumed abort. Pure: `coordinate` says what follows from an event, the host does it.
  *
- *   P1  A commit is proposed only when every participant has voted yes, at the highest of their revisions.
+ *   P1  A commit is proposed only when every group that prepares has voted yes: at the highest of their revisions, or
+ *       above them where the home group's part is done with the decision.
  *   P2  Nobody is told of a commit before the decision is applied in the home group.
  *   P3  A commit is told to every participant until it confirms, and forgotten only then. An abort is told
  *       once to each that is known to hold locks, and kept by nobody: whoever does not hear of it asks.
@@ -19,6 +20,7 @@ import { firstFailed } from './outcome.ts';
  */
 export interface Attempt {
   readonly body: TxnBody;
+  /** Those that prepare. Without the home group among them its part is judged and done with the decision. */
   readonly groups: readonly GroupId[];
   /** Its outcome is remembered under an idempotency key, also that of a failed compare. */
   readonly remembered: boolean;
@@ -44,6 +46,15 @@ export type AttemptEvent =
   | { readonly type: 'expired' }
   /** The home group has applied a decision. `outcome`: an earlier attempt of the same request was answered so. */
   | { readonly type: 'decided'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null }
+  /** The home group has committed it with its own part, of which this is the vote. */
+  | {
+      readonly type: 'committed';
+      readonly fate: TxnFate;
+      readonly home: GroupId;
+      readonly vote: YesVote;
+    }
+  /** The home group has something against its part, or could not be asked in time. */
+  | { readonly type: 'refused'; readonly verdict: Verdict }
   | { readonly type: 'mismatched' }
   /** The decision is certainly not in the log, or nobody can tell. */
   | { readonly type: 'undecided'; readonly definite: boolean }
@@ -72,6 +83,16 @@ export type Verdict =
 export type AttemptEffect =
   | { readonly type: 'prepare'; readonly groups: readonly GroupId[] }
   | { readonly type: 'decide'; readonly fate: TxnFate; readonly failed: CompareFailed | null }
+  /**
+   * The home group does its part with the decision, at a revision above `above` and before the wall time
+   * `validUntilMs`. `failedCompare`: the first that does not hold in the other groups.
+   */
+  | {
+      readonly type: 'commit';
+      readonly above: Revision;
+      readonly validUntilMs: number;
+      readonly failedCompare: number | null;
+    }
   | { readonly type: 'tell'; readonly verdict: Verdict }
   /** Told once. */
   | { readonly type: 'unlock'; readonly group: GroupId }
@@ -106,7 +127,7 @@ export function beginAttempt(
 export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId): Step {
   switch (event.type) {
     case 'voted':
-      return voted(attempt, event.group, event.vote);
+      return voted(attempt, event.group, event.vote, home);
     case 'unanswered':
       return unanswered(attempt, event.group, 'unavailable');
     case 'silent':
@@ -115,6 +136,10 @@ export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId)
       return attempt.phase === 'preparing' ? abort(attempt, { type: 'silent' }) : stay(attempt);
     case 'decided':
       return decided(attempt, event.fate, event.outcome, home);
+    case 'committed':
+      return committed(attempt, event.fate, new Map(attempt.votes).set(event.home, event.vote));
+    case 'refused':
+      return abort(attempt, event.verdict);
     case 'mismatched':
       return abort({ ...without(attempt, home), phase: 'deciding' }, { type: 'mismatched' });
     case 'undecided':
@@ -130,7 +155,7 @@ function stay(attempt: Attempt): Step {
   return { attempt, effects: [] };
 }
 
-function voted(before: Attempt, group: GroupId, vote: TxnVote): Step {
+function voted(before: Attempt, group: GroupId, vote: TxnVote, home: GroupId): Step {
   if (!before.asked.has(group)) return stay(before);
   const asked = new Set(before.asked);
   asked.delete(group);
@@ -143,7 +168,7 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote): Step {
   switch (vote.type) {
     case 'yes': {
       const votes = new Map(attempt.votes).set(group, vote);
-      return asked.size > 0 ? stay({ ...attempt, votes }) : nextVotes({ ...attempt, votes });
+      return asked.size > 0 ? stay({ ...attempt, votes }) : nextVotes({ ...attempt, votes }, home);
     }
     case 'compareFailed':
       return abort(attempt, { type: 'compareFailed', at: vote.at, revision: vote.revision });
@@ -160,27 +185,32 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote): Step {
 }
 
 /** P5 */
-function nextVotes(attempt: Attempt): Step {
+function nextVotes(attempt: Attempt, home: GroupId): Step {
   const { later } = attempt;
-  if (later.length === 0) return allVoted(attempt);
+  if (later.length === 0) return allVoted(attempt, home);
   const next: Attempt = { ...attempt, asked: new Set(later), later: [] };
   return { attempt: next, effects: [{ type: 'prepare', groups: later }] };
 }
 
 /** P1, P4. A key that a vote counts on must not have expired by the commit revision: then it is done again. */
-function allVoted(attempt: Attempt): Step {
+function allVoted(attempt: Attempt, home: GroupId): Step {
   let commitRevision = 0;
   let validUntilMs = Number.POSITIVE_INFINITY;
   for (const vote of attempt.votes.values()) {
     commitRevision = Math.max(commitRevision, vote.revision);
     validUntilMs = Math.min(validUntilMs, vote.validUntilMs ?? Number.POSITIVE_INFINITY);
   }
+  const failedCompare = firstFailed(attempt.votes);
+  const deciding: Attempt = { ...attempt, phase: 'deciding' };
+  if (!attempt.groups.includes(home)) {
+    const commit = { type: 'commit', above: commitRevision, validUntilMs, failedCompare } as const;
+    return { attempt: deciding, effects: [commit] };
+  }
   if (wallMsOfRevision(commitRevision) >= validUntilMs) return abort(attempt, { type: 'conflict' });
-  const fate = { commitRevision, succeeded: firstFailed(attempt.votes) === null };
+  const fate = { commitRevision, succeeded: failedCompare === null };
   const ops = fate.succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
   const stale = staleAttachment(ops, commitRevision);
   if (stale !== null) return abort(attempt, { type: 'leaseStale', revision: stale });
-  const deciding: Attempt = { ...attempt, phase: 'deciding' };
   return { attempt: deciding, effects: [{ type: 'decide', fate, failed: null }] };
 }
 
@@ -219,11 +249,14 @@ function decided(before: Attempt, fate: TxnFate, outcome: TxnOutcome | null, hom
   if (fate.commitRevision === 0) {
     return abort(attempt, outcome === null ? { type: 'conflict' } : { type: 'answered', outcome });
   }
-  const verdict: Verdict = { type: 'committed', fate, votes: attempt.votes };
-  const groups = [...attempt.holding];
+  return committed(attempt, fate, attempt.votes);
+}
+
+/** P2, P3 */
+function committed(attempt: Attempt, fate: TxnFate, votes: Attempt['votes']): Step {
   return over(attempt, [
-    { type: 'tell', verdict },
-    { type: 'announce', fate, groups },
+    { type: 'tell', verdict: { type: 'committed', fate, votes } },
+    { type: 'announce', fate, groups: [...attempt.holding] },
   ]);
 }
 

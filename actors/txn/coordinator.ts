@@ -3,8 +3,11 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnOutcome } from '../../protocol/messages/txn.ts';
 import { randomInt } from '../../protocol/random.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { anchorOf, type TxnFate, type TxnId, type TxnPart, txnName } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
+import { gotBytes, warmRows } from '../apply/txn-eval.ts';
+import { footprintOf } from '../apply/txn-locks.ts';
 import { encodeOutcome, recallTxn } from '../apply/txn-request.ts';
 import type { RaftState } from '../raft/state.ts';
 import { highestPromise } from '../replica/closer.ts';
@@ -21,10 +24,13 @@ import {
   fateInMemory,
   type Verdict,
 } from './attempt.ts';
+import { commitsAtHome, committedEvent, notDecided, readBytesOf } from './home-part.ts';
 import type { Messenger } from './messenger.ts';
-import { outcomeOf, readBytes } from './outcome.ts';
+import { outcomeOf } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
 import { splitTxn } from './split.ts';
+
+type EffectOf<T extends AttemptEffect['type']> = Extract<AttemptEffect, { type: T }>;
 
 /** How the replicas of a node reach the other groups. */
 export interface GroupReach {
@@ -137,13 +143,25 @@ export class Coordinator {
     }
     const map = reach.map();
     const parts = splitTxn(body, map);
-    if (map.epoch < epoch || !parts.has(context.group)) {
+    const own = parts.get(context.group);
+    if (map.epoch < epoch || own === undefined) {
       return reply(rejected('wrong_shard', 'the shard map has changed', { hint: map.epoch }));
     }
+    const groups = [...parts.keys()];
+    const atHome = commitsAtHome(request, groups);
+    if (atHome) {
+      const { locks } = context.state.txns;
+      // It would be refused when the others have locked their parts.
+      if (!locks.isEmpty && !locks.admits(footprintOf(own.body))) {
+        return this.#again(running, CONFLICT);
+      }
+      warmRows(context.state, own.body);
+    }
+    const preparing = atHome ? groups.filter((group) => group !== context.group) : groups;
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
     const isSilent = (group: GroupId): boolean => this.#silent.has(group);
-    const begun = beginAttempt(body, [...parts.keys()], idempotency !== null, isSilent);
+    const begun = beginAttempt(body, preparing, idempotency !== null, isSilent);
     const { attempt } = begun;
     const live: Live = { id, running, parts, attempt, epoch: map.epoch, cancelDeadline: () => {} };
     this.#live.set(txnName(id), live);
@@ -215,6 +233,8 @@ export class Coordinator {
     switch (effect.type) {
       case 'decide':
         return this.#decide(live, effect);
+      case 'commit':
+        return this.#commit(live, effect);
       case 'prepare':
         for (const group of effect.groups) this.#prepare(live, group);
         return;
@@ -228,7 +248,7 @@ export class Coordinator {
   }
 
   /** The commit point: the entry in this group's log. */
-  #decide(live: Live, { fate, failed }: Extract<AttemptEffect, { type: 'decide' }>): void {
+  #decide(live: Live, { fate, failed }: EffectOf<'decide'>): void {
     const context = this.#context;
     const { id, running, parts, attempt } = live;
     const { body, idempotency } = running.request;
@@ -237,7 +257,9 @@ export class Coordinator {
         ? outcomeOf(body, parts, attempt.votes, fate)
         : { succeeded: false, failedCompare: failed.at, revision: failed.revision, results: [] };
     // Each group's part was within the limit; the answer, and the entry that remembers it, hold all.
-    if (readBytes(outcome) > LIMITS.txnResultBytesMax) return this.#on(live, { type: 'tooLarge' });
+    if (gotBytes(outcome.results) > LIMITS.txnResultBytesMax) {
+      return this.#on(live, { type: 'tooLarge' });
+    }
     this.#participant.removedBy(id, fate, (removed) => {
       // In a later term this attempt may have been given up: its id names the term.
       if (!this.#isLeading || this.#raft.currentTerm !== id.term) {
@@ -254,6 +276,32 @@ export class Coordinator {
         (end: ProposalOutcome) => this.#on(live, decidedEvent(end)),
       );
     });
+  }
+
+  /** The commit point, and this group's own part. */
+  #commit(live: Live, { above, validUntilMs, failedCompare }: EffectOf<'commit'>): void {
+    const context = this.#context;
+    const { id, parts, epoch, attempt } = live;
+    const propose = (): void => {
+      if (!context.isLeader() || this.#raft.currentTerm !== id.term) {
+        return this.#on(live, { type: 'undecided', definite: true });
+      }
+      context.clock.raise(above);
+      const revision = context.clock.assign(1, context.ports.clock.wallMs());
+      if (wallMsOfRevision(revision) >= validUntilMs) return lapsed();
+      const part = parts.get(context.group) as TxnPart;
+      const participants = [...parts.keys()].filter((group) => group !== context.group);
+      const { thenBytes, otherwiseBytes } = readBytesOf(attempt.votes);
+      context.propose(
+        {
+          ...{ type: 'txnCommit', revision, epoch, id, part, participants, failedCompare },
+          ...{ thenBytes, otherwiseBytes },
+        },
+        (end) => this.#on(live, committedEvent(end, context.group)),
+      );
+    };
+    const lapsed = (): void => this.#on(live, { type: 'refused', verdict: { type: 'conflict' } });
+    this.#participant.whenOpen(propose, lapsed);
   }
 
   #answer({ running, parts }: Live, verdict: Verdict): void {
@@ -319,12 +367,7 @@ const MISMATCH = rejected(
 
 /** What became of the decision's entry. */
 function decidedEvent(end: ProposalOutcome): AttemptEvent {
-  if (end.type === 'unknown') return { type: 'undecided', definite: false };
-  if (end.type === 'refused') {
-    return end.reason === 'too_large'
-      ? { type: 'tooLarge' }
-      : { type: 'undecided', definite: true };
-  }
+  if (end.type !== 'applied') return notDecided(end);
   const { rejection, txn } = end.applied;
   if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
   if (txn?.type !== 'ended') return { type: 'undecided', definite: false };

@@ -2,7 +2,6 @@ import { assert } from '../../protocol/assert.ts';
 import type { TxnOutcome, TxnResult, YesVote } from '../../protocol/messages/txn.ts';
 import type { TxnBody, TxnFate, TxnOp, TxnPart } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
-import { itemBytes } from '../apply/txn-eval.ts';
 
 /** The answer of a committed transaction, put together from what its participants voted. Pure. */
 export function outcomeOf(
@@ -67,14 +66,4 @@ function mergedPage(op: TxnOp, a: PageResult, b: PageResult): PageResult {
   const items = [...a.items, ...b.items].sort((x, y) => (x.ref.key < y.ref.key ? -sign : sign));
   const more = a.more || b.more || items.length > op.limit;
   return { type: 'page', items: items.slice(0, op.limit), more };
-}
-
-/** What its reads take in an answer, about. */
-export function readBytes({ results }: TxnOutcome): number {
-  let bytes = 0;
-  for (const result of results) {
-    if (result.type === 'got') bytes += itemBytes(result.item);
-    else if (result.type === 'page') for (const item of result.items) bytes += itemBytes(item);
-  }
-  return bytes;
 }

@@ -61,12 +61,10 @@ export class Participant {
     const context = this.#context;
     const refusal = leaderRefusal(context);
     if (refusal !== null) return reply(refusal);
-    const { gate } = this.#closer;
-    if (gate.isClosed) {
-      const endMs = context.ports.clock.monotonicMs() + GATE_MS_MAX;
+    if (this.#closer.gate.isClosed) {
       const giveUp = () =>
         reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
-      return gate.wait(endMs, () => this.prepare(request, reply), giveUp);
+      return this.whenOpen(() => this.prepare(request, reply), giveUp);
     }
     const { epoch, id, part } = request;
     warmRows(context.state, part.body);
@@ -77,6 +75,15 @@ export class Participant {
         reply({ type: 'TxnVoted', vote, clock: context.clock.clock });
       });
     });
+  }
+
+  /** Runs it at once, or when no snapshot is being taken any more (ADR 0029); gives up after a while. */
+  whenOpen(run: () => void, giveUp: () => void): void {
+    const { gate } = this.#closer;
+    if (!gate.isClosed) return run();
+    const endMs = this.#context.ports.clock.monotonicMs() + GATE_MS_MAX;
+    const again = (): void => (gate.isClosed ? gate.wait(endMs, again, giveUp) : run());
+    gate.wait(endMs, again, giveUp);
   }
 
   #vote(id: TxnId, revision: number, txn: TxnApplied | null, tell: (vote: TxnVote) => void): void {

@@ -1,17 +1,9 @@
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
-import {
-  ABORTED,
-  hasRange,
-  refsOf,
-  type TxnFate,
-  type TxnId,
-  txnName,
-} from '../../protocol/txn.ts';
+import { ABORTED, hasRange, type TxnFate, type TxnId, txnName } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
-import { vshardOf } from '../../protocol/vshard.ts';
 import { decisionStart } from '../../storage/kv/keyspace.ts';
 import { readDecision } from '../apply/txn.ts';
-import { warmRows } from '../apply/txn-eval.ts';
+import { ownsKeys, warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
 import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
 import type { RaftState } from '../raft/state.ts';
@@ -76,8 +68,8 @@ export class Transactions implements TxnEffects {
   ): void {
     const { body, epoch } = request;
     const { state } = this.#context;
-    const isOurs = refsOf(body).every((ref) => state.isOwned(vshardOf(ref), epoch));
-    if (isOurs && !hasRange(body)) return this.#alone(request, traceparent, endMs, reply);
+    if (!hasRange(body) && ownsKeys(state, body, epoch))
+      return this.#alone(request, traceparent, endMs, reply);
     const refusal = leaderRefusal(this.#context);
     if (refusal !== null) return reply(refusal);
     // A leader of this moment takes over first; that is the machine's to do, once and not for each transaction.

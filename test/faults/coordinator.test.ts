@@ -11,7 +11,7 @@ import { SimMachine } from '../sim/sim-machine.ts';
 import { drawSwarm } from '../sim/swarm.ts';
 import { World } from '../sim/world.ts';
 
-const RECORDS = ['txnPrepare', 'txnDecide', 'txnResolve', 'txnForget'] as const;
+const RECORDS = ['txnPrepare', 'txnDecide', 'txnCommit', 'txnResolve', 'txnForget'] as const;
 type Record = (typeof RECORDS)[number];
 const RECOVERY_MS_MAX = 2_000;
 
@@ -49,13 +49,16 @@ function matches(change: ReplicaChange, record: Record, committed: boolean): boo
   return false;
 }
 
-/** Ten keys, all with one value: a transaction over all groups. */
-function body(value: string) {
-  const then = Array.from({ length: 10 }, (_, i): TxnOp => {
+const ALL = { tenant: DEFAULT_TENANT, space: KV_SPACE, start: 'all/', end: 'all0' };
+
+/** Ten keys, all with one value: a transaction over all groups. With a range the home group prepares as well. */
+function body(value: string, ranged: boolean) {
+  const range: TxnOp = { type: 'range', ...ALL, reverse: false, limit: 10, values: false };
+  const puts = Array.from({ length: 10 }, (_, i): TxnOp => {
     const ref = { tenant: DEFAULT_TENANT, space: KV_SPACE, key: `all/${i}` };
     return { type: 'put', ref, value: Buffer.from(value), contentType: null, ttlMs: null };
   });
-  return { compares: [], then, otherwise: null };
+  return { compares: [], then: ranged ? [...puts, range] : puts, otherwise: null };
 }
 
 /** Kills the leader at the record; gives how long anything stayed locked, and what is read afterwards. */
@@ -76,7 +79,7 @@ async function killAt(seed: number, record: Record, committed: boolean) {
   });
   for (let i = 0; killed === null; i++) {
     const asked = world.nodes[i % 3]!.connect().call(2_500, (s) =>
-      s.transact(context, body(`v${i}`)),
+      s.transact(context, body(`v${i}`, record === 'txnDecide')),
     );
     const end = world.nowMs() + 3_000;
     let isOver = false;
@@ -95,11 +98,10 @@ async function killAt(seed: number, record: Record, committed: boolean) {
     if (world.model.txns.open().length > 0) lockedMs = world.nowMs() - killedMs;
   }
   const alive = world.nodes.filter((node) => node.id !== killed);
-  const range = { tenant: DEFAULT_TENANT, space: KV_SPACE, start: 'all/', end: 'all0' };
   const options = { consistency: 'linearizable', revision: null, reverse: false } as const;
   const scan = alive[0]!
     .connect()
-    .call(3_000, (s) => s.scan(context, { ...range, ...options, limit: 100, values: true }));
+    .call(3_000, (s) => s.scan(context, { ...ALL, ...options, limit: 100, values: true }));
   const { items } = await world.drive(scan, 5_000, 'everything can be read');
   return {
     lockedMs,

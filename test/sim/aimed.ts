@@ -99,7 +99,7 @@ function onChange(
 
 /** A leader dies before or after a record of a transaction: proposed, or committed (F24). */
 function crashCoordinator(world: World, random: Random): () => void {
-  const kinds = ['txnPrepare', 'txnDecide', 'txnResolve', 'txnForget'];
+  const kinds = ['txnPrepare', 'txnDecide', 'txnCommit', 'txnResolve', 'txnForget'];
   const wanted = kinds[Math.floor(random.next() * kinds.length)] as string;
   const committed = random.next() < 0.5;
   const why = `its ${wanted} was ${committed ? 'committed' : 'proposed'}`;

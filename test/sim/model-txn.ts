@@ -1,5 +1,14 @@
 import type { Command } from '../../protocol/commands.ts';
-import { type Compare, refsOf, type TxnBody, type TxnOp, txnName } from '../../protocol/txn.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
+import {
+  type Compare,
+  refsOf,
+  type TxnBody,
+  type TxnId,
+  type TxnOp,
+  txnName,
+} from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { nameOf } from '../check/truth.ts';
@@ -27,6 +36,8 @@ export interface ModelVersion {
 
 interface Prepared {
   readonly body: TxnBody;
+  /** It cannot commit below this. */
+  readonly revision: number;
   readonly names: ReadonlySet<string>;
   readonly writes: ReadonlySet<string>;
   readonly ranges: readonly NameRange[];
@@ -95,9 +106,10 @@ export class TxnModel {
     const { body } = command.part;
     if (this.#of(group).has(name) || this.#done.has(`${group}/${name}`)) return;
     if (this.#decided.has(name) && command.id.home === group) return;
+    if (isLate(command.id, command.revision)) return;
     if (!keys.owns(group, refsOf(body)) || this.#conflicts(group, body)) return;
     if (body.otherwise === null && !holdsAll(body.compares, command.revision, keys)) return;
-    this.#of(group).set(name, footprintOf(body));
+    this.#of(group).set(name, footprintOf(body, command.revision));
   }
 
   decide(group: GroupId, command: CommandOf<'txnDecide'>, keys: ModelKeys): void {
@@ -120,6 +132,37 @@ export class TxnModel {
       if (command.participants.length > 0) this.counts.overGroups++;
     }
     this.#end(group, name, fate, removed, keys);
+  }
+
+  /** The decision and the home group's part in one: nothing of it was locked before. */
+  commit(group: GroupId, command: CommandOf<'txnCommit'>, keys: ModelKeys): void {
+    const { id, part, revision } = command;
+    const { body } = part;
+    const name = txnName(id);
+    if (id.home !== group) this.flaws.push(`group ${group} decides ${name}`);
+    if (this.#decided.has(name)) return;
+    const isFree = keys.owns(group, refsOf(body)) && !this.#conflicts(group, body);
+    const isHeld = isFree && holdsAll(body.compares, revision, keys);
+    if (isLate(id, revision) || !isFree || (!isHeld && body.otherwise === null)) {
+      this.#decided.set(name, { commitRevision: 0, succeeded: false });
+      this.counts.aborted++;
+      return;
+    }
+    for (const other of command.participants) {
+      const prepared = this.#prepared.get(other as GroupId)?.get(name);
+      if (prepared === undefined) this.flaws.push(`group ${other} has not prepared ${name}`);
+      else if (prepared.revision > revision)
+        this.flaws.push(`${name} commits before it is prepared`);
+    }
+    const succeeded = isHeld && command.failedCompare === null;
+    this.#decided.set(name, { commitRevision: revision, succeeded });
+    this.counts.committed++;
+    this.counts.overGroups++;
+    const ops = succeeded ? body.then : (body.otherwise ?? []);
+    if (!ops.every((op) => isPromised(op, revision))) {
+      this.flaws.push(`group ${group} commits ${name} beyond what was promised about a lease`);
+    }
+    perform(ops, revision, keys);
   }
 
   resolve(group: GroupId, command: CommandOf<'txnResolve'>, keys: ModelKeys): void {
@@ -159,7 +202,7 @@ export class TxnModel {
   #conflicts(group: GroupId, body: TxnBody): boolean {
     const all = this.#of(group);
     if (all.size === 0) return false;
-    const own = footprintOf(body);
+    const own = footprintOf(body, 0);
     for (const held of all.values()) if (areInTheWay(held, own)) return true;
     return false;
   }
@@ -171,13 +214,18 @@ export class TxnModel {
   }
 }
 
+/** Whether it began longer ago than ends are remembered: another group's clock may be far behind. */
+function isLate({ start }: TxnId, revision: number): boolean {
+  return wallMsOfRevision(revision) - wallMsOfRevision(start) >= LIMITS.txnMemoryMs;
+}
+
 /** Whether what it attaches to a lease will be looked for when the lease ends. */
 function isPromised(op: TxnOp, revision: number): boolean {
   const attach = op.type === 'put' ? (op.attach ?? null) : null;
   return attach === null || revision <= attach.until;
 }
 
-function footprintOf(body: TxnBody): Prepared {
+function footprintOf(body: TxnBody, revision: number): Prepared {
   const writes = new Set<string>();
   const ranges: NameRange[] = [];
   for (const op of [...body.then, ...(body.otherwise ?? [])]) {
@@ -188,7 +236,7 @@ function footprintOf(body: TxnBody): Prepared {
     const last = end === null ? `${tenant}\0${space}\x01` : nameOf({ tenant, space, key: end });
     ranges.push({ start, end: last, exclusive: op.type === 'deleteRange' });
   }
-  return { body, names: new Set(refsOf(body).map(nameOf)), writes, ranges };
+  return { body, revision, names: new Set(refsOf(body).map(nameOf)), writes, ranges };
 }
 
 function areInTheWay(a: Prepared, b: Prepared): boolean {

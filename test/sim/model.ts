@@ -67,6 +67,8 @@ export class StoreModel {
         return this.txns.whole(group, command, this.#keysFor(group, entry.index, atMs));
       case 'txnPrepare':
         return this.txns.prepare(group, command, this.#keysFor(group, entry.index, atMs));
+      case 'txnCommit':
+        return this.txns.commit(group, command, this.#keysFor(group, entry.index, atMs));
       case 'txnDecide':
         return this.txns.decide(group, command, this.#keysFor(group, entry.index, atMs));
       case 'txnResolve':

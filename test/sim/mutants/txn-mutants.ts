@@ -38,6 +38,35 @@ export const TXN_MUTANTS: readonly Mutant[] = [
   },
   {
     ...TXN,
+    name: 'commit-told-early',
+    what: 'participants learn of a commit with the home part before it is in the log (F24)',
+    patches: patch(
+      'actors/txn/coordinator.ts',
+      '      const part = parts.get(context.group) as TxnPart;\n',
+      '      const part = parts.get(context.group) as TxnPart;\n' +
+        '      const told = { commitRevision: revision, succeeded: failedCompare === null };\n' +
+        '      this.#messenger.commit(id, told, [...attempt.holding]);\n',
+    ),
+  },
+  {
+    ...TXN,
+    name: 'commit-passes-locks',
+    what: 'the home group does its part although others hold the locks (B21)',
+    patches: patch(
+      'actors/apply/txn-commit.ts',
+      'if (!locks.isEmpty && !locks.admits(footprintOf(body))) {',
+      'if (locks.isEmpty && !locks.admits(footprintOf(body))) {',
+    ),
+  },
+  {
+    ...TXN,
+    name: 'commit-below-prepared',
+    what: 'the home group commits below what others have prepared at (B21, B22)',
+    faults: ['clockJump', 'clockDrift', 'killLeader'],
+    patches: patch('actors/txn/coordinator.ts', 'context.clock.raise(above);', ''),
+  },
+  {
+    ...TXN,
     name: 'prepared-not-locked',
     what: 'what is prepared is not locked until its end: others read and write between (B21)',
     patches: patch(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Command, WriteOp } from '../../../protocol/commands.ts';
 import { makeEntry } from '../../../protocol/entry.ts';
+import { LIMITS } from '../../../protocol/limits.ts';
 import { REVISIONS_PER_MS } from '../../../protocol/revision.ts';
 import type { TxnBody, TxnOp } from '../../../protocol/txn.ts';
 import type { GroupId } from '../../../protocol/types.ts';
@@ -111,6 +112,40 @@ describe('the model of transactions', () => {
   const putOf = (key: string, text: string): TxnOp => ({
     ...{ type: 'put', ref: { ...ref, key }, value: Buffer.from(text) },
     ...{ contentType: null, ttlMs: null },
+  });
+
+  it('locks nothing for what began longer ago than ends are remembered', () => {
+    const { model, apply, put } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    const late = LIMITS.txnMemoryMs * REVISIONS_PER_MS + id.start;
+    apply({ ...prepare({ then: [putOf('k', 'never')] }), revision: late } as Command);
+    put(late + 1, 'free');
+    expect(model.changes.map(({ value }) => value)).toEqual(['free']);
+    expect(model.txns.open()).toEqual([]);
+  });
+
+  it('takes a commit with the home group part for what it is, and says what others have not prepared', () => {
+    const { model, apply } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    const commit = (start: number, revision: number, participants: number[]): Command => ({
+      ...{ type: 'txnCommit', revision, epoch: 1, id: { home: 1, term: 1, start }, participants },
+      ...{ failedCompare: null, thenBytes: 0, otherwiseBytes: 0 },
+      part: {
+        body: { compares: [], then: [putOf('k', `at ${revision}`)], otherwise: null },
+        ...{ comparesAt: [], thenAt: [0], otherwiseAt: [] },
+      },
+    });
+    apply(commit(6, 20, []));
+    apply(commit(6, 21, []));
+    expect(model.changes.map(({ value }) => value)).toEqual(['at 20']);
+    expect(model.txns.flaws).toEqual([]);
+    apply(commit(22, 23, [2]));
+    expect(model.txns.flaws).toEqual(['group 2 has not prepared 1.1.22']);
+    const range: TxnOp = { type: 'range', ...RANGE, reverse: false, limit: 9, values: true };
+    apply({ ...prepare({ then: [range] }), revision: 30 } as Command);
+    apply(commit(31, 32, []));
+    expect(model.changes.map(({ value }) => value)).toEqual(['at 20', 'at 23']);
+    expect(model.txns.counts).toMatchObject({ committed: 2, overGroups: 2, aborted: 1 });
   });
 
   it('keeps writes out of a range that is read, and everything out of one that is deleted', () => {

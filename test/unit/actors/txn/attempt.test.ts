@@ -95,6 +95,57 @@ describe('P1 a commit needs every vote, and takes the highest revision', () => {
   });
 });
 
+describe('P1 without the home group among those that prepare', () => {
+  const run = (): Run => new Run([G2, G3]);
+  const commit = (failedCompare: number | null = null, validUntilMs = Number.POSITIVE_INFINITY) => [
+    { type: 'commit', above: 7, validUntilMs, failedCompare },
+  ];
+
+  it('its part is done with the decision, above the highest of the others', () => {
+    const one = run();
+    expect(one.vote(G2, yes(7))).toEqual([]);
+    expect(one.vote(G3, yes(6, { validUntilMs: 99 }))).toEqual(commit(null, 99));
+    expect([one.attempt.phase, fateInMemory(one.attempt)]).toEqual(['deciding', null]);
+    expect(one.on({ type: 'expired' })).toEqual([]);
+    const two = run();
+    two.vote(G2, yes(7, { failedCompare: 4 }));
+    expect(two.vote(G3, yes(6, { failedCompare: 2 }))).toEqual(commit(2));
+  });
+
+  it('P2 the asker and the others hear of it when it is applied', () => {
+    const one = run();
+    one.vote(G2, yes(7));
+    one.vote(G3, yes(6));
+    const fate = { commitRevision: 9, succeeded: true };
+    const vote = yes(9) as Extract<TxnVote, { type: 'yes' }>;
+    const votes = new Map(one.attempt.votes).set(G1, vote);
+    expect(one.on({ type: 'committed', fate, home: G1, vote })).toEqual([
+      { type: 'tell', verdict: { type: 'committed', fate, votes } },
+      { type: 'announce', fate, groups: [G2, G3] },
+    ]);
+    expect(one.attempt.phase).toBe('over');
+  });
+
+  it('P3 what it has against its part unlocks the others, and so does an abort that came first', () => {
+    const verdict = { type: 'compareFailed', at: 3, revision: 9 } as const;
+    for (const [event, told] of [
+      [{ type: 'refused', verdict }, verdict],
+      [{ type: 'decided', fate: ABORTED, outcome: null }, { type: 'conflict' }],
+      [{ type: 'tooLarge' }, { type: 'tooLarge' }],
+    ] as const) {
+      const one = run();
+      one.vote(G2, yes(7));
+      one.vote(G3, yes(6));
+      expect(one.on(event)).toEqual([
+        { type: 'tell', verdict: told },
+        { type: 'unlock', group: G2 },
+        { type: 'unlock', group: G3 },
+      ]);
+      expect(one.attempt.phase).toBe('over');
+    }
+  });
+});
+
 describe('P2 nobody hears of a commit before it is applied', () => {
   it('tells the asker and the participants then, the home group being done with it', () => {
     const run = new Run();

@@ -1,0 +1,69 @@
+import type { RequestOf } from '../../protocol/messages/request.ts';
+import type { YesVote } from '../../protocol/messages/txn.ts';
+import { hasRange } from '../../protocol/txn.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import { gotBytes } from '../apply/txn-eval.ts';
+import type { ProposalOutcome } from '../replica/context.ts';
+import { attachesAny } from '../router/lease-promises.ts';
+import type { AttemptEvent } from './attempt.ts';
+
+/** The part of a home group that does it with the decision (ADR 0032), and what comes of that. Pure. */
+
+/**
+ * Whether the home group prepares nothing. Not where something has to be known of its part before the decision:
+ * the keys of a range, the outcome that an idempotency key remembers, the branch whose leases count.
+ */
+export function commitsAtHome(
+  { body, idempotency }: RequestOf<'Txn'>,
+  groups: readonly GroupId[],
+): boolean {
+  return groups.length > 1 && idempotency === null && !hasRange(body) && !attachesAny(body);
+}
+
+/** What the reads of the groups that have voted take in the answer, about. */
+export function readBytesOf(votes: ReadonlyMap<GroupId, YesVote>): {
+  thenBytes: number;
+  otherwiseBytes: number;
+} {
+  let thenBytes = 0;
+  let otherwiseBytes = 0;
+  for (const vote of votes.values()) {
+    thenBytes += gotBytes(vote.then);
+    otherwiseBytes += gotBytes(vote.otherwise);
+  }
+  return { thenBytes, otherwiseBytes };
+}
+
+/** What became of the entry of a commit. */
+export function committedEvent(end: ProposalOutcome, home: GroupId): AttemptEvent {
+  if (end.type !== 'applied') return notDecided(end);
+  const { txn, clock: revision } = end.applied;
+  switch (txn?.type) {
+    case 'committed': {
+      const { fate, failedCompare, results } = txn;
+      const [then, otherwise] = fate.succeeded ? [results, []] : [[], results];
+      const word = { failedCompare, validUntilMs: null, then, otherwise };
+      const vote: YesVote = { type: 'yes', revision: fate.commitRevision, ...word };
+      return { type: 'committed', fate, home, vote };
+    }
+    case 'ended':
+      return { type: 'decided', fate: txn.fate, outcome: null };
+    case 'compareFailed':
+      return { type: 'refused', verdict: { type: 'compareFailed', at: txn.at, revision } };
+    case 'wrongShard':
+    case 'leaseStale':
+    case 'tooLarge':
+      return { type: 'refused', verdict: txn };
+    case 'conflict':
+    case 'over':
+      return { type: 'refused', verdict: { type: 'conflict' } };
+    default:
+      return { type: 'undecided', definite: false };
+  }
+}
+
+/** The entry was refused, or nobody can tell. */
+export function notDecided(end: Exclude<ProposalOutcome, { type: 'applied' }>): AttemptEvent {
+  if (end.type === 'unknown') return { type: 'undecided', definite: false };
+  return end.reason === 'too_large' ? { type: 'tooLarge' } : { type: 'undecided', definite: true };
+}
