@@ -2,11 +2,14 @@ import { parseArgs } from 'node:util';
 import { Pool } from 'undici';
 import { seededRandom } from '../protocol/random.ts';
 import { ProcessCluster } from '../test/kit/process-cluster.ts';
+import { sleep } from '../test/kit/wait.ts';
+import { cpuSecondsOf } from './system/process-use.ts';
 
 /**
  * What indexes cost and give, on one node of the build: `npx tsx bench/indexes.ts` (`npm run build` first).
- * Write cost of one index (interleaved rounds with and without), backfill of many keys and what it does to
- * others, equality queries of 10 rows, search over documents of 1 KB.
+ * Write cost of one index (rounds with and without in turn), backfill of many keys and what it does to the same
+ * offered load of puts (rounds with the backfill paused and going on in turn), equality queries of 10 rows,
+ * search over documents of 1 KB. Ratios are medians of the rounds' ratios; the processor time is the server's.
  */
 const { values: flags } = parseArgs({
   options: {
@@ -16,13 +19,19 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '64' },
+    /** Puts a second that are offered beside a backfill. */
+    offered: { type: 'string', default: '500' },
+    /** A folder for a profile of the server's processor time. */
+    profile: { type: 'string' },
   },
 });
 const only = new Set(flags.only.split(','));
 const connections = Number(flags.connections);
 const random = seededRandom(1, 'bench');
 
-const cluster = await ProcessCluster.start({ nodes: 1 });
+const nodeFlags =
+  flags.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`];
+const cluster = await ProcessCluster.start({ nodes: 1, nodeFlags });
 const { url } = cluster.node(0);
 const pool = new Pool(url, { connections, pipelining: 1 });
 
@@ -35,17 +44,20 @@ async function send(method: 'GET' | 'PUT' | 'POST' | 'DELETE', path: string, bod
   return answered;
 }
 
-async function define(index: object): Promise<number> {
-  const startMs = performance.now();
-  await send('POST', '/v1/indexes', index);
-  for (;;) {
-    const { indexes } = JSON.parse(await send('GET', '/v1/indexes')) as {
-      indexes: { state: string }[];
-    };
-    if (indexes.every(({ state }) => state === 'live')) return performance.now() - startMs;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+async function isLive(): Promise<boolean> {
+  const { indexes } = JSON.parse(await send('GET', '/v1/indexes')) as {
+    indexes: { state: string }[];
+  };
+  return indexes.every(({ state }) => state === 'live');
 }
+
+async function define(index: object): Promise<void> {
+  await send('POST', '/v1/indexes', index);
+  while (!(await isLive())) await sleep(50);
+}
+
+/** Processor seconds of the server so far. */
+const cpuSeconds = (): number => cpuSecondsOf([cluster.node(0).pid ?? 0]) ?? Number.NaN;
 
 /** Requests one after another on every connection until the time is over; latencies in ms. */
 async function load(
@@ -66,6 +78,35 @@ async function load(
   return latencies.sort((a, b) => a - b);
 }
 
+/** So many requests a second, whatever becomes of them; latencies in ms from when each was due. */
+async function offer(
+  seconds: number,
+  rate: number,
+  one: () => Promise<unknown>,
+): Promise<number[]> {
+  const startMs = performance.now();
+  const latencies: number[] = [];
+  const sent: Promise<void>[] = [];
+  for (let i = 0; i < seconds * rate; i++) {
+    const dueMs = startMs + (i * 1000) / rate;
+    if (dueMs > performance.now()) await sleep(dueMs - performance.now());
+    sent.push(one().then(() => void latencies.push(performance.now() - dueMs)));
+  }
+  await Promise.all(sent);
+  return latencies.sort((a, b) => a - b);
+}
+
+/** `load`, with the server's processor time of each request, in ms. */
+async function measured(
+  seconds: number,
+  width: number,
+  one: () => Promise<unknown>,
+): Promise<{ latencies: number[]; cpuMs: number }> {
+  const before = cpuSeconds();
+  const latencies = await load(seconds, width, one);
+  return { latencies, cpuMs: ((cpuSeconds() - before) * 1000) / latencies.length };
+}
+
 const at = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 const median = (all: readonly number[]): number =>
@@ -76,6 +117,8 @@ const median = (all: readonly number[]): number =>
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const shown = (sorted: readonly number[]): string =>
   `p50 ${at(sorted, 0.5).toFixed(2)} ms, p99 ${at(sorted, 0.99).toFixed(2)} ms (${sorted.length})`;
+const shownWithCpu = ({ latencies, cpuMs }: { latencies: number[]; cpuMs: number }): string =>
+  `${shown(latencies)}, ${cpuMs.toFixed(2)} ms of processor time each`;
 
 const FILLER = 'x'.repeat(160);
 let written = 0;
@@ -101,21 +144,56 @@ async function putMany(count: number, op: (i: number) => object, batch: number):
 async function writeCost(): Promise<void> {
   await define({ name: 'write-cost', prefix: 'w/ix/', fields: [{ path: '/n', type: 'number' }] });
   const ratios: number[] = [];
+  const cpuRatios: number[] = [];
   const put = (prefix: string) => () =>
     send('PUT', `/v1/kv/${prefix}${Math.floor(random.next() * 20_000)}`, record());
   for (const prefix of ['w/no/', 'w/ix/']) await load(2, connections, put(prefix));
   for (let round = 0; round < Number(flags.rounds); round++) {
     const order = round % 2 === 0 ? ['w/no/', 'w/ix/'] : ['w/ix/', 'w/no/'];
-    const rates: Record<string, number> = {};
+    const found: Record<string, { rate: number; cpuMs: number }> = {};
     for (const prefix of order) {
-      const latencies = await load(Number(flags.seconds), connections, put(prefix));
-      rates[prefix] = latencies.length / Number(flags.seconds);
+      const { latencies, cpuMs } = await measured(Number(flags.seconds), connections, put(prefix));
+      found[prefix] = { rate: latencies.length / Number(flags.seconds), cpuMs };
     }
-    const [plain = 0, indexed = 0] = [rates['w/no/'], rates['w/ix/']];
-    ratios.push(plain / indexed);
-    say(`put: ${plain.toFixed(0)}/s plain, ${indexed.toFixed(0)}/s with one index`);
+    const [plain, indexed] = [found['w/no/'], found['w/ix/']];
+    if (plain === undefined || indexed === undefined) continue;
+    ratios.push(plain.rate / indexed.rate);
+    cpuRatios.push(indexed.cpuMs / plain.cpuMs);
+    say(`put: ${plain.rate.toFixed(0)}/s plain, ${indexed.rate.toFixed(0)}/s with one index`);
   }
-  say(`write cost of one index: x${median(ratios).toFixed(2)}`);
+  say(`write cost of one index: x${median(ratios).toFixed(2)} by rate`);
+  say(`write cost of one index: x${median(cpuRatios).toFixed(2)} by processor time`);
+}
+
+const ROUND_SECONDS = 3;
+
+/** Builds the index under a steady load of puts, which goes on while it is paused, too. Resolves with its ms. */
+async function backfill(foreground: () => Promise<unknown>): Promise<number> {
+  const rate = Number(flags.offered);
+  await offer(ROUND_SECONDS, rate, foreground);
+  const fields = [{ path: '/n', type: 'number' }];
+  await send('POST', '/v1/indexes', { name: 'by-n', prefix: 'q/', fields });
+  let builtMs = 0;
+  const ratios: number[] = [];
+  while (!(await isLive())) {
+    await send('POST', '/v1/indexes/by-n/pause');
+    await sleep(200);
+    const without = await offer(ROUND_SECONDS, rate, foreground);
+    const startMs = performance.now();
+    await send('POST', '/v1/indexes/by-n/resume');
+    const beside = await offer(ROUND_SECONDS, rate, foreground);
+    const isWhole = !(await isLive());
+    builtMs += performance.now() - startMs;
+    say(`puts, backfill paused: ${shown(without)}; going on: ${shown(beside)}`);
+    // Unless it ended in this round.
+    if (isWhole) ratios.push(at(beside, 0.99) / at(without, 0.99));
+    if (ratios.length < Number(flags.rounds)) continue;
+    const lastMs = performance.now();
+    while (!(await isLive())) await sleep(50);
+    builtMs += performance.now() - lastMs;
+  }
+  say(`p99 of puts beside a backfill: x${median(ratios).toFixed(2)}`);
+  return builtMs;
 }
 
 /** Backfill over many keys, its effect on others, and queries of ten rows. */
@@ -133,28 +211,15 @@ async function queries(): Promise<void> {
   );
   say(`${count} keys in ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   const foreground = () => send('PUT', `/v1/kv/f/${Math.floor(random.next() * 1000)}`, record());
-  const before = await load(5, 8, foreground);
-  say(`foreground puts before: ${shown(before)}`);
-  let isBuilding = true;
-  const during: number[] = [];
-  const beside = (async () => {
-    while (isBuilding) during.push(...(await load(1, 8, foreground)));
-  })();
-  const fields = [{ path: '/n', type: 'number' }];
-  const builtMs = await define({ name: 'by-n', prefix: 'q/', fields });
-  isBuilding = false;
-  await beside;
-  during.sort((a, b) => a - b);
+  const builtMs = await backfill(foreground);
   say(`backfill of ${count} keys: ${(builtMs / 1000).toFixed(1)} s`);
-  say(`foreground puts beside it: ${shown(during)}`);
-  say(`foreground p99: x${(at(during, 0.99) / at(before, 0.99)).toFixed(2)}`);
   const one = async () => {
     const n = Math.floor(random.next() * groups);
     const page = JSON.parse(await send('GET', `/v1/indexes/by-n/query?eq=${n}`));
     if (page.items.length !== 10) throw new Error(`${page.items.length} rows`);
   };
   await load(2, 1, one);
-  say(`equality query of 10 rows of ${count}: ${shown(await load(5, 1, one))}`);
+  say(`equality query of 10 rows of ${count}: ${shownWithCpu(await measured(5, 1, one))}`);
 }
 
 /** Substrings over documents of 1 KB made of words. */
@@ -194,9 +259,9 @@ async function searches(): Promise<void> {
   };
   const rare = one(() => wanted[Math.floor(random.next() * wanted.length)] as string);
   await load(2, 1, rare);
-  say(`search, 16 bytes of one document: ${shown(await load(5, 1, rare))}`);
+  say(`search, 16 bytes of one document: ${shownWithCpu(await measured(5, 1, rare))}`);
   const word = one(() => pick().slice(0, 6).padEnd(3));
-  say(`search, a word, first 100 hits: ${shown(await load(5, 1, word))}`);
+  say(`search, a word, first 100 hits: ${shownWithCpu(await measured(5, 1, word))}`);
 }
 
 try {
@@ -208,5 +273,7 @@ try {
   throw error;
 } finally {
   await pool.destroy();
+  // An orderly stop makes Node write the profile.
+  if (flags.profile !== undefined) await cluster.stop(0);
   await cluster.dispose();
 }

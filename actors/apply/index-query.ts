@@ -211,7 +211,7 @@ function currentRange(view: GroupView, { definition }: GroupIndex, query: IndexQ
   const at = after && entryKey(view.prefix, definition.id, after.encoded, after.key);
   const start = at !== null && !reverse ? `${at}\x00` : head + query.start;
   const end = at !== null && reverse ? at : head + query.end;
-  return { start, end: end < start ? start : end, reverse };
+  return { start, end: end < start ? start : end, reverse, rows: query.limit + 1 };
 }
 
 function pastRange(view: GroupView, { definition }: GroupIndex, query: IndexQuery): EngineRange {

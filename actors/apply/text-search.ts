@@ -138,7 +138,7 @@ async function gatherOpen(
   // Not from the head: what was open once leaves a trail of removed rows.
   const start = openKey(prefix, id, text?.openFrom ?? 0);
   const end = prefixEnd(openHead(prefix, id)) as string;
-  return eachRow(view, { start, end, reverse: false }, ([, row]) => {
+  return eachRow(view, { start, end, reverse: false, rows: ROWS_AT_ONCE }, ([, row]) => {
     const key = keyIfHolds(row, needle);
     if (key !== null) candidates.add(key);
   });
@@ -161,9 +161,10 @@ async function gatherSegments(
     const numbers = documentsIn(row, first);
     if (numbers.length > 0) holders.set(segmentOf(key), numbers);
   });
+  const segments = rows;
   for (const trigram of others) {
     if (countOf(holders) <= ENOUGH) break;
-    if (holders.size > LOOKUPS_MAX) {
+    if (holders.size * LOOKUP_ROWS > segments) {
       rows += await narrowAll(view, id, trigram, holders);
       continue;
     }
@@ -184,8 +185,8 @@ async function gatherSegments(
   return rows;
 }
 
-/** Above so many segments a walk through a trigram's postings beats asking for each. */
-const LOOKUPS_MAX = 128;
+/** What a lookup on this thread costs, in rows of a walk, which another thread reads. */
+const LOOKUP_ROWS = 8;
 
 /** So few candidates are sooner held against their versions than narrowed further. */
 const ENOUGH = 8;
@@ -228,8 +229,11 @@ async function narrowAll(
 
 /** Everything that begins with `head`. */
 function rangeOf(head: string): EngineRange {
-  return { start: head, end: prefixEnd(head) as string, reverse: false };
+  return { start: head, end: prefixEnd(head) as string, reverse: false, rows: ROWS_AT_ONCE };
 }
+
+/** Of a walk: few segments and documents are larger, and what they are read from is worth keeping. */
+const ROWS_AT_ONCE = 512;
 
 /** The rows of a range, in order; resolves with how many. */
 async function eachRow(
@@ -241,7 +245,7 @@ async function eachRow(
   let count = 0;
   try {
     for (;;) {
-      const rows = await cursor.next(512);
+      const rows = await cursor.next(ROWS_AT_ONCE);
       if (rows.length === 0) return count;
       count += rows.length;
       for (const row of rows) use(row);

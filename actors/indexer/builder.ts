@@ -13,6 +13,8 @@ const WORK_MS = 1_000;
 /** A step is followed by a pause that is this many times as long as it took: others want the group too. */
 const PAUSE_SHARE = 1;
 const PAUSE_MS_MAX = 100;
+/** Groups that take steps at a time. With all of them a node that leads many would do little else. */
+const FILLS_AT_ONCE = 2;
 
 /** What the index builder needs of its node. */
 export interface BuilderHost {
@@ -101,7 +103,7 @@ export class IndexBuilder implements BuilderEffects {
     const endMs = this.#host.clock.monotonicMs() + WORK_MS;
     const all: Promise<unknown>[] = [];
     for (const group of tell) all.push(tellGroup(calls, group, catalog, CALL_MS));
-    for (const { group, id } of fill) all.push(this.#fill(group, id, endMs));
+    all.push(atMost(FILLS_AT_ONCE, fill, ({ group, id }) => this.#fill(group, id, endMs)));
     await Promise.all(all);
     for (const id of live) {
       await changeCatalog(calls, CALL_MS, (now) => withState(now, id, 'live'));
@@ -125,6 +127,19 @@ export class IndexBuilder implements BuilderEffects {
       });
     }
   }
+}
+
+/** Runs all, `width` at a time. */
+export async function atMost<T>(
+  width: number,
+  all: readonly T[],
+  run: (one: T) => Promise<void>,
+): Promise<void> {
+  const waiting = all.values();
+  const goOn = async (): Promise<void> => {
+    for (const one of waiting) await run(one);
+  };
+  await Promise.all(Array.from({ length: width }, goOn));
 }
 
 const OPTIONS = {

@@ -24,6 +24,7 @@ import {
 import { changeCatalog, readCatalog, tellGroup } from '../indexer/catalog-store.ts';
 import type { Calls } from './calls.ts';
 import { boundsOf } from './index-bounds.ts';
+import { type PageOver, pageOver } from './index-page.ts';
 import { readOptions } from './options.ts';
 import { dataGroups, readRevision } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
@@ -145,14 +146,13 @@ export class RoutedIndexes implements IndexService {
       throw new AppError('invalid_argument', message);
     }
     const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-    const asked = { id: info.id, text, prefix, after, limit, values };
-    const { parts, groups, revision } = await this.#pages(ctx, options.revision, (at) => {
-      return { type: 'IndexSearch', ...asked, revision: at };
+    const asked = { id: info.id, text, prefix, values };
+    const order = { limit, reverse: false };
+    const page = await this.#page(ctx, options.revision, order, (revision, count, from) => {
+      const start = from === null ? after : from.key;
+      return { type: 'IndexSearch', ...asked, after: start, limit: count, revision };
     });
-    const { hits, next } = mergeHits(parts, false, limit);
-    const seen = parts.map((part, i) => {
-      return { group: groups[i] as GroupId, rows: part.rows, hits: part.hits.length };
-    });
+    const { hits, next, seen, revision } = page;
     return {
       items: hits.map(({ item }) => item),
       ...{ revision, next: next === null ? null : next.key },
@@ -160,21 +160,20 @@ export class RoutedIndexes implements IndexService {
     };
   }
 
-  /** Every group's part, all at one revision. */
-  #pages(
+  /** A page over all groups at one revision. */
+  #page(
     ctx: RequestContext,
     revision: Revision | null,
-    body: (revision: Revision) => RequestOf<'IndexQuery'> | RequestOf<'IndexSearch'>,
-  ): Promise<Pages> {
+    order: { readonly limit: number; readonly reverse: boolean },
+    body: AskPart,
+  ): Promise<IndexPageFound> {
     return this.#at(ctx, revision, async (own, map, at) => {
       const groups = dataGroups(map);
-      const asked = body(at);
-      const parts = await Promise.all(
-        groups.map((group) =>
-          this.#calls.call(group, asked, 'IndexPage', readOptions(own, 'leader')),
-        ),
-      );
-      return { parts, groups, revision: at };
+      const ask = (group: GroupId, count: number, after: EntryPosition | null) => {
+        const asked = body(at, count, after);
+        return this.#calls.call(group, asked, 'IndexPage', readOptions(own, 'leader'));
+      };
+      return { ...(await pageOver(groups, order, ask)), revision: at };
     });
   }
 
@@ -219,14 +218,12 @@ export class RoutedIndexes implements IndexService {
     const bounds = boundsOf(info, options);
     const { reverse, values, after } = options;
     const limit = Math.min(Math.max(1, options.limit), LIMITS.pageItemsMax);
-    const asked = { id: info.id, after, reverse, limit, values, ...bounds };
-    const { parts, groups, revision } = await this.#pages(ctx, options.revision, (at) => {
-      return { type: 'IndexQuery', ...asked, revision: at };
+    const asked = { id: info.id, reverse, values, ...bounds };
+    const order = { limit, reverse };
+    const page = await this.#page(ctx, options.revision, order, (revision, count, from) => {
+      return { type: 'IndexQuery', ...asked, after: from ?? after, limit: count, revision };
     });
-    const { hits, next } = mergeHits(parts, reverse, limit);
-    const seen = parts.map((part, i) => {
-      return { group: groups[i] as GroupId, rows: part.rows, hits: part.hits.length };
-    });
+    const { hits, next, seen, revision } = page;
     return {
       hits,
       revision,
@@ -256,11 +253,14 @@ export class RoutedIndexes implements IndexService {
   }
 }
 
-interface Pages {
-  readonly parts: readonly ReplyOf<'IndexPage'>[];
-  readonly groups: readonly GroupId[];
-  readonly revision: Revision;
-}
+/** What a group is asked for: so many hits after a position, or after where the whole page begins. */
+type AskPart = (
+  revision: Revision,
+  count: number,
+  after: EntryPosition | null,
+) => RequestOf<'IndexQuery'> | RequestOf<'IndexSearch'>;
+
+type IndexPageFound = PageOver & { readonly revision: Revision };
 
 /** Text indexes that cover every key with the prefix, those of the least first. */
 function fitting(catalog: Catalog, prefix: string): IndexInfo[] {
@@ -282,45 +282,4 @@ function progressOf(groups: readonly ReplyOf<'Indexes'>[], id: number): IndexPro
   }
   const isBuilt = groupsBuilt === groups.length;
   return { groups: groups.length, groupsBuilt, keys, keysThere, since: isBuilt ? since : 0 };
-}
-
-type Hit = ReplyOf<'IndexPage'>['hits'][number];
-
-/**
- * Merges the groups' parts in index order. A part that was cut says nothing about what comes after where it
- * ended, so the merged page ends at the nearest such position.
- */
-export function mergeHits(
-  parts: readonly ReplyOf<'IndexPage'>[],
-  reverse: boolean,
-  limit: number,
-): { hits: Hit[]; next: EntryPosition | null } {
-  const compare = (a: EntryPosition, b: EntryPosition): number => {
-    const order =
-      a.encoded !== b.encoded
-        ? a.encoded < b.encoded
-          ? -1
-          : 1
-        : a.key === b.key
-          ? 0
-          : a.key < b.key
-            ? -1
-            : 1;
-    return reverse ? -order : order;
-  };
-  const positionOf = ({ encoded, item }: Hit): EntryPosition => ({ encoded, key: item.ref.key });
-  let bound: EntryPosition | null = null;
-  for (const { reached } of parts) {
-    if (reached !== null && (bound === null || compare(reached, bound) < 0)) bound = reached;
-  }
-  const hits: Hit[] = [];
-  for (const part of parts) {
-    for (const hit of part.hits) {
-      if (bound === null || compare(positionOf(hit), bound) <= 0) hits.push(hit);
-    }
-  }
-  hits.sort((a, b) => compare(positionOf(a), positionOf(b)));
-  if (hits.length <= limit) return { hits, next: bound };
-  hits.length = limit;
-  return { hits, next: positionOf(hits[limit - 1] as Hit) };
 }

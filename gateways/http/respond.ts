@@ -48,6 +48,19 @@ export function answer(
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** A document that is JSON already. */
+export function answerText(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  status: number,
+  clock: number | null,
+  text: string,
+): string {
+  request.edge.revision = clock ?? request.edge.revision;
+  reply.code(status).header('content-type', JSON_TYPE);
+  return text;
+}
+
 /** Any error as its answer. */
 export function sendProblem(
   edge: Edge,

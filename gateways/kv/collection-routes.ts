@@ -6,10 +6,11 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { App, Edge } from '../http/app.ts';
 import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
-import { answer, wantsMsgpack, weightOf } from '../http/respond.ts';
+import { answer, answerText, wantsMsgpack, weightOf } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import { answerBudget, batchToJson, runBatch } from './batch.ts';
 import { type Listing, NDJSON, readPage, streamListing } from './listing.ts';
+import { pageText } from './page-text.ts';
 import { type EdgeOp, opFromJson, pageToJson, rangeOf } from './shapes.ts';
 
 /** Many keys: listing `/v1/kv`, and `/v1/batch`. */
@@ -25,8 +26,13 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
       const ctx = contextOf(request);
       if (wantsLines(request)) return streamListing(edge, ctx, listing, reply);
       const read = await readPage(edge, ctx, listing);
-      return answer(request, reply, 200, read.page.revision, (binary) =>
-        pageToJson(read, { values: listing.values, binary }),
+      const { revision } = read.page;
+      if (!wantsMsgpack(request.headers)) {
+        return answerText(request, reply, 200, revision, pageText(read, listing.values));
+      }
+      const { values } = listing;
+      return answer(request, reply, 200, revision, (binary) =>
+        pageToJson(read, { values, binary }),
       );
     },
   });

@@ -6,8 +6,9 @@ import type { Consistency, RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
 import { type CursorRange, decodeCursor, encodeCursor } from './cursor.ts';
+import { itemText } from './page-text.ts';
 import { loweredLimit, pageLimit } from './paging.ts';
-import { itemToJson, type ShownPage } from './shapes.ts';
+import type { ShownPage } from './shapes.ts';
 
 /** A range to list; `limit` is of one page, or of a whole stream where it is given for one. */
 export interface Listing extends CursorRange {
@@ -73,7 +74,7 @@ async function* linesOf(
   for (;;) {
     let text = '';
     for (const item of page.items) {
-      text += `${JSON.stringify(itemToJson(item, { values: listing.values }))}\n`;
+      text += `${itemText(item, listing.values)}\n`;
     }
     if (text !== '') yield text;
     left -= page.items.length;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { atMost } from '../../../../actors/indexer/builder.ts';
 import type { IndexHits, IndexQueryOptions } from '../../../../protocol/index-access.ts';
 import type { KvService, RequestContext } from '../../../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../../../protocol/vshard.ts';
@@ -62,6 +63,22 @@ async function filled(keys: number): Promise<MemoryCluster> {
   await cluster.time.until(Promise.all(puts));
   return cluster;
 }
+
+describe('pieces of work', () => {
+  test('are done two at a time, each once', async () => {
+    const seen: number[] = [];
+    let [running, most] = [0, 0];
+    await atMost(2, [1, 2, 3, 4, 5], async (one) => {
+      most = Math.max(most, ++running);
+      seen.push(one);
+      for (let i = 0; i < one; i++) await Promise.resolve();
+      running--;
+    });
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+    expect(most).toBe(2);
+    await expect(atMost(2, [1], () => Promise.reject(new Error('gone')))).rejects.toThrow('gone');
+  });
+});
 
 describe('the index builder', () => {
   test('builds beside writes, goes live on every node, and past revisions stay exact', async () => {
