@@ -73,18 +73,22 @@ export async function* watch(
   }
   let pauseMs = 0;
   while (!signal?.aborted) {
+    // A connection that brought nothing is not made again at once: somebody on the way may end all of them.
+    let hasCome = false;
     try {
       for await (const event of connection(transport, options, place)) {
-        pauseMs = 0;
         const message = messageOf(event, place);
         if (message === null) continue;
+        hasCome = true;
+        pauseMs = 0;
         if (message.type !== 'progress' || options.progress === true) yield message;
       }
     } catch (error) {
       if (signal?.aborted) return;
       if (!(error instanceof MinikvError) || !error.isPassing) throw error;
-      pauseMs = Math.min(PAUSE_MS_MAX, Math.max(25, pauseMs * 2));
+      hasCome = false;
     }
+    if (!hasCome) pauseMs = Math.min(PAUSE_MS_MAX, Math.max(25, pauseMs * 2));
     await sleep(pauseMs === 0 ? 0 : jittered(pauseMs / 2), signal);
   }
 }

@@ -200,6 +200,22 @@ describe('watches', () => {
     expect((error as MinikvError).details['oldestRevision']).toBeGreaterThan(revision);
   });
 
+  it('comes back at leisure where every connection ends at once', async () => {
+    let connections = 0;
+    const kv = createClient({
+      endpoints: server.url,
+      fetch: async () => {
+        connections++;
+        return new Response(': watching\n\n', { headers: { 'content-type': 'text/event-stream' } });
+      },
+    });
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 400);
+    expect(await take(kv.watch({ from: 1, signal: controller.signal }), 1)).toEqual([]);
+    expect(connections).toBeGreaterThan(1);
+    expect(connections).toBeLessThan(20);
+  });
+
   it('ends without an error when its signal is aborted', async () => {
     const controller = new AbortController();
     const watching = take(client().watch({ signal: controller.signal }), 1);
