@@ -65,7 +65,8 @@ test('F25 nats-server is restarted under load: nothing acknowledged is lost', as
   });
 }, 90_000);
 
-test('F13 an emptied node comes back under a new incarnation and is made a voter again', async () => {
+/** Three nodes, two groups, sixty keys. */
+async function filledCluster(): Promise<ProcessCluster> {
   const running = await ProcessCluster.start({ nodes: 3, groups: 2 });
   cluster = running;
   for (let n = 0; n < 60; n++) {
@@ -75,6 +76,11 @@ test('F13 an emptied node comes back under a new incarnation and is made a voter
     });
     expect(answer.status).toBe(201);
   }
+  return running;
+}
+
+test('F13 an emptied node comes back under a new incarnation and is made a voter again', async () => {
+  const running = await filledCluster();
   const before = await replicasOf(running.node(0).url);
   await running.kill(2);
   running.wipe(2);
@@ -87,15 +93,7 @@ test('F13 an emptied node comes back under a new incarnation and is made a voter
 }, 120_000);
 
 test('F11 a node with a damaged WAL never answers with it: it returns empty and is caught up', async () => {
-  const running = await ProcessCluster.start({ nodes: 3, groups: 2 });
-  cluster = running;
-  for (let n = 0; n < 60; n++) {
-    const answer = await fetch(`${running.node(n % 3).url}/v1/kv/k-${n}`, {
-      method: 'PUT',
-      body: `v-${n}`,
-    });
-    expect(answer.status).toBe(201);
-  }
+  const running = await filledCluster();
   const before = await replicasOf(running.node(0).url);
   await running.kill(2);
   running.flipWalBit(2, 0.5);

@@ -247,7 +247,8 @@ export async function statusOf(url: string): Promise<Status | null> {
   }
 }
 
-async function isReady(url: string): Promise<boolean> {
+/** Whether a node answers, and says that it is ready. */
+export async function isReady(url: string): Promise<boolean> {
   try {
     const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(2_000) });
     await answer.arrayBuffer();

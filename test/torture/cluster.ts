@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { statusOf } from '../kit/process-cluster.ts';
+import { isReady, statusOf } from '../kit/process-cluster.ts';
 import { sleep } from '../kit/wait.ts';
 import { Machine, type MachineOptions } from './machine.ts';
 import type { NamespaceHosts } from './network/namespaces.ts';
@@ -92,15 +92,5 @@ export class Cluster {
 
   async close(): Promise<void> {
     await Promise.all(this.machines.map((machine) => machine.close()));
-  }
-}
-
-async function isReady(url: string): Promise<boolean> {
-  try {
-    const answer = await fetch(`${url}/health/ready`, { signal: AbortSignal.timeout(2_000) });
-    await answer.arrayBuffer();
-    return answer.status === 200;
-  } catch {
-    return false;
   }
 }

@@ -7,7 +7,7 @@ import { addBatchToSet, addToSet, appendToList, readList, readSet, scan } from '
 import { send } from './http.ts';
 import { KeyPool } from './key-pool.ts';
 import { workUnderLock } from './locks.ts';
-import type { Counts, ToWorkload } from './port.ts';
+import type { Counts, ToWorkload, WorkloadOptions } from './port.ts';
 import { now, Recorder } from './recorder.ts';
 import { deleteRegister, readRegister, writeRegister } from './registers.ts';
 import { groupFinder } from './transact.ts';
@@ -19,19 +19,7 @@ import { RunWatcher } from './watcher.ts';
  * The clients, as a process of their own: `main.ts OPTIONS` as JSON. It records everything with one
  * clock, and obeys the messages of workload/port.ts.
  */
-interface Options {
-  readonly urls: readonly string[];
-  readonly history: string;
-  readonly seed: number;
-  readonly clients: number;
-  /** Clients that only do transactions. */
-  readonly txnClients: number;
-  readonly groups: number;
-  /** Between two operations of a client, ms. */
-  readonly pauseMs: readonly [number, number];
-}
-
-const options = JSON.parse(process.argv[2] ?? '') as Options;
+const options = JSON.parse(process.argv[2] ?? '') as WorkloadOptions;
 const { urls, seed } = options;
 const recorder = new Recorder(options.history);
 let processes = 0;

@@ -4,6 +4,19 @@ import { fileURLToPath } from 'node:url';
 /** What the workload's process is told; it answers each with its counts. */
 export type ToWorkload = 'pause' | 'resume' | 'count' | 'finish';
 
+/** What its clients do, and where it is written down. */
+export interface WorkloadOptions {
+  readonly urls: readonly string[];
+  readonly history: string;
+  readonly seed: number;
+  readonly clients: number;
+  /** Clients that only do transactions. */
+  readonly txnClients: number;
+  readonly groups: number;
+  /** Between two operations of a client, ms. */
+  readonly pauseMs: readonly [number, number];
+}
+
 export interface Counts {
   readonly operations: number;
   readonly successes: number;
@@ -25,15 +38,7 @@ export class Workload {
   }
 
   /** Resolves when the clients run. */
-  static async start(options: {
-    readonly urls: readonly string[];
-    readonly history: string;
-    readonly seed: number;
-    readonly clients: number;
-    readonly txnClients: number;
-    readonly groups: number;
-    readonly pauseMs: readonly [number, number];
-  }): Promise<Workload> {
+  static async start(options: WorkloadOptions): Promise<Workload> {
     const args = ['--import', 'tsx', MAIN, JSON.stringify(options)];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     const workload = new Workload(child);
