@@ -13,6 +13,7 @@ import {
   type Reply,
   rejected,
 } from '../replica/context.ts';
+import { answerFromView } from '../replica/from-view.ts';
 import { type ReadRounds, thisMoment } from '../replica/reads.ts';
 import { roomRefusal } from '../replica/writes.ts';
 import { allLeases, type EndedLease, Tenure } from './tenure.ts';
@@ -284,27 +285,18 @@ export class LeaseKeeper {
   }
 
   #list(tenure: Tenure, body: RequestOf<'LeaseList'>, reply: Reply): void {
-    const { state, ports, clock } = this.#context;
+    const { ports, clock } = this.#context;
     const limit = Math.min(Math.max(1, body.limit), LIMITS.pageItemsMax);
-    const view = state.view();
-    readLeases(view, body.after, LIMITS.leasesPerGroupMax * 2)
-      .then(
-        (rows): ReplyBody => {
-          const nowMs = ports.clock.monotonicMs();
-          const living = rows.filter(({ endRevision }) => endRevision === 0);
-          const leases = living.slice(0, limit).map(({ lease, ttlMs, grantRevision }) => ({
-            ...{ lease, ttlMs, grantRevision },
-            remainingMs: tenure.table.get(lease, nowMs)?.remainingMs ?? 0,
-          }));
-          return { type: 'Leases', leases, more: living.length > limit, clock: clock.clock };
-        },
-        (error: unknown) => {
-          ports.fatal('the applied state could not be read', error);
-          return rejected('unavailable', 'the applied state could not be read');
-        },
-      )
-      .then(reply)
-      .finally(() => view.close());
+    answerFromView(this.#context, reply, async (view) => {
+      const rows = await readLeases(view, body.after, LIMITS.leasesPerGroupMax * 2);
+      const nowMs = ports.clock.monotonicMs();
+      const living = rows.filter(({ endRevision }) => endRevision === 0);
+      const leases = living.slice(0, limit).map(({ lease, ttlMs, grantRevision }) => ({
+        ...{ lease, ttlMs, grantRevision },
+        remainingMs: tenure.table.get(lease, nowMs)?.remainingMs ?? 0,
+      }));
+      return { type: 'Leases', leases, more: living.length > limit, clock: clock.clock };
+    });
   }
 
   #forget(tenure: Tenure, { leases }: RequestOf<'LeaseForget'>, reply: Reply): void {

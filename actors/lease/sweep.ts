@@ -1,8 +1,9 @@
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { RequestOf } from '../../protocol/messages/request.ts';
 import { isAwaited, nextDetach, readAttached } from '../apply/lease.ts';
 import type { Closer } from '../replica/closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected } from '../replica/context.ts';
+import { answerFromView, unreadable } from '../replica/from-view.ts';
 import { type ReadParts, type ReadRounds, refusedPromise } from '../replica/reads.ts';
 
 /** How long a step waits for snapshots that are being taken. */
@@ -100,24 +101,10 @@ export function handleAttached(
   if (!context.isLeader()) return reply(notLeader(context));
   const serve = (): void => {
     const limit = Math.min(Math.max(1, body.limit), LIMITS.pageItemsMax);
-    const view = context.state.view();
-    readAttached(view, body.lease, limit)
-      .then(
-        (found): ReplyBody => ({
-          type: 'AttachedKeys',
-          keys: found.keys,
-          more: !found.isAll,
-          clock: context.clock.clock,
-        }),
-        (error: unknown) => unreadable(context, error),
-      )
-      .then(reply)
-      .finally(() => view.close());
+    answerFromView(context, reply, async (view) => {
+      const { keys, isAll } = await readAttached(view, body.lease, limit);
+      return { type: 'AttachedKeys', keys, more: !isAll, clock: context.clock.clock };
+    });
   };
   rounds.join(serve, () => reply(notLeader(context)));
-}
-
-function unreadable(context: ReplicaContext, error: unknown): ReplyBody {
-  context.ports.fatal('the applied state could not be read', error);
-  return rejected('unavailable', 'the applied state could not be read');
 }

@@ -11,6 +11,7 @@ import { searchText } from '../apply/text-search.ts';
 import { WorkMeter } from '../apply/work-meter.ts';
 import type { Closer } from './closer.ts';
 import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import { answerFromView, unreadable } from './from-view.ts';
 import { compacted, type ReadRounds, refusedPromise } from './reads.ts';
 import { diskRefusal } from './writes.ts';
 
@@ -107,20 +108,15 @@ function pageAt(context: ReplicaContext, request: IndexRead, endMs: number, repl
   // Before it was built it says nothing about the past.
   const oldest = Math.max(state.floor, index.since);
   if (revision < oldest) return reply(compacted(oldest));
-  const view = state.view();
   const isOver = (): boolean => ports.clock.monotonicMs() >= endMs;
   const meter = new WorkMeter((run) => ports.clock.soon(run), isOver);
-  readPage(view, index, request, meter)
-    .then(
-      (page) => {
-        if (page === 'compacted') return reply(compacted(view.floor));
-        if (page === 'over') return reply(rejected('deadline_exceeded', 'the page took too long'));
-        const { hits, reached, rows } = page;
-        reply({ type: 'IndexPage', hits, reached, rows, clock: revision });
-      },
-      (error: unknown) => reply(unreadable(context, error)),
-    )
-    .finally(() => view.close());
+  answerFromView(context, reply, async (view) => {
+    const page = await readPage(view, index, request, meter);
+    if (page === 'compacted') return compacted(view.floor);
+    if (page === 'over') return rejected('deadline_exceeded', 'the page took too long');
+    const { hits, reached, rows } = page;
+    return { type: 'IndexPage', hits, reached, rows, clock: revision };
+  });
 }
 
 function readPage(
@@ -134,9 +130,4 @@ function readPage(
   return request.type === 'IndexQuery'
     ? queryIndex(view, index, { ...request, ...bounds }, meter)
     : searchText(view, index, { ...request, ...bounds }, meter);
-}
-
-function unreadable(context: ReplicaContext, error: unknown): ReplyBody {
-  context.ports.fatal('the applied state could not be read', error);
-  return rejected('unavailable', 'the applied state could not be read');
 }

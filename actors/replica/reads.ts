@@ -6,6 +6,7 @@ import { tripleOf } from '../../storage/kv/keyspace.ts';
 import { currentKeyOf, readAt, readLatest, readRange } from '../apply/read.ts';
 import { type Closer, highestPromise } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected, waited } from './context.ts';
+import { answerFromView } from './from-view.ts';
 import type { LockWaits } from './lock-waits.ts';
 
 /** Rounds that may wait for confirmation or for apply at once. */
@@ -192,17 +193,12 @@ function readPast(
 ): void {
   const { state } = context;
   if (revision < state.floor) return reply(compacted(state.floor));
-  const view = state.view();
-  Promise.all(request.keys.map((ref) => readAt(view, ref, revision)))
-    .then(
-      (found) => {
-        const items = found.filter((item) => item !== 'compacted');
-        if (items.length < found.length) reply(compacted(view.floor));
-        else reply({ type: 'Items', items, clock: revision });
-      },
-      (error: unknown) => reply(unreadable(context, error)),
-    )
-    .finally(() => view.close());
+  answerFromView(context, reply, async (view) => {
+    const found = await Promise.all(request.keys.map((ref) => readAt(view, ref, revision)));
+    const items = found.filter((item) => item !== 'compacted');
+    if (items.length < found.length) return compacted(view.floor);
+    return { type: 'Items', items, clock: revision };
+  });
 }
 
 /** This group's part of a page at a closed revision. */
@@ -233,18 +229,13 @@ function rangeAt(
 ): void {
   const { state } = context;
   if (revision < state.floor) return reply(compacted(state.floor));
-  const view = state.view();
   const limit = Math.min(Math.max(1, request.limit), LIMITS.pageItemsMax);
   const range = { ...request, revision, limit, bytesMax: LIMITS.pageBytesMax };
-  readRange(view, range)
-    .then(
-      (page) => {
-        if (page === 'compacted') reply(compacted(view.floor));
-        else reply({ type: 'Page', items: page.items, more: page.more, clock: revision });
-      },
-      (error: unknown) => reply(unreadable(context, error)),
-    )
-    .finally(() => view.close());
+  answerFromView(context, reply, async (view) => {
+    const page = await readRange(view, range);
+    if (page === 'compacted') return compacted(view.floor);
+    return { type: 'Page', items: page.items, more: page.more, clock: revision };
+  });
 }
 
 /** Phase 1 of a snapshot read: the clock of a leader that is one. */
@@ -282,9 +273,4 @@ function inTheFuture(revision: Revision): ReplyBody {
 
 export function compacted(floor: Revision): ReplyBody {
   return rejected('compacted', 'older than the retention window', { hint: floor });
-}
-
-function unreadable(context: ReplicaContext, error: unknown): ReplyBody {
-  context.ports.fatal('the applied state could not be read', error);
-  return rejected('unavailable', 'the applied state could not be read');
 }

@@ -1,6 +1,6 @@
 import type { MessageOf } from '../../protocol/envelope.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { ReplyBody, RequestBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { RequestBody, RequestOf } from '../../protocol/messages/request.ts';
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import { META_GROUP, nodeOf, type Revision } from '../../protocol/types.ts';
 import { readMetaRows } from '../apply/meta-state.ts';
@@ -11,6 +11,7 @@ import type { Transactions } from '../txn/transactions.ts';
 import { type Closer, highestPromise, type Settled } from './closer.ts';
 import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
+import { answerFromView } from './from-view.ts';
 import {
   handleIndexRead,
   handleIndexSet,
@@ -212,17 +213,10 @@ function handleMetaRead(
   reply: Reply,
 ): void {
   const serve = () => {
-    const view = context.state.view();
-    readMetaRows(view, body.prefix, META_ROWS_MAX)
-      .then(
-        (rows): ReplyBody => ({ type: 'MetaRows', rows, clock: context.clock.clock }),
-        (error: unknown) => {
-          context.ports.fatal('the applied state could not be read', error);
-          return rejected('unavailable', 'the applied state could not be read');
-        },
-      )
-      .then(reply)
-      .finally(() => view.close());
+    answerFromView(context, reply, async (view) => {
+      const rows = await readMetaRows(view, body.prefix, META_ROWS_MAX);
+      return { type: 'MetaRows', rows, clock: context.clock.clock };
+    });
   };
   if (body.stale) return serve();
   if (!context.isLeader()) return reply(notLeader(context));

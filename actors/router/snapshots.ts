@@ -69,7 +69,10 @@ export class Snapshots {
       const found = await look(own, this.#map(), revision);
       if (await this.#within(endMs, isStrict)) return found;
       if (this.#clock.monotonicMs() + pauseMs >= endMs) {
-        throw new AppError('unavailable', 'leaders changed, or writes came first, at every attempt');
+        throw new AppError(
+          'unavailable',
+          'leaders changed, or writes came first, at every attempt',
+        );
       }
       await new Promise<void>((resolve) => this.#clock.after(pauseMs, resolve));
     }
