@@ -14,6 +14,7 @@ import {
   openKey,
   postingHead,
   postingKey,
+  segmentHead,
   segmentKey,
   segmentOf,
 } from './text-codec.ts';
@@ -174,15 +175,27 @@ async function gatherSegments(
       narrow(holders, segment, numbers, trigram, row);
     }
   }
+  const isMost = holders.size * LOOKUP_ROWS > segments;
+  const lists = isMost ? await segmentRows(view, id) : null;
   for (const [segment, numbers] of holders) {
     rows++;
-    const row = view.get(segmentKey(prefix, id, segment));
-    if (row === null) continue;
+    const at = segmentKey(prefix, id, segment);
+    const row = lists === null ? view.get(at) : lists.get(at);
+    if (!row) continue;
     const { retiredAt, keys } = keysInSegment(row, numbers);
     if (retiredAt !== 0 && revision >= retiredAt) continue;
     for (const key of keys) candidates.add(key);
   }
   return rows;
+}
+
+/** Every segment's list of documents, by its row's key. */
+async function segmentRows(view: GroupView, id: number): Promise<Map<string, Uint8Array>> {
+  const found = new Map<string, Uint8Array>();
+  await eachRow(view, rangeOf(segmentHead(view.prefix, id)), ([key, row]) => {
+    found.set(key, row);
+  });
+  return found;
 }
 
 /** What a lookup on this thread costs, in rows of a walk, which another thread reads. */

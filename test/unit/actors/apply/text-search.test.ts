@@ -9,6 +9,8 @@ import { searchText } from '../../../../actors/apply/text-search.ts';
 import type { Command, WriteOp } from '../../../../protocol/commands.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import { randomInt, seededRandom } from '../../../../protocol/random.ts';
+import { PREFIX_LENGTH } from '../../../../storage/kv/keyspace.ts';
+import type { EngineRange } from '../../../../storage/ports.ts';
 import { AppliedGroup, del, GROUP, put } from '../../../kit/applied-group.ts';
 import { definitionOf } from '../../../kit/index-history.ts';
 import { ALL_VSHARDS } from '../../../kit/kv-history.ts';
@@ -108,6 +110,46 @@ async function check(run: Run, state: GroupState, revisions: readonly number[]):
 }
 
 describe('a text index against a full scan', () => {
+  test('what is in few of many segments is looked up there, what is in most is walked', async () => {
+    const group = new AppliedGroup();
+    group.apply({ type: 'indexes', epoch: 1, indexes: [TEXT] });
+    const textOf = (i: number): string => {
+      if (i < 1000 || i >= 1020) return 'zza common';
+      return i % 5 === 0 ? 'zzq rare common' : 'zzq';
+    };
+    for (let from = 0; from < 20 * 256; from += 256) {
+      const keys = Array.from({ length: 256 }, (_, i) => `k${from + i}`);
+      group.write(keys.map((key, i) => put(key, textOf(from + i))));
+    }
+    const fill = nextFill(
+      group.state.view(),
+      indexById(group.state.indexes, TEXT.id) as GroupIndex,
+    );
+    for (let step = await fill; step !== null; ) {
+      group.apply(step);
+      const index = indexById(group.state.indexes, TEXT.id) as GroupIndex;
+      step = await nextFill(group.state.view(), index);
+    }
+    const inner = group.state.view();
+    let lookups = 0;
+    const view = Object.assign(Object.create(inner) as GroupView, {
+      ...{ prefix: inner.prefix, clock: inner.clock, floor: inner.floor, indexes: inner.indexes },
+      cursor: (range: EngineRange) => inner.cursor(range),
+      get: (key: string) => {
+        if (key.charAt(PREFIX_LENGTH) === 't') lookups++;
+        return inner.get(key);
+      },
+    });
+    const rare = await search(view, 'zzq rare', inner.clock, 1000);
+    expect(rare).toEqual(['k1000', 'k1005', 'k1010', 'k1015']);
+    expect(lookups).toBeGreaterThan(0);
+    expect(lookups).toBeLessThan(10);
+    lookups = 0;
+    expect(await search(view, 'common', inner.clock, 1000)).toHaveLength(20 * 256 - 16);
+    expect(lookups).toBe(0);
+    await inner.close();
+  }, 30_000);
+
   test('they find the same at every revision, through segments, overwrites, retirement and collection', async () => {
     const run = new Run(1);
     const { group, model } = run;
