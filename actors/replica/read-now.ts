@@ -28,7 +28,8 @@ export function readNow(
   const item = readLatest(context.state, ref, null);
   if (item === null || item.expiresAtMs === null) return { item, clock: context.clock.clock };
   // A key that can expire is read at this moment's revision, if that is under the bound already.
-  if (context.clock.isHeld) return null;
+  // Its end may have to wait for transactions that have read it.
+  if (context.clock.isHeld || txns.size > 0) return null;
   const now = thisMoment(context);
   if (!context.clockTrusted() || now > context.clock.committedBound) return null;
   context.clock.raise(now);

@@ -4,7 +4,7 @@ import { revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 import { currentKeyOf, readAt, readLatest, readRange } from '../apply/read.ts';
-import { type Closer, highestPromise } from './closer.ts';
+import { type Closer, highestPromise, type Settled } from './closer.ts';
 import { notLeader, type ReplicaContext, type Reply, rejected, waited } from './context.ts';
 import { answerFromView } from './from-view.ts';
 import type { LockWaits } from './lock-waits.ts';
@@ -129,8 +129,7 @@ function serveLatest(
   reply: Reply,
 ): void {
   const { context, closer, waits } = parts;
-  const { txns } = context.state;
-  if (txns.size > 0 && !request.keys.every((ref) => txns.locks.isReadable(tripleOf(ref)))) {
+  if (!areReadable(context, request)) {
     const giveUp = () => reply(waited('unavailable', 'a transaction has a key of it locked'));
     return waits.wait(endMs, () => serveLatest(parts, request, endMs, reply), giveUp);
   }
@@ -144,15 +143,19 @@ function serveLatest(
     return closer.gate.wait(endMs, () => serveLatest(parts, request, endMs, reply), giveUp);
   }
   const now = thisMoment(context);
-  const before = context.state.appliedIndex;
-  closer.reserve(now, (settled) => {
+  const settle = (settled: Settled): void => {
     if (settled !== 'ok') return reply(notLeader(context));
     // Something may have been prepared meanwhile: look again.
-    if (txns.size > 0 && context.state.appliedIndex > before) {
-      return serveLatest(parts, request, endMs, reply);
-    }
+    if (!areReadable(context, request)) return serveLatest(parts, request, endMs, reply);
     reply(latest(context, request, now));
-  });
+  };
+  // A transaction that is prepared below the end of a key, or on its way, may have read the key and commit below it:
+  // nobody sees the end before that is over.
+  if (!request.keys.some((ref) => hasExpired(context, ref, now)))
+    return closer.reserve(now, settle);
+  closer.close(now, settle);
+  // What is closed is known at the end of a batch: this asks for one, outside of any.
+  context.command({ type: 'Tick' });
 }
 
 /**
@@ -161,6 +164,16 @@ function serveLatest(
  */
 export function thisMoment(context: ReplicaContext): Revision {
   return Math.max(context.clock.clock, revisionAtWallMs(context.ports.clock.wallMs()));
+}
+
+/** Whether no prepared transaction writes any of the keys. */
+function areReadable({ state }: ReplicaContext, { keys }: RequestOf<'Read'>): boolean {
+  const { txns } = state;
+  return txns.size === 0 || keys.every((ref) => txns.locks.isReadable(tripleOf(ref)));
+}
+
+function hasExpired(context: ReplicaContext, ref: Item['ref'], at: Revision): boolean {
+  return canExpire(context, ref) && readLatest(context.state, ref, at) === null;
 }
 
 function canExpire(context: ReplicaContext, ref: Item['ref']): boolean {

@@ -55,6 +55,8 @@ export class History {
   readonly acked: AckedWrite[] = [];
   readonly puts: PutOutcome[] = [];
   readonly txns: TxnSeen[] = [];
+  /** Of clients that keep the groups apart: lists of their own, and keys that end as a list does. */
+  readonly apart: TxnSeen[] = [];
   readonly banks: BankSeen[] = [];
   /** What transactions put, all or nothing. */
   readonly together: PutsSeen[] = [];

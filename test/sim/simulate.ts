@@ -1,6 +1,7 @@
 import { seededRandom } from '../../protocol/random.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import { Truth } from '../check/truth.ts';
+import { ApartClient } from './apart-client.ts';
 import { Client, gotOf, type ProcessNumbers } from './client.ts';
 import { awaitConvergence, awaitLeaders } from './convergence.ts';
 import { FINAL_CHECKS } from './invariants/all.ts';
@@ -90,7 +91,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   world.trace.note('world', 'faults end');
   nemesis.stop();
   heal(world);
-  for (const client of [...work.clients, ...work.leaseClients]) client.stop();
+  for (const client of [...work.clients, ...work.others]) client.stop();
   await world.drive(awaitConvergence(world), CONVERGE_MS + 20_000, 'the cluster converges');
   world.trace.note('world', 'converged');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
@@ -133,15 +134,21 @@ function startWork(world: World, config: SwarmConfig) {
     const parts = [world, world.history, random(`lease-client-${i}`)] as const;
     leaseClients.push(new LeaseClient(`l${i}`, ...parts, config.leaseHabits));
   }
+  const { apartCount: count, apartThinkMsMean: thinkMsMean, groupCount } = config;
+  const apart = Array.from({ length: count }, (_, i) => {
+    const own = { groupCount, thinkMsMean };
+    return new ApartClient(i, world, world.history, random(`apart-client-${i}`), own);
+  });
+  const others = [...leaseClients, ...apart];
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
     watchers.push(new Watcher(`w${i}`, prefix, world, world.history, random(`watcher-${i}`)));
   }
-  const clientsDone = Promise.all([...clients, ...leaseClients].map((client) => client.run()));
+  const clientsDone = Promise.all([...clients, ...others].map((client) => client.run()));
   world.spawn(clientsDone);
   for (const watcher of watchers) world.spawn(watcher.run());
-  return { pools, clients, leaseClients, clientsDone, watchers };
+  return { pools, clients, others, clientsDone, watchers };
 }
 
 async function sampleHashes(world: World, hashes: StateHashes): Promise<void> {

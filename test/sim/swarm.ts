@@ -69,6 +69,9 @@ export interface SwarmConfig {
   /** Clients that live by leases and locks. */
   readonly leaseClientCount: number;
   readonly leaseHabits: LeaseHabits;
+  /** Clients that keep the groups apart; how busy they are. */
+  readonly apartCount: number;
+  readonly apartThinkMsMean: number;
 }
 
 export const BUSY_KINDS = [
@@ -78,6 +81,7 @@ export const BUSY_KINDS = [
   'leases',
   'transactions',
   'listReads',
+  'snapshots',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -148,11 +152,17 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     roughStart: random.next() < 0.3,
     leaseClientCount: drawLeaseClients(seed),
     leaseHabits: drawLeaseHabits(seed),
+    ...drawApart(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
     const leaseHabits = { revokesAtOnce: true, letsGo: true };
     return { ...config, leaseClientCount: 10, leaseHabits, groupCount: 2, faultGapMsMean: 1500 };
+  }
+  if (overrides.busy === 'snapshots') {
+    const none = { clientCount: 0, leaseClientCount: 0, watcherCount: 0, joinerCount: 0 };
+    const apart = { apartCount: 6, apartThinkMsMean: 10, clockOffsetMsMax: 150 };
+    return { ...config, ...none, ...apart, groupCount: 2, syncMsMean: 1 };
   }
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;
@@ -204,6 +214,13 @@ function drawJoiners(seed: number, fixed: number | null, nodeCount: number): num
 function drawLeaseClients(seed: number): number {
   const random = seededRandom(seed, 'lease-clients');
   return random.next() < 0.5 ? randomInt(random, 1, 3) : 0;
+}
+
+/** The same. */
+function drawApart(seed: number): Pick<SwarmConfig, 'apartCount' | 'apartThinkMsMean'> {
+  const random = seededRandom(seed, 'apart');
+  const apartCount = random.next() < 0.3 ? 3 : 0;
+  return { apartCount, apartThinkMsMean: 50 + 200 * random.next() };
 }
 
 /** The same. */

@@ -21,8 +21,10 @@ export const transactionsSerializable: FinalCheck = {
     }
     const torn = tornTransaction(history.together, truth.changes);
     if (torn !== null) throw new SimViolation(NAME, `called at ${torn.at}: ${torn.reason}`);
-    const verdict = checkTransactions(history.txns);
-    if (verdict.result === 'ok') return;
-    throw new SimViolation(NAME, `${verdict.anomaly}: ${verdict.reason}`);
+    for (const seen of [history.txns, history.apart]) {
+      const verdict = checkTransactions(seen);
+      if (verdict.result === 'ok') continue;
+      throw new SimViolation(NAME, `${verdict.anomaly}: ${verdict.reason}`);
+    }
   },
 };

@@ -64,6 +64,9 @@ class World {
       if (command.type === 'ReadIndex') this.rounds.confirmed(command.readId, readIndex);
     }
     this.rounds.applied(this.replica.state.appliedIndex);
+    for (const command of this.replica.commands.splice(0)) {
+      if (command.type === 'Tick') this.closer.batchDecided(this.replica.lastLogIndex());
+    }
   }
 
   values(): unknown[] {
@@ -176,6 +179,31 @@ describe('a read of a key that can expire', () => {
     world.confirm();
     expect(world.values()).toEqual([[null]]);
     expect(world.replica.clock.committedBound).toBeGreaterThan(world.replica.clock.clock);
+  });
+
+  it('B21 does not show its end while a transaction that has read it may commit before that', () => {
+    const world = new World();
+    const { replica } = world;
+    world.write('a', '1', 50);
+    const revision = replica.clock.assign(1, replica.ports.clock.wallMs());
+    const body = { compares: [], then: [{ type: 'get' as const, ref: ref('a') }], otherwise: null };
+    const part = { body, thenAt: [0], otherwiseAt: [], comparesAt: [] };
+    const id = { home: 2, term: 1, start: revision };
+    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    const look = () => {
+      world.read(['a']);
+      world.confirm();
+      while (replica.proposed.length > 0) replica.commit();
+      world.closer.advanced();
+      return world.values();
+    };
+    expect(look()).toEqual([['1']]);
+    replica.ports.clock.nowMs += 50;
+    expect(look()).toEqual([]);
+    const fate = { commitRevision: revision, succeeded: true };
+    replica.apply({ type: 'txnResolve', id, fate, removed: [] });
+    world.closer.advanced();
+    expect(world.values()).toEqual([[null]]);
   });
 
   it('F19 does not let a clock that is not trusted push the group’s revisions ahead', () => {
