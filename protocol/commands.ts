@@ -206,7 +206,7 @@ export const commandCodec = s.union({
   ],
   /**
    * The end of a transaction whose home group has prepared nothing: its own part is judged and done at `revision`,
-   * which is at or above what the others prepared at. With anything in its way it is aborted.
+   * which is above what the others prepared at. With anything in its way it is aborted.
    */
   txnCommit: [
     25,

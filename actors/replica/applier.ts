@@ -56,7 +56,7 @@ export class Applier {
     );
   }
 
-  /** Whether the log grows while the store waits for its engine: it must not take more for now. */
+  /** Whether the log grows while the store waits for its engine: it takes no more until that has caught up. */
   isBehind(): boolean {
     const { appliedIndex, store } = this.#context.state;
     return (

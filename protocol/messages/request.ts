@@ -322,7 +322,7 @@ export const requestMessages = {
       requestId: s.count,
       /** The life of the node it is meant for: a copy that arrives after a restart is refused. */
       life: s.count,
-      /** The asking node's clock: what it has seen comes before what it asks for now. */
+      /** The asking node's clock: what it has seen comes before what this request does. */
       clock: s.count,
       /** Time left when it was sent. */
       deadlineMs: s.count,
