@@ -102,7 +102,7 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
   B28: row(
     'Auth or configuration not in the order of the data',
     "what apply needs is in the group's own log",
-    'identity',
+    'identity, as far as rules of access go',
   ),
   F01: row('kill -9 of the leader', 'writes go on after an election; nothing acknowledged is lost'),
   F02: row('leader stopped 2.5 s, then continued', 'it answers no read before confirming again'),

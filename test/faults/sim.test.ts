@@ -50,6 +50,13 @@ describe('in virtual time', { timeout: 60_000 * SCALE }, () => {
     }
   });
 
+  it('B28 indexes are defined and dropped under load and faults: every replica has them from the same entry on', async () => {
+    const faults = ['killLeader', 'transferLeader', 'partition'] as const;
+    for (const { queries } of await survives(faults, [2802, 2803], {}, 'indexes')) {
+      expect(queries).toBeGreaterThan(20);
+    }
+  });
+
   it('F04 partial partition: progress, and no storm of elections', async () => {
     for (const result of await survives(['partialPartition'], [3201, 3202])) {
       const cuts = result.faults.get('partialPartition') as number;

@@ -28,6 +28,8 @@ export interface SimResult {
   readonly realMs: number;
   readonly operations: { ok: number; refused: number; unknown: number };
   readonly transactions: TxnModel['counts'];
+  /** Answered queries and searches. */
+  readonly queries: number;
   readonly codes: ReadonlyMap<string, number>;
   readonly faults: ReadonlyMap<string, number>;
   /** Highest term of any group: how many elections there were. */
@@ -70,6 +72,7 @@ export async function simulate(config: SwarmConfig, parts: WorldParts): Promise<
     realMs: Number(process.hrtime.bigint() - startedAt) / 1e6,
     operations: world.history.counts,
     transactions: world.model.txns.counts,
+    queries: world.history.queries.length,
     codes: world.history.codes,
     faults: nemesis.counts,
     terms: Math.max(0, ...[...world.probe.tracks()].map(({ view }) => view.currentTerm)),

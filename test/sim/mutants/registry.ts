@@ -212,6 +212,28 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
       'for (let i = 1; i < command.keys.length; i++) {',
     ),
   },
+  {
+    ...BASE,
+    name: 'definitions-outside-the-log',
+    what: "a leader takes new indexes over at once, not where its group's log has them: replicas differ (B28)",
+    faults: ['killLeader'],
+    busy: 'indexes',
+    patches: patch(
+      'actors/replica/index-requests.ts',
+      "propose(context, { type: 'indexes', epoch, indexes }, reply);",
+      `const held = context.state;
+  const list = indexes.map((definition): GroupIndex => {
+    const none = { nextDocument: 1, openFrom: 1, openCount: 0, openBytes: 0 };
+    const empty = { ...none, nextSegment: 1, oldestSegment: 1, documents: 0, dead: 0 };
+    const text = definition.kind === 'text' ? empty : null;
+    const known = indexById(held.indexes, definition.id);
+    const start = { cursor: definition.prefix, keys: 0, since: 0, text };
+    return known ?? { definition, definedAt: held.clock, ...start };
+  });
+  held.replaceIndexes({ epoch, list });
+  reply(statusOf(context));`,
+    ),
+  },
 ];
 
 export const MUTANTS: readonly Mutant[] = [...MUTANTS_OF_GROUPS, ...LEASE_MUTANTS, ...TXN_MUTANTS];
