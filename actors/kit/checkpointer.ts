@@ -108,4 +108,12 @@ export class Checkpointer implements TurnMember {
   hasMore(): boolean {
     return false;
   }
+
+  hasInput(): boolean {
+    return false;
+  }
+
+  isAwaited(): boolean {
+    return false;
+  }
 }

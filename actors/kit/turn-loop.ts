@@ -17,9 +17,16 @@ export interface TurnMember {
   hear(nowMs: number): void;
   /** Whether another turn is needed at once. */
   hasWork(): boolean;
+  /** Whether something has come in since its last step. */
+  hasInput(): boolean;
+  /** Whether entries wait to be written for what it applies: it is heard before the next sync begins. */
+  isAwaited(): boolean;
   /** Whether there is more to hear or to apply at once. */
   hasMore(): boolean;
 }
+
+/** Rounds of steps in one turn: requests go from one member to another and further, and not for ever. */
+const STEPS_MAX = 4;
 
 /**
  * The one order of effects, node-wide: one WAL append and one fsync for everything that gathered on
@@ -134,12 +141,10 @@ export class TurnLoop {
   #turn(): void {
     this.#scheduled = false;
     // A step may have woken a member before the sync began: its turn follows that sync.
-    if (this.#stopped || this.#syncing) return;
-    const woken = this.#woken;
-    this.#woken = new Set();
+    if (this.#stopped || this.#syncing || this.#woken.size === 0) return;
     const nowMs = this.#clock.monotonicMs();
     this.#working = true;
-    for (const member of woken) member.step(nowMs);
+    const woken = this.#step(nowMs);
     const records: WalRecord[] = [];
     for (const member of woken) member.takeRecords(records);
     for (const member of woken) member.releaseBeforeSync();
@@ -167,12 +172,32 @@ export class TurnLoop {
     });
   }
 
+  /** All that were woken, and those whom they ask: what these write goes with the same sync. */
+  #step(nowMs: number): ReadonlySet<TurnMember> {
+    const stepped = this.#woken;
+    this.#woken = new Set();
+    for (const member of stepped) member.step(nowMs);
+    for (let round = 1; round < STEPS_MAX && this.#woken.size > 0; round++) {
+      const woken = this.#woken;
+      this.#woken = new Set();
+      for (const member of woken) {
+        if (!member.hasInput()) this.#woken.add(member);
+        else {
+          stepped.add(member);
+          member.step(nowMs);
+        }
+      }
+    }
+    return stepped;
+  }
+
   #finish(woken: ReadonlySet<TurnMember>): void {
     const nowMs = this.#clock.monotonicMs();
     this.#working = true;
     for (const member of woken) {
       if (!this.#members.has(member)) continue;
       member.afterSync(nowMs);
+      if (member.isAwaited()) member.hear(nowMs);
       if (member.hasWork()) this.#woken.add(member);
       if (member.hasMore()) this.#hearing.add(member);
     }

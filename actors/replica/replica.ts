@@ -53,6 +53,7 @@ type Work =
  */
 export class Replica implements Checkpointed, ReplicaContext {
   readonly group: GroupId;
+  readonly stream: number;
   readonly self: ReplicaId;
   readonly config: NodeConfig;
   readonly ports: Ports;
@@ -100,6 +101,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.config = host.config;
     this.ports = host.ports;
     this.group = group;
+    this.stream = group;
     this.self = self;
     this.raft = raft;
     this.state = state;
@@ -188,10 +190,6 @@ export class Replica implements Checkpointed, ReplicaContext {
     return pushed;
   }
 
-  get stream(): number {
-    return this.group;
-  }
-
   appliedIndex(): number {
     return this.state.appliedIndex;
   }
@@ -270,15 +268,19 @@ export class Replica implements Checkpointed, ReplicaContext {
   }
 
   hasWork(): boolean {
-    return this.#running && (this.#hasInput() || this.#outbox.isWaiting());
+    return this.#running && (this.hasInput() || this.#outbox.isWaiting());
   }
 
   hasMore(): boolean {
     return this.#running && this.#applier.hasWork();
   }
 
-  #hasInput(): boolean {
+  hasInput(): boolean {
     return this.#inbox.length + this.#commands.length + this.#proposing.length > 0;
+  }
+
+  isAwaited(): boolean {
+    return this.#txns.isVoting;
   }
 
   // Hosted: called by the machine.
@@ -335,7 +337,7 @@ export class Replica implements Checkpointed, ReplicaContext {
       this.#rounds.applied(this.state.appliedIndex);
       if (this.#outbox.records.length > 0) this.#carried = true;
       // With entries to come, what is said here goes with them.
-      if (!this.#hasInput()) this.releaseBeforeSync();
+      if (!this.hasInput()) this.releaseBeforeSync();
     });
   }
 

@@ -49,12 +49,19 @@ export class Participant {
   /** Votes that read ranges, and ends that do, by transaction: whoever asks again shares them. */
   readonly #voting = new Map<string, ((vote: TxnVote) => void)[]>();
   readonly #ending = new Map<string, Reply[]>();
+  /** Prepares that are on their way through the log. */
+  #preparing = 0;
   #isStopped = false;
 
   constructor(context: ReplicaContext, rounds: ReadRounds, closer: Closer) {
     this.#context = context;
     this.#rounds = rounds;
     this.#closer = closer;
+  }
+
+  /** Whether somebody waits for votes: they follow when entries are applied. */
+  get isVoting(): boolean {
+    return this.#preparing > 0;
   }
 
   prepare(request: RequestOf<'TxnPrepare'>, reply: Reply): void {
@@ -69,7 +76,9 @@ export class Participant {
     const { epoch, id, part } = request;
     warmRows(context.state, part.body);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
+    this.#preparing++;
     context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {
+      this.#preparing--;
       if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
       this.#vote(id, revision, outcome.applied.txn, (vote) => {
         reply({ type: 'TxnVoted', vote, clock: context.clock.clock });

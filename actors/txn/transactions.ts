@@ -112,6 +112,11 @@ export class Transactions implements TxnEffects {
     });
   }
 
+  /** Whether what this replica applies is waited for by coordinators. */
+  get isVoting(): boolean {
+    return this.#participant.isVoting;
+  }
+
   prepare(request: RequestOf<'TxnPrepare'>, reply: Reply): void {
     this.#participant.prepare(request, reply);
   }

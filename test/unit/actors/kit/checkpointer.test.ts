@@ -122,6 +122,14 @@ class LogOnly implements Checkpointed {
     return false;
   }
 
+  hasInput(): boolean {
+    return false;
+  }
+
+  isAwaited(): boolean {
+    return false;
+  }
+
   hasWork(): boolean {
     return false;
   }

@@ -52,7 +52,11 @@ class Member implements TurnMember {
   records = 0;
   again = 0;
   more = 0;
+  /** What has come in since the last step. */
+  input = 0;
+  isAwaitedNow = false;
   onAfterSync: () => void = () => {};
+  onStep: () => void = () => {};
 
   constructor(world: World, stream: number, records: number) {
     this.#world = world;
@@ -62,6 +66,8 @@ class Member implements TurnMember {
 
   step(): void {
     this.#world.trace.push(`step ${this.#stream}`);
+    this.input = 0;
+    this.onStep();
   }
 
   takeRecords(into: WalRecord[]): void {
@@ -92,6 +98,14 @@ class Member implements TurnMember {
 
   hasMore(): boolean {
     return this.more-- > 0;
+  }
+
+  hasInput(): boolean {
+    return this.input > 0;
+  }
+
+  isAwaited(): boolean {
+    return this.isAwaitedNow;
   }
 }
 
@@ -229,6 +243,77 @@ describe('the turn', () => {
     expect(world.run()).toEqual([
       ...['synced', 'after 1', 'posted', 'step 1', 'before 1', 'append 1', 'posted', 'sync begins'],
       ...['hear 1', 'posted'],
+    ]);
+  });
+
+  it('takes those that a step asks something of into the same turn, and its sync', () => {
+    const world = new World();
+    const [one, two] = [world.member(1, 0), world.member(2, 0)];
+    world.run();
+    one.onStep = () => {
+      two.input++;
+      two.records = 1;
+      world.loop.wake(two);
+    };
+    world.loop.wake(two);
+    world.loop.wake(one);
+    expect(world.run()).toEqual([
+      ...['step 2', 'step 1', 'step 2', 'before 2', 'before 1'],
+      ...['append 2', 'posted', 'sync begins'],
+    ]);
+    world.wal.end(null);
+    expect(world.run()).toEqual(['synced', 'after 2', 'after 1', 'posted']);
+  });
+
+  it('ends a turn in which members go on asking each other, and goes on in the next', () => {
+    const world = new World();
+    const [one, two] = [world.member(1, 0), world.member(2, 0)];
+    world.run();
+    let left = 9;
+    const ask = (other: Member) => (): void => {
+      if (left-- === 0) return;
+      other.input++;
+      world.loop.wake(other);
+    };
+    one.onStep = ask(two);
+    two.onStep = ask(one);
+    world.loop.wake(one);
+    const turn = ['step 1', 'step 2', 'step 1', 'step 2'];
+    const end = ['before 1', 'before 2', 'after 1', 'after 2', 'posted'];
+    const rest = ['step 1', 'step 2', 'before 1', 'before 2', 'after 1', 'after 2', 'posted'];
+    expect(world.run()).toEqual([...turn, ...end, ...turn, ...end, ...rest]);
+  });
+
+  it('leaves a member that woke itself and has nothing to do to the next turn', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    world.wal.end(null);
+    world.run();
+    one.onStep = () => {
+      one.onStep = () => {};
+      world.loop.wake(one);
+    };
+    one.records = 1;
+    world.loop.wake(one);
+    expect(world.run()).toEqual(['step 1', 'before 1', 'append 1', 'posted', 'sync begins']);
+    world.wal.end(null);
+    expect(world.run()).toEqual([
+      ...['synced', 'after 1', 'posted', 'step 1', 'before 1', 'after 1', 'posted'],
+    ]);
+  });
+
+  it('hears a member that others wait for before the next sync begins', () => {
+    const world = new World();
+    const one = world.member(1, 1);
+    world.run();
+    one.isAwaitedNow = true;
+    one.records = 1;
+    world.loop.wake(one);
+    world.wal.end(null);
+    expect(world.run()).toEqual([
+      ...['synced', 'after 1', 'hear 1', 'posted', 'step 1', 'before 1'],
+      ...['append 1', 'posted', 'sync begins'],
     ]);
   });
 
