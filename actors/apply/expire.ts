@@ -54,33 +54,48 @@ export async function soonestExpiryMs(view: GroupView): Promise<number> {
   }
 }
 
+/** What may be removed now. */
+export interface Due {
+  readonly keys: { readonly ref: KeyRef; readonly revision: Revision }[];
+  /** Where the next look goes on: this one has seen many keys that are locked. Null: all was seen, or as much as fits. */
+  readonly next: string | null;
+}
+
 /**
  * Owned keys whose expiry is at or before `wallMs` (Unix ms), soonest first, at most `limit` and
- * never more than one expire command takes: what the leader proposes to remove.
+ * never more than one expire command takes: what the leader proposes to remove. Keys that a prepared transaction
+ * has locked are passed over, so that they hold up no other. `from`: an earlier look's `next`.
  */
 export async function nextExpiry(
   view: GroupView,
   limit: number,
   wallMs: number,
-): Promise<{ ref: KeyRef; revision: Revision }[]> {
+  isLocked: (triple: string) => boolean = () => false,
+  from: string | null = null,
+): Promise<Due> {
   const cursor = view.cursor({
-    start: expiryStart(view.prefix, 0),
+    start: from ?? expiryStart(view.prefix, 0),
     end: expiryStart(view.prefix, Math.floor(wallMs) + 1),
     reverse: false,
   });
-  const due: { ref: KeyRef; revision: Revision }[] = [];
+  const keys: Due['keys'] = [];
+  let passed = 0;
   const step = new RemovalStep(Math.min(limit, LIMITS.feedPageEventsMax));
   try {
     for (;;) {
       const rows = await cursor.next(ROWS_AT_ONCE);
-      if (rows.length === 0) return due;
+      if (rows.length === 0) return { keys, next: null };
       for (const [key, value] of rows) {
         const { triple } = parseExpiryKey(key);
         const ref = refOfStoredTriple(triple);
         if (view.ownedSince[vshardOf(ref)] === 0) continue;
+        if (isLocked(triple)) {
+          if (++passed >= PASSED_MAX) return { keys, next: `${key}\x00` };
+          continue;
+        }
         const row = view.get(currentKey(view.prefix, triple));
-        if (!step.takes(triple, row === null ? 0 : row.length)) return due;
-        due.push({ ref, revision: decodeCount(value) });
+        if (!step.takes(triple, row === null ? 0 : row.length)) return { keys, next: null };
+        keys.push({ ref, revision: decodeCount(value) });
       }
     }
   } finally {
@@ -89,3 +104,5 @@ export async function nextExpiry(
 }
 
 const ROWS_AT_ONCE = 256;
+/** Locked keys that one look passes over. */
+const PASSED_MAX = 4_096;

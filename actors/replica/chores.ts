@@ -34,6 +34,8 @@ export class Chores {
   readonly #context: ReplicaContext;
   readonly #tended: readonly Tended[];
   #expiryDueMs = 0;
+  /** Where the next look for due keys begins, when the last one met too many that are locked. */
+  #expiryFrom: string | null = null;
   #floorDueMs = 0;
   #collectDueMs = 0;
   #handOverDueMs = 0;
@@ -135,8 +137,12 @@ export class Chores {
     // Puts lower it from now on; what the view holds is added when it has been looked at.
     state.expiryFromMs = Number.POSITIVE_INFINITY;
     const view = state.view();
-    nextExpiry(view, LIMITS.feedPageEventsMax, wallMs)
-      .then(async (keys) => {
+    const { locks } = state.txns;
+    const isLocked = (triple: string): boolean => !locks.isFree(triple);
+    nextExpiry(view, LIMITS.feedPageEventsMax, wallMs, isLocked, this.#expiryFrom)
+      .then(async ({ keys, next }) => {
+        this.#expiryFrom = next;
+        if (next !== null) this.#expiryDueMs = 0;
         const fromMs = keys.length > 0 ? 0 : await soonestExpiryMs(view);
         state.expiryFromMs = Math.min(state.expiryFromMs, fromMs);
         return keys;
@@ -150,7 +156,7 @@ export class Chores {
           const revision = this.#context.clock.assign(keys.length, ports.clock.wallMs());
           this.#context.propose({ type: 'expire', revision, keys }, (outcome) => {
             this.#expiring = false;
-            // There may be more. What a prepared transaction has locked stays due: that is no reason to hurry.
+            // There may be more. What was locked meanwhile stays due: that is no reason to hurry.
             const hasRemoved = outcome.type === 'applied' && outcome.applied.events.length > 0;
             if (hasRemoved) this.#expiryDueMs = 0;
           });

@@ -9,7 +9,7 @@ import { ALL_VSHARDS } from '../../../kit/kv-history.ts';
 
 async function due(group: AppliedGroup, limit = 100): Promise<{ ref: KeyRef; revision: number }[]> {
   const view = group.state.view();
-  const keys = await nextExpiry(view, limit, group.wallMs);
+  const { keys } = await nextExpiry(view, limit, group.wallMs);
   await view.close();
   return keys;
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Chores } from '../../../../actors/replica/chores.ts';
 import { initialShardMap, parseShardMap, vshardsOf } from '../../../../actors/router/shard-map.ts';
 import { revisionAtWallMs } from '../../../../protocol/revision.ts';
+import { ABORTED, type TxnOp } from '../../../../protocol/txn.ts';
 import { type GroupId, META_GROUP } from '../../../../protocol/types.ts';
 import { put, ref } from '../../../kit/applied-group.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
@@ -28,6 +29,18 @@ function write(replica: FakeReplica, key: string, ttlMs: number | null): number 
   const rest = { epoch: 1, idempotency: null, traceparent: null };
   replica.apply({ type: 'write', revision, ops, ...rest });
   return revision;
+}
+
+/** By a prepared transaction, until what is returned is called. */
+function lock(replica: FakeReplica, op: TxnOp, assigned: number | null = null): () => void {
+  const id = { home: 2, term: 1, start: replica.clock.assign(1, replica.ports.clock.wallMs()) };
+  const revision = assigned ?? replica.clock.assign(1, replica.ports.clock.wallMs());
+  const body = { compares: [], then: [op], otherwise: null };
+  const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
+  replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+  return () => {
+    replica.apply({ type: 'txnResolve', id, fate: ABORTED, removed: [] });
+  };
 }
 
 const types = (replica: FakeReplica) => replica.proposed.map(({ command }) => command.type);
@@ -103,26 +116,55 @@ describe('expiry', () => {
     const replica = FakeReplica.owning();
     const chores = new Chores(replica, [NO_LEASES]);
     write(replica, 'a', 100);
-    const id = { home: 2, term: 1, start: replica.clock.assign(1, replica.ports.clock.wallMs()) };
-    const revision = replica.clock.assign(1, replica.ports.clock.wallMs());
-    const body = { compares: [], then: [{ type: 'get', ref: ref('a') } as const], otherwise: null };
-    const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
-    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
-    let steps = 0;
-    for (let ms = 0; ms < 5_000; ms += 50) {
-      await tick(replica, chores, 50);
-      while (replica.proposed.length > 0) {
-        expect(replica.commit().events).toEqual([]);
-        steps++;
-      }
-    }
-    expect(steps).toBeGreaterThan(3);
-    expect(steps).toBeLessThanOrEqual(21);
-    const fate = { commitRevision: 0, succeeded: false };
-    replica.apply({ type: 'txnResolve', id, fate, removed: [] });
+    const release = lock(replica, { type: 'get', ref: ref('a') });
+    await tick(replica, chores, 5_000);
+    expect(replica.proposed).toEqual([]);
+    release();
     await tick(replica, chores, 500);
     expect(replica.commit().events.map(({ kind }) => kind)).toEqual(['expire']);
   });
+
+  it('of what was locked after it was looked for is asked for again, without hurry', async () => {
+    const replica = FakeReplica.owning();
+    const chores = new Chores(replica, [NO_LEASES]);
+    write(replica, 'a', 100);
+    const revision = replica.clock.assign(1, replica.ports.clock.wallMs());
+    await tick(replica, chores, 500);
+    const release = lock(replica, { type: 'get', ref: ref('a') }, revision);
+    expect(replica.commit().events).toEqual([]);
+    await tick(replica, chores, 500);
+    expect(replica.proposed).toEqual([]);
+    release();
+    await tick(replica, chores, 500);
+    expect(replica.commit().events.map(({ kind }) => kind)).toEqual(['expire']);
+  });
+
+  it.each([1_100, 9_000])(
+    'is not held up by %i keys that are due before and locked',
+    async (count) => {
+      const replica = FakeReplica.owning();
+      const chores = new Chores(replica, [NO_LEASES]);
+      for (let i = 0; i < count; i++) write(replica, `a${i}`, 100);
+      write(replica, 'b', 200);
+      const { tenant, space } = ref('');
+      const page = { reverse: false, limit: 1, values: false };
+      const release = lock(replica, {
+        type: 'range',
+        tenant,
+        space,
+        start: 'a',
+        end: 'b',
+        ...page,
+      });
+      await tick(replica, chores, 1_000);
+      expect(replica.commit().events.map((event) => event.ref.key)).toEqual(['b']);
+      await tick(replica, chores, 1_000);
+      expect(replica.proposed).toEqual([]);
+      release();
+      await tick(replica, chores, 500);
+      expect(replica.commit().events).toHaveLength(1_000);
+    },
+  );
 
   it('proposes nothing after leadership or the trust in the clock was lost while it looked', async () => {
     for (const lose of [
