@@ -81,6 +81,8 @@ export interface RangeQuery {
   readonly bytesMax: number;
   /** False: items come with empty values. */
   readonly values: boolean;
+  /** Told of each key that is absent only since it has expired, as far as the page reaches. */
+  readonly onEnd?: (triple: string, expiresAtMs: number) => void;
 }
 
 export interface RangePage {
@@ -146,7 +148,9 @@ function mergeStep(
     row ??= past.version;
     past.advance();
   }
-  if (row !== null && !hasExpired(row, query.revision)) addItem(page, query, triple, row);
+  if (row === null) return true;
+  if (!hasExpired(row, query.revision)) addItem(page, query, triple, row);
+  else query.onEnd?.(triple, row.expiresAtMs as number);
   return true;
 }
 

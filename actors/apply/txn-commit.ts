@@ -6,6 +6,7 @@ import type { GroupState } from './group-state.ts';
 import { isRemembered, readDecision, remember, type TxnApplied, txnOutcome } from './txn.ts';
 import { branchOf, doBranch, firstFailed, ownsKeys } from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
+import { isAdmitted } from './unseen-ends.ts';
 
 type TxnCommit = Extract<Command, { type: 'txnCommit' }>;
 
@@ -24,7 +25,7 @@ export function applyTxnCommit(state: GroupState, command: TxnCommit): Outcome {
     return refuse(state, id, { type: 'wrongShard', epoch: state.epoch });
   }
   const { locks } = state.txns;
-  if (!locks.isEmpty && !locks.admits(footprintOf(body))) {
+  if (!locks.isEmpty && !isAdmitted(state, footprintOf(body), revision)) {
     return refuse(state, id, { type: 'conflict' });
   }
   const failed = firstFailed(state, body.compares, revision);

@@ -163,6 +163,11 @@ class Intervals {
   }
 }
 
+/** Whether a part has locked this key, in whatever way. */
+export function touches({ writes, reads, ranges }: Footprint, triple: string): boolean {
+  return writes.has(triple) || reads.has(triple) || ranges.some((range) => covers(range, triple));
+}
+
 function covers(range: TripleRange, triple: string): boolean {
   return triple >= range.start && triple < range.end;
 }

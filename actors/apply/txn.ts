@@ -23,6 +23,7 @@ import { branchOf, doBranch, firstFailed, ownsAll, ownsKeys, perform } from './t
 import { footprintOf } from './txn-locks.ts';
 import { recallTxn, rememberTxn } from './txn-request.ts';
 import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from './txn-table.ts';
+import { isAdmitted } from './unseen-ends.ts';
 
 /**
  * Transactions (architecture section 7). In one group: one entry. Over several: a prepare in each, which
@@ -87,7 +88,9 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
     }
   }
   const { locks } = state.txns;
-  if (!locks.isEmpty && !locks.admits(footprintOf(body))) return txnOutcome({ type: 'conflict' });
+  if (!locks.isEmpty && !isAdmitted(state, footprintOf(body), revision)) {
+    return txnOutcome({ type: 'conflict' });
+  }
   const failedCompare = firstFailed(state, body.compares, revision);
   const succeeded = failedCompare === null;
   const ops = branchOf(body, succeeded);
@@ -121,7 +124,7 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
     return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
   }
   const footprint = footprintOf(body);
-  if (!state.txns.locks.admits(footprint)) return txnOutcome({ type: 'conflict' });
+  if (!isAdmitted(state, footprint, revision)) return txnOutcome({ type: 'conflict' });
   const failed = firstFailed(state, body.compares, revision);
   if (failed !== null && body.otherwise === null) {
     return txnOutcome({ type: 'compareFailed', at: comparesAt[failed] ?? 0 });

@@ -28,10 +28,12 @@ export function readNow(
   const item = readLatest(context.state, ref, null);
   if (item === null || item.expiresAtMs === null) return { item, clock: context.clock.clock };
   // A key that can expire is read at this moment's revision, if that is under the bound already.
-  // Its end may have to wait for transactions that have read it.
-  if (context.clock.isHeld || txns.size > 0) return null;
+  if (context.clock.isHeld) return null;
   const now = thisMoment(context);
   if (!context.clockTrusted() || now > context.clock.committedBound) return null;
+  const alive = readLatest(context.state, ref, now);
+  // Its end waits for transactions that are prepared, or about to be, and may have read it.
+  if (alive === null) return null;
   context.clock.raise(now);
-  return { item: readLatest(context.state, ref, now), clock: context.clock.clock };
+  return { item: alive, clock: context.clock.clock };
 }

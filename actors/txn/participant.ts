@@ -24,6 +24,7 @@ import {
   warmRows,
 } from '../apply/txn-eval.ts';
 import type { Prepared } from '../apply/txn-table.ts';
+import { unseenEnds } from '../apply/unseen-ends.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
   notApplied,
@@ -110,7 +111,9 @@ export class Participant {
     const tells = [tell];
     this.#voting.set(name, tells);
     const isOver = () => this.#isStopped || this.#context.state.txns.get(name) !== prepared;
-    this.#withView((view) => addRanges(view, prepared, vote, isOver)).then((whole) => {
+    const isUnseen = unseenEnds(this.#context.state.txns, prepared);
+    const read = (view: GroupView) => addRanges(view, prepared, vote, isUnseen, isOver);
+    this.#withView(read).then((whole) => {
       this.#voting.delete(name);
       for (const one of tells) one(whole);
     }, this.#unreadable);
@@ -221,14 +224,21 @@ export function leaseRefusal(revision: Revision): ReplyBody {
   return rejected('conflict', 'a promise about a lease has run out', { hint: revision });
 }
 
-/** The same vote with what the ranges hold; they are locked too. `isOver`: nobody waits for the vote any more. */
+/**
+ * The same vote with what the ranges hold; they are locked too. Where they show an end that is not to be seen yet it is
+ * a vote for the time before that, which is over: no commit comes of it. `isOver`: nobody waits for the vote any more.
+ */
 async function addRanges(
   view: GroupView,
   prepared: Prepared,
   vote: YesVote,
+  isUnseen: ReturnType<typeof unseenEnds>,
   isOver: () => boolean,
 ): Promise<TxnVote> {
   let validUntilMs = vote.validUntilMs ?? Number.POSITIVE_INFINITY;
+  const onEnd = (triple: string, expiresAtMs: number): void => {
+    if (isUnseen(triple, expiresAtMs)) validUntilMs = Math.min(validUntilMs, expiresAtMs);
+  };
   for (const branch of ['then', 'otherwise'] as const) {
     const ops = prepared.part.body[branch] ?? [];
     const results = vote[branch];
@@ -240,7 +250,8 @@ async function addRanges(
     for (const [i, op] of ops.entries()) {
       if (op.type !== 'range' && op.type !== 'deleteRange') continue;
       if (isOver()) return OVER;
-      const found = await rangeOf(view, prepared, op, LIMITS.txnReplacedBytesMax - replacedBytes);
+      const deletedBytesMax = LIMITS.txnReplacedBytesMax - replacedBytes;
+      const found = await rangeOf(view, prepared, op, deletedBytesMax, onEnd);
       const isCut = found.more && (op.type === 'deleteRange' || found.items.length < op.limit);
       if (isCut) return TOO_LARGE;
       for (const item of found.items) {
@@ -281,6 +292,7 @@ async function rangeOf(
   { revision }: Prepared,
   op: TxnOpOf<'range'> | TxnOpOf<'deleteRange'>,
   deletedBytesMax: number | null,
+  onEnd: (triple: string, expiresAtMs: number) => void,
 ): Promise<RangeFound> {
   const isRead = op.type === 'range';
   const deletedMax = deletedBytesMax ?? Number.POSITIVE_INFINITY;
@@ -291,11 +303,12 @@ async function rangeOf(
     values: isRead ? op.values : deletedBytesMax !== null,
     // More than the limit, so that it shows.
     bytesMax: isRead ? LIMITS.txnResultBytesMax * 2 : deletedMax,
+    onEnd,
   });
   // The floor stays below what is prepared.
   return found === 'compacted' ? { items: [], more: false } : found;
 }
 
 async function itemsOf(view: GroupView, prepared: Prepared, op: TxnOpOf<'deleteRange'>) {
-  return (await rangeOf(view, prepared, op, null)).items;
+  return (await rangeOf(view, prepared, op, null, () => {})).items;
 }

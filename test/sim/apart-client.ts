@@ -123,12 +123,27 @@ export class ApartClient {
     for (let isThere = true; isThere && !this.#stopped; ) {
       await this.#cluster.sleep(1);
       const callMs = this.#cluster.nowMs();
-      const outcome = await this.#ask((service, ctx) => service.get(ctx, refTo(key), LATEST));
-      if (outcome.kind !== 'ok') return;
-      isThere = outcome.value.item !== null;
+      const found = await this.#isThere(key);
+      if (found === null) return;
+      isThere = found;
       const reads = [{ key, elements: isThere ? [element] : [element, end] }];
       this.#note({ reads, appends: [], outcome: 'done', call: callMs });
     }
+  }
+
+  /** By a plain read or by a transaction; null when that failed. */
+  async #isThere(key: string): Promise<boolean | null> {
+    const ref = refTo(key);
+    if (this.#random.next() < 0.5) {
+      const outcome = await this.#ask((service, ctx) => service.get(ctx, ref, LATEST));
+      return outcome.kind === 'ok' ? outcome.value.item !== null : null;
+    }
+    const body = { compares: [], then: [{ type: 'get', ref } as const], otherwise: null };
+    const outcome = await this.#ask((service, ctx) => service.transact(ctx, body));
+    if (outcome.kind !== 'ok') return null;
+    const [result] = outcome.value.outcome.results;
+    if (result?.type !== 'got') throw new Error('a get was answered without an item');
+    return result.item !== null;
   }
 
   async #put(

@@ -67,8 +67,8 @@ export const TXN_MUTANTS: readonly Mutant[] = [
     what: 'the home group does its part although others hold the locks (B21)',
     patches: patch(
       'actors/apply/txn-commit.ts',
-      'if (!locks.isEmpty && !locks.admits(footprintOf(body))) {',
-      'if (locks.isEmpty && !locks.admits(footprintOf(body))) {',
+      'if (!locks.isEmpty && !isAdmitted(',
+      'if (locks.isEmpty && !isAdmitted(',
     ),
   },
   {
@@ -94,8 +94,8 @@ export const TXN_MUTANTS: readonly Mutant[] = [
     what: 'a participant votes yes although others hold the locks (B21)',
     patches: patch(
       'actors/apply/txn.ts',
-      "if (!state.txns.locks.admits(footprint)) return txnOutcome({ type: 'conflict' });",
-      'state.txns.locks.admits(footprint);',
+      "if (!isAdmitted(state, footprint, revision)) return txnOutcome({ type: 'conflict' });",
+      'isAdmitted(state, footprint, revision);',
     ),
   },
   {
@@ -143,6 +143,17 @@ export const TXN_MUTANTS: readonly Mutant[] = [
       'actors/txn/attempt.ts',
       'if (wallMsOfRevision(commitRevision) >= validUntilMs) return',
       'if (wallMsOfRevision(commitRevision) >= validUntilMs * 2) return',
+    ),
+  },
+  {
+    ...SNAPSHOTS,
+    name: 'ends-pass-locks',
+    seedsMax: 8,
+    what: 'a transaction sees the end of a key that one still to come in time has read alive (B21)',
+    patches: patch(
+      'actors/apply/unseen-ends.ts',
+      'hasExpired(head, revision) && !hasExpired(head, lowest)',
+      'hasExpired(head, revision) && hasExpired(head, 0)',
     ),
   },
   {

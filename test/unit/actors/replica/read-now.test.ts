@@ -77,10 +77,20 @@ describe('a read of this very moment', () => {
     world.raft.commitIndex++;
     expect(world.read('a')).toBe('1');
     expect(clock.clock).toBe(now());
-    ports.clock.nowMs += 600;
-    expect(world.read('a')).toBeNull();
-    expect(clock.clock).toBe(now());
     world.replica.trusted = false;
+    expect(world.read('a')).toBe('later');
+  });
+
+  it('B21 does not tell of an end: what is on its way in the log may have read the key, and commit below it', () => {
+    const world = new World();
+    const { ports } = world.replica;
+    world.write('a', '1', 1_000);
+    const bound = revisionAtWallMs(ports.clock.wallMs() + 5_000);
+    world.replica.apply({ type: 'reserve', bound });
+    world.raft.commitIndex++;
+    ports.clock.nowMs += 999;
+    expect(world.read('a')).toBe('1');
+    ports.clock.nowMs += 1;
     expect(world.read('a')).toBe('later');
   });
 

@@ -3,6 +3,7 @@ import { Closer } from '../../../../actors/replica/closer.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { Participant } from '../../../../actors/txn/participant.ts';
 import type { ReplyBody } from '../../../../protocol/messages/request.ts';
+import { wallMsOfRevision } from '../../../../protocol/revision.ts';
 import { ABORTED, type TxnFate, type TxnOp } from '../../../../protocol/txn.ts';
 import { put, ref } from '../../../kit/applied-group.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
@@ -115,5 +116,60 @@ describe('the ranges of a prepared transaction', () => {
     world.replica.commit();
     expect(world.replies).toMatchObject(Array(3).fill({ type: 'Done' }));
     expect(world.replica.state.keyCount).toBe(0);
+  });
+});
+
+describe('B21 an end within a range', () => {
+  const TTL_MS = 50;
+
+  /** The vote on the range of all keys, `afterMs` behind the prepare of another transaction that reads one of them. */
+  async function voteAfter(afterMs: number, isOver: boolean) {
+    const { tenant, space } = ref('');
+    const replica = FakeReplica.owning();
+    const { clock, ports } = replica;
+    const next = () => clock.assign(1, ports.clock.wallMs());
+    replica.apply({
+      ...{ type: 'write', revision: next(), ops: [put('k', 'v', { ttlMs: TTL_MS })], epoch: 1 },
+      ...{ idempotency: null, traceparent: null },
+    });
+    const get: TxnOp = { type: 'get', ref: ref('k') };
+    const range: TxnOp = {
+      ...{ type: 'range', tenant, space, start: '', end: null },
+      ...{ reverse: false, limit: 9, values: true },
+    };
+    const partOf = (op: TxnOp) => {
+      const body = { compares: [], then: [op], otherwise: null };
+      return { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
+    };
+    const other = { home: 3, term: 1, start: next() };
+    replica.apply({ type: 'txnPrepare', revision: next(), epoch: 1, id: other, part: partOf(get) });
+    ports.clock.nowMs += afterMs;
+    if (isOver) replica.apply({ type: 'txnResolve', id: other, fate: ABORTED, removed: [] });
+    const participant = new Participant(
+      replica,
+      new ReadRounds(replica),
+      new Closer(replica, () => {}),
+    );
+    const replies: ReplyBody[] = [];
+    const id = { home: 2, term: 1, start: next() };
+    const request = { type: 'TxnPrepare', epoch: 1, id, part: partOf(range) } as const;
+    participant.prepare(request, (body) => void replies.push(body));
+    replica.commit();
+    for (let i = 0; i < 5; i++) await settle();
+    const [reply] = replies;
+    if (reply?.type !== 'TxnVoted' || reply.vote.type !== 'yes') throw new Error('no vote');
+    const { vote } = reply;
+    const count = vote.then[0]?.type === 'page' ? vote.then[0].items.length : -1;
+    const { validUntilMs } = vote;
+    return {
+      count,
+      isVoid: validUntilMs !== null && validUntilMs <= wallMsOfRevision(vote.revision),
+    };
+  }
+
+  it('makes a vote of which no commit comes, while another transaction has read the key alive', async () => {
+    expect(await voteAfter(TTL_MS - 1, false)).toEqual({ count: 1, isVoid: false });
+    expect(await voteAfter(TTL_MS, false)).toEqual({ count: 0, isVoid: true });
+    expect(await voteAfter(TTL_MS, true)).toEqual({ count: 0, isVoid: false });
   });
 });
