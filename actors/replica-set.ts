@@ -1,5 +1,6 @@
 import type { NodeConfig } from '../protocol/config.ts';
 import type { Message, MessageOf, Routed } from '../protocol/envelope.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { type RaftMessage, raftMessages } from '../protocol/messages/raft.ts';
 import type { ReplyBody } from '../protocol/messages/request.ts';
@@ -16,6 +17,7 @@ import type { KeyRef } from '../protocol/vshard.ts';
 import type { StateStore } from '../storage/ports.ts';
 import { currentKeyOf } from './apply/read.ts';
 import { emptyReplica, type RecoveredReplica } from './boot.ts';
+import { BackgroundPace } from './kit/pace.ts';
 import type { Ports } from './kit/ports.ts';
 import type { PostOffice } from './kit/post-office.ts';
 import type { TurnLoop } from './kit/turn-loop.ts';
@@ -26,6 +28,9 @@ import { InspectedReplica } from './replica/inspect.ts';
 import { readNow } from './replica/read-now.ts';
 import { Replica } from './replica/replica.ts';
 import type { GroupReach } from './txn/coordinator.ts';
+
+/** With more than this in memtables the engine has trouble enough without work in the background. */
+const BACKGROUND_PENDING_BYTES_MAX = LIMITS.memtableBytesMax / 4;
 
 /** What the replicas of one node share. */
 export interface ReplicaSetParts {
@@ -53,6 +58,7 @@ export class ReplicaSet implements ReplicaHost {
   readonly config: NodeConfig;
   readonly ports: Ports;
   readonly formation: Formation;
+  readonly pace: BackgroundPace;
   readonly #parts: ReplicaSetParts;
   readonly #replicas = new Map<GroupId, Replica>();
   readonly #inspections: ReplicaInspection[] = [];
@@ -65,6 +71,8 @@ export class ReplicaSet implements ReplicaHost {
     this.config = parts.config;
     this.ports = parts.ports;
     this.formation = parts.formation;
+    const isBehind = () => parts.store.pendingBytes() > BACKGROUND_PENDING_BYTES_MAX;
+    this.pace = new BackgroundPace(parts.ports.clock, isBehind);
   }
 
   add(recovered: RecoveredReplica): Replica {
@@ -168,6 +176,7 @@ export class ReplicaSet implements ReplicaHost {
   readNow(group: GroupId, ref: KeyRef, mayBlock: boolean): ReadAnswer | null {
     const replica = this.get(group);
     if (replica === null || this.#stopped) return null;
+    this.pace.request();
     try {
       return readNow(replica, replica.raft, ref, mayBlock);
     } catch (error) {
@@ -185,6 +194,7 @@ export class ReplicaSet implements ReplicaHost {
 
   stop(): void {
     this.#stopped = true;
+    this.pace.stop();
     for (const replica of this.#replicas.values()) replica.stop();
   }
 

@@ -7,9 +7,14 @@ import { cpuSecondsOf } from './system/process-use.ts';
 
 /**
  * What indexes cost and give, on one node of the build: `npx tsx bench/indexes.ts` (`npm run build` first).
- * Write cost of one index (rounds with and without in turn), backfill of many keys and what it does to the same
- * offered load of puts (rounds with the backfill paused and going on in turn), equality queries of 10 rows,
+ * Write cost of one index (rounds with and without in turn), backfill of many keys, equality queries of 10 rows,
  * search over documents of 1 KB. Ratios are medians of the rounds' ratios; the processor time is the server's.
+ *
+ * The backfill (alone with `--only backfill`): so many puts a second are offered, well below what the node can do, each timed from
+ * when it was due, in pairs of rounds, one with the backfill paused and one with it going on, either first in
+ * turn. Before the first round the node rests, so that compactions and unwritten pages of the loading are in
+ * neither, and each round begins a second after the change. Said are the median of the pairs' ratios with its
+ * spread, the ratio over all puts together, and how fast the backfill was beside them and without them.
  */
 const { values: flags } = parseArgs({
   options: {
@@ -19,6 +24,8 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '5' },
     connections: { type: 'string', default: '64' },
+    /** Seconds between the writing of the keys and the first round of puts beside the backfill. */
+    settle: { type: 'string', default: '20' },
     /** Puts a second that are offered beside a backfill. */
     offered: { type: 'string', default: '500' },
     /** A folder for a profile of the server's processor time. */
@@ -165,35 +172,76 @@ async function writeCost(): Promise<void> {
   say(`write cost of one index: x${median(cpuRatios).toFixed(2)} by processor time`);
 }
 
-const ROUND_SECONDS = 3;
+/** Of one round of puts beside a backfill, and before it: until what went on before has ended. */
+const ROUND_SECONDS = 6;
+const SETTLE_SECONDS = 1;
 
-/** Builds the index under a steady load of puts, which goes on while it is paused, too. Resolves with its ms. */
-async function backfill(foreground: () => Promise<unknown>): Promise<number> {
-  const rate = Number(flags.offered);
-  await offer(ROUND_SECONDS, rate, foreground);
+interface Progress {
+  readonly isLive: boolean;
+  readonly keys: number;
+}
+
+async function progressOf(name: string): Promise<Progress> {
+  const { state, progress } = JSON.parse(await send('GET', `/v1/indexes/${name}`));
+  return { isLive: state === 'live', keys: progress.keys };
+}
+
+/** One round of puts with the backfill paused or going on; null where it ended in it. */
+async function putsBeside(
+  name: string,
+  change: 'pause' | 'resume',
+  foreground: () => Promise<unknown>,
+): Promise<{ latencies: number[]; keysPerSecond: number } | null> {
+  await send('POST', `/v1/indexes/${name}/${change}`);
+  await sleep(SETTLE_SECONDS * 1000);
+  const before = await progressOf(name);
+  const startMs = performance.now();
+  const latencies = await offer(ROUND_SECONDS, Number(flags.offered), foreground);
+  const after = await progressOf(name);
+  if (after.isLive) return null;
+  const seconds = (performance.now() - startMs) / 1000;
+  return { latencies, keysPerSecond: (after.keys - before.keys) / seconds };
+}
+
+/** Builds the index under a steady load of puts, which goes on while it is paused, too; then without load. */
+async function backfill(foreground: () => Promise<unknown>): Promise<void> {
   const fields = [{ path: '/n', type: 'number' }];
   await send('POST', '/v1/indexes', { name: 'by-n', prefix: 'q/', fields });
-  let builtMs = 0;
-  const ratios: number[] = [];
-  while (!(await isLive())) {
-    await send('POST', '/v1/indexes/by-n/pause');
-    await sleep(200);
-    const without = await offer(ROUND_SECONDS, rate, foreground);
-    const startMs = performance.now();
-    await send('POST', '/v1/indexes/by-n/resume');
-    const beside = await offer(ROUND_SECONDS, rate, foreground);
-    const isWhole = !(await isLive());
-    builtMs += performance.now() - startMs;
-    say(`puts, backfill paused: ${shown(without)}; going on: ${shown(beside)}`);
-    // Unless it ended in this round.
-    if (isWhole) ratios.push(at(beside, 0.99) / at(without, 0.99));
-    if (ratios.length < Number(flags.rounds)) continue;
-    const lastMs = performance.now();
-    while (!(await isLive())) await sleep(50);
-    builtMs += performance.now() - lastMs;
+  await send('POST', '/v1/indexes/by-n/pause');
+  say(`${flags.settle} s for what the writing of the keys has left to do`);
+  await sleep(Number(flags.settle) * 1000);
+  await offer(ROUND_SECONDS, Number(flags.offered), foreground);
+  const [without, beside]: [number[], number[]] = [[], []];
+  const [ratios, rates]: [number[], number[]] = [[], []];
+  for (let round = 0; round < Number(flags.rounds); round++) {
+    // Each goes first in turn: what one leaves behind is in the other's round.
+    const first = round % 2 === 0 ? 'pause' : 'resume';
+    const one = await putsBeside('by-n', first, foreground);
+    const other = await putsBeside('by-n', first === 'pause' ? 'resume' : 'pause', foreground);
+    const [paused, going] = first === 'pause' ? [one, other] : [other, one];
+    if (paused === null || going === null) break;
+    say(
+      `puts, backfill paused: ${shown(paused.latencies)}; at ${going.keysPerSecond.toFixed(0)} keys/s: ${shown(going.latencies)}`,
+    );
+    without.push(...paused.latencies);
+    beside.push(...going.latencies);
+    ratios.push(at(going.latencies, 0.99) / at(paused.latencies, 0.99));
+    rates.push(going.keysPerSecond);
   }
-  say(`p99 of puts beside a backfill: x${median(ratios).toFixed(2)}`);
-  return builtMs;
+  for (const all of [without, beside, ratios]) all.sort((a, b) => a - b);
+  say(`all puts, backfill paused: ${shown(without)}; going on: ${shown(beside)}`);
+  say(
+    `p99 of puts beside a backfill: x${median(ratios).toFixed(2)} (${at(ratios, 0).toFixed(2)} to ${at(ratios, 1).toFixed(2)}), of all together x${(at(beside, 0.99) / at(without, 0.99)).toFixed(2)}`,
+  );
+  await send('POST', '/v1/indexes/by-n/resume');
+  const { keys } = await progressOf('by-n');
+  const startMs = performance.now();
+  while (!(await progressOf('by-n')).isLive) await sleep(100);
+  const seconds = (performance.now() - startMs) / 1000;
+  const left = Number(flags.keys) - keys;
+  say(
+    `backfill: ${median(rates).toFixed(0)} keys/s beside the puts; the last ${left} keys without them in ${seconds.toFixed(1)} s, ${(left / seconds).toFixed(0)} keys/s`,
+  );
 }
 
 /** Backfill over many keys, its effect on others, and queries of ten rows. */
@@ -211,8 +259,8 @@ async function queries(): Promise<void> {
   );
   say(`${count} keys in ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
   const foreground = () => send('PUT', `/v1/kv/f/${Math.floor(random.next() * 1000)}`, record());
-  const builtMs = await backfill(foreground);
-  say(`backfill of ${count} keys: ${(builtMs / 1000).toFixed(1)} s`);
+  await backfill(foreground);
+  if (only.has('backfill')) return;
   const one = async () => {
     const n = Math.floor(random.next() * groups);
     const page = JSON.parse(await send('GET', `/v1/indexes/by-n/query?eq=${n}`));
@@ -266,7 +314,7 @@ async function searches(): Promise<void> {
 
 try {
   if (only.has('write')) await writeCost();
-  if (only.has('query')) await queries();
+  if (only.has('query') || only.has('backfill')) await queries();
   if (only.has('search')) await searches();
 } catch (error) {
   say(cluster.node(0).output().slice(-4000));

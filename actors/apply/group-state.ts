@@ -154,6 +154,12 @@ export class GroupState {
     return row;
   }
 
+  /** A current row that is not kept in memory: for work that passes by each row once. */
+  glance(key: string): Uint8Array | null {
+    const known = this.#current.get(key);
+    return known === undefined ? this.store.get(key) : known;
+  }
+
   /** Whether a current row can be had without the disk. */
   isWarm(key: string): boolean {
     return this.#known(key) !== undefined;

@@ -32,7 +32,7 @@ export function applyIndexFill(
   const { tenant, space } = index.definition;
   for (let i = 0; i < command.keys.length; i++) {
     const ref = { tenant, space, key: command.keys[i] as string };
-    const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
+    const bytes = state.glance(currentKey(state.prefix, tripleOf(ref)));
     if (bytes !== null) enterKey(state, index, ref, bytes);
   }
   // Entering documents of text has moved it on.

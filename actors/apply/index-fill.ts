@@ -15,11 +15,18 @@ export async function nextFill(
 ): Promise<IndexFillCommand | null> {
   if (cursor === null) return null;
   const { id, prefix } = definition;
+  // One trip to another thread, which leaves in the engine's cache what apply reads again.
+  const rows = LIMITS.indexStepKeys + 1;
   const [start, end] = spaceRange(view.prefix, 'c', definition, cursor, prefixEndOf(prefix));
   const keys: string[] = [];
   let next: string | null = null;
   let bytes = 0;
-  const reader = new RowReader(view, { start, end: end < start ? start : end, reverse: false });
+  const reader = new RowReader(view, {
+    start,
+    end: end < start ? start : end,
+    reverse: false,
+    rows,
+  });
   try {
     for (;;) {
       if (reader.needsFill) await reader.ready();

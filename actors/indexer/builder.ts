@@ -10,10 +10,7 @@ import { type Observed, type ObservedGroup, planWork, type Work } from './plan.t
 const CALL_MS = 2_000;
 /** How long one piece of work goes on taking steps before the world is looked at again. */
 const WORK_MS = 1_000;
-/** A step is followed by a pause that is this many times as long as it took: others want the group too. */
-const PAUSE_SHARE = 1;
-const PAUSE_MS_MAX = 100;
-/** Groups that take steps at a time. With all of them a node that leads many would do little else. */
+/** Groups that are asked for steps at a time; a node takes one at a time, at its own pace (kit/pace.ts). */
 const FILLS_AT_ONCE = 2;
 
 /** What the index builder needs of its node. */
@@ -115,16 +112,11 @@ export class IndexBuilder implements BuilderEffects {
   async #fill(group: GroupId, id: number, endMs: number): Promise<void> {
     const { calls, clock, telemetry } = this.#host;
     while (!this.#stopped && this.leadsMeta()) {
-      const startMs = clock.monotonicMs();
-      if (startMs >= endMs) return;
+      if (clock.monotonicMs() >= endMs) return;
       const { indexes } = await calls.call(group, { type: 'IndexStep', id }, 'Indexes', OPTIONS);
       telemetry.count('index_steps', 1, { group });
       const index = indexes.find((one) => one.id === id);
       if (index === undefined || index.isBuilt) return;
-      const tookMs = clock.monotonicMs() - startMs;
-      await new Promise<void>((resolve) => {
-        clock.after(Math.min(PAUSE_MS_MAX, tookMs * PAUSE_SHARE), resolve);
-      });
     }
   }
 }

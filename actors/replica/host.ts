@@ -3,6 +3,7 @@ import type { Message } from '../../protocol/envelope.ts';
 import type { Formation } from '../../protocol/messages/node.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../protocol/types.ts';
+import type { BackgroundPace } from '../kit/pace.ts';
 import type { Ports } from '../kit/ports.ts';
 import type { GroupReach } from '../txn/coordinator.ts';
 import type { Replica } from './replica.ts';
@@ -12,6 +13,7 @@ export interface ReplicaHost {
   readonly config: NodeConfig;
   readonly ports: Ports;
   readonly formation: Formation;
+  readonly pace: BackgroundPace;
   post(group: GroupId, to: ReplicaId, lane: Lane, message: Message, bytes: number): void;
   clockTrusted(): boolean;
   /** How transactions reach other groups; null while the node is being put together. */

@@ -9,6 +9,7 @@ import { nextFill } from '../apply/index-fill.ts';
 import { type IndexPage, queryIndex } from '../apply/index-query.ts';
 import { searchText } from '../apply/text-search.ts';
 import { WorkMeter } from '../apply/work-meter.ts';
+import type { BackgroundPace } from '../kit/pace.ts';
 import type { Closer } from './closer.ts';
 import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
 import { answerFromView, unreadable } from './from-view.ts';
@@ -30,12 +31,24 @@ export function handleIndexSet(
   propose(context, { type: 'indexes', epoch, indexes }, reply);
 }
 
-/** Reads the next keys of a backfill here, and logs them as one step. */
+/** Takes a step of a backfill here, when it is its turn among all that this node does in the background. */
 export function handleIndexStep(
   context: ReplicaContext,
+  pace: BackgroundPace,
   body: RequestOf<'IndexStep'>,
   reply: Reply,
 ): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  pace.enter(context.group, (ended) =>
+    stepOf(context, body, (answer) => {
+      ended();
+      reply(answer);
+    }),
+  );
+}
+
+/** Reads the next keys of a backfill, and logs them as one step. */
+function stepOf(context: ReplicaContext, body: RequestOf<'IndexStep'>, reply: Reply): void {
   if (!context.isLeader()) return reply(notLeader(context));
   const index = indexById(context.state.indexes, body.id);
   if (index === null || index.cursor === null) return reply(statusOf(context));

@@ -127,6 +127,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#parts = {
       ...{ context: this, raft, rounds: this.#rounds, closer: this.#closer, feed: this.#feed },
       ...{ spans: this.#spans, leases: this.leases, waits: this.#txns.waits, txns: this.#txns },
+      pace: host.pace,
     };
     this.#actor = startReplicaMachine(this);
   }

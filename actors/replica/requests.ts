@@ -4,6 +4,7 @@ import type { RequestBody, RequestOf } from '../../protocol/messages/request.ts'
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import { META_GROUP, nodeOf, type Revision } from '../../protocol/types.ts';
 import { readMetaRows } from '../apply/meta-state.ts';
+import type { BackgroundPace } from '../kit/pace.ts';
 import type { LeaseKeeper } from '../lease/keeper.ts';
 import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
@@ -35,6 +36,11 @@ const META_ROWS_MAX = 4_096;
 const ANSWER_SHARE = 0.1;
 const ANSWER_MS_MAX = 100;
 
+/** Requests that clients wait for. Others are the cluster's own, or take their time as watches do. */
+const OF_CLIENTS: ReadonlySet<RequestBody['type']> = new Set([
+  ...(['Write', 'Read', 'Range', 'Txn', 'TxnPrepare', 'IndexQuery', 'IndexSearch'] as const),
+]);
+
 /** The parts of a replica that requests are handed to. */
 export interface RequestParts {
   readonly context: ReplicaContext;
@@ -46,15 +52,17 @@ export interface RequestParts {
   readonly leases: LeaseKeeper;
   readonly waits: LockWaits;
   readonly txns: Transactions;
+  readonly pace: BackgroundPace;
 }
 
 export type Request = Pick<MessageOf<'Request'>, 'body' | 'traceparent' | 'clock' | 'deadlineMs'>;
 
 /** Dispatch only: one call per kind of request; each answers exactly once. */
 export function handleRequest(parts: RequestParts, request: Request, reply: Reply): void {
-  const { context, rounds, closer, feed } = parts;
+  const { context, rounds, closer, feed, pace } = parts;
   raiseClock(context, request.clock);
   const body: RequestBody = request.body;
+  if (OF_CLIENTS.has(body.type)) pace.request();
   const { deadlineMs } = request;
   const waitMs = deadlineMs - Math.min(ANSWER_MS_MAX, deadlineMs * ANSWER_SHARE);
   const endMs = context.ports.clock.monotonicMs() + waitMs;
@@ -102,7 +110,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'IndexSet':
       return handleIndexSet(context, body, reply);
     case 'IndexStep':
-      return handleIndexStep(context, body, reply);
+      return handleIndexStep(context, pace, body, reply);
     case 'IndexStatus':
       return handleIndexStatus(context, rounds, reply);
     case 'IndexQuery':

@@ -83,6 +83,18 @@ describe('reading rows ahead', () => {
     expect(state.isCold).toBe(false);
   });
 
+  it('a row that is only passed by is right, and is not kept: neither it nor that it was cold', () => {
+    const { store, group, state } = coldGroup();
+    const key = keyOf(state, 'a');
+    expect(Buffer.from(state.glance(key) ?? []).toString()).toContain('old');
+    expect([store.gets, state.isWarm(key), state.isCold]).toEqual([1, false, false]);
+    group.write([put('a', 'new')]);
+    store.gets = 0;
+    expect(Buffer.from(state.glance(key) ?? []).toString()).toContain('new');
+    expect(store.gets).toBe(0);
+    expect(state.glance(keyOf(state, 'none'))).toBeNull();
+  });
+
   it('reads alone keep memory bounded, of keys that are there and of others', () => {
     const store = new MemoryState();
     const first = new AppliedGroup(store);

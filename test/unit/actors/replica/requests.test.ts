@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { BackgroundPace } from '../../../../actors/kit/pace.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
 import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
@@ -8,6 +9,7 @@ import type { ReplyBody, RequestBody } from '../../../../protocol/messages/reque
 import { ABORTED, type TxnOp } from '../../../../protocol/txn.ts';
 import { put, ref } from '../../../kit/applied-group.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
+import { definitionOf } from '../../../kit/index-history.ts';
 
 const ID = { home: 2, term: 1, start: 0 };
 
@@ -17,11 +19,12 @@ class World {
   readonly rounds = new ReadRounds(this.replica);
   readonly closer = new Closer(this.replica, () => {});
   readonly waits = new LockWaits(this.replica);
+  readonly pace = new BackgroundPace(this.replica.ports.clock, () => false);
   readonly answers: ReplyBody[] = [];
 
   ask(body: RequestBody, deadlineMs = 1_000): void {
-    const { replica: context, rounds, closer, waits } = this;
-    const parts = { context, rounds, closer, waits, spans: new WriteSpans(context) };
+    const { replica: context, rounds, closer, waits, pace } = this;
+    const parts = { context, rounds, closer, waits, pace, spans: new WriteSpans(context) };
     const request = { body, deadlineMs, clock: 0, traceparent: null };
     handleRequest(parts as unknown as RequestParts, request, (reply) => this.answers.push(reply));
   }
@@ -131,4 +134,61 @@ describe('the close of a snapshot', () => {
     expect(world.answers).toMatchObject([{ wasClosed: false }, { wasClosed: false }]);
     expect(world.closer.gate.isClosed).toBe(true);
   });
+});
+
+describe('a step of a backfill', () => {
+  const STEP: RequestBody = { type: 'IndexStep', id: 1 };
+
+  /** A group of 300 keys with an index over them. */
+  function building(): World {
+    const world = new World();
+    const { replica } = world;
+    for (let i = 0; i < 300; i++) {
+      const revision = replica.clock.assign(1, replica.ports.clock.wallMs());
+      const ops = [put(`k${String(i).padStart(3, '0')}`, '{"n":1}')];
+      replica.apply({
+        ...{ type: 'write', revision, epoch: 1, ops, idempotency: null, traceparent: null },
+      });
+    }
+    const definition = definitionOf(1, [['/n', 'number']], { prefix: 'k' });
+    replica.apply({ type: 'indexes', epoch: 1, indexes: [definition] });
+    return world;
+  }
+
+  /** Asks for a step and lets it take 5 ms; whether it was taken at once. */
+  async function step(world: World): Promise<boolean> {
+    world.ask(STEP);
+    await world.pass(0);
+    if (world.replica.proposed.length === 0) return false;
+    await world.pass(5);
+    world.replica.commit();
+    return true;
+  }
+
+  it('follows the one before at once while no client is there', async () => {
+    const world = building();
+    expect(await step(world)).toBe(true);
+    world.ask({ type: 'IndexStatus' });
+    expect(await step(world)).toBe(true);
+    expect(await step(world)).toBe(true);
+    const built = world.answers.at(-1);
+    expect(built).toMatchObject({ type: 'Indexes', indexes: [{ isBuilt: true, keys: 300 }] });
+  });
+
+  it.each([READ, WRITE])(
+    'waits for a rest after the one before beside a client: $type',
+    async (asked) => {
+      const world = building();
+      world.ask(asked);
+      world.replica.proposed.length = 0;
+      expect(await step(world)).toBe(true);
+      expect(await step(world)).toBe(false);
+      await world.pass(29);
+      expect(world.replica.proposed).toHaveLength(0);
+      await world.pass(1);
+      expect(world.replica.proposed).toHaveLength(1);
+      expect(world.replica.commit().index).toBeGreaterThan(0);
+      expect(world.answers.at(-1)).toMatchObject({ indexes: [{ isBuilt: false, keys: 256 }] });
+    },
+  );
 });
