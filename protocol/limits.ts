@@ -122,7 +122,7 @@ export const LIMITS = Object.freeze({
   indexPageParsedBytesMax: 8 * MIB,
   /** Keys of one step of a backfill, and bytes of their values, about. */
   indexStepKeys: 128,
-  indexStepBytes: 256 * KIB,
+  indexStepBytes: 64 * KIB,
   /** Text indexes: values up to this are in them, larger ones are not found. */
   indexTextBytesMax: 64 * KIB,
   /** Shortest text to search for. */

@@ -2,7 +2,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import type { GroupId } from '../../protocol/types.ts';
 
 /** A step of long work is followed by a rest that is so many times as long as it took, beside clients. */
-const REST_SHARE = 6;
+const REST_SHARE = 12;
 /** However slow a step was: the work goes on. */
 const REST_MS_MAX = 250;
 /** Clients whose last request came within this time are still there. */

@@ -6,7 +6,7 @@ import { HandClock } from '../../../kit/hand-clock.ts';
 describe('the rest after a step', () => {
   test('is none without clients, else in proportion to the step, with a bound', () => {
     expect(restMs(5, false)).toBe(0);
-    expect(restMs(5, true)).toBe(30);
+    expect(restMs(5, true)).toBe(60);
     expect(restMs(0, true)).toBe(0);
     expect(restMs(10_000, true)).toBe(250);
     expect(restMs(-1, true)).toBe(0);
@@ -48,22 +48,22 @@ describe('the pace of work in the background', () => {
     expect(world.clock.timerCount).toBe(0);
   });
 
-  test('beside clients it rests for six times the step, and no longer once they are gone', async () => {
+  test('beside clients it rests for twelve times the step, and no longer once they are gone', async () => {
     const world = new World();
     world.enter('a');
     world.pace.request();
     await world.clock.pass(5);
     world.end('a');
     world.enter('b');
-    await world.clock.pass(29);
+    await world.clock.pass(59);
     expect(world.begun).toEqual(['a']);
     await world.clock.pass(1);
     expect(world.begun).toEqual(['a', 'b']);
-    // 30 ms after the last request was seen there may still be clients.
+    // 65 ms after the last request was seen there may still be clients.
     await world.clock.pass(5);
     world.end('b');
     world.enter('c');
-    await world.clock.pass(30);
+    await world.clock.pass(60);
     expect(world.begun).toEqual(['a', 'b', 'c']);
     await world.clock.pass(100);
     world.end('c');
@@ -81,7 +81,7 @@ describe('the pace of work in the background', () => {
     await world.clock.pass(1);
     world.end('b');
     world.enter('c');
-    await world.clock.pass(5);
+    await world.clock.pass(11);
     expect(world.begun).toEqual(['a', 'b']);
     await world.clock.pass(1);
     expect(world.begun).toEqual(['a', 'b', 'c']);

@@ -183,7 +183,7 @@ describe('a step of a backfill', () => {
       world.replica.proposed.length = 0;
       expect(await step(world)).toBe(true);
       expect(await step(world)).toBe(false);
-      await world.pass(29);
+      await world.pass(59);
       expect(world.replica.proposed).toHaveLength(0);
       await world.pass(1);
       expect(world.replica.proposed).toHaveLength(1);
