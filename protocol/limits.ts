@@ -52,7 +52,7 @@ export const LIMITS = Object.freeze({
   /** AppendEntries a leader has in flight to one follower. */
   appendInflightMax: 32,
   appendInflightBytesMax: 8 * MIB,
-  snapshotChunkBytes: 256 * KIB,
+  snapshotChunkBytes: 768 * KIB,
   /** Bytes of one message on the bus; nats-server's default max_payload is 1 MiB. */
   busPayloadBytesMax: 1 * MIB,
   /** Room for the envelope's header and HMAC beside its messages. */
@@ -156,7 +156,10 @@ assert(
   LIMITS.appendBytesMax + LIMITS.envelopeOverheadBytesMax * 4 <= LIMITS.busPayloadBytesMax,
   'an append fits the bus',
 );
-assert(LIMITS.snapshotChunkBytes * 2 <= LIMITS.busPayloadBytesMax, 'a snapshot chunk fits the bus');
+assert(
+  LIMITS.snapshotChunkBytes + LIMITS.envelopeOverheadBytesMax * 16 <= LIMITS.busPayloadBytesMax,
+  'a snapshot chunk fits the bus',
+);
 // A page ends before the item that would pass pageBytesMax, except that its first item always fits.
 assert(
   Math.max(LIMITS.pageBytesMax, LIMITS.entryBytesMax) + 64 * KIB <= LIMITS.busPayloadBytesMax,

@@ -140,6 +140,8 @@ export interface StateStore {
   view(): StateView;
   /** Makes everything written before the call durable in the engine. */
   flush(): Promise<void>;
+  /** Resolves when nearly everything written before the call is in the engine, durable or not. Cheap, where flush is not. */
+  drained(): Promise<void>;
   /** Bytes not yet in the engine; apply pauses above memtableBytesMax. */
   pendingBytes(): number;
   close(): Promise<void>;
@@ -160,7 +162,7 @@ export interface SnapshotStore {
     offset: number,
     length: number,
   ): Promise<Uint8Array>;
-  /** Stores a received piece at `offset`; resolves with the next offset wanted (synced up to there). */
+  /** Stores a received piece at `offset`; resolves with the next offset wanted; the last one when all of it is synced. */
   writeChunk(group: GroupId, meta: SnapshotMeta, offset: number, data: Uint8Array): Promise<number>;
   /** Opens a complete file, all checksums verified first; rejects with DiskError EBADMSG if damaged. */
   openRows(group: GroupId, snapshotId: string): Promise<EngineCursor>;

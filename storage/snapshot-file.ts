@@ -20,7 +20,7 @@ type Stage = 'new' | 'part' | 'snap';
 
 interface Receiver {
   readonly file: DiskFile;
-  /** Everything before it is written and synced. */
+  /** Everything before it is written; it is synced when it is whole. */
   nextOffset: number;
 }
 
@@ -33,6 +33,8 @@ interface Receiver {
 export class SnapshotFiles implements SnapshotStore {
   readonly #disk: Disk;
   readonly #receivers = new Map<string, Receiver>();
+  /** Complete files that are being sent: open from the first chunk to the last, or until they are removed. */
+  readonly #sending = new Map<string, DiskFile>();
   readonly #queues = new Map<string, Promise<void>>();
 
   constructor(disk: Disk) {
@@ -71,11 +73,20 @@ export class SnapshotFiles implements SnapshotStore {
     length: number,
   ): Promise<Uint8Array> {
     return this.#inTurn(group, snapshotId, async () => {
-      const file = await this.#openComplete(group, snapshotId, offset === 0);
+      const key = `${group}/${snapshotId}`;
+      if (offset === 0) await this.#endSending(key);
+      let file = this.#sending.get(key);
+      if (file === undefined) {
+        file = await this.#openComplete(group, snapshotId, offset === 0);
+        this.#sending.set(key, file);
+      }
+      let isLast = true;
       try {
-        return await file.read(offset, length);
+        const data = await file.read(offset, length);
+        isLast = offset + length >= (await file.size());
+        return data;
       } finally {
-        await file.close();
+        if (isLast) await this.#endSending(key);
       }
     });
   }
@@ -89,17 +100,16 @@ export class SnapshotFiles implements SnapshotStore {
   ): Promise<number> {
     return this.#inTurn(group, meta.snapshotId, async () => {
       const { snapshotId, totalBytes } = meta;
-      if (await this.#has(group, snapshotId, 'snap')) return totalBytes;
-      const receiver = await this.#receiver(group, snapshotId);
+      let receiver = this.#receivers.get(`${group}/${snapshotId}`);
+      if (receiver === undefined) {
+        if (await this.#has(group, snapshotId, 'snap')) return totalBytes;
+        receiver = await this.#receiver(group, snapshotId);
+      }
       if (offset + data.length > totalBytes) {
         throw new DiskError('EBADMSG', `snapshot ${snapshotId} is larger than announced`);
       }
       if (offset === receiver.nextOffset && data.length > 0) {
-        await new Promise<void>((resolved, rejected) => {
-          receiver.file.writeAndSync(offset, data, (error) =>
-            error === null ? resolved() : rejected(error),
-          );
-        });
+        await receiver.file.write(offset, data);
         receiver.nextOffset += data.length;
       }
       if (receiver.nextOffset >= totalBytes) await this.#complete(group, snapshotId, receiver);
@@ -124,6 +134,7 @@ export class SnapshotFiles implements SnapshotStore {
 
   async #removeOne(group: GroupId, snapshotId: string): Promise<void> {
     const key = `${group}/${snapshotId}`;
+    await this.#endSending(key);
     await this.#receivers.get(key)?.file.close();
     this.#receivers.delete(key);
     for (const stage of ['new', 'part', 'snap'] as const) {
@@ -131,6 +142,12 @@ export class SnapshotFiles implements SnapshotStore {
         await this.#disk.remove(pathOf(group, snapshotId, stage));
       }
     }
+  }
+
+  async #endSending(key: string): Promise<void> {
+    const file = this.#sending.get(key);
+    this.#sending.delete(key);
+    await file?.close();
   }
 
   async #openComplete(group: GroupId, snapshotId: string, verify: boolean): Promise<DiskFile> {
@@ -148,22 +165,28 @@ export class SnapshotFiles implements SnapshotStore {
 
   /** The open partial file; after a restart it is cut back to what its checksums vouch for. */
   async #receiver(group: GroupId, snapshotId: string): Promise<Receiver> {
-    const key = `${group}/${snapshotId}`;
-    const known = this.#receivers.get(key);
-    if (known !== undefined) return known;
     const file = await this.#disk.open(pathOf(group, snapshotId, 'part'));
     const { intactBytes } = await checkSnapshot(file, snapshotId);
     await file.truncate(intactBytes);
     await file.sync();
     const receiver = { file, nextOffset: intactBytes };
-    this.#receivers.set(key, receiver);
+    this.#receivers.set(`${group}/${snapshotId}`, receiver);
     return receiver;
   }
 
   async #complete(group: GroupId, snapshotId: string, receiver: Receiver): Promise<void> {
+    const part = pathOf(group, snapshotId, 'part');
     this.#receivers.delete(`${group}/${snapshotId}`);
+    try {
+      await receiver.file.sync();
+    } catch (error) {
+      // What is cached of it may not be on the disk, nor get there: nothing of it is taken up again.
+      await receiver.file.close();
+      await this.#disk.remove(part);
+      throw error;
+    }
     await receiver.file.close();
-    await this.#disk.rename(pathOf(group, snapshotId, 'part'), pathOf(group, snapshotId, 'snap'));
+    await this.#disk.rename(part, pathOf(group, snapshotId, 'snap'));
   }
 
   async #has(group: GroupId, snapshotId: string, stage: Stage): Promise<boolean> {

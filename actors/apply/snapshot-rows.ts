@@ -65,7 +65,7 @@ export function rowsWithConfig(rows: EngineCursor, config: GroupConfig): EngineC
 
 /** Rows of one write while loading and removing. */
 const STEP_ROWS = 32;
-/** Unflushed bytes at which loading waits for the engine. */
+/** Bytes that the engine does not have yet at which loading waits for it. A flush would be as many tables as there are flushes. */
 const LOAD_PENDING_BYTES_MAX = LIMITS.memtableBytesMax / 2;
 
 /**
@@ -99,7 +99,7 @@ async function loadRows(store: StateStore, prefix: string, rows: EngineCursor): 
     const chunk = await rows.next(STEP_ROWS);
     if (chunk.length === 0) break;
     store.write(prefixed(prefix, chunk));
-    if (store.pendingBytes() > LOAD_PENDING_BYTES_MAX) await store.flush();
+    if (store.pendingBytes() > LOAD_PENDING_BYTES_MAX) await store.drained();
   }
   if (store.get(metaKey(prefix, 'applied')) === null) {
     throw new DecodeError('the snapshot holds no applied index');

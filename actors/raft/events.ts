@@ -26,7 +26,7 @@ export type RaftCommand =
   | { readonly type: 'Compact' }
   /** Leader: a sealed snapshot file exists, answering `requestSnapshot`. */
   | { readonly type: 'SnapshotReady'; readonly meta: SnapshotMeta }
-  /** Follower: a received chunk is stored and synced; `nextOffset` is wanted next. */
+  /** Follower: a received chunk is stored, or the whole is, and synced; `nextOffset` is wanted next. */
   | { readonly type: 'ChunkStored'; readonly snapshotId: string; readonly nextOffset: number }
   /** Follower: the complete snapshot is verified, loaded into the engine and flushed. */
   | { readonly type: 'SnapshotInstalled'; readonly meta: SnapshotMeta }

@@ -48,7 +48,7 @@ export function decideInstallSnapshot(
   out.storeChunk(meta, offset, m.data);
 }
 
-/** The host has synced a chunk, or found that it has more of this snapshot from before. */
+/** The host has stored a chunk, or found that it has more of this snapshot from before. */
 export function decideChunkStored(
   s: RaftView,
   stored: { readonly snapshotId: string; readonly nextOffset: number },

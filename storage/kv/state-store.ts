@@ -130,6 +130,10 @@ export class MemtableStore implements StateStore {
     if (this.#failure !== null) throw this.#failure.error;
   }
 
+  drained(): Promise<void> {
+    return this.#written();
+  }
+
   pendingBytes(): number {
     let bytes = this.#active.bytes;
     for (const table of this.#frozen) bytes += table.bytes;

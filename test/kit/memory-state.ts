@@ -66,6 +66,8 @@ export class MemoryState implements StateStore {
     this.flushes.push(this.batches.length);
   }
 
+  async drained(): Promise<void> {}
+
   pendingBytes(): number {
     return 0;
   }

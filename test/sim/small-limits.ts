@@ -11,7 +11,7 @@ export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'walCheckpointBytes: 64 * MIB', replace: 'walCheckpointBytes: 96 * KIB' },
   { file: FILE, find: 'logRetainBytes: 448 * KIB', replace: 'logRetainBytes: 4 * KIB' },
   { file: FILE, find: 'groupsMax: 64', replace: 'groupsMax: 8' },
-  { file: FILE, find: 'snapshotChunkBytes: 256 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
+  { file: FILE, find: 'snapshotChunkBytes: 768 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
   // A transaction of three keys in one group has more events than a page, and than the merge holds.
   { file: FILE, find: 'feedPageEventsMax: 1000', replace: 'feedPageEventsMax: 2' },
   {

@@ -97,6 +97,56 @@ describe('snapshot files', () => {
     expect(resumed).toBeGreaterThan(50);
   }, 60_000);
 
+  it('F14 a received one whose sync fails is not there, and begins anew', async () => {
+    const source = machine(1);
+    const meta = await source.time.until(
+      source.start().store.create(GROUP, metaOf('s1'), cursorOf(ROWS)),
+    );
+    const all = source.disk.durableContent(`snapshots/${GROUP}/s1.snap`);
+    const { time, disk, start } = machine(2);
+    const { store } = start();
+    const half = all.length >> 1;
+    expect(await time.until(store.writeChunk(GROUP, meta, 0, all.subarray(0, half)))).toBe(half);
+    disk.faults.failNextSync = true;
+    const rest = time.until(store.writeChunk(GROUP, meta, half, all.subarray(half)));
+    await expect(rest).rejects.toMatchObject({ code: 'EIO' });
+    expect(disk.paths()).toEqual([]);
+    expect(await time.until(store.writeChunk(GROUP, meta, 0, all))).toBe(meta.totalBytes);
+    expect(await time.until(readAll(store, 's1'))).toEqual(TEXT);
+  });
+
+  it('is open from the first piece that is sent to the last, and not after it is removed', async () => {
+    const { time, disk } = machine(3);
+    let open = 0;
+    const session = disk.session(time.process().clock);
+    const opened = session.open.bind(session);
+    session.open = async (path) => {
+      const file = await opened(path);
+      const close = file.close.bind(file);
+      open++;
+      file.close = () => {
+        open--;
+        return close();
+      };
+      return file;
+    };
+    const store = new SnapshotFiles(session);
+    const meta = await time.until(store.create(GROUP, metaOf('s1'), cursorOf(ROWS)));
+    const read = (offset: number, length: number) =>
+      time.until(store.readChunk(GROUP, 's1', offset, length));
+    expect(open).toBe(0);
+    for (let i = 0; i < 2; i++) {
+      await read(0, 1_000);
+      await read(1_000, 1_000);
+      expect(open).toBe(1);
+    }
+    await read(2_000, meta.totalBytes);
+    expect(open).toBe(0);
+    await read(0, 1_000);
+    await time.until(store.remove(GROUP, []));
+    expect([open, disk.paths()]).toEqual([0, []]);
+  });
+
   it('F12 a bit flipped anywhere is found before the first row, and the file is kept aside', async () => {
     for (let seed = 1; seed <= 100; seed++) {
       const { time, disk, start } = machine(seed);

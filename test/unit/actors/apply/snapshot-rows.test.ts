@@ -8,6 +8,7 @@ import {
 } from '../../../../actors/apply/snapshot-rows.ts';
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
 import { DecodeError } from '../../../../protocol/codec.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
 import { GENERATION_MAX, generationOf, pointerKey, u16 } from '../../../../storage/kv/keyspace.ts';
 import { encodeCounts } from '../../../../storage/kv/rows.ts';
@@ -88,6 +89,18 @@ describe('loading a snapshot', () => {
     const writes = store.batches.length;
     expect(store.flushes).toEqual([writes - 1, writes]);
     expect(store.batches.at(-1)?.map((row) => row.key)).toEqual([pointerKey(GROUP)]);
+  });
+
+  test('waits for the engine while it is behind, and flushes only at the end', async () => {
+    const source = new AppliedGroup();
+    source.write(Array.from({ length: 400 }, (_, i) => put(`k${i}`, '1')));
+    const store = new MemoryState();
+    let waits = 0;
+    store.pendingBytes = () => LIMITS.memtableBytesMax;
+    store.drained = async () => void waits++;
+    await loadSnapshot(store, GROUP, cursorOf(await rowsOf(source.state)));
+    expect(waits).toBeGreaterThan(10);
+    expect(store.flushes).toHaveLength(2);
   });
 
   test('rows left by an interrupted load are not mixed into the next one', async () => {
