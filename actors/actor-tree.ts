@@ -200,6 +200,7 @@ export class ActorTree {
     const builder = new IndexBuilder({
       ...{ calls: routing.calls, telemetry, clock },
       groups: () => dataGroups(routing.map()),
+      epoch: () => routing.map().epoch,
       leadsMeta: () => this.#leadsMeta(),
     });
     routing.onIndexesChanged = () => builder.changed();

@@ -41,4 +41,6 @@ export interface ReplicaInspection {
   entry(index: number): LogEntry | null;
   /** Hash of the logical applied state; equal on replicas with equal appliedIndex. */
   stateHash(): Promise<string>;
+  /** Which keys have entries of unique indexes, as far as this group keeps them. */
+  reservations(): Promise<readonly { id: number; encoded: string; holder: string }[]>;
 }

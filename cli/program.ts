@@ -306,6 +306,7 @@ function addIndexCommands(program: Command, io: Io): void {
     .argument('[path...]', 'JSON Pointer or JSONPath, then :number or :time where it is no string')
     .option('--prefix <prefix>', 'Only keys that begin with it')
     .option('--sparse', 'Leave out values that lack a field')
+    .option('--unique', 'No two keys may have the same values, null apart')
     .option('--text', 'Over the text of whole values, for `minikv search`');
   define.action(async (context, [name, paths], flags) =>
     (await indexCommands()).defineIndex(context, name!, (paths ?? []) as string[], flags),

@@ -22,6 +22,8 @@ export interface IndexDefinition {
   readonly fields?: readonly (string | IndexField)[] | undefined;
   /** Leaves out items that lack the first field. */
   readonly sparse?: boolean | undefined;
+  /** No two keys have the same values of the fields; a put of such a value fails with `duplicate`. */
+  readonly unique?: boolean | undefined;
 }
 
 export interface IndexInfo {
@@ -33,6 +35,11 @@ export interface IndexInfo {
   /** How far it is; what it means is in docs/adr/0027-secondary-indexes.md. */
   readonly state: string;
   readonly progress?: Readonly<Record<string, unknown>>;
+  /** Of a unique index over keys that are not: the value, and keys that have it. */
+  readonly failure?: {
+    readonly value: unknown;
+    readonly keys: readonly { readonly key?: string }[];
+  };
 }
 
 export interface QueryOptions extends CallOptions {

@@ -1,6 +1,7 @@
 import { type Attachment, attachmentCodec } from './attachment.ts';
 import { encodeWith, unpackBytes } from './codec.ts';
-import { indexDefinitionsCodec } from './indexes.ts';
+import { conditionCodec } from './conditions.ts';
+import { duplicateCodec, indexDefinitionsCodec } from './indexes.ts';
 import { keyRefCodec, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
@@ -10,14 +11,6 @@ import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
  * Replicated commands: the payload of a `command` entry. Everything apply needs is in here or in
  * the group's own state; apply reads no clock, draws nothing and looks into no other group.
  */
-
-/** A precondition on one key. An absent or expired key has revision 0. */
-export const conditionCodec = s.union({
-  revision: [1, s.record({ revision: s.count })],
-  exists: [2, s.record({})],
-  absent: [3, s.record({})],
-});
-export type Condition = s.Of<typeof conditionCodec>;
 
 const writeOpShapes = s.union({
   put: [
@@ -33,6 +26,8 @@ const writeOpShapes = s.union({
 type WriteOpShape = s.Of<typeof writeOpShapes>;
 type PutShape = Extract<WriteOpShape, { type: 'put' }>;
 
+export type { Condition } from './conditions.ts';
+
 /**
  * One write. `ttlMs` counts from the wall time of the operation's own revision. One that is later than the
  * promise about its lease is refused as `lease_stale`, and all of its command with it; one without a
@@ -44,8 +39,8 @@ export type WriteOp =
 export type PutOp = Extract<WriteOp, { type: 'put' }>;
 export const writeOpCodec = writeOpShapes as s.Codec<WriteOp>;
 
-/** `#` and the number of a batch's part. */
-export const IDEMPOTENCY_SUFFIX_BYTES_MAX = 8;
+/** The number of a batch's part, and of an operation in it that is a transaction by itself. */
+export const IDEMPOTENCY_SUFFIX_BYTES_MAX = 16;
 
 /** Applies once within the window: same key and hash give the stored results again. */
 export const idempotencyCodec = s.record({
@@ -67,6 +62,10 @@ export const opResultCodec = s.union({
   wrong_shard: [4, s.record({ epoch: s.count })],
   /** The promise about the lease does not reach to `revision`; 0: there is no such lease. */
   lease_stale: [5, s.record({ revision: s.count })],
+  /** Another key has a value of it in a unique index. */
+  duplicate: [6, duplicateCodec],
+  /** Refused, or unknown, where others of the same command may have been done. */
+  failed: [7, s.record({ code: s.str(64), message: s.str(1024) })],
 });
 export type OpResult = s.Of<typeof opResultCodec>;
 
@@ -172,7 +171,14 @@ export const commandCodec = s.union({
   /** A participant's part of a transaction over several groups: locks its keys, or is refused. */
   txnPrepare: [
     21,
-    s.record({ revision: s.count, epoch: s.count, id: txnIdCodec, part: txnPartCodec }),
+    s.record({
+      revision: s.count,
+      epoch: s.count,
+      id: txnIdCodec,
+      part: txnPartCodec,
+      /** Of the catalog by which its puts were given claims; 0 when no index was unique. */
+      indexEpoch: s.count,
+    }),
   ],
   /** The end of a transaction, in the log of its home group: the first one that is applied counts. */
   txnDecide: [

@@ -45,6 +45,7 @@ export const ERRORS = {
     retry: 'later',
   }),
   conflict: row(409, 'OperationAborted', 409, 'Another operation was in the way', { retry: 'now' }),
+  duplicate: row(409, 'OperationAborted', 409, 'Another key has this value in a unique index'),
   lock_held: row(409, 'OperationAborted', 409, 'The lock is held', { retry: 'later' }),
   compacted: row(410, 'InvalidArgument', 400, 'That revision is older than the retention window'),
   precondition_failed: row(412, 'PreconditionFailed', 412, 'A precondition failed'),

@@ -6,11 +6,23 @@ import type { Revision } from './types.ts';
 /** A definition as it is asked for; the store gives it an id. */
 export type NewIndex = Omit<IndexDefinition, 'id'>;
 
-/** `building` until every key that was there before has its entries; `paused`: the backfill rests. */
-export type IndexState = 'building' | 'paused' | 'live';
+/**
+ * `building` until every key that was there before has its entries; `paused`: the backfill rests; `failed`: a
+ * unique index over keys that are not: no group keeps or enforces it any more.
+ */
+export type IndexState = 'building' | 'paused' | 'live' | 'failed';
+
+/** Why a unique index failed: two keys had the same entry when it was built. */
+export interface IndexFailure {
+  /** Latin1, as the keys are. */
+  readonly encoded: string;
+  readonly keys: readonly string[];
+}
 
 export interface IndexInfo extends IndexDefinition {
   readonly state: IndexState;
+  /** Of one that has failed. */
+  readonly failure?: IndexFailure;
 }
 
 /** How far an index is: the sum over all groups. */

@@ -24,7 +24,7 @@ export const indexFieldCodec = s.record({
 export type IndexField = s.Of<typeof indexFieldCodec>;
 export type IndexFieldType = IndexField['type'];
 
-export const indexDefinitionCodec = s.record({
+const definitionShape = s.record({
   id: s.count,
   name: s.str(NAME_MAX),
   tenant: s.str(NAME_MAX),
@@ -37,8 +37,24 @@ export const indexDefinitionCodec = s.record({
   fields: s.list(indexFieldCodec, LIMITS.indexFieldsMax),
   /** Values that lack a field have no entry; otherwise they are there with null. */
   sparse: s.bool,
+  /** No two keys have the same entry, null apart. Nothing: no. */
+  unique: s.nullable(s.bool),
 });
-export type IndexDefinition = s.Of<typeof indexDefinitionCodec>;
+type DefinitionShape = s.Of<typeof definitionShape>;
+export type IndexDefinition = Omit<DefinitionShape, 'unique'> & {
+  readonly unique?: boolean | null;
+};
+export const indexDefinitionCodec = definitionShape as s.Codec<IndexDefinition>;
+
+/** An entry of a unique index that another key has. */
+export const duplicateCodec = s.record({
+  index: s.str(NAME_MAX),
+  /** Latin1, as the key is. */
+  encoded: s.latin1Str(LIMITS.indexEntryBytesMax),
+  /** The key that has it. */
+  holder: s.latin1Str(LIMITS.keyBytesMax),
+});
+export type Duplicate = s.Of<typeof duplicateCodec>;
 
 export const indexDefinitionsCodec = s.list(indexDefinitionCodec, LIMITS.indexesMax);
 

@@ -23,6 +23,11 @@ export const LIMITS = Object.freeze({
   batchAnswerBytesMax: 16 * MIB,
   /** Compares and operations of one transaction, each list and both branches together. */
   txnOpsMax: 1024,
+  /** What unique indexes add to one branch of it: claims, and looks at keys that had the entries. */
+  txnClaimsMax: 1024,
+  /** Entries that one put may claim in unique indexes, and their bytes over a whole transaction. */
+  uniqueClaimsPerKeyMax: 64,
+  uniqueClaimBytesMax: 32 * KIB,
   /** Keys and values of one transaction. */
   txnBytesMax: 512 * KIB,
   /** What the reads of one transaction may give back. */
@@ -139,8 +144,14 @@ assert(
   'a put fits an entry',
 );
 assert(
-  LIMITS.txnBytesMax + LIMITS.txnOpsMax * 160 + 8 * KIB <= LIMITS.entryBytesMax,
+  LIMITS.txnBytesMax + LIMITS.uniqueClaimBytesMax + LIMITS.txnOpsMax * 160 + 8 * KIB <=
+    LIMITS.entryBytesMax,
   'a transaction fits an entry',
+);
+assert(
+  LIMITS.keyBytesMax * 2 + LIMITS.valueBytesMax + LIMITS.uniqueClaimBytesMax + 8 * KIB <=
+    LIMITS.entryBytesMax,
+  'a put with its claims fits an entry',
 );
 assert(
   LIMITS.rangeDeleteBytesMax + LIMITS.txnResultBytesMax + 8 * KIB <= LIMITS.entryBytesMax,

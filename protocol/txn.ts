@@ -1,4 +1,5 @@
 import { type Attachment, attachmentCodec } from './attachment.ts';
+import { conditionCodec } from './conditions.ts';
 import { keyRangeFields, keyRefCodec, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
@@ -28,12 +29,38 @@ export const compareCodec = s.record({
 });
 export type Compare = s.Of<typeof compareCodec>;
 
+/** Operations of one branch in one group: a client's, and what unique indexes add to them. */
+export const TXN_BRANCH_MAX = LIMITS.txnOpsMax + LIMITS.txnClaimsMax;
+
 const txnOpShapes = s.union({
   put: [1, s.record({ ...putFields, attach: s.nullable(attachmentCodec) })],
   get: [2, s.record({ ref: keyRefCodec })],
   delete: [3, s.record({ ref: keyRefCodec })],
   range: [4, s.record({ ...keyRangeFields, reverse: s.bool, limit: s.count, values: s.bool })],
   deleteRange: [5, s.record(keyRangeFields)],
+  /**
+   * Reserves an entry of a unique index for a key. Refused while another key has it, other than `over`.
+   * Its `ref` names the reservation (`reservationRef`), as that of `release`.
+   */
+  claim: [
+    6,
+    s.record({
+      ref: keyRefCodec,
+      holder: s.latin1Str(LIMITS.keyBytesMax),
+      over: s.nullable(s.latin1Str(LIMITS.keyBytesMax)),
+    }),
+  ],
+  /** Ends the reservation, where it is still this key's. */
+  release: [7, s.record({ ref: keyRefCodec, holder: s.latin1Str(LIMITS.keyBytesMax) })],
+  /** Refused unless the key meets the condition. `owed`: the key's entry that is to be forgotten as owed. */
+  expect: [
+    8,
+    s.record({
+      ref: keyRefCodec,
+      condition: conditionCodec,
+      owed: s.nullable(s.record({ id: s.count, encoded: s.latin1Str(LIMITS.indexEntryBytesMax) })),
+    }),
+  ],
 });
 type TxnOpShape = s.Of<typeof txnOpShapes>;
 type PutShape = Extract<TxnOpShape, { type: 'put' }>;
@@ -49,7 +76,7 @@ export const txnOpCodec = txnOpShapes as s.Codec<TxnOp>;
 export type TxnOpOf<T extends TxnOp['type']> = Extract<TxnOp, { type: T }>;
 
 /** Whether it names one key; otherwise it is about a range. */
-export function isKeyed(op: TxnOp): op is TxnOpOf<'put' | 'get' | 'delete'> {
+export function isKeyed(op: TxnOp): op is Exclude<TxnOp, { start: string }> {
   return op.type !== 'range' && op.type !== 'deleteRange';
 }
 
@@ -58,8 +85,8 @@ const NO_OPS: readonly TxnOp[] = [];
 /** `otherwise` null: there is no else branch, and a failed compare fails the transaction. */
 export const txnBodyCodec = s.record({
   compares: s.list(compareCodec, LIMITS.txnOpsMax),
-  then: s.list(txnOpCodec, LIMITS.txnOpsMax),
-  otherwise: s.nullable(s.list(txnOpCodec, LIMITS.txnOpsMax)),
+  then: s.list(txnOpCodec, TXN_BRANCH_MAX),
+  otherwise: s.nullable(s.list(txnOpCodec, TXN_BRANCH_MAX)),
 });
 export type TxnBody = s.Of<typeof txnBodyCodec>;
 
@@ -67,8 +94,8 @@ export type TxnBody = s.Of<typeof txnBodyCodec>;
 export const txnPartCodec = s.record({
   body: txnBodyCodec,
   comparesAt: s.list(s.count, LIMITS.txnOpsMax),
-  thenAt: s.list(s.count, LIMITS.txnOpsMax),
-  otherwiseAt: s.list(s.count, LIMITS.txnOpsMax),
+  thenAt: s.list(s.count, TXN_BRANCH_MAX),
+  otherwiseAt: s.list(s.count, TXN_BRANCH_MAX),
 });
 export type TxnPart = s.Of<typeof txnPartCodec>;
 

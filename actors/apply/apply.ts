@@ -48,8 +48,11 @@ export interface Applied {
   readonly results: readonly OpResult[];
   /** The results are those of an earlier write with the same idempotency key (FAULTS B9). */
   readonly repeated: boolean;
-  /** Why nothing was done and there are no results. `locked`: a prepared transaction has a key of it. */
-  readonly rejection: 'idempotency_mismatch' | 'locked' | null;
+  /**
+   * Why nothing was done and there are no results. `locked`: a prepared transaction has a key of it.
+   * `unclaimed`: it would begin an entry of a unique index.
+   */
+  readonly rejection: 'idempotency_mismatch' | 'locked' | 'unclaimed' | null;
   /** In (revision, vshard, key) order; `prev` is always there. */
   readonly events: readonly AppliedChange[];
   /** Of the entries of transactions, else null. */

@@ -25,6 +25,7 @@ import {
   encodeIndexes,
   type GroupIndex,
   type GroupIndexes,
+  groupIndexes,
   NO_INDEXES,
 } from './index-codec.ts';
 import { RowCache } from './row-cache.ts';
@@ -83,6 +84,8 @@ export class GroupState {
 
   /** Transactions over several groups that are prepared here, and their locks. */
   readonly txns = new TxnTable();
+  /** Local, not replicated: whether there may be reservations to be ended (see txn/releases.ts). */
+  mayOwe = true;
   /** Local, not replicated: no expiry row comes due before this (Unix ms); 0 when that is not known. */
   expiryFromMs = 0;
 
@@ -143,7 +146,7 @@ export class GroupState {
     return since !== undefined && since !== 0 && epoch >= since - 1;
   }
 
-  /** A row as this batch has left it. For kinds c, i, t, M, v, u and d only: others are never staged for reading. */
+  /** A row as this batch has left it. For kinds c, i, r, t, M, v, u and d only: others are never staged for reading. */
   row(key: string): Uint8Array | null {
     if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
     const known = this.#known(key);
@@ -196,7 +199,7 @@ export class GroupState {
     return this.#staged.has(key) ? null : this.store.get(key);
   }
 
-  /** Adds a row of kind c, i, t, M, v, u or d to the batch; null deletes. */
+  /** Adds a row of kind c, i, r, t, M, v, u or d to the batch; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
     if (isCurrent(key)) {
       this.#current.set(key, value);
@@ -237,7 +240,7 @@ export class GroupState {
   replaceIndex(index: GroupIndex): void {
     const { id } = index.definition;
     const list = this.indexes.list.map((one) => (one.definition.id === id ? index : one));
-    this.replaceIndexes({ epoch: this.indexes.epoch, list });
+    this.replaceIndexes(groupIndexes(this.indexes.epoch, list));
   }
 
   /** Writes the batch with the meta row, as one (G1). Nothing of it was visible before. */

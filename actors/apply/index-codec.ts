@@ -27,6 +27,8 @@ export interface GroupIndex {
   readonly since: Revision;
   /** Of a text index; null of others. */
   readonly text: TextState | null;
+  /** Of the catalog under which it was entered here. */
+  readonly epoch?: number | null;
 }
 
 /** How the documents of a text index lie: numbered, in segments, the latest in none yet (text-rows.ts). */
@@ -55,9 +57,15 @@ export interface GroupIndexes {
   /** Of the catalog, as last told. */
   readonly epoch: number;
   readonly list: readonly GroupIndex[];
+  /** Those of the list that are unique. */
+  readonly unique: readonly GroupIndex[];
 }
 
-export const NO_INDEXES: GroupIndexes = Object.freeze({ epoch: 0, list: Object.freeze([]) });
+export function groupIndexes(epoch: number, list: readonly GroupIndex[]): GroupIndexes {
+  return { epoch, list, unique: list.filter(({ definition }) => definition.unique === true) };
+}
+
+export const NO_INDEXES: GroupIndexes = Object.freeze(groupIndexes(0, []));
 
 const codec = s.record({
   epoch: s.count,
@@ -80,6 +88,7 @@ const codec = s.record({
           dead: s.count,
         }),
       ),
+      epoch: s.nullable(s.count),
     }),
     LIMITS.indexesMax,
   ),
@@ -88,12 +97,18 @@ const codec = s.record({
 const BOUNDS = { bytesMax: LIMITS.entryBytesMax, itemsMax: 65_536, depthMax: 12 };
 
 export function encodeIndexes(indexes: GroupIndexes): Uint8Array {
-  return encodeWith(codec, { epoch: indexes.epoch, list: [...indexes.list] });
+  return encodeWith(codec, { epoch: indexes.epoch, list: indexes.list.map(stored) });
+}
+
+function stored(index: GroupIndex) {
+  const { definition, definedAt, cursor, keys, since, text, epoch = null } = index;
+  return { definition, definedAt, cursor, keys, since, text, epoch };
 }
 
 /** Throws DecodeError. */
 export function decodeIndexes(bytes: Uint8Array): GroupIndexes {
-  return codec.unpack(unpackBytes(bytes, BOUNDS));
+  const { epoch, list } = codec.unpack(unpackBytes(bytes, BOUNDS));
+  return groupIndexes(epoch, list);
 }
 
 export function indexById(indexes: GroupIndexes, id: number): GroupIndex | null {

@@ -103,7 +103,7 @@ function segmentRemoval(view: GroupView, id: number, rowKey: string): EngineWrit
   return writes;
 }
 
-const KINDS: readonly IndexRowKind[] = ['e', 'p', 't'];
+const KINDS: readonly IndexRowKind[] = ['e', 'p', 'r', 'o', 't'];
 
 /**
  * Removes about `limit` rows of indexes that were dropped; resolves with how many, 0 when there are none.

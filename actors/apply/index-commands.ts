@@ -1,7 +1,7 @@
 import type { Command } from '../../protocol/commands.ts';
 import { currentKey, tripleOf } from '../../storage/kv/keyspace.ts';
 import type { GroupState } from './group-state.ts';
-import { type GroupIndex, indexById, NO_TEXT } from './index-codec.ts';
+import { type GroupIndex, groupIndexes, indexById, NO_TEXT } from './index-codec.ts';
 import { enterKey } from './index-rows.ts';
 
 /** A catalog no newer than the one in force changes nothing: it was overtaken on its way. */
@@ -9,7 +9,8 @@ export function applyIndexes(
   state: GroupState,
   command: Extract<Command, { type: 'indexes' }>,
 ): void {
-  if (command.epoch <= state.indexes.epoch) return;
+  const { epoch } = command;
+  if (epoch <= state.indexes.epoch) return;
   const isEmpty = state.keyCount === 0;
   const list = command.indexes.map((definition): GroupIndex => {
     const known = indexById(state.indexes, definition.id);
@@ -17,9 +18,9 @@ export function applyIndexes(
     const since = isEmpty ? state.clock : 0;
     const cursor = isEmpty ? null : definition.prefix;
     const text = definition.kind === 'text' ? NO_TEXT : null;
-    return { definition, definedAt: state.clock, cursor, keys: 0, since, text };
+    return { definition, definedAt: state.clock, cursor, keys: 0, since, text, epoch };
   });
-  state.replaceIndexes({ epoch: command.epoch, list });
+  state.replaceIndexes(groupIndexes(epoch, list));
 }
 
 /** A step that does not go on where the backfill stands is a late or repeated one: it changes nothing. */
@@ -44,6 +45,7 @@ export function applyIndexFill(
     keys: index.keys + command.keys.length,
     since: command.next === null ? state.clock : 0,
     text: entered.text,
+    epoch: index.epoch ?? null,
   };
   state.replaceIndex(filled);
 }

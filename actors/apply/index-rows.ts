@@ -1,11 +1,12 @@
 import { covers, type IndexDefinition } from '../../protocol/indexes.ts';
 import type { Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
-import { entryKey, pastEntryKey } from '../../storage/kv/keyspace.ts';
+import { entryKey, owedKey, pastEntryKey } from '../../storage/kv/keyspace.ts';
 import { decodeCurrent } from '../../storage/kv/rows.ts';
 import type { GroupState } from './group-state.ts';
 import type { GroupIndex } from './index-codec.ts';
 import { type Document, documentOf, entriesOf } from './index-entries.ts';
+import { isReserved } from './reservations.ts';
 import { changeDocument } from './text-rows.ts';
 
 /** Rows of an index say all in their keys. */
@@ -14,7 +15,8 @@ const NOTHING = new Uint8Array(0);
 /**
  * A current row changes: `before` is its bytes (null: there was none), `value` the new version's (null: it
  * is removed). The entries of every index that covers the key change with it, in the same batch (I1).
- * Entries that stay are not written again; those that end become past entries, ended at `revision`.
+ * Entries that stay are not written again; those that end become past entries, ended at `revision`, and of a
+ * unique index also owed ones.
  */
 export function changeEntries(
   state: GroupState,
@@ -50,13 +52,15 @@ const NO_ENTRIES: readonly string[] = Object.freeze([]);
 /** Both lists are in order and distinct. */
 function writeEntries(
   state: GroupState,
-  { id }: IndexDefinition,
+  { id, unique }: IndexDefinition,
   key: string,
   ended: readonly string[],
   begun: readonly string[],
   revision: Revision,
 ): void {
   const { prefix } = state;
+  const owes = unique === true && ended.length > 0 && isReserved(ended[0] as string);
+  if (owes) state.mayOwe = true;
   for (let i = 0, j = 0; i < ended.length || j < begun.length; ) {
     const old = ended[i];
     const fresh = begun[j];
@@ -66,6 +70,7 @@ function writeEntries(
     } else if (fresh === undefined || (old !== undefined && old < fresh)) {
       state.stage(entryKey(prefix, id, old as string, key), null);
       state.stage(pastEntryKey(prefix, id, old as string, key, revision), NOTHING);
+      if (owes) state.stage(owedKey(prefix, id, old as string, key), NOTHING);
       i++;
     } else {
       state.stage(entryKey(prefix, id, fresh, key), NOTHING);

@@ -15,7 +15,7 @@ import { decodeDecision } from './txn-table.ts';
  * A hash over what a group's state means, 16 hex digits: equal on all replicas at an equal applied
  * index, however far each has got with removing garbage. In it: the counters (floor, owned vshards,
  * sequence, key count, indexes), current rows, expiry rows, leases and what is attached to them, meta state,
- * prepared transactions, entries of indexes, the feed from the floor on, and idempotency rows and decisions
+ * prepared transactions, entries of indexes, reservations and owed ones, the feed from the floor on, and idempotency rows and decisions
  * inside their windows. Not in it: history and past entries (the feed names their versions), and anything
  * below the floor. Reads every row once, in bounded memory.
  */
@@ -33,6 +33,10 @@ export async function stateHash(state: GroupState): Promise<string> {
     for (const { definition } of view.indexes.list) {
       const start = indexHead(view.prefix, 'e', definition.id);
       await addRows(hash, view, start, indexHead(view.prefix, 'e', definition.id + 1), null);
+      for (const kind of ['r', 'o'] as const) {
+        const from = indexHead(view.prefix, kind, definition.id);
+        await addRows(hash, view, from, indexHead(view.prefix, kind, definition.id + 1), null);
+      }
       const open = openHead(view.prefix, definition.id);
       await addRows(hash, view, open, prefixEnd(open) as string, null);
     }

@@ -1,8 +1,10 @@
+import { assert } from '../../protocol/assert.ts';
 import { staleAttachment } from '../../protocol/attachment.ts';
 import type { Command } from '../../protocol/commands.ts';
 import { ABORTED, hasRange, type TxnId } from '../../protocol/txn.ts';
 import type { Outcome } from './apply.ts';
 import type { GroupState } from './group-state.ts';
+import { addsReservations, hasUnclaimed } from './reservations.ts';
 import { isRemembered, readDecision, remember, type TxnApplied, txnOutcome } from './txn.ts';
 import { branchOf, doBranch, firstFailed, ownsKeys } from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
@@ -21,7 +23,7 @@ export function applyTxnCommit(state: GroupState, command: TxnCommit): Outcome {
   const known = readDecision(state, id);
   if (known !== null) return txnOutcome({ type: 'ended', fate: known.fate, outcome: null });
   if (!isRemembered(id.start, revision)) return refuse(state, id, { type: 'over' });
-  if (hasRange(body) || !ownsKeys(state, body, epoch)) {
+  if (hasRange(body) || addsReservations(body) || !ownsKeys(state, body, epoch)) {
     return refuse(state, id, { type: 'wrongShard', epoch: state.epoch });
   }
   const { locks } = state.txns;
@@ -35,11 +37,14 @@ export function applyTxnCommit(state: GroupState, command: TxnCommit): Outcome {
   }
   const succeeded = failedCompare === null && command.failedCompare === null;
   const ops = branchOf(body, succeeded);
+  // U1: the index was defined after the leader had looked.
+  if (hasUnclaimed(state, ops, revision)) return refuse(state, id, { type: 'unclaimed' });
   const stale = staleAttachment(ops, revision);
   if (stale !== null) return refuse(state, id, { type: 'leaseStale', revision: stale });
   const otherBytes = succeeded ? command.thenBytes : command.otherwiseBytes;
   const done = doBranch(state, ops, revision, otherBytes);
   if (done === null) return refuse(state, id, { type: 'tooLarge' });
+  assert(done.type === 'done', 'an operation of a client is not refused by itself');
   const fate = { commitRevision: revision, succeeded };
   remember(state, { id, fate, pending: participants });
   const { results, events } = done;

@@ -25,6 +25,12 @@ import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { hasExpired, itemOf } from './item.ts';
 import { comparePositions, positionOf } from './position.ts';
+import {
+  foreseeReservation,
+  isReservation,
+  performReservation,
+  type ReservationOp,
+} from './reservations.ts';
 import { putRow, readSlot, removeRow, type Slot } from './write.ts';
 
 /** What a transaction is to see and to do in one group, at one revision. */
@@ -38,7 +44,7 @@ function presentHead(state: GroupState, ref: KeyRef, revision: Revision): Versio
 }
 
 /** The same with its value. */
-function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
+export function presentRow(state: GroupState, ref: KeyRef, revision: Revision): VersionRow | null {
   const bytes = state.row(currentKey(state.prefix, tripleOf(ref)));
   if (bytes === null) return null;
   const row = decodeCurrent(bytes);
@@ -141,21 +147,25 @@ export function foresee(
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     const row = isKeyed(op) ? presentRow(state, op.ref, revision) : null;
-    const result = foreseeOne(op, row);
+    const result = foreseeOne(state, op, row);
     results[i] = result;
     if (result.type === 'got') bytes += itemBytes(result.item);
-    else if (row !== null) replaced += row.value.length;
+    else if (row !== null && op.type !== 'expect') replaced += row.value.length;
   }
   const isMore = bytes > LIMITS.txnResultBytesMax || replaced > LIMITS.txnReplacedBytesMax;
   return isMore ? null : results;
 }
 
-function foreseeOne(op: TxnOp, row: VersionRow | null): TxnResult {
+function foreseeOne(state: GroupState, op: TxnOp, row: VersionRow | null): TxnResult {
   switch (op.type) {
     case 'range':
       return { type: 'page', items: [], more: false };
     case 'deleteRange':
       return { type: 'deleted', count: 0 };
+    case 'claim':
+    case 'release':
+    case 'expect':
+      return foreseeReservation(state, op, row?.revision ?? 0);
     case 'get':
       return { type: 'got', item: row === null ? null : itemOf(op.ref, row) };
     case 'delete':
@@ -171,11 +181,15 @@ function foreseeOne(op: TxnOp, row: VersionRow | null): TxnResult {
   }
 }
 
-/** What a branch gave. */
-export interface Done {
-  readonly results: TxnResult[];
-  readonly events: AppliedChange[];
+/** Of the key that a transaction expects something of; 0 when absent, and for reservations. */
+function presentRevision(state: GroupState, op: ReservationOp, revision: Revision): Revision {
+  return op.type === 'expect' ? (presentHead(state, op.ref, revision)?.revision ?? 0) : 0;
 }
+
+/** What a branch gave; or the first of its operations that cannot be done, by place, and nothing is. */
+export type BranchEnd =
+  | { readonly type: 'done'; readonly results: TxnResult[]; readonly events: AppliedChange[] }
+  | { readonly type: 'refused'; readonly at: number; readonly revision: Revision };
 
 /**
  * foresee and perform at one revision, for operations on keys: each row is read once. Null, and nothing done, where
@@ -186,11 +200,12 @@ export function doBranch(
   ops: readonly TxnOp[],
   revision: Revision,
   otherBytes: number,
-): Done | null {
+): BranchEnd | null {
   const slots = new Array<Slot | null>(ops.length);
   const results = new Array<TxnResult>(ops.length);
   let bytes = otherBytes;
   let replaced = 0;
+  let refused: BranchEnd | null = null;
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     assert(isKeyed(op), 'a range in a transaction of one entry');
@@ -200,6 +215,13 @@ export function doBranch(
       results[i] = { type: 'got', item };
       slots[i] = null;
       bytes += itemBytes(item);
+    } else if (isReservation(op)) {
+      const result = foreseeReservation(state, op, presentRevision(state, op, revision));
+      results[i] = result;
+      slots[i] = null;
+      if (result.type === 'refused' && refused === null) {
+        refused = { type: 'refused', at: i, revision: result.revision };
+      }
     } else {
       const slot = readSlot(state, op.ref, vshardOf(op.ref));
       const { row } = slot;
@@ -216,15 +238,17 @@ export function doBranch(
   if (bytes > LIMITS.txnResultBytesMax) return null;
   // Rows are larger than their values: nearly always that tells already.
   if (replaced > LIMITS.txnReplacedBytesMax && foresee(state, ops, revision) === null) return null;
+  if (refused !== null) return refused;
   const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     const slot = slots[i] as Slot | null;
-    if (slot === null) continue;
-    if (op.type === 'put') putRow(state, op, slot, revision, events);
+    if (slot === null) {
+      if (isReservation(op)) performReservation(state, op);
+    } else if (op.type === 'put') putRow(state, op, slot, revision, events);
     else removeSlot(state, slot, revision, events);
   }
-  return { results, events: inOrder(events) };
+  return { type: 'done', results, events: inOrder(events) };
 }
 
 /** The soonest expiry (Unix ms) of any key that is named and present at `revision`; null when none expires. */
@@ -254,7 +278,7 @@ export function perform(
     if (op.type === 'delete') remove(state, op.ref, revision, events);
     else if (op.type === 'put') {
       putRow(state, op, readSlot(state, op.ref, vshardOf(op.ref)), revision, events);
-    }
+    } else if (isReservation(op)) performReservation(state, op);
   }
   for (let i = 0; i < removed.length; i++) remove(state, removed[i] as KeyRef, revision, events);
   return inOrder(events);

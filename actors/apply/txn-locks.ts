@@ -23,7 +23,7 @@ export function footprintOf(body: TxnBody): Footprint {
   const ranges: TripleRange[] = [];
   for (const { ref } of body.compares) reads.add(tripleOf(ref));
   const note = (op: TxnOp): void => {
-    if (op.type === 'get') reads.add(tripleOf(op.ref));
+    if (op.type === 'get' || op.type === 'expect') reads.add(tripleOf(op.ref));
     else if (isKeyed(op)) writes.add(tripleOf(op.ref));
     else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
   };

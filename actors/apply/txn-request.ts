@@ -1,27 +1,16 @@
 import { assert } from '../../protocol/assert.ts';
 import { bytesEqual } from '../../protocol/bytes.ts';
-import { encodeWith, unpackBytes } from '../../protocol/codec.ts';
 import type { Idempotency } from '../../protocol/commands.ts';
-import { LIMITS } from '../../protocol/limits.ts';
-import { type TxnOutcome, txnOutcomeCodec } from '../../protocol/messages/txn.ts';
+import type { TxnOutcome } from '../../protocol/messages/txn.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { idempotencyAgeKey, idempotencyKey, idempotencyName } from '../../storage/kv/keyspace.ts';
 import { decodeIdempotency, TXN_REQUEST } from '../../storage/kv/rows.ts';
 import type { GroupState } from './group-state.ts';
 import { isRemembered } from './idempotency.ts';
+import { decodeOutcome, encodeOutcome } from './txn-outcome.ts';
 
 /** Requests that are transactions apply once too: rows of the same kind, beside the anchor's vshard. */
-
-const BOUNDS = {
-  bytesMax: LIMITS.entryBytesMax,
-  itemsMax: LIMITS.txnOpsMax * 4,
-  depthMax: 12,
-};
-
-export function encodeOutcome(outcome: TxnOutcome): Uint8Array {
-  return encodeWith(txnOutcomeCodec, outcome);
-}
 
 /** What a transaction answered, as a row; decodeIdempotency reads it. */
 export function encodeTxnRequest(
@@ -51,7 +40,7 @@ export function recallTxn(
   const row = decodeIdempotency(bytes);
   if (!isRemembered(row.revision, at)) return null;
   if (row.outcome === null || !bytesEqual(row.requestHash, request.requestHash)) return 'mismatch';
-  return txnOutcomeCodec.unpack(unpackBytes(row.outcome, BOUNDS));
+  return decodeOutcome(row.outcome);
 }
 
 export function rememberTxn(

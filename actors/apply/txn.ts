@@ -19,8 +19,10 @@ import { encodeCounts } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
+import { hasOtherIndexes, hasUnclaimed } from './reservations.ts';
 import { branchOf, doBranch, firstFailed, ownsAll, ownsKeys, perform } from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
+import { refusedWith } from './txn-outcome.ts';
 import { recallTxn, rememberTxn } from './txn-request.ts';
 import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from './txn-table.ts';
 import { isAdmitted } from './unseen-ends.ts';
@@ -40,7 +42,8 @@ import { isAdmitted } from './unseen-ends.ts';
  *       below the lowest of those: its events come in order, though they are applied late.
  *   T5  A transaction attaches a key to a lease at or below the promise about the lease, as a plain put does
  *       (W4), and what is prepared at or below a promise keeps revisions up to it open: the last sweep
- *       of an ended lease waits for it. Only the branch that is done counts; nothing is done with a refusal.
+ *       of an ended lease waits for it. Only the branch that is done counts; nothing is done with a refusal. That of
+       a lease that is not there is an answer: it is remembered, as a plain put's is.
  *   T6  No decision is remembered of a transaction that began above the group's clock: what begins above all
  *       that have ended since the state was opened, and above its clock then, has none (TxnTable.decidedUpTo).
  */
@@ -48,7 +51,7 @@ type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
 /** What the entry of a transaction did. */
 export type TxnApplied =
-  /** All in one entry. */
+  /** All in one entry, or nothing of it: the outcome says that it was refused. */
   | { readonly type: 'done'; readonly outcome: TxnOutcome }
   | { readonly type: 'prepared' }
   | { readonly type: 'conflict' }
@@ -56,7 +59,7 @@ export type TxnApplied =
   | { readonly type: 'compareFailed'; readonly at: number }
   | { readonly type: 'wrongShard'; readonly epoch: number }
   | { readonly type: 'tooLarge' }
-  /** T5. 0: a lease is not there; else the promise about one does not reach to this revision. */
+  /** T5. The promise about a lease does not reach to this revision; 0, with a txnCommit: the lease is not there. */
   | { readonly type: 'leaseStale'; readonly revision: Revision }
   /** With the home group's own part. `failedCompare` is the first of its compares that does not hold. */
   | {
@@ -65,6 +68,8 @@ export type TxnApplied =
       readonly failedCompare: number | null;
       readonly results: TxnResult[];
     }
+  /** It would begin an entry of a unique index, and has no claims: not in one entry. */
+  | { readonly type: 'unclaimed' }
   /** `outcome`: an earlier attempt of the same request was answered with this. */
   | { readonly type: 'ended'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null };
 
@@ -95,13 +100,19 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
   const succeeded = failedCompare === null;
   const ops = branchOf(body, succeeded);
   const stale = staleAttachment(ops, revision);
+  const answered = (outcome: TxnOutcome, events: readonly AppliedChange[] = []): Outcome => {
+    if (idempotency !== null) rememberTxn(state, idempotency, anchor, revision, outcome);
+    return txnOutcome({ type: 'done', outcome }, events);
+  };
+  if (stale === 0) return answered(refusedWith({ type: 'leaseGone' }));
   if (stale !== null) return txnOutcome({ type: 'leaseStale', revision: stale });
+  if (hasUnclaimed(state, ops, revision)) return txnOutcome({ type: 'unclaimed' });
   const done = doBranch(state, ops, revision, 0);
   if (done === null) return txnOutcome({ type: 'tooLarge' });
-  const { results, events } = done;
-  const outcome = { succeeded, failedCompare, revision, results };
-  if (idempotency !== null) rememberTxn(state, idempotency, anchor, revision, outcome);
-  return txnOutcome({ type: 'done', outcome }, events);
+  if (done.type === 'refused') {
+    return answered(refusedWith({ type: 'operation', at: done.at, revision: done.revision }));
+  }
+  return answered({ succeeded, failedCompare, revision, results: done.results }, done.events);
 }
 
 const MISMATCH: Outcome = Object.freeze({
@@ -114,7 +125,7 @@ const MISMATCH: Outcome = Object.freeze({
 
 /** Locks a part's keys, or refuses at once. The same id again finds itself prepared. */
 export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepare'>): Outcome {
-  const { id, part, revision, epoch } = command;
+  const { id, part, revision, epoch, indexEpoch } = command;
   const { body, comparesAt } = part;
   if (state.txns.get(txnName(id)) !== null) return txnOutcome({ type: 'prepared' });
   if (readDecision(state, id) !== null || !isRemembered(id.start, revision)) {
@@ -123,6 +134,7 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
   if (!ownsAll(state, body, epoch)) {
     return txnOutcome({ type: 'wrongShard', epoch: state.epoch });
   }
+  if (hasOtherIndexes(state, body, indexEpoch)) return txnOutcome({ type: 'conflict' });
   const footprint = footprintOf(body);
   if (!isAdmitted(state, footprint, revision)) return txnOutcome({ type: 'conflict' });
   const failed = firstFailed(state, body.compares, revision);

@@ -28,6 +28,7 @@ import type { GroupState } from './group-state.ts';
 import { recallRequest, rememberRequest } from './idempotency.ts';
 import { changeEntries } from './index-rows.ts';
 import { hasExpired } from './item.ts';
+import { beginsEntry } from './reservations.ts';
 
 /**
  * Writes. Op i of a command has revision `revision + i`; ops are independent and applied in order.
@@ -46,7 +47,8 @@ import { hasExpired } from './item.ts';
  *   W4  A put that attaches to a lease after the promise about the lease has run out is refused, and
  *       then, as with W1, every op is and nothing is remembered: the asker gets a new promise. One
  *       that names a lease which is not there is refused alone, and remembered like the others.
- *   W5  A key of a prepared transaction is not written by others: the whole command does nothing.
+ *   W5  A key of a prepared transaction is not written by others: the whole command does nothing. Nor does one
+ *       with a put that begins an entry of a unique index (U1 in reservations.ts).
  */
 export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const ops = command.ops;
@@ -65,11 +67,13 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const request = firstOp === undefined ? null : command.idempotency;
   const tenant = firstOp === undefined ? '' : firstOp.ref.tenant;
   if (request !== null) {
-    const recalled = recallRequest(state, request, vshards[0] as number, tenant, command.revision);
+    const vshard = vshards[0] as number;
+    const recalled = recallRequest(state, request, vshard, tenant, command.revision, ops.length);
     if (recalled !== null) return recalled;
   }
   if (isStale) return refuseAll({ type: 'lease_stale', revision: command.revision }, ops.length);
   if (state.txns.size > 0 && isLocked(state, ops)) return LOCKED;
+  if (state.indexes.unique.length > 0 && isUnclaimed(state, command)) return UNCLAIMED;
   const results = new Array<OpResult>(ops.length);
   const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
@@ -98,6 +102,23 @@ export function isLocked(state: GroupState, ops: readonly WriteOp[]): boolean {
   }
   return false;
 }
+
+/** U1: before any of its ops is done, so that what they see is what the leader saw. */
+function isUnclaimed(state: GroupState, { ops, revision }: WriteCommand): boolean {
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as WriteOp;
+    if (op.type === 'put' && beginsEntry(state, op, revision + i)) return true;
+  }
+  return false;
+}
+
+const UNCLAIMED: Outcome = Object.freeze({
+  results: [],
+  repeated: false,
+  rejection: 'unclaimed',
+  events: [],
+  txn: null,
+});
 
 const LOCKED: Outcome = Object.freeze({
   results: [],

@@ -1,15 +1,20 @@
 import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
+import type { IndexInfo } from '../../protocol/index-access.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { Calls } from '../router/calls.ts';
-import { withState } from './catalog.ts';
+import { withFailure, withState } from './catalog.ts';
 import { changeCatalog, readCatalog, tellGroup } from './catalog-store.ts';
+import { ClaimPass } from './claim-pass.ts';
 import { type BuilderActor, type BuilderEffects, startBuilderMachine } from './machine.ts';
 import { type Observed, type ObservedGroup, planWork, type Work } from './plan.ts';
 
 const CALL_MS = 2_000;
 /** How long one piece of work goes on taking steps before the world is looked at again. */
 const WORK_MS = 1_000;
+/** A step of claims is followed by a pause that is this many times as long as it took: others want the groups too. */
+const PAUSE_SHARE = 1;
+const PAUSE_MS_MAX = 100;
 /** Groups that are asked for steps at a time; a node takes one at a time, at its own pace (kit/pace.ts). */
 const FILLS_AT_ONCE = 2;
 
@@ -20,6 +25,8 @@ export interface BuilderHost {
   readonly clock: Clock;
   /** Data groups of the cluster, ascending. */
   groups(): readonly GroupId[];
+  /** Of the shard map. */
+  epoch(): number;
   leadsMeta(): boolean;
 }
 
@@ -28,6 +35,8 @@ export class IndexBuilder implements BuilderEffects {
   readonly #host: BuilderHost;
   readonly #actor: BuilderActor;
   #stopped = false;
+  /** The unique index whose entries are being claimed; lost with leadership, and begun again then. */
+  #claiming: { readonly id: number; readonly pass: ClaimPass } | null = null;
 
   constructor(host: BuilderHost) {
     this.#host = host;
@@ -95,17 +104,48 @@ export class IndexBuilder implements BuilderEffects {
     return { catalog, groups, isComplete: groups.length === ids.length };
   }
 
-  async #work({ catalog, tell, fill, live }: Work): Promise<void> {
+  async #work({ catalog, tell, fill, live, claim }: Work): Promise<void> {
     const { calls, telemetry } = this.#host;
     const endMs = this.#host.clock.monotonicMs() + WORK_MS;
     const all: Promise<unknown>[] = [];
     for (const group of tell) all.push(tellGroup(calls, group, catalog, CALL_MS));
     all.push(atMost(FILLS_AT_ONCE, fill, ({ group, id }) => this.#fill(group, id, endMs)));
     await Promise.all(all);
+    for (const info of claim) await this.#claim(info, endMs);
     for (const id of live) {
       await changeCatalog(calls, CALL_MS, (now) => withState(now, id, 'live'));
       telemetry.log('info', 'an index is live', { index: id });
     }
+  }
+
+  /** Claims entries of a unique index until the piece of work is done, or all of them are. */
+  async #claim(info: IndexInfo, endMs: number): Promise<void> {
+    const { calls, clock, telemetry } = this.#host;
+    if (this.#claiming?.id !== info.id) {
+      this.#claiming = { id: info.id, pass: new ClaimPass(this.#host, info) };
+    }
+    const { pass } = this.#claiming;
+    while (!this.#stopped && this.leadsMeta() && !pass.isDone) {
+      const startMs = clock.monotonicMs();
+      if (startMs >= endMs) return;
+      const failure = await pass.step();
+      telemetry.count('index_steps', 1, { group: 0 });
+      if (failure !== null) {
+        await changeCatalog(calls, CALL_MS, (now) => withFailure(now, info.id, failure));
+        telemetry.log('warn', 'a unique index has failed', { index: info.id });
+        return;
+      }
+      await this.#pause(clock.monotonicMs() - startMs);
+    }
+    if (!pass.isDone) return;
+    await changeCatalog(calls, CALL_MS, (now) => withState(now, info.id, 'live'));
+    telemetry.log('info', 'an index is live', { index: info.id });
+  }
+
+  #pause(tookMs: number): Promise<void> {
+    return new Promise<void>((resolve) => {
+      this.#host.clock.after(Math.min(PAUSE_MS_MAX, tookMs * PAUSE_SHARE), resolve);
+    });
   }
 
   /** Step after step of one group's backfill, until it is done or the piece is. */

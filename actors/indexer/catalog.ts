@@ -1,5 +1,5 @@
 import { AppError } from '../../protocol/errors.ts';
-import type { IndexInfo, IndexState, NewIndex } from '../../protocol/index-access.ts';
+import type { IndexFailure, IndexInfo, IndexState, NewIndex } from '../../protocol/index-access.ts';
 import type { IndexDefinition } from '../../protocol/indexes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 
@@ -37,8 +37,11 @@ export function encodeCatalog(catalog: Catalog): string {
 /** Below what a meta row and an entry hold. */
 const JSON_MAX = 256 * 1024;
 
+/** What the groups are to keep: an index that has failed is no more to them than one that was dropped. */
 export function definitionsOf(catalog: Catalog): IndexDefinition[] {
-  return catalog.indexes.map(({ state: _, ...definition }) => definition);
+  return catalog.indexes
+    .filter(({ state }) => state !== 'failed')
+    .map(({ state: _, failure: __, ...definition }) => definition);
 }
 
 /** The index of this name. Throws not_found. */
@@ -72,9 +75,10 @@ function isSame(known: NewIndex, index: NewIndex): boolean {
   return JSON.stringify(inOrder(known)) === JSON.stringify(inOrder(index));
 }
 
-function inOrder({ name, tenant, space, prefix, kind, fields, sparse }: NewIndex): unknown[] {
+function inOrder(index: NewIndex): unknown[] {
+  const { name, tenant, space, prefix, kind, fields, sparse, unique } = index;
   const parts = fields.map(({ path, type }) => [path, type]);
-  return [name, tenant, space, prefix, kind, parts, sparse];
+  return [name, tenant, space, prefix, kind, parts, sparse, unique === true];
 }
 
 /** Without the index of this name; the catalog itself where there is none. */
@@ -87,7 +91,16 @@ export function withoutIndex(catalog: Catalog, name: string): Catalog {
 /** With an index in another state; the catalog itself where it is in it, or is gone. */
 export function withState(catalog: Catalog, id: number, state: IndexState): Catalog {
   const found = catalog.indexes.find((index) => index.id === id);
-  if (found === undefined || found.state === state) return catalog;
+  if (found === undefined || found.state === state || found.state === 'failed') return catalog;
   const indexes = catalog.indexes.map((index) => (index === found ? { ...index, state } : index));
   return { ...catalog, indexes };
+}
+
+/** With a unique index that has failed: the groups stop keeping it. The catalog itself where it is gone, or live. */
+export function withFailure(catalog: Catalog, id: number, failure: IndexFailure): Catalog {
+  const found = catalog.indexes.find((index) => index.id === id);
+  if (found === undefined || found.state === 'live' || found.state === 'failed') return catalog;
+  const failed: IndexInfo = { ...found, state: 'failed', failure };
+  const indexes = catalog.indexes.map((index) => (index === found ? failed : index));
+  return { epoch: catalog.epoch + 1, nextId: catalog.nextId, indexes };
 }

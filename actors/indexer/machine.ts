@@ -31,7 +31,7 @@ interface BuilderContext {
 }
 
 const isIdle = (work: Work): boolean =>
-  work.tell.length + work.fill.length + work.live.length === 0;
+  work.tell.length + work.fill.length + work.live.length + work.claim.length === 0;
 
 /**
  * The index builder's life: standby on every node but the meta leader's. There it observes how far the

@@ -1,3 +1,4 @@
+import type { IndexInfo } from '../../protocol/index-access.ts';
 import type { ReplyOf } from '../../protocol/messages/request.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { Catalog } from './catalog.ts';
@@ -24,11 +25,14 @@ export interface Work {
   readonly fill: readonly { readonly group: GroupId; readonly id: number }[];
   /** Indexes that every group has built, and that the catalog does not call live yet. */
   readonly live: readonly number[];
+  /** Unique ones that every group has built, whose entries are yet to be claimed. */
+  readonly claim: readonly IndexInfo[];
 }
 
 /**
  * A pure function of what is observed. A group is told before it is filled; a paused index is not filled;
- * an index is live when every group of the cluster knows it and has built it.
+ * an index is live when every group of the cluster knows it and has built it, a unique one when its entries
+ * are claimed as well.
  */
 export function planWork({ catalog, groups, isComplete }: Observed): Work {
   const tell: GroupId[] = [];
@@ -45,12 +49,16 @@ export function planWork({ catalog, groups, isComplete }: Observed): Work {
     if (next !== undefined) fill.push({ group, id: next.id });
   }
   const live: number[] = [];
-  for (const { id, state } of catalog.indexes) {
-    if (state === 'live' || !isComplete) continue;
+  const claim: IndexInfo[] = [];
+  for (const info of catalog.indexes) {
+    const { id, state } = info;
+    if (state === 'live' || state === 'failed' || !isComplete) continue;
     const isBuilt = groups.every(({ status }) =>
       status.indexes.some((index) => index.id === id && index.isBuilt),
     );
-    if (isBuilt) live.push(id);
+    if (!isBuilt) continue;
+    if (info.unique !== true) live.push(id);
+    else if (state === 'building') claim.push(info);
   }
-  return { catalog, tell, fill, live };
+  return { catalog, tell, fill, live, claim };
 }

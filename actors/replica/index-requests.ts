@@ -84,8 +84,10 @@ export function handleIndexStatus(context: ReplicaContext, rounds: ReadRounds, r
 
 function statusOf({ state }: ReplicaContext): ReplyBody {
   const indexes = state.indexes.list.map(
-    ({ definition, cursor, keys, since }): GroupIndexStatus => {
-      return { id: definition.id, isBuilt: cursor === null, keys, since };
+    ({ definition, cursor, keys, since, definedAt }): GroupIndexStatus => {
+      // U4: what was prepared before it was defined had to claim nothing.
+      const isBound = definition.unique !== true || state.txns.lowest > definedAt;
+      return { id: definition.id, isBuilt: cursor === null && isBound, keys, since };
     },
   );
   return { type: 'Indexes', epoch: state.indexes.epoch, indexes, keys: state.keyCount };

@@ -1,6 +1,7 @@
 import type { LogEntry } from '../../protocol/entry.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { GroupId, ReplicaId, Revision } from '../../protocol/types.ts';
+import { readReservations } from '../apply/reservations.ts';
 import { stateHash } from '../apply/state-hash.ts';
 import type { ReplicaInspection } from '../node-port.ts';
 import type { Role } from '../raft/events.ts';
@@ -86,5 +87,9 @@ export class InspectedReplica implements ReplicaInspection {
 
   stateHash(): Promise<string> {
     return stateHash(this.#replica.state);
+  }
+
+  reservations(): ReturnType<ReplicaInspection['reservations']> {
+    return readReservations(this.#replica.state);
   }
 }

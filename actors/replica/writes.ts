@@ -3,6 +3,8 @@ import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { DiskView } from '../../storage/ports.ts';
 import { currentKeyOf } from '../apply/read.ts';
 import { isLocked } from '../apply/write.ts';
+import { type ClaimedWriteParts, needsClaims, writeClaimed } from '../txn/claimed-writes.ts';
+import type { Transactions } from '../txn/transactions.ts';
 import type { Closer } from './closer.ts';
 import {
   notApplied,
@@ -22,6 +24,7 @@ export interface WriteParts {
   readonly spans: WriteSpans;
   readonly waits: LockWaits;
   readonly closer: Closer;
+  readonly txns: Transactions;
 }
 
 /**
@@ -44,6 +47,9 @@ export function handleWrite(
   if (refusal !== null) return reply(refusal);
   if (request.ops.length === 0) return reply(rejected('invalid_argument', 'nothing to write'));
   const { state } = context;
+  if (state.indexes.unique.length > 0 && needsClaims(state, request)) {
+    return writeClaimed(claimedParts(parts, request, traceparent, endMs), request, reply);
+  }
   const again = () => handleWrite(parts, request, traceparent, endMs, reply);
   const giveUp = () => reply(waited('conflict', 'a transaction or a snapshot was in the way'));
   if (state.txns.size > 0 && isLocked(state, request.ops)) {
@@ -64,11 +70,29 @@ export function handleWrite(
   };
   context.propose(command, (outcome) => {
     span?.end(outcome.type === 'applied' ? undefined : outcome.type);
-    if (outcome.type === 'applied' && outcome.applied.rejection === 'locked') {
-      return parts.waits.wait(endMs, again, giveUp);
+    if (outcome.type === 'applied') {
+      const { rejection } = outcome.applied;
+      if (rejection === 'locked') return parts.waits.wait(endMs, again, giveUp);
+      // What came before it in the log made it begin an entry, or defined the index.
+      if (rejection === 'unclaimed') return again();
     }
     reply(written(context, outcome));
   });
+}
+
+function claimedParts(
+  parts: WriteParts,
+  { epoch }: RequestOf<'Write'>,
+  traceparent: string | null,
+  endMs: number,
+): ClaimedWriteParts {
+  return {
+    context: parts.context,
+    transact: (body, idempotency, reply) =>
+      parts.txns.transact({ type: 'Txn', epoch, body, idempotency }, traceparent, endMs, reply),
+    write: (ops, idempotency, reply) =>
+      handleWrite(parts, { type: 'Write', epoch, ops, idempotency }, traceparent, endMs, reply),
+  };
 }
 
 /** Why a leader has no room for what clients write just now; null where it has. */

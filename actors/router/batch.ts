@@ -1,6 +1,7 @@
 import type { AnswerBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { OpResult, PutOp, WriteOp } from '../../protocol/commands.ts';
+import { ERRORS, isErrorCode } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { BatchOp, BatchResult, RequestContext } from '../../protocol/service.ts';
@@ -192,6 +193,10 @@ async function runPart(pass: Pass, part: Part): Promise<Revision> {
         pass.moved.push(slot);
         pass.epoch = Math.max(pass.epoch, result.epoch);
         results[slot] = MOVED;
+      } else if (result.type === 'failed') {
+        const { code, message } = result;
+        const known = isErrorCode(code) ? code : 'internal';
+        results[slot] = { kind: 'error', code: known, definite: ERRORS[known].definite, message };
       } else results[slot] = { kind: 'write', result };
     }
     return reply.clock;

@@ -14,18 +14,20 @@ export interface MapSource {
 
 /**
  * Asks by the shard map as it is known here, and again by a newer one while the answer is `wrong_shard`: then nothing
- * has happened. `ask` gets what is left of the time, ms.
+ * has happened. `ask` gets what is left of the time, ms; `told` is what follows an answer, and may throw.
  */
 export function followingMap<T>(
   source: MapSource,
   deadlineMs: number,
   ask: (map: ShardMap, leftMs: number) => Promise<T>,
+  told?: (answer: T) => T,
 ): Promise<T> {
   const endMs = source.clock.monotonicMs() + deadlineMs;
   // The first try, without the frame of an async function: the map hardly ever changes.
-  return ask(source.map(), deadlineMs).catch((error: unknown) =>
-    askAgain(source, endMs, ask, error),
-  );
+  return ask(source.map(), deadlineMs).then(told, (error: unknown) => {
+    const again = askAgain(source, endMs, ask, error);
+    return told === undefined ? again : again.then(told);
+  });
 }
 
 async function askAgain<T>(

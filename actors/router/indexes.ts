@@ -107,7 +107,7 @@ export class RoutedIndexes implements IndexService {
   async pause(ctx: RequestContext, name: string, paused: boolean): Promise<IndexInfo> {
     const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, (now) => {
       const { id, state } = indexNamed(now, name);
-      if (state === 'live') return now;
+      if (state === 'live' || state === 'failed') return now;
       return withState(now, id, paused ? 'paused' : 'building');
     });
     this.#host.indexesChanged();
@@ -204,6 +204,9 @@ export class RoutedIndexes implements IndexService {
     this.#known = catalog;
     const info = indexNamed(catalog, name);
     if (info.state === 'live') return info;
+    if (info.state === 'failed') {
+      throw new AppError('conflict', `index ${name} has failed: two keys had the same value`);
+    }
     throw new AppError('index_building', `index ${name} is ${info.state}`);
   }
 

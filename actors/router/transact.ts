@@ -1,5 +1,7 @@
+import { duplicateError } from '../../protocol/duplicate.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import type { ReplyOf } from '../../protocol/messages/request.ts';
 import type { RequestContext, TxnAnswer } from '../../protocol/service.ts';
 import { anchorOf, type TxnBody, txnBytes } from '../../protocol/txn.ts';
 import { flawOfTxn } from '../../protocol/txn-flaw.ts';
@@ -8,6 +10,7 @@ import { vshardOf } from '../../protocol/vshard.ts';
 import type { Calls } from './calls.ts';
 import { followingMap, type MapSource } from './following-map.ts';
 import { writeOptions } from './options.ts';
+import type { ShardMap } from './shard-map.ts';
 
 /**
  * Hands a transaction to the leader of its home group, the group of its first key, which applies it as one
@@ -22,12 +25,24 @@ export function transact(
   const refusal = refusalOf(body);
   if (refusal !== null) return Promise.reject(refusal);
   const vshard = vshardOf(anchorOf(body));
-  return followingMap(source, ctx.deadlineMs, (map, leftMs) => {
+  const ask = (map: ShardMap, leftMs: number): Promise<ReplyOf<'TxnDone'>> => {
     const { epoch } = map;
     const request = { type: 'Txn', epoch, body, idempotency: ctx.idempotency } as const;
     const home = map.groups[vshard] as GroupId;
     return calls.call(home, request, 'TxnDone', writeOptions(ctx, leftMs));
-  });
+  };
+  return followingMap(source, ctx.deadlineMs, ask, told);
+}
+
+/** A refusal that the log or the coordinator knows is an answer; here it becomes the error. */
+function told(reply: ReplyOf<'TxnDone'>): ReplyOf<'TxnDone'> {
+  const { refused } = reply.outcome;
+  if (refused === null || refused === undefined) return reply;
+  if (refused.type === 'duplicate') throw duplicateError(refused.key, refused.duplicate);
+  if (refused.type === 'leaseGone') {
+    throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
+  }
+  throw new AppError('internal', 'an operation was refused');
 }
 
 function refusalOf(body: TxnBody): AppError | null {

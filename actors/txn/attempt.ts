@@ -4,7 +4,7 @@ import type { TxnOutcome, TxnVote, YesVote } from '../../protocol/messages/txn.t
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { ABORTED, type TxnBody, type TxnFate } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import { firstFailed } from './outcome.ts';
+import { firstFailed, firstRefused, type RefusedAt } from './outcome.ts';
 
 /**
  * One attempt of a transaction over several groups, as its coordinator sees it: two-phase commit with
@@ -17,6 +17,8 @@ import { firstFailed } from './outcome.ts';
  *       once to each that is known to hold locks, and kept by nobody: whoever does not hear of it asks.
  *   P4  A commit that attaches keys to leases is at or below every promise about them.
  *   P5  Nobody holds locks while a group is waited for that was silent before: that one votes first.
+ *   P6  With an idempotency key a refusal is told only when the home group's log has it: another attempt of the
+ *       same request, of a router that was not answered, may be on its way (done by the host).
  */
 export interface Attempt {
   readonly body: TxnBody;
@@ -69,16 +71,12 @@ export type Verdict =
   | { readonly type: 'wrongShard'; readonly epoch: number }
   /** 0: a lease is not there; else a promise about one does not reach to this revision. */
   | { readonly type: 'leaseStale'; readonly revision: Revision }
-  | {
-      readonly type:
-        | 'conflict'
-        | 'tooLarge'
-        | 'unavailable'
-        | 'silent'
-        | 'mismatched'
-        | 'notLeader'
-        | 'unknown';
-    };
+  /** An operation of the branch that was to be done. */
+  | { readonly type: 'refused'; readonly succeeded: boolean; readonly refusal: RefusedAt }
+  /** To be tried again. */
+  | { readonly type: 'conflict' }
+  | { readonly type: 'silent' }
+  | { readonly type: 'tooLarge' | 'unavailable' | 'mismatched' | 'notLeader' | 'unknown' };
 
 export type AttemptEffect =
   | { readonly type: 'prepare'; readonly groups: readonly GroupId[] }
@@ -207,8 +205,11 @@ function allVoted(attempt: Attempt, home: GroupId): Step {
     return { attempt: deciding, effects: [commit] };
   }
   if (wallMsOfRevision(commitRevision) >= validUntilMs) return abort(attempt, { type: 'conflict' });
-  const fate = { commitRevision, succeeded: failedCompare === null };
-  const ops = fate.succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
+  const succeeded = failedCompare === null;
+  const refusal = firstRefused(attempt.votes, succeeded);
+  if (refusal !== null) return abort(attempt, { type: 'refused', succeeded, refusal });
+  const fate = { commitRevision, succeeded };
+  const ops = succeeded ? attempt.body.then : (attempt.body.otherwise ?? []);
   const stale = staleAttachment(ops, commitRevision);
   if (stale !== null) return abort(attempt, { type: 'leaseStale', revision: stale });
   return { attempt: deciding, effects: [{ type: 'decide', fate, failed: null }] };

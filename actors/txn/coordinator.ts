@@ -1,20 +1,22 @@
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
-import type { TxnOutcome } from '../../protocol/messages/txn.ts';
+import type { TxnRefusal } from '../../protocol/messages/txn.ts';
 import { randomInt } from '../../protocol/random.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { anchorOf, type TxnFate, type TxnId, type TxnPart, txnName } from '../../protocol/txn.ts';
-import type { GroupId } from '../../protocol/types.ts';
+import type { GroupId, Revision } from '../../protocol/types.ts';
 import { gotBytes, warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
-import { encodeOutcome, recallTxn } from '../apply/txn-request.ts';
+import { encodeOutcome } from '../apply/txn-outcome.ts';
+import { recallTxn } from '../apply/txn-request.ts';
 import type { RaftState } from '../raft/state.ts';
 import { highestPromise } from '../replica/closer.ts';
 import type { ProposalOutcome, ReplicaContext, Reply } from '../replica/context.ts';
-import { notLeader, rejected, waited } from '../replica/context.ts';
+import { notLeader, rejected } from '../replica/context.ts';
 import type { Calls } from '../router/calls.ts';
 import type { ShardMap } from '../router/shard-map.ts';
+import { answerTo, CONFLICT, doneReply, MISMATCH, SILENT } from './answers.ts';
 import {
   type Attempt,
   type AttemptEffect,
@@ -24,10 +26,12 @@ import {
   fateInMemory,
   type Verdict,
 } from './attempt.ts';
-import { commitsAtHome, committedEvent, notDecided, readBytesOf } from './home-part.ts';
+import { hasEntry, tooManyClaims, withClaims } from './claims.ts';
+import { commitsAtHome, committedEvent, decidedEvent, readBytesOf } from './home-part.ts';
 import type { Messenger } from './messenger.ts';
-import { outcomeOf } from './outcome.ts';
+import { clientsPart, outcomeOf } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
+import { afterRefusal, look, refuse } from './refusals.ts';
 import { splitTxn } from './split.ts';
 
 type EffectOf<T extends AttemptEffect['type']> = Extract<AttemptEffect, { type: T }>;
@@ -56,6 +60,8 @@ interface Running {
   readonly endMs: number;
   readonly reply: Reply;
   conflicts: number;
+  /** Reservations that it found to be nobody's any more. */
+  takeovers: Map<string, { holder: string; revision: Revision | null }>;
 }
 
 interface Live {
@@ -63,6 +69,8 @@ interface Live {
   readonly running: Running;
   readonly parts: ReadonlyMap<GroupId, TxnPart>;
   readonly epoch: number;
+  /** Of the indexes by which it was given its claims; 0 when none of them was unique. */
+  readonly indexEpoch: number;
   attempt: Attempt;
   cancelDeadline: () => void;
 }
@@ -108,7 +116,7 @@ export class Coordinator {
   }
 
   begin(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
-    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0 });
+    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0, takeovers: new Map() });
   }
 
   lead(): void {
@@ -120,7 +128,7 @@ export class Coordinator {
     this.#isLeading = false;
     this.#silent.clear();
     for (const [name, live] of this.#live) {
-      if (live.attempt.phase === 'deciding' || live.attempt.phase === 'refusing') continue;
+      if (isInLog(live.attempt)) continue;
       this.#live.delete(name);
       live.cancelDeadline();
       if (live.attempt.phase === 'preparing') live.running.reply(notLeader(this.#context));
@@ -139,16 +147,20 @@ export class Coordinator {
       const { clock } = context.clock;
       const recalled = recallTxn(context.state, idempotency, anchorOf(body), clock);
       if (recalled === 'mismatch') return reply(MISMATCH);
-      if (recalled !== null) return reply(this.#done(recalled, true));
+      if (recalled !== null) return reply(doneReply(context, recalled, true));
     }
     const map = reach.map();
-    const parts = splitTxn(body, map);
+    const { indexes } = context.state;
+    const claiming = withClaims(indexes, body, running.takeovers);
+    if ('limit' in claiming) return reply(rejected('too_large', tooManyClaims(claiming.limit)));
+    if ('duplicate' in claiming) return this.#refuse(running, { type: 'duplicate', ...claiming });
+    const parts = splitTxn(claiming, map);
     const own = parts.get(context.group);
     if (map.epoch < epoch || own === undefined) {
       return reply(rejected('wrong_shard', 'the shard map has changed', { hint: map.epoch }));
     }
     const groups = [...parts.keys()];
-    const atHome = commitsAtHome(request, groups);
+    const atHome = commitsAtHome(claiming, idempotency !== null, groups);
     if (atHome) {
       const { locks } = context.state.txns;
       // It would be refused when the others have locked their parts.
@@ -161,9 +173,11 @@ export class Coordinator {
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
     const isSilent = (group: GroupId): boolean => this.#silent.has(group);
-    const begun = beginAttempt(body, preparing, idempotency !== null, isSilent);
+    const begun = beginAttempt(claiming, preparing, idempotency !== null, isSilent);
     const { attempt } = begun;
-    const live: Live = { id, running, parts, attempt, epoch: map.epoch, cancelDeadline: () => {} };
+    const indexEpoch = indexes.unique.length === 0 ? 0 : indexes.epoch;
+    const epochs = { epoch: map.epoch, indexEpoch };
+    const live: Live = { id, running, parts, attempt, ...epochs, cancelDeadline: () => {} };
     this.#live.set(txnName(id), live);
     const leftMs = running.endMs - context.ports.clock.monotonicMs();
     const votingMs = Math.max(0, Math.min(leftMs, VOTING_MS_MAX));
@@ -185,7 +199,8 @@ export class Coordinator {
     const reach = this.#reach();
     if (reach === null) return this.#on(live, { type: 'unanswered', group });
     const part = live.parts.get(group) as TxnPart;
-    const body = { type: 'TxnPrepare', epoch: live.epoch, id: live.id, part } as const;
+    const { id, epoch, indexEpoch } = live;
+    const body = { type: 'TxnPrepare', epoch, id, part, indexEpoch } as const;
     const heard = (reply: ReplyBody): void => {
       if (reply.type === 'TxnVoted') this.#voted(live, group, reply);
       else failed(reply.type === 'Rejected' ? reply.code : 'internal');
@@ -225,8 +240,8 @@ export class Coordinator {
       live.cancelDeadline();
     }
     for (const effect of effects) this.#perform(live, effect);
-    // The next leader tells the participants, or they ask.
-    if (!this.#isLeading) this.#live.delete(name);
+    // The next leader tells the participants, or they ask; how it is decided is still told to whoever waits.
+    if (!this.#isLeading && !isInLog(attempt)) this.#live.delete(name);
   }
 
   #perform(live: Live, effect: AttemptEffect): void {
@@ -254,7 +269,7 @@ export class Coordinator {
     const { body, idempotency } = running.request;
     const outcome =
       failed === null
-        ? outcomeOf(body, parts, attempt.votes, fate)
+        ? clientsPart(outcomeOf(attempt.body, parts, attempt.votes, fate), body)
         : { succeeded: false, failedCompare: failed.at, revision: failed.revision, results: [] };
     // Each group's part was within the limit; the answer, and the entry that remembers it, hold all.
     if (gotBytes(outcome.results) > LIMITS.txnResultBytesMax) {
@@ -304,39 +319,54 @@ export class Coordinator {
     this.#participant.whenOpen(propose, lapsed);
   }
 
-  #answer({ running, parts }: Live, verdict: Verdict): void {
+  #answer(live: Live, verdict: Verdict): void {
+    const { running, parts, attempt } = live;
     const { request, reply } = running;
     switch (verdict.type) {
-      case 'committed':
-        return reply(
-          this.#done(outcomeOf(request.body, parts, verdict.votes, verdict.fate), false),
-        );
-      case 'answered':
-        return reply(this.#done(verdict.outcome, true));
-      case 'compareFailed': {
-        const { at, revision } = verdict;
-        return reply(
-          this.#done({ succeeded: false, failedCompare: at, revision, results: [] }, false),
-        );
+      case 'committed': {
+        const outcome = outcomeOf(attempt.body, parts, verdict.votes, verdict.fate);
+        return reply(doneReply(this.#context, clientsPart(outcome, request.body), false));
       }
+      case 'refused':
+        return this.#refused(live, verdict);
+      case 'leaseStale':
+        if (verdict.revision === 0) return this.#refuse(running, { type: 'leaseGone' });
+        return reply(leaseRefusal(verdict.revision));
       case 'conflict':
         return this.#again(running, CONFLICT);
-      case 'wrongShard':
-        return reply(rejected('wrong_shard', 'the shard map has changed', { hint: verdict.epoch }));
-      case 'leaseStale':
-        return reply(leaseRefusal(verdict.revision));
-      case 'tooLarge':
-        return reply(rejected('too_large', 'the transaction reads or removes more than it may'));
-      case 'unavailable':
-        return reply(rejected('unavailable', 'a group could not be asked for its vote'));
       case 'silent':
         return this.#again(running, SILENT);
-      case 'mismatched':
-        return reply(MISMATCH);
-      case 'notLeader':
-        return reply(notLeader(this.#context));
-      case 'unknown':
-        return reply(rejected('outcome_unknown', 'the replica lost track of the decision'));
+      default:
+        return reply(answerTo(this.#context, verdict));
+    }
+  }
+
+  /** A claim that met a reservation may take it over: if its holder has the entry no more (U2). */
+  #refused(
+    { running, parts, attempt }: Live,
+    verdict: Extract<Verdict, { type: 'refused' }>,
+  ): void {
+    const { indexes } = this.#context.state;
+    const step = afterRefusal(indexes, running.request.body, attempt.body, parts, verdict);
+    switch (step.type) {
+      case 'tell':
+        return this.#refuse(running, step.refusal);
+      case 'again':
+        running.takeovers.clear();
+        return this.#again(running, CONFLICT);
+      case 'takeOver':
+        running.takeovers.set(step.reservation, { holder: step.holder, revision: null });
+        return this.#attempt(running);
+      case 'look':
+        return look(this.#context, this.#reach(), running, step.holder, (item) => {
+          const { key, duplicate } = step.clash;
+          if (hasEntry(step.definition, item, duplicate.encoded)) {
+            return this.#refuse(running, { type: 'duplicate', key, duplicate });
+          }
+          const seen = { holder: duplicate.holder, revision: item?.revision ?? 0 };
+          running.takeovers.set(step.reservation, seen);
+          this.#attempt(running);
+        });
     }
   }
 
@@ -353,23 +383,13 @@ export class Coordinator {
     clock.after(pauseMs, () => this.#attempt(running));
   }
 
-  #done(outcome: TxnOutcome, repeated: boolean): ReplyBody {
-    return { type: 'TxnDone', outcome, clock: this.#context.clock.clock, repeated };
+  /** P6 */
+  #refuse({ request, reply }: Running, refused: TxnRefusal): void {
+    refuse(this.#context, this.#raft.currentTerm, request, refused, reply);
   }
 }
 
-const CONFLICT = waited('conflict', 'other transactions were in the way');
-const SILENT = waited('deadline_exceeded', 'not every group has voted in time');
-const MISMATCH = rejected(
-  'idempotency_mismatch',
-  'the idempotency key was used for another request',
-);
-
-/** What became of the decision's entry. */
-function decidedEvent(end: ProposalOutcome): AttemptEvent {
-  if (end.type !== 'applied') return notDecided(end);
-  const { rejection, txn } = end.applied;
-  if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
-  if (txn?.type !== 'ended') return { type: 'undecided', definite: false };
-  return { type: 'decided', fate: txn.fate, outcome: txn.outcome };
+/** Whether its end is with the log, which says how it is decided. */
+function isInLog({ phase }: Attempt): boolean {
+  return phase === 'deciding' || phase === 'refusing';
 }

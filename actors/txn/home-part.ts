@@ -1,7 +1,7 @@
-import type { RequestOf } from '../../protocol/messages/request.ts';
 import type { YesVote } from '../../protocol/messages/txn.ts';
-import { hasRange } from '../../protocol/txn.ts';
+import { hasRange, type TxnBody } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
+import { addsReservations } from '../apply/reservations.ts';
 import { gotBytes } from '../apply/txn-eval.ts';
 import type { ProposalOutcome } from '../replica/context.ts';
 import { attachesAny } from '../router/lease-promises.ts';
@@ -11,13 +11,15 @@ import type { AttemptEvent } from './attempt.ts';
 
 /**
  * Whether the home group prepares nothing. Not where something has to be known of its part before the decision:
- * the keys of a range, the outcome that an idempotency key remembers, the branch whose leases count.
+ * the keys of a range, the outcome that an idempotency key remembers, the branch whose leases count, or whose claims.
  */
 export function commitsAtHome(
-  { body, idempotency }: RequestOf<'Txn'>,
+  body: TxnBody,
+  isRemembered: boolean,
   groups: readonly GroupId[],
 ): boolean {
-  return groups.length > 1 && idempotency === null && !hasRange(body) && !attachesAny(body);
+  if (groups.length === 1 || isRemembered) return false;
+  return !hasRange(body) && !attachesAny(body) && !addsReservations(body);
 }
 
 /** What the reads of the groups that have voted take in the answer, about. */
@@ -56,14 +58,24 @@ export function committedEvent(end: ProposalOutcome, home: GroupId): AttemptEven
       return { type: 'refused', verdict: txn };
     case 'conflict':
     case 'over':
+    case 'unclaimed':
       return { type: 'refused', verdict: { type: 'conflict' } };
     default:
       return { type: 'undecided', definite: false };
   }
 }
 
+/** What became of the entry of a decision. */
+export function decidedEvent(end: ProposalOutcome): AttemptEvent {
+  if (end.type !== 'applied') return notDecided(end);
+  const { rejection, txn } = end.applied;
+  if (rejection === 'idempotency_mismatch') return { type: 'mismatched' };
+  if (txn?.type !== 'ended') return { type: 'undecided', definite: false };
+  return { type: 'decided', fate: txn.fate, outcome: txn.outcome };
+}
+
 /** The entry was refused, or nobody can tell. */
-export function notDecided(end: Exclude<ProposalOutcome, { type: 'applied' }>): AttemptEvent {
+function notDecided(end: Exclude<ProposalOutcome, { type: 'applied' }>): AttemptEvent {
   if (end.type === 'unknown') return { type: 'undecided', definite: false };
   return end.reason === 'too_large' ? { type: 'tooLarge' } : { type: 'undecided', definite: true };
 }

@@ -39,6 +39,34 @@ export function firstFailed(votes: ReadonlyMap<GroupId, YesVote>): number | null
   return first;
 }
 
+/** An operation that a participant cannot do, by its place in that participant's part. */
+export interface RefusedAt {
+  readonly group: GroupId;
+  readonly at: number;
+  readonly revision: number;
+  readonly holder: string | null;
+}
+
+export function firstRefused(
+  votes: ReadonlyMap<GroupId, YesVote>,
+  succeeded: boolean,
+): RefusedAt | null {
+  for (const [group, vote] of votes) {
+    for (const [at, result] of (succeeded ? vote.then : vote.otherwise).entries()) {
+      if (result.type !== 'refused') continue;
+      return { group, at, revision: result.revision, holder: result.holder };
+    }
+  }
+  return null;
+}
+
+/** What the client asked for comes first in each branch; the rest is for unique indexes. */
+export function clientsPart(outcome: TxnOutcome, { then, otherwise }: TxnBody): TxnOutcome {
+  const count = (outcome.succeeded ? then : (otherwise ?? [])).length;
+  if (outcome.results.length <= count) return outcome;
+  return { ...outcome, results: outcome.results.slice(0, count) };
+}
+
 /** One group's result beside those of the groups before it. */
 function joined(
   op: TxnOp,

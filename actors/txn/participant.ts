@@ -74,11 +74,12 @@ export class Participant {
         reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
       return this.whenOpen(() => this.prepare(request, reply), giveUp);
     }
-    const { epoch, id, part } = request;
+    const { epoch, id, part, indexEpoch } = request;
     warmRows(context.state, part.body);
     const revision = context.clock.assign(1, context.ports.clock.wallMs());
+    const command = { type: 'txnPrepare', revision, epoch, id, part, indexEpoch } as const;
     this.#preparing++;
-    context.propose({ type: 'txnPrepare', revision, epoch, id, part }, (outcome) => {
+    context.propose(command, (outcome) => {
       this.#preparing--;
       if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
       this.#vote(id, revision, outcome.applied.txn, (vote) => {
@@ -216,11 +217,8 @@ export function leaderRefusal(context: ReplicaContext): ReplyBody | null {
   return roomRefusal(context);
 }
 
-/** T5: 0 is a lease that is not there; else promises have to reach to `revision`. Nothing was done. */
+/** T5: promises have to reach to `revision`. Nothing was done. */
 export function leaseRefusal(revision: Revision): ReplyBody {
-  if (revision === 0) {
-    return rejected('lease_not_found', 'there is no such lease, or it has ended');
-  }
   return rejected('conflict', 'a promise about a lease has run out', { hint: revision });
 }
 

@@ -1,7 +1,15 @@
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
-import { ABORTED, hasRange, type TxnFate, type TxnId, txnName } from '../../protocol/txn.ts';
+import {
+  ABORTED,
+  hasRange,
+  type TxnBody,
+  type TxnFate,
+  type TxnId,
+  txnName,
+} from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { decisionStart } from '../../storage/kv/keyspace.ts';
+import { hasUnclaimed } from '../apply/reservations.ts';
 import { readDecision } from '../apply/txn.ts';
 import { ownsKeys, warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
@@ -12,11 +20,13 @@ import type { ReplicaContext, Reply } from '../replica/context.ts';
 import { notApplied, notLeader, rejected, waited } from '../replica/context.ts';
 import { LockWaits } from '../replica/lock-waits.ts';
 import type { ReadRounds } from '../replica/reads.ts';
+import { hasReservations } from './claims.ts';
 import { Coordinator, type GroupReach } from './coordinator.ts';
 import { Inquiries } from './inquiries.ts';
 import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
 import { Messenger } from './messenger.ts';
 import { leaderRefusal, leaseRefusal, Participant } from './participant.ts';
+import { Releases } from './releases.ts';
 
 const INQUIRE_CALL_MS = 1_500;
 const UNFINISHED_ROWS = 256;
@@ -30,6 +40,7 @@ export class Transactions implements TxnEffects {
   readonly #coordinator: Coordinator;
   readonly #messenger: Messenger;
   readonly #inquiries = new Inquiries();
+  readonly #releases: Releases;
   readonly #actor: TxnActor;
   readonly #rounds: ReadRounds;
   readonly #closer: Closer;
@@ -56,6 +67,11 @@ export class Transactions implements TxnEffects {
     this.#messenger = new Messenger(context, this.#participant, reach);
     const parts = [this.#participant, this.#messenger, reach] as const;
     this.#coordinator = new Coordinator(context, raft, ...parts);
+    this.#releases = new Releases(context, (body, deadlineMs, reply) => {
+      const endMs = context.ports.clock.monotonicMs() + deadlineMs;
+      const { epoch } = context.state;
+      this.transact({ type: 'Txn', epoch, body, idempotency: null }, null, endMs, reply);
+    });
     this.#actor = startTxnMachine(this);
   }
 
@@ -68,13 +84,20 @@ export class Transactions implements TxnEffects {
   ): void {
     const { body, epoch } = request;
     const { state } = this.#context;
-    if (!hasRange(body) && ownsKeys(state, body, epoch))
-      return this.#alone(request, traceparent, endMs, reply);
+    const isWhole = !hasRange(body) && ownsKeys(state, body, epoch) && !hasReservations(body);
+    if (isWhole && !this.#mustClaim(body)) return this.#alone(request, traceparent, endMs, reply);
     const refusal = leaderRefusal(this.#context);
     if (refusal !== null) return reply(refusal);
     // A leader of this moment takes over first; that is the machine's to do, once and not for each transaction.
     if (!this.#isLeading) this.tick(this.#context.ports.clock.monotonicMs());
     this.#coordinator.begin(request, traceparent, endMs, reply);
+  }
+
+  /** Whether a put of it would begin an entry of a unique index, as far as is applied here. */
+  #mustClaim({ then, otherwise }: TxnBody): boolean {
+    const { state } = this.#context;
+    const { clock } = state;
+    return hasUnclaimed(state, then, clock) || hasUnclaimed(state, otherwise ?? [], clock);
   }
 
   #alone(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
@@ -101,6 +124,7 @@ export class Transactions implements TxnEffects {
         );
       }
       if (txn?.type === 'conflict') return this.waits.wait(endMs, again, giveUp);
+      if (txn?.type === 'unclaimed') return this.transact(request, traceparent, endMs, reply);
       if (txn?.type === 'done') {
         return reply({ type: 'TxnDone', outcome: txn.outcome, clock, repeated });
       }
@@ -152,9 +176,10 @@ export class Transactions implements TxnEffects {
   }
 
   /** Whether `tick` would do anything. */
-  isDue(): boolean {
+  isDue(nowMs: number): boolean {
     const leads = this.#context.isLeader();
     return (
+      this.#releases.isDue(nowMs) ||
       leads !== this.#isLeading ||
       (leads && this.#resuming === 'no') ||
       (leads && (this.#context.state.txns.size > 0 || this.#messenger.hasKnown))
@@ -228,6 +253,7 @@ export class Transactions implements TxnEffects {
   }
 
   tend(nowMs: number): void {
+    this.#releases.tick(nowMs);
     if (this.#resuming === 'no') this.#takeUp();
     this.#messenger.forgetKnown();
     for (const prepared of this.#inquiries.due(this.#context.state.txns.all(), nowMs)) {

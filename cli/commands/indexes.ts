@@ -8,7 +8,12 @@ interface IndexShape {
   readonly prefixBase64?: string;
   readonly kind: string;
   readonly fields: readonly { readonly path: string; readonly type: string }[];
+  readonly unique: boolean;
   readonly state: string;
+  readonly failure?: {
+    readonly value: unknown;
+    readonly keys: readonly { readonly key?: string; readonly keyBase64?: string }[];
+  };
   readonly progress?: {
     readonly groups: number;
     readonly groupsBuilt: number;
@@ -26,7 +31,7 @@ const pathOf = (name: string): string => `/v1/indexes/${encodeURIComponent(name)
 
 /** One line for people. */
 function lineOf(index: IndexShape): string {
-  const { name, kind, fields, state, progress } = index;
+  const { name, kind, fields, unique, state, failure, progress } = index;
   const what =
     kind === 'text' ? 'text' : fields.map(({ path, type }) => `${path}:${type}`).join(' ');
   const prefix = index.prefix ?? `base64:${index.prefixBase64 ?? ''}`;
@@ -34,7 +39,14 @@ function lineOf(index: IndexShape): string {
     progress === undefined || state === 'live'
       ? ''
       : `, ${progress.keys} keys, ${progress.groupsBuilt} of ${progress.groups} groups`;
-  return `${name}  ${state}${built}  prefix ${JSON.stringify(prefix)}  ${what}\n`;
+  const why = failure === undefined ? '' : failureText(failure);
+  const kindOf = unique ? `unique ${what}` : what;
+  return `${name}  ${state}${built}  prefix ${JSON.stringify(prefix)}  ${kindOf}${why}\n`;
+}
+
+function failureText({ value, keys }: NonNullable<IndexShape['failure']>): string {
+  const named = keys.map(({ key, keyBase64 }) => key ?? `base64:${keyBase64 ?? ''}`);
+  return `: ${named.join(' and ')} have ${JSON.stringify(value)}`;
 }
 
 async function print({ io, json }: Context, index: IndexShape): Promise<void> {
@@ -57,6 +69,7 @@ export async function showIndex(context: Context, name: string): Promise<void> {
 export interface DefineFlags {
   readonly prefix?: string;
   readonly sparse?: boolean;
+  readonly unique?: boolean;
   readonly text?: boolean;
 }
 
@@ -76,8 +89,9 @@ export async function defineIndex(
     const type = text.slice(colon + 1);
     return colon > 0 && TYPES.has(type) ? { path: text.slice(0, colon), type } : { path: text };
   });
-  const { prefix = '', sparse = false } = flags;
-  const definition = isText ? { kind: 'text' } : { fields, sparse };
+  const { prefix = '', sparse = false, unique = false } = flags;
+  if (isText && unique) throw new UsageError('a text index cannot be unique');
+  const definition = isText ? { kind: 'text' } : { fields, sparse, unique };
   const index = await context.client.json<IndexShape>({
     ...{ method: 'POST', path: '/v1/indexes', repeatable: true },
     headers: { 'content-type': 'application/json' },

@@ -24,7 +24,9 @@ export const IndexBody = Type.Object(
       ),
     ),
     sparse: flag('Whether values that lack a field are left out; else they are there with null.'),
-    unique: flag('Not served yet.'),
+    unique: flag(
+      'Whether no two keys may have the same values of the fields, null apart. Then a put of such a value is refused with `duplicate`.',
+    ),
   },
   CLOSED,
 );
@@ -37,7 +39,21 @@ export const Index = Type.Object({
   fields: Type.Array(Type.Object({ path: Type.String(), type: FieldType })),
   sparse: Type.Boolean(),
   unique: Type.Boolean(),
-  state: Type.Union([Type.Literal('building'), Type.Literal('paused'), Type.Literal('live')]),
+  state: Type.Union([
+    Type.Literal('building'),
+    Type.Literal('paused'),
+    Type.Literal('live'),
+    Type.Literal('failed'),
+  ]),
+  failure: Type.Optional(
+    Type.Object(
+      {
+        value: Type.Unknown(),
+        keys: Type.Array(Type.Object({ key: Type.Optional(Type.String()) })),
+      },
+      { description: 'Of a unique index that has failed: keys that have the same value.' },
+    ),
+  ),
   progress: Type.Optional(
     Type.Object({
       groups: Type.Integer(),

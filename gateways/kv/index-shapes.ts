@@ -1,4 +1,5 @@
 import { fromLatin1, textOrNull } from '../../protocol/bytes.ts';
+import { valueOfEntry } from '../../protocol/duplicate.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { IndexHits, IndexInfo, IndexProgress, NewIndex } from '../../protocol/index-access.ts';
 import { decodeEntry } from '../../protocol/index-encoding.ts';
@@ -23,15 +24,14 @@ export function indexFromJson(raw: unknown): NewIndex {
   if (typeof sparse !== 'boolean' || typeof unique !== 'boolean') {
     throw invalid('sparse and unique must be true or false');
   }
-  if (unique) throw new AppError('not_implemented', 'this version keeps no unique indexes');
   if (kind !== 'fields' && kind !== 'text') throw invalid('kind must be fields or text');
   const prefix = bytesField(shape, 'prefix') ?? '';
   if (prefix.length > LIMITS.keyBytesMax) throw tooLarge('keyBytesMax', LIMITS.keyBytesMax);
-  if (kind === 'text' && (shape['fields'] !== undefined || sparse)) {
-    throw invalid('a text index is over whole values: it has no fields and is not sparse');
+  if (kind === 'text' && (shape['fields'] !== undefined || sparse || unique)) {
+    throw invalid('a text index is over whole values: it has no fields, is not sparse nor unique');
   }
   const fields = kind === 'text' ? [] : fieldsOf(shape['fields']);
-  return { name, tenant: DEFAULT_TENANT, space: KV_SPACE, prefix, kind, fields, sparse };
+  return { name, tenant: DEFAULT_TENANT, space: KV_SPACE, prefix, kind, fields, sparse, unique };
 }
 
 function fieldsOf(raw: unknown): IndexField[] {
@@ -64,7 +64,11 @@ export function indexToJson(info: IndexInfo, progress: IndexProgress | null): Sh
   const { name, kind, fields, sparse, state } = info;
   const shape: Shape = { name, ...keyToJson(info.prefix, 'prefix'), kind };
   shape['fields'] = fields.map(({ path, type }) => ({ path, type }));
-  Object.assign(shape, { sparse, unique: false, state });
+  Object.assign(shape, { sparse, unique: info.unique === true, state });
+  if (info.failure !== undefined) {
+    const { encoded, keys } = info.failure;
+    shape['failure'] = { value: valueOfEntry(encoded), keys: keys.map((key) => keyToJson(key)) };
+  }
   if (progress !== null) shape['progress'] = progress;
   return shape;
 }

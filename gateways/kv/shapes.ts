@@ -1,7 +1,8 @@
 import type { Attachment } from '../../protocol/attachment.ts';
 import { fromLatin1, latin1, prefixEnd, textOrNull, utf8 } from '../../protocol/bytes.ts';
 import type { Condition, OpResult, WriteOp } from '../../protocol/commands.ts';
-import { AppError } from '../../protocol/errors.ts';
+import { duplicateError } from '../../protocol/duplicate.ts';
+import { AppError, isErrorCode } from '../../protocol/errors.ts';
 import { isLeaseId } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
@@ -116,6 +117,10 @@ export function writeResultToJson(key: string, result: OpResult): Shape {
       });
     case 'lease_stale':
       throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
+    case 'duplicate':
+      throw duplicateError(key, result);
+    case 'failed':
+      throw new AppError(isErrorCode(result.code) ? result.code : 'internal', result.message);
   }
 }
 

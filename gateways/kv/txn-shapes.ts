@@ -206,6 +206,9 @@ export function resultToJson(
       const items = result.items.map((item) => itemToJson(item, { values, binary }));
       return { items, more: result.more, revision };
     }
+    case 'held':
+    case 'refused':
+      throw new AppError('internal', 'a result that no client asks for');
   }
 }
 

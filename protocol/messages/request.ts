@@ -171,7 +171,10 @@ export const requestBodyCodec = s.union({
     s.record({ epoch: s.count, body: txnBodyCodec, idempotency: s.nullable(idempotencyCodec) }),
   ],
   /** Coordinator to participant: lock and vote. Asking again gives the same vote. */
-  TxnPrepare: [21, s.record({ epoch: s.count, id: txnIdCodec, part: txnPartCodec })],
+  TxnPrepare: [
+    21,
+    s.record({ epoch: s.count, id: txnIdCodec, part: txnPartCodec, indexEpoch: s.count }),
+  ],
   /** Coordinator to participant: how it ended. Done means that it is applied. */
   TxnResolve: [22, s.record({ id: txnIdCodec, fate: txnFateCodec })],
   /** Participant to home group: what became of it? One that is not known there is aborted first. */

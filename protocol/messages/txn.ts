@@ -1,6 +1,8 @@
+import { duplicateCodec } from '../indexes.ts';
 import { keyRefCodec } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
 import * as s from '../schema.ts';
+import { TXN_BRANCH_MAX } from '../txn.ts';
 
 /** Items, and what transactions answer: to clients, and from participants to coordinators. */
 
@@ -28,11 +30,31 @@ export const txnResultCodec = s.union({
   deleted: [2, s.record({ count: s.count })],
   got: [3, s.record({ item: s.nullable(itemCodec) })],
   page: [4, s.record({ items: s.list(itemCodec, LIMITS.pageItemsMax), more: s.bool })],
+  /** A claim, a release or an expectation that can be met. */
+  held: [5, s.record({})],
+  /**
+   * It cannot, and nothing of the branch is done. Of an expectation: the key's revision; of a claim: who has
+   * the entry.
+   */
+  refused: [
+    6,
+    s.record({ revision: s.count, holder: s.nullable(s.latin1Str(LIMITS.keyBytesMax)) }),
+  ],
 });
 export type TxnResult = s.Of<typeof txnResultCodec>;
 
+/** Why nothing of a transaction was done, where it was not a compare. */
+export const txnRefusalCodec = s.union({
+  duplicate: [1, s.record({ key: s.latin1Str(LIMITS.keyBytesMax), duplicate: duplicateCodec })],
+  /** The operation at this place of the branch; `revision` is that of its result. */
+  operation: [2, s.record({ at: s.count, revision: s.count })],
+  /** A put attaches to a lease that is not there. */
+  leaseGone: [3, s.record({})],
+});
+export type TxnRefusal = s.Of<typeof txnRefusalCodec>;
+
 /** What a transaction came to, as its client hears it. */
-export const txnOutcomeCodec = s.record({
+const txnOutcomeShape = s.record({
   /** All compares held and `then` was done; else `otherwise` was, if there is one. */
   succeeded: s.bool,
   /** The first compare that did not hold. */
@@ -40,9 +62,15 @@ export const txnOutcomeCodec = s.record({
   /** Of its writes; of a transaction without any, one at which its reads are true. */
   revision: s.count,
   /** Of the branch that was done, in order. */
-  results: s.list(txnResultCodec, LIMITS.txnOpsMax),
+  results: s.list(txnResultCodec, TXN_BRANCH_MAX),
+  /** Nothing was done, and the rest says nothing; nothing or null: it was not refused. */
+  refused: s.nullable(txnRefusalCodec),
 });
-export type TxnOutcome = s.Of<typeof txnOutcomeCodec>;
+type TxnOutcomeShape = s.Of<typeof txnOutcomeShape>;
+export type TxnOutcome = Omit<TxnOutcomeShape, 'refused'> & {
+  readonly refused?: TxnRefusal | null;
+};
+export const txnOutcomeCodec = txnOutcomeShape as s.Codec<TxnOutcome>;
 
 /** A participant's word about its part. A put of a key that is absent has createRevision 0. */
 export const txnVoteCodec = s.union({
@@ -55,8 +83,8 @@ export const txnVoteCodec = s.union({
       failedCompare: s.nullable(s.count),
       /** Unix ms: at a revision from this wall time on, a key that the vote counts on has expired. */
       validUntilMs: s.nullable(s.count),
-      then: s.list(txnResultCodec, LIMITS.txnOpsMax),
-      otherwise: s.list(txnResultCodec, LIMITS.txnOpsMax),
+      then: s.list(txnResultCodec, TXN_BRANCH_MAX),
+      otherwise: s.list(txnResultCodec, TXN_BRANCH_MAX),
     }),
   ],
   /** A compare failed and there is no other branch; nothing is locked. */

@@ -21,6 +21,8 @@ import type { KeyRef } from '../../protocol/vshard.ts';
  *   a attached           lease u64, triple
  *   e index entry        index u32, encoded fields, key
  *   p past index entry   index u32, encoded fields, escaped key, 00 01, inverted revision it ended at
+ *   r reservation of a unique index       index u32, encoded fields
+ *   o owed: a reservation to be ended     index u32, encoded fields, key
  *   t text index         index u32, what it holds (see apply/text-rows.ts)
  *   v prepared transaction       slot u16
  *   u decision that a participant has yet to learn        start u64, home u16, term u64
@@ -28,7 +30,7 @@ import type { KeyRef } from '../../protocol/vshard.ts';
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxMlaeptvud';
+export const ROW_KINDS = 'mcfhijxMlaeprotvud';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;
@@ -311,7 +313,7 @@ export function u32(value: number): string {
 }
 
 /** Kinds of rows that belong to one index. */
-export type IndexRowKind = 'e' | 'p' | 't';
+export type IndexRowKind = 'e' | 'p' | 'r' | 'o' | 't';
 
 /** Every row of one kind of one index starts with this. */
 export function indexHead(prefix: string, kind: IndexRowKind, id: number): string {
@@ -321,7 +323,7 @@ export function indexHead(prefix: string, kind: IndexRowKind, id: number): strin
 /** Where the part of an index row's key after the index's id starts. */
 export const INDEX_BODY_OFFSET = BODY_OFFSET + 4;
 
-/** The index that a row of kind e, p or t belongs to. Throws DecodeError. */
+/** The index that a row of kind e, p, r, o or t belongs to. Throws DecodeError. */
 export function indexOfRow(key: string): number {
   if (key.length < INDEX_BODY_OFFSET) throw new DecodeError('not a row of an index');
   let id = 0;
@@ -332,6 +334,16 @@ export function indexOfRow(key: string): number {
 /** The entry of a key's current version. */
 export function entryKey(prefix: string, id: number, encoded: string, key: string): string {
   return indexHead(prefix, 'e', id) + encoded + key;
+}
+
+/** Which key has an entry of a unique index; its value is the key. */
+export function reservationKey(prefix: string, id: number, encoded: string): string {
+  return indexHead(prefix, 'r', id) + encoded;
+}
+
+/** An entry of a unique index that a key had, and that is perhaps still reserved for it. */
+export function owedKey(prefix: string, id: number, encoded: string, key: string): string {
+  return indexHead(prefix, 'o', id) + encoded + key;
 }
 
 /** Every row of an entry's past starts with this. */

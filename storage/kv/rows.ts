@@ -1,4 +1,4 @@
-import { assert, assertCount } from '../../protocol/assert.ts';
+import { assert, assertCount, InvariantViolation } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import type { LeaseEnd, OpResult } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -282,16 +282,24 @@ function tagOf(result: OpResult): number {
       return 4;
     case 'lease_stale':
       return 5;
+    case 'duplicate':
+    case 'failed':
+      throw new InvariantViolation('a result that apply never gives');
   }
 }
 
 function writeResult(out: Buffer, at: number, result: OpResult): number {
   out[at] = tagOf(result);
-  writeU64(out, at + 1, result.type === 'wrong_shard' ? result.epoch : result.revision);
+  writeU64(out, at + 1, firstField(result));
   if (result.type !== 'put') return at + 9;
   writeU64(out, at + 9, result.createRevision);
   writeU64(out, at + 17, result.version);
   return at + 25;
+}
+
+function firstField(result: OpResult): number {
+  if (result.type === 'wrong_shard') return result.epoch;
+  return 'revision' in result ? result.revision : 0;
 }
 
 function readResult(row: Buffer, at: number): OpResult {

@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe } from 'vitest';
+import { afterAll, beforeAll, describe } from 'vitest';
 import { compose } from '../../cli/compose.ts';
 import { loadConfig } from '../../cli/config.ts';
+import { uniqueTests } from '../kit/http-index-suite.ts';
 import { type HttpTarget, httpSuite } from '../kit/http-suite.ts';
+import { call } from '../kit/raw-http.ts';
 
 /** A whole node of this process: real storage, the in-process bus, a free port. */
 async function startNode(): Promise<HttpTarget> {
@@ -26,3 +28,12 @@ async function startNode(): Promise<HttpTarget> {
 }
 
 describe('a durable node', () => httpSuite(() => startNode()));
+
+describe('unique indexes of a durable node', () => {
+  let target: HttpTarget;
+  beforeAll(async () => {
+    target = await startNode();
+  });
+  afterAll(() => target.stop());
+  uniqueTests((method, path, options) => call(target.url, method, path, options ?? {}));
+});

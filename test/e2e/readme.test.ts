@@ -43,17 +43,20 @@ describe('the README, line by line', () => {
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(answers).toHaveLength(9);
+    expect(answers).toHaveLength(12);
     const keysOf = ({ items }: { items: { key: string }[] }) => items.map(({ key }) => key);
-    const [ada, liv, byCity, text, shown, oslo, gone, past, london] = answers;
+    const [ada, liv, byCity, byMail, text, shown, oslo, gone, past, mails, eve, london] = answers;
     for (const written of [ada, liv]) expect(written.version).toBe(1);
-    expect([byCity.name, text.name]).toEqual(['by-city', 'text']);
+    expect([byCity.name, byMail.name, text.name]).toEqual(['by-city', 'by-mail', 'text']);
+    expect([byCity.unique, byMail.unique]).toEqual([false, true]);
     expect(shown).toMatchObject({ name: 'by-city', progress: expect.anything() });
     expect(keysOf(oslo)).toEqual(['people/liv']);
     expect(gone).toMatchObject({ deleted: true });
     expect(keysOf(past)).toEqual(['people/liv']);
     expect(past.revision).toBeLessThan(gone.revision);
     expect(past).toHaveProperty('explain');
+    expect(keysOf(mails)).toEqual(['people/ada']);
+    expect(eve).toMatchObject({ status: 409, code: 'duplicate', holder: 'people/ada' });
     expect(keysOf(london)).toEqual(['people/ada']);
   });
 });

@@ -99,11 +99,7 @@ export function indexTests(send: Send): void {
     ]) {
       expectProblem(await define(index), 400, 'invalid_argument');
     }
-    expectProblem(
-      await define({ name: 'x', fields: ['/a'], unique: true }),
-      501,
-      'not_implemented',
-    );
+    expectProblem(await define({ name: 'x', kind: 'text', unique: true }), 400, 'invalid_argument');
     expectProblem(await define({ name: 'by-tag', fields: ['/other'] }), 409, 'conflict');
     expectProblem(await query('none', ''), 404, 'not_found');
     expectProblem(await query('by-people', 'eq=many'), 400, 'invalid_argument');
@@ -184,5 +180,68 @@ export function searchTests(send: Send): void {
       ...{ query: 'needles', matching_keys: ['tx/a', 'tz'], total_matches: 2 },
     });
     for (const name of ['text', 'all-text']) await send('DELETE', `/v1/indexes/${name}`);
+  });
+}
+
+/** Unique indexes over HTTP, against a node that keeps them. */
+export function uniqueTests(send: Send): void {
+  const json = (value: unknown) => ({ headers: JSON_BODY, body: JSON.stringify(value) });
+  const put = (key: string, value: unknown) =>
+    send('PUT', `/v1/kv/${key}`, { body: JSON.stringify(value) });
+  async function settled(name: string): Promise<Answer> {
+    for (let i = 0; i < 200; i++) {
+      const answer = await send('GET', `/v1/indexes/${name}`);
+      if (['live', 'failed'].includes(answer.json.state)) return answer;
+      await sleep(50);
+    }
+    throw new Error(`${name} is not built`);
+  }
+  const duplicate = { status: 409, code: 'duplicate', definite: true, index: 'by-mail' };
+
+  it('refuses a value that another key has, in puts, batches and transactions', async () => {
+    await put('un/1', { mail: 'ada@x', name: 'Ada' });
+    const body = { name: 'by-mail', prefix: 'un/', fields: ['/mail'], unique: true };
+    expect((await send('POST', '/v1/indexes', json(body))).json).toMatchObject({ unique: true });
+    expect((await settled('by-mail')).json.state).toBe('live');
+    const refused = await put('un/2', { mail: 'ada@x' });
+    expectProblem(refused, 409, 'duplicate');
+    const known = { value: 'ada@x', key: 'un/2', holder: 'un/1' };
+    expect(refused.json).toMatchObject({ ...duplicate, ...known });
+    expect((await send('GET', '/v1/kv/un/2')).status).toBe(404);
+    expect((await put('un/1', { mail: 'ada@x', name: 'Ada L.' })).status).toBe(200);
+    const doc = (mail: string) => JSON.stringify({ mail });
+    const ops = [
+      { op: 'put', key: 'un/3', value: doc('bob@x') },
+      { op: 'put', key: 'un/4', value: doc('ada@x') },
+    ];
+    const { results } = (await send('POST', '/v1/batch', json({ ops }))).json;
+    expect(results[0]).toMatchObject({ key: 'un/3', version: 1 });
+    expect(results[1]).toMatchObject({ code: 'duplicate', key: 'un/4', holder: 'un/1' });
+    const taken = [{ op: 'put', key: 'un/5', value: doc('bob@x') }];
+    const failed = await send('POST', '/v1/txn', json({ then: taken }));
+    expect(failed.json).toMatchObject({ ...duplicate, value: 'bob@x', holder: 'un/3' });
+    const swap = [
+      { op: 'put', key: 'un/1', value: doc('bob@x') },
+      { op: 'put', key: 'un/3', value: doc('ada@x') },
+    ];
+    expect((await send('POST', '/v1/txn', json({ then: swap }))).status).toBe(200);
+    await send('DELETE', '/v1/kv/un/1');
+    expect((await put('un/6', { mail: 'bob@x' })).status).toBe(201);
+  });
+
+  it('says which keys are in the way of one that cannot be built, and enforces nothing then', async () => {
+    await put('tw/1', { mail: 'same' });
+    await put('tw/2', { mail: 'same' });
+    await send('POST', '/v1/indexes', {
+      ...json({ name: 'twice', prefix: 'tw/', fields: ['/mail'], unique: true }),
+    });
+    const { json: failed } = await settled('twice');
+    expect(failed).toMatchObject({ state: 'failed', failure: { value: 'same' } });
+    const keys = failed.failure.keys.map(({ key }: { key: string }) => key);
+    expect(keys.sort()).toEqual(['tw/1', 'tw/2']);
+    expectProblem(await send('GET', '/v1/indexes/twice/query'), 409, 'conflict');
+    expect((await put('tw/3', { mail: 'same' })).status).toBe(201);
+    for (const name of ['twice', 'by-mail']) await send('DELETE', `/v1/indexes/${name}`);
+    expect((await put('un/7', { mail: 'ada@x' })).status).toBe(201);
   });
 }

@@ -79,6 +79,10 @@ function foreseen(op: TxnOp, revision: number, store: ModelStore): TxnResult {
       if (op.reverse) items.reverse();
       return { type: 'page', items: items.slice(0, op.limit), more: items.length > op.limit };
     }
+    case 'claim':
+    case 'release':
+    case 'expect':
+      throw new Error('no client asks for this');
   }
 }
 

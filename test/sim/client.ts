@@ -206,6 +206,8 @@ export function outputOf(result: OpResult): Output | null {
       return { type: 'precondition_failed', revision: result.revision };
     case 'wrong_shard':
     case 'lease_stale':
+    case 'duplicate':
+    case 'failed':
       return null;
   }
 }

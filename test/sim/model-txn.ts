@@ -12,6 +12,7 @@ import {
 import type { GroupId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { nameOf } from '../check/truth.ts';
+import type { UniqueModel } from './model-unique.ts';
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
@@ -59,6 +60,7 @@ export class TxnModel {
   /** Decisions of home groups, the first of each. */
   readonly #decided = new Map<string, { commitRevision: number; succeeded: boolean }>();
   readonly #done = new Set<string>();
+  readonly #unique: UniqueModel;
   /** Groups that have not ended what others have committed, by transaction. */
   readonly flaws: string[] = [];
   /**
@@ -66,6 +68,10 @@ export class TxnModel {
    * single group failed; `aborted`: attempts that were.
    */
   readonly counts = { committed: 0, overGroups: 0, refused: 0, aborted: 0 };
+
+  constructor(unique: UniqueModel) {
+    this.#unique = unique;
+  }
 
   /** Names of what is prepared in any group. */
   open(): string[] {
@@ -87,18 +93,33 @@ export class TxnModel {
     const { body, revision, idempotency } = command;
     if (!keys.owns(group, refsOf(body))) return;
     const scope = firstRef(body);
-    // What finds a lock, or a lease beyond its promise, is not remembered: it is tried again.
-    if (this.#conflicts(group, body)) return;
+    // What finds a lock, a lease beyond its promise, or a value to be claimed is not remembered: it is tried again.
+    if (this.#conflicts(group, body, revision, keys)) return;
     const succeeded = holdsAll(body.compares, revision, keys);
     const ops = succeeded ? body.then : (body.otherwise ?? []);
-    if (!ops.every((op) => isPromised(op, revision))) return;
+    // A lease that is not there is an answer.
+    const isGone = ops.some((op) => op.type === 'put' && op.attach?.until === 0);
+    if (!isGone) {
+      if (!ops.every((op) => isPromised(op, revision))) return;
+      if (this.#beginsAny(group, ops, revision, keys)) return;
+    }
     if (idempotency !== null && scope !== null) {
       const { key, requestHash } = idempotency;
       if (!keys.isFirst(group, scope, key, requestHash, revision)) return;
     }
+    if (isGone || !ops.every((op) => isExpected(op, revision, keys))) return;
     if (!succeeded && body.otherwise === null) this.counts.refused++;
     else if (body.compares.length + body.then.length > 1) this.counts.committed++;
     perform(ops, revision, keys);
+  }
+
+  /** Whether a put begins a value of a unique index: not in one entry. */
+  #beginsAny(group: GroupId, ops: readonly TxnOp[], revision: number, keys: ModelKeys): boolean {
+    return ops.some((op) => {
+      if (op.type !== 'put') return false;
+      const value = Buffer.from(op.value).toString('latin1');
+      return this.#unique.begins(group, op.ref, value, keys.at(op.ref, revision)?.value ?? null);
+    });
   }
 
   prepare(group: GroupId, command: CommandOf<'txnPrepare'>, keys: ModelKeys): void {
@@ -107,7 +128,9 @@ export class TxnModel {
     if (this.#of(group).has(name) || this.#done.has(`${group}/${name}`)) return;
     if (this.#decided.has(name) && command.id.home === group) return;
     if (isLate(command.id, command.revision)) return;
-    if (!keys.owns(group, refsOf(body)) || this.#conflicts(group, body)) return;
+    if (!keys.owns(group, refsOf(body))) return;
+    if (this.#conflicts(group, body, command.revision, keys)) return;
+    if (this.#unique.hasOthers(group, body, command.indexEpoch)) return;
     if (body.otherwise === null && !holdsAll(body.compares, command.revision, keys)) return;
     this.#of(group).set(name, footprintOf(body, command.revision));
   }
@@ -141,9 +164,15 @@ export class TxnModel {
     const name = txnName(id);
     if (id.home !== group) this.flaws.push(`group ${group} decides ${name}`);
     if (this.#decided.has(name)) return;
-    const isFree = keys.owns(group, refsOf(body)) && !this.#conflicts(group, body);
+    const isFree = keys.owns(group, refsOf(body)) && !this.#conflicts(group, body, revision, keys);
     const isHeld = isFree && holdsAll(body.compares, revision, keys);
-    if (isLate(id, revision) || !isFree || (!isHeld && body.otherwise === null)) {
+    const succeeded = isHeld && command.failedCompare === null;
+    const ops = succeeded ? body.then : (body.otherwise ?? []);
+    if ([...body.then, ...(body.otherwise ?? [])].some(isReservation)) {
+      this.flaws.push(`${name} does what unique indexes add with its decision`);
+    }
+    const isUnclaimed = isFree && this.#beginsAny(group, ops, revision, keys);
+    if (isLate(id, revision) || !isFree || isUnclaimed || (!isHeld && body.otherwise === null)) {
       this.#decided.set(name, { commitRevision: 0, succeeded: false });
       this.counts.aborted++;
       return;
@@ -154,11 +183,9 @@ export class TxnModel {
       else if (prepared.revision > revision)
         this.flaws.push(`${name} commits before it is prepared`);
     }
-    const succeeded = isHeld && command.failedCompare === null;
     this.#decided.set(name, { commitRevision: revision, succeeded });
     this.counts.committed++;
     this.counts.overGroups++;
-    const ops = succeeded ? body.then : (body.otherwise ?? []);
     if (!ops.every((op) => isPromised(op, revision))) {
       this.flaws.push(`group ${group} commits ${name} beyond what was promised about a lease`);
     }
@@ -199,12 +226,17 @@ export class TxnModel {
     for (const ref of removed) keys.remove(ref, fate.commitRevision);
   }
 
-  #conflicts(group: GroupId, body: TxnBody): boolean {
+  /** Locks in the way, or the end of a key that a prepared one may have read alive. */
+  #conflicts(group: GroupId, body: TxnBody, revision: number, keys: ModelKeys): boolean {
     const all = this.#of(group);
     if (all.size === 0) return false;
     const own = footprintOf(body, 0);
     for (const held of all.values()) if (areInTheWay(held, own)) return true;
-    return false;
+    const lowest = Math.min(...[...all.values()].map((held) => held.revision));
+    return readsOf(body).some((ref) => {
+      if (!this.isLocked(group, [ref])) return false;
+      return keys.at(ref, revision) === null && keys.at(ref, lowest) !== null;
+    });
   }
 
   #of(group: GroupId): Map<string, Prepared> {
@@ -219,6 +251,19 @@ function isLate({ start }: TxnId, revision: number): boolean {
   return wallMsOfRevision(revision) - wallMsOfRevision(start) >= LIMITS.txnMemoryMs;
 }
 
+/** Judged and held by a prepare: what other groups have found against it has to be known. */
+function isReservation({ type }: TxnOp): boolean {
+  return type === 'claim' || type === 'release' || type === 'expect';
+}
+
+/** Whether nothing is expected that is not so; else nothing is done, and that is the answer. */
+function isExpected(op: TxnOp, revision: number, keys: ModelKeys): boolean {
+  if (op.type !== 'expect') return true;
+  const present = keys.at(op.ref, revision)?.revision ?? 0;
+  if (op.condition.type === 'revision') return op.condition.revision === present;
+  return (op.condition.type === 'exists') === present > 0;
+}
+
 /** Whether what it attaches to a lease will be looked for when the lease ends. */
 function isPromised(op: TxnOp, revision: number): boolean {
   const attach = op.type === 'put' ? (op.attach ?? null) : null;
@@ -229,8 +274,10 @@ function footprintOf(body: TxnBody, revision: number): Prepared {
   const writes = new Set<string>();
   const ranges: NameRange[] = [];
   for (const op of [...body.then, ...(body.otherwise ?? [])]) {
-    if (op.type === 'put' || op.type === 'delete') writes.add(nameOf(op.ref));
-    if ('ref' in op) continue;
+    if ('ref' in op) {
+      if (op.type !== 'get' && op.type !== 'expect') writes.add(nameOf(op.ref));
+      continue;
+    }
     const { tenant, space, end } = op;
     const start = nameOf({ tenant, space, key: op.start });
     const last = end === null ? `${tenant}\0${space}\x01` : nameOf({ tenant, space, key: end });
@@ -257,6 +304,12 @@ function isTouched(range: NameRange, { names, writes, ranges }: Prepared): boole
 
 function covers(range: NameRange, name: string): boolean {
   return name >= range.start && name < range.end;
+}
+
+function readsOf({ compares, then, otherwise }: TxnBody): KeyRef[] {
+  const ops = [...then, ...(otherwise ?? [])];
+  const read = ops.flatMap((op) => (op.type === 'get' || op.type === 'expect' ? [op.ref] : []));
+  return [...compares.map(({ ref }) => ref), ...read];
 }
 
 function firstRef(body: TxnBody): KeyRef | null {

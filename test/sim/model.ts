@@ -7,6 +7,7 @@ import { type Change, nameOf } from '../check/truth.ts';
 import type { CommittedEntry } from './committed-log.ts';
 import { LeaseModel } from './model-leases.ts';
 import { type ModelKeys, TxnModel } from './model-txn.ts';
+import { UniqueModel } from './model-unique.ts';
 
 /** A key's current version in the model. */
 interface Current {
@@ -39,7 +40,8 @@ export class StoreModel {
   /** By value for puts; the values of a run are unique. */
   readonly effects = new Map<string, Effect[]>();
   readonly leases = new LeaseModel();
-  readonly txns = new TxnModel();
+  readonly unique = new UniqueModel();
+  readonly txns = new TxnModel(this.unique);
   readonly #current = new Map<string, Current>();
   readonly #answers = new Map<string, StoredAnswer>();
   readonly #owned = new Map<GroupId, ReadonlySet<number>>();
@@ -47,6 +49,7 @@ export class StoreModel {
   /** `atMs`: virtual time at which the entry was first seen committed. */
   apply(group: GroupId, { entry, command }: CommittedEntry, atMs = 0): void {
     if (command === null) return;
+    this.unique.see(group, command);
     switch (command.type) {
       case 'write':
         return this.#write(group, entry.index, command, atMs);
@@ -88,10 +91,18 @@ export class StoreModel {
     if (command.ops.some((op, i) => isStale(op, command.revision + i))) return;
     const refs = command.ops.map((op) => op.ref);
     if (this.txns.isLocked(group, refs)) return;
+    if (command.ops.some((op, i) => this.#begins(group, op, command.revision + i))) return;
     this.#remember(group, command);
     for (const [i, op] of command.ops.entries()) {
       this.#writeOne(group, index, command.revision + i, op, atMs);
     }
+  }
+
+  /** A put that begins a value of a unique index is done by a transaction only. */
+  #begins(group: GroupId, op: WriteOp, revision: number): boolean {
+    if (op.type !== 'put') return false;
+    const before = this.#alive(op.ref, revision)?.value ?? null;
+    return this.unique.begins(group, op.ref, Buffer.from(op.value).toString('latin1'), before);
   }
 
   /** Whether the request was answered before. */
@@ -192,6 +203,13 @@ export class StoreModel {
       const at = { revision: own, attachedRevision: revision, atMs };
       this.leases.detached.push({ lease, key: ref.key, ...at });
     }
+  }
+
+  /** What is there and does not expire. */
+  lastingValues(): { key: string; value: string }[] {
+    return [...this.#current].flatMap(([name, { value, expiresAtMs }]) => {
+      return expiresAtMs === null ? [{ key: name.slice(name.lastIndexOf('\0') + 1), value }] : [];
+    });
   }
 
   /** Keys that are attached to a lease now. */

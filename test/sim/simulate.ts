@@ -5,6 +5,7 @@ import { ApartClient } from './apart-client.ts';
 import { Client, gotOf, type ProcessNumbers } from './client.ts';
 import { awaitConvergence, awaitLeaders } from './convergence.ts';
 import { FINAL_CHECKS } from './invariants/all.ts';
+import { reservationsTrue } from './invariants/reservations-true.ts';
 import { StateHashes } from './invariants/state-hashes.ts';
 import { KeyPool } from './keys.ts';
 import { LeaseClient } from './lease-client.ts';
@@ -12,6 +13,7 @@ import type { TxnModel } from './model-txn.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
 import type { SwarmConfig } from './swarm.ts';
+import { UniqueClient } from './unique-client.ts';
 import { SimViolation } from './violation.ts';
 import { Watcher } from './watcher.ts';
 import { World, type WorldParts } from './world.ts';
@@ -94,7 +96,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   world.trace.note('world', 'faults end');
   nemesis.stop();
   heal(world);
-  for (const client of [...work.clients, ...work.others]) client.stop();
+  for (const client of work.all) client.stop();
   await world.drive(awaitConvergence(world), CONVERGE_MS + 20_000, 'the cluster converges');
   world.trace.note('world', 'converged');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
@@ -102,6 +104,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(work.clientsDone, 30_000, 'clients end');
   await world.drive(awaitUnlocked(world), UNLOCK_MS, 'every prepared transaction ends');
   await world.drive(leasesGone(world), 60_000, 'all leases end, and all keys with them');
+  await world.drive(reservationsTrue(world), 60_000, 'reservations are those of live values');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
   const seen = finishWatchers(world, work.watchers).then(() => check(world));
@@ -142,16 +145,21 @@ function startWork(world: World, config: SwarmConfig) {
     const own = { groupCount, thinkMsMean };
     return new ApartClient(i, world, world.history, random(`apart-client-${i}`), own);
   });
-  const others = [...leaseClients, ...apart];
+  const uniqueClients: UniqueClient[] = [];
+  for (let i = 0; i < config.uniqueClientCount; i++) {
+    const stream = random(`unique-client-${i}`);
+    uniqueClients.push(new UniqueClient(`u${i}`, world, world.history, stream));
+  }
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
     watchers.push(new Watcher(`w${i}`, prefix, world, world.history, random(`watcher-${i}`)));
   }
-  const clientsDone = Promise.all([...clients, ...others].map((client) => client.run()));
+  const all = [...clients, ...leaseClients, ...apart, ...uniqueClients];
+  const clientsDone = Promise.all(all.map((client) => client.run()));
   world.spawn(clientsDone);
   for (const watcher of watchers) world.spawn(watcher.run());
-  return { pools, clients, others, clientsDone, watchers };
+  return { pools, all, clientsDone, watchers };
 }
 
 async function sampleHashes(world: World, hashes: StateHashes): Promise<void> {

@@ -72,6 +72,8 @@ export interface SwarmConfig {
   /** Clients that keep the groups apart; how busy they are. */
   readonly apartCount: number;
   readonly apartThinkMsMean: number;
+  /** Clients of a unique index. */
+  readonly uniqueClientCount: number;
 }
 
 export const BUSY_KINDS = [
@@ -80,6 +82,7 @@ export const BUSY_KINDS = [
   'indexes',
   'leases',
   'transactions',
+  'unique',
   'listReads',
   'snapshots',
 ] as const;
@@ -153,11 +156,16 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     leaseClientCount: drawLeaseClients(seed),
     leaseHabits: drawLeaseHabits(seed),
     ...drawApart(seed),
+    // A run that is aimed at something stays what it was.
+    uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
     const leaseHabits = { revokesAtOnce: true, letsGo: true };
     return { ...config, leaseClientCount: 10, leaseHabits, groupCount: 2, faultGapMsMean: 1500 };
+  }
+  if (overrides.busy === 'unique') {
+    return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
   }
   if (overrides.busy === 'snapshots') {
     const none = { clientCount: 0, leaseClientCount: 0, watcherCount: 0, joinerCount: 0 };
@@ -230,6 +238,12 @@ function drawLeaseHabits(seed: number): LeaseHabits {
 }
 
 /** The same. */
+function drawUniqueClients(seed: number): number {
+  const random = seededRandom(seed, 'unique-clients');
+  return random.next() < 0.4 ? randomInt(random, 2, 4) : 0;
+}
+
+/** From a stream of its own, so that older seeds keep everything else. */
 function drawAbsence(seed: number): Pick<LinkWeather, 'tellsAbsence' | 'falseAbsence'> {
   const random = seededRandom(seed, 'absence');
   const tellsAbsence = random.next() < 0.6;
@@ -312,7 +326,7 @@ export function describeSwarm(config: SwarmConfig): string {
   const { weather: w } = config;
   const faults = [...config.faults.keys()].join(',') || 'none';
   return (
-    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount} clients, ` +
+    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount}+${config.uniqueClientCount} clients, ` +
     `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
     `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
     `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +

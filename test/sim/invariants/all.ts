@@ -19,6 +19,7 @@ import { revisionOrder } from './revision-order.ts';
 import { scansConsistent } from './scans-consistent.ts';
 import { syncedSurvives } from './synced-survives.ts';
 import { transactionsSerializable } from './transactions-serializable.ts';
+import { valuesUnique } from './values-unique.ts';
 import { voteOnce } from './vote-once.ts';
 import { watchesExact } from './watches-exact.ts';
 
@@ -42,6 +43,7 @@ export const FINAL_CHECKS: readonly FinalCheck[] = [
   answersTrue,
   leasesHold,
   locksFair,
+  valuesUnique,
   publishedTrue,
   scansConsistent,
   indexesExact,

@@ -3,6 +3,7 @@ import { withEarlyAck } from './early-ack.ts';
 import { LEASE_MUTANTS } from './lease-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { TXN_MUTANTS } from './txn-mutants.ts';
+import { UNIQUE_MUTANTS } from './unique.ts';
 
 /** One per line of defence: elections, log, commit, reads, apply, clocks, feed, answers, indexes. */
 const MUTANTS_OF_GROUPS: readonly Mutant[] = [
@@ -230,13 +231,18 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
     const start = { cursor: definition.prefix, keys: 0, since: 0, text };
     return known ?? { definition, definedAt: held.clock, ...start };
   });
-  held.replaceIndexes({ epoch, list });
+  held.replaceIndexes({ epoch, list, unique: [] });
   reply(statusOf(context));`,
     ),
   },
 ];
 
-export const MUTANTS: readonly Mutant[] = [...MUTANTS_OF_GROUPS, ...LEASE_MUTANTS, ...TXN_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...MUTANTS_OF_GROUPS,
+  ...LEASE_MUTANTS,
+  ...TXN_MUTANTS,
+  ...UNIQUE_MUTANTS,
+];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);
 

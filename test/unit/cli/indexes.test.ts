@@ -36,7 +36,7 @@ describe('minikv index', () => {
     expect([code, out]).toEqual([0, 'by-city  building  prefix "users/"  /city:string\n']);
     expect(asked).toMatchObject([{ method: 'POST', url: '/v1/indexes' }]);
     expect(JSON.parse(asked[0]?.body ?? '')).toEqual({
-      ...{ name: 'by-city', prefix: 'users/', sparse: false },
+      ...{ name: 'by-city', prefix: 'users/', sparse: false, unique: false },
       fields: [{ path: '/city' }, { path: '$.born', type: 'time' }],
     });
     await server?.close();
@@ -44,6 +44,18 @@ describe('minikv index', () => {
     expect(JSON.parse(text.asked[0]?.body ?? '')).toEqual({
       ...{ name: 'words', prefix: '', kind: 'text' },
     });
+  });
+
+  it('defines a unique index, and shows why one has failed', async () => {
+    const failure = { value: 'a@b', keys: [{ key: 'u/1' }, { keyBase64: '/w==' }] };
+    const failed = { ...INDEX, unique: true, state: 'failed', failure };
+    const line = ['index', 'define', 'by-city', '/city', '--unique'];
+    const { asked, out } = await run(line, [failed]);
+    expect(JSON.parse(asked[0]?.body ?? '')).toMatchObject({ unique: true });
+    const why = 'u/1 and base64:/w== have "a@b"';
+    expect(out).toBe(`by-city  failed  prefix "users/"  unique /city:string: ${why}\n`);
+    const text = await run(['index', 'define', 'words', '--text', '--unique'], [INDEX]);
+    expect(text.code).toBe(2);
   });
 
   it('shows progress, and drops', async () => {

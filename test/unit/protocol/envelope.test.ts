@@ -48,6 +48,7 @@ const status: ReplicaStatus = {
 const index: IndexDefinition = {
   ...{ id: 7, name: 'by-size', tenant: 'default', space: 'kv', prefix: 'p\xff', sparse: true },
   ...{ kind: 'fields', fields: [{ path: '$.a[*]', steps: ['a', null], type: 'number' }] },
+  unique: true,
 };
 const position = { revision: 1, vshard: 2, triple: 'a\0b\0c' };
 const event = {
@@ -163,12 +164,14 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   Attached: { lease: 7, limit: 3 },
   Txn: { epoch: 1, body, idempotency: { key: 'id', requestHash: Buffer.alloc(32) } },
   TxnPrepare: {
-    ...{ epoch: 1, id },
+    ...{ epoch: 1, id, indexEpoch: 2 },
     part: { body, comparesAt: [0, 1, 2, 3], thenAt: [4], otherwiseAt: [] },
   },
   TxnResolve: { id, fate },
   TxnInquire: { id },
 };
+
+const duplicate = { index: 'by-email', encoded: '\x04a\x00\x01', holder: 'b' };
 
 const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>, 'type'> } = {
   Rejected: { code: 'not_leader', definite: true, message: 'no', leader: n1, hint: 0 },
@@ -181,6 +184,8 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
       { type: 'precondition_failed', revision: 3 },
       { type: 'wrong_shard', epoch: 4 },
       { type: 'lease_stale', revision: 5 },
+      { type: 'duplicate', ...duplicate },
+      { type: 'failed', code: 'conflict', message: 'later' },
     ],
   },
   Items: { items: [item, null], clock: 1 },
@@ -201,7 +206,10 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
   Swept: { removed: 1, isAll: false, clock: 8 },
   AttachedKeys: { keys: [ref], more: false, clock: 8 },
   TxnDone: {
-    outcome: { succeeded: false, failedCompare: 1, revision: 2, results },
+    outcome: {
+      ...{ succeeded: false, failedCompare: 1, revision: 2, results },
+      refused: { type: 'duplicate', key: 'a', duplicate },
+    },
     ...{ clock: 3, repeated: true },
   },
   TxnVoted: {

@@ -33,7 +33,12 @@ describe('limits', () => {
         while (txnBytes(bodyOf(keyBytes)) > LIMITS.txnBytesMax) keyBytes--;
         const positions = Array.from({ length: count }, (_, i) => i);
         const command = encodeCommand({
-          ...({ type: 'txnPrepare', revision: Number.MAX_SAFE_INTEGER, epoch: 1 } as const),
+          ...({
+            type: 'txnPrepare',
+            indexEpoch: 0,
+            revision: Number.MAX_SAFE_INTEGER,
+            epoch: 1,
+          } as const),
           id: { home: 64, term: Number.MAX_SAFE_INTEGER, start: Number.MAX_SAFE_INTEGER },
           part: { body: bodyOf(keyBytes), comparesAt: [], thenAt: positions, otherwiseAt: [] },
         });

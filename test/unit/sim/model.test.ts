@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Command, WriteOp } from '../../../protocol/commands.ts';
 import { makeEntry } from '../../../protocol/entry.ts';
+import type { IndexDefinition } from '../../../protocol/indexes.ts';
 import { LIMITS } from '../../../protocol/limits.ts';
 import { REVISIONS_PER_MS } from '../../../protocol/revision.ts';
 import type { TxnBody, TxnOp } from '../../../protocol/txn.ts';
@@ -98,8 +99,21 @@ describe('the model of transactions', () => {
   const RANGE = { tenant: DEFAULT_TENANT, space: KV_SPACE, start: 'k', end: 'l' };
   const id = { home: 1, term: 1, start: 5 };
   const other = { ...ref, key: 'z' };
+  const commit = (
+    start: number,
+    revision: number,
+    participants: number[],
+    then = [putOf('k', `at ${revision}`)],
+  ): Command => ({
+    ...{ type: 'txnCommit', revision, epoch: 1, id: { home: 1, term: 1, start }, participants },
+    ...{ failedCompare: null, thenBytes: 0, otherwiseBytes: 0 },
+    part: {
+      body: { compares: [], then, otherwise: null },
+      ...{ comparesAt: [], thenAt: [0], otherwiseAt: [] },
+    },
+  });
   const prepare = (more: Partial<TxnBody>): Command => ({
-    ...{ type: 'txnPrepare', revision: 10, epoch: 1, id },
+    ...{ type: 'txnPrepare', revision: 10, epoch: 1, id, indexEpoch: 0 },
     part: {
       body: { compares: [], then: [], otherwise: null, ...more },
       ...{ comparesAt: [], thenAt: [], otherwiseAt: [] },
@@ -127,14 +141,6 @@ describe('the model of transactions', () => {
   it('takes a commit with the home group part for what it is, and says what others have not prepared', () => {
     const { model, apply } = modelOf();
     apply({ type: 'own', epoch: 1, vshards: ALL });
-    const commit = (start: number, revision: number, participants: number[]): Command => ({
-      ...{ type: 'txnCommit', revision, epoch: 1, id: { home: 1, term: 1, start }, participants },
-      ...{ failedCompare: null, thenBytes: 0, otherwiseBytes: 0 },
-      part: {
-        body: { compares: [], then: [putOf('k', `at ${revision}`)], otherwise: null },
-        ...{ comparesAt: [], thenAt: [0], otherwiseAt: [] },
-      },
-    });
     apply(commit(6, 20, []));
     apply(commit(6, 21, []));
     expect(model.changes.map(({ value }) => value)).toEqual(['at 20']);
@@ -146,6 +152,24 @@ describe('the model of transactions', () => {
     apply(commit(31, 32, []));
     expect(model.changes.map(({ value }) => value)).toEqual(['at 20', 'at 23']);
     expect(model.txns.counts).toMatchObject({ committed: 2, overGroups: 2, aborted: 1 });
+  });
+
+  it('takes no commit for done that begins a value of a unique index, and none that claims one', () => {
+    const { model, apply } = modelOf();
+    apply({ type: 'own', epoch: 1, vshards: ALL });
+    const definition: IndexDefinition = {
+      ...{ id: 1, name: 'u', tenant: DEFAULT_TENANT, space: KV_SPACE, prefix: 'k', kind: 'fields' },
+      ...{ sparse: false, unique: true },
+      fields: [{ path: '/u', steps: ['u'], type: 'string' }],
+    };
+    apply({ type: 'indexes', epoch: 1, indexes: [definition] });
+    apply(commit(6, 20, [], [putOf('k', '{"u":"a"}')]));
+    expect(model.changes).toEqual([]);
+    expect(model.txns.counts).toMatchObject({ committed: 0, aborted: 1 });
+    expect(model.txns.flaws).toEqual([]);
+    const claimed = { tenant: '', space: '1', key: 'a' };
+    apply(commit(7, 21, [], [{ type: 'claim', ref: claimed, holder: 'k', over: null }]));
+    expect(model.txns.flaws).toHaveLength(1);
   });
 
   it('keeps writes out of a range that is read, and everything out of one that is deleted', () => {

@@ -255,7 +255,6 @@ function once(result: unknown): object {
 }
 
 describe('a transaction of one entry', () => {
-  const idempotency = { key: 'k', requestHash: new Uint8Array(32) };
   const attach = (key: string, until: number): TxnOp => {
     const rest = { value: Buffer.from('v'), contentType: null, ttlMs: null };
     return { type: 'put', ref: ref(key), ...rest, attach: { lease: 7, until } };
@@ -263,10 +262,11 @@ describe('a transaction of one entry', () => {
   const exists = (key: string, wanted: boolean): Compare => ({
     ...{ ref: ref(key), relation: '=', target: { type: 'exists', exists: wanted } },
   });
-  const apply = (group: AppliedGroup, body: Partial<TxnBody>, keyed = false) => {
+  const apply = (group: AppliedGroup, body: Partial<TxnBody>, key: string | null = null) => {
     const revision = group.nextRevision();
     const whole = { compares: [], then: [], otherwise: null, ...body };
-    const request = { idempotency: keyed ? idempotency : null, traceparent: null };
+    const idempotency = key === null ? null : { key, requestHash: new Uint8Array(32) };
+    const request = { idempotency, traceparent: null };
     const { epoch } = group.state;
     return group.apply({ type: 'txn', revision, epoch, body: whole, ...request }).txn;
   };
@@ -281,12 +281,12 @@ describe('a transaction of one entry', () => {
     const late = apply(group, { then: [attach('c', until + 99), attach('d', until)] });
     expect(late).toEqual({ type: 'leaseStale', revision: group.state.clock });
     const gone = apply(group, { then: [attach('c', until), attach('d', 0)] });
-    expect(gone).toEqual({ type: 'leaseStale', revision: 0 });
+    expect(gone).toMatchObject({ type: 'done', outcome: { refused: { type: 'leaseGone' } } });
     expect(await keysOf(group, 7)).toEqual(['a', 'b']);
     expect(readLatest(group.state, ref('c'), null)).toBeNull();
   });
 
-  it('T5 looks only at the branch that is done, and remembers no refusal', () => {
+  it('T5 looks only at the branch that is done, and remembers that a lease was not there', () => {
     const group = new AppliedGroup();
     const ahead = group.nextRevision() + 1_000;
     const body = {
@@ -295,11 +295,15 @@ describe('a transaction of one entry', () => {
     };
     expect(apply(group, body)).toMatchObject({ type: 'done', outcome: { succeeded: false } });
     group.write([put('a', 'there')]);
-    expect(apply(group, body, true)).toEqual({ type: 'leaseStale', revision: 0 });
+    const late = { ...body, then: [attach('a', 1)] };
+    expect(apply(group, late, 'k')).toEqual({ type: 'leaseStale', revision: group.state.clock });
+    const gone = { type: 'done', outcome: { succeeded: false, refused: { type: 'leaseGone' } } };
+    expect(apply(group, body, 'k')).toMatchObject(gone);
     const again = { ...body, then: [attach('a', ahead)] };
-    expect(apply(group, again, true)).toMatchObject({ type: 'done', outcome: { succeeded: true } });
+    expect(apply(group, again, 'k')).toMatchObject(gone);
+    expect(apply(group, again, 'k2')).toMatchObject({ type: 'done', outcome: { succeeded: true } });
     // Done before: the same answer, whatever has become of the lease.
-    expect(apply(group, body, true)).toMatchObject({ type: 'done', outcome: { succeeded: true } });
+    expect(apply(group, body, 'k2')).toMatchObject({ type: 'done', outcome: { succeeded: true } });
   });
 
   it('T2 what is prepared and compares an attached key keeps it from being removed until its end', async () => {
@@ -310,7 +314,7 @@ describe('a transaction of one entry', () => {
     const part = { body, comparesAt: [0], thenAt: [], otherwiseAt: [] };
     const revision = group.nextRevision();
     const { epoch } = group.state;
-    group.apply({ type: 'txnPrepare', revision, epoch, id, part });
+    group.apply({ type: 'txnPrepare', revision, epoch, id, part, indexEpoch: 0 });
     expect((await detach(group, 7)).events).toEqual([]);
     expect(await keysOf(group, 7)).toEqual(['a']);
     const fate = { commitRevision: 0, succeeded: false };

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { readLatest } from '../../../../actors/apply/read.ts';
+import { reservationRef } from '../../../../actors/apply/reservations.ts';
 import { readDecision } from '../../../../actors/apply/txn.ts';
+import type { Condition } from '../../../../protocol/conditions.ts';
+import { encodeString } from '../../../../protocol/index-encoding.ts';
+import type { IndexDefinition } from '../../../../protocol/indexes.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import {
   ABORTED,
@@ -115,7 +119,7 @@ describe('a commit with the part of the home group', () => {
     const { epoch } = group.state;
     const prepare = { type: 'txnPrepare', epoch, id: holder } as const;
     const read = partOf({ then: [{ type: 'get', ref: ref('a') }] });
-    group.apply({ ...prepare, revision: group.nextRevision(), part: read });
+    group.apply({ ...prepare, revision: group.nextRevision(), part: read, indexEpoch: 0 });
     const id = begun(group);
     const { txn, events } = commit(group, id, { then: [putOf('a', '1'), putOf('b', '1')] });
     expect([txn, events]).toEqual([{ type: 'conflict' }, []]);
@@ -152,5 +156,87 @@ describe('a commit with the part of the home group', () => {
     const then: TxnOp[] = [...writes, { type: 'get', ref: ref('large') }];
     const thenBytes = LIMITS.txnResultBytesMax - 500;
     expect(refused({ then }, { thenBytes })).toEqual({ type: 'tooLarge' });
+  });
+});
+
+describe('a commit beside a unique index', () => {
+  const MAIL: IndexDefinition = {
+    ...{ id: 7, name: 'mail', tenant: 't1', space: 'kv', prefix: 'u/', kind: 'fields' },
+    ...{ fields: [{ path: '/m', steps: ['m'], type: 'string' }], sparse: false, unique: true },
+  };
+  const json = (m: unknown) => JSON.stringify({ m });
+
+  it('U1 is refused with a put that begins an entry, whenever the index was defined, and only then', () => {
+    const group = new AppliedGroup();
+    group.write([put('u/1', json('a'))]);
+    const id = begun(group);
+    group.apply({ type: 'indexes', epoch: 1, indexes: [MAIL] });
+    const { txn, events } = commit(group, id, {
+      then: [putOf('v/1', json('b')), putOf('u/2', json('b'))],
+    });
+    expect([txn, events]).toEqual([{ type: 'unclaimed' }, []]);
+    expect(readDecision(group.state, id)?.fate).toEqual(ABORTED);
+    expect([textAt(group, 'v/1'), textAt(group, 'u/2')]).toEqual([null, null]);
+    const free = [putOf('v/1', json('b')), putOf('u/1', json('a')), putOf('u/2', json(null))];
+    expect(commit(group, begun(group), { then: free }).txn).toMatchObject({ type: 'committed' });
+    // Only the branch that is done counts.
+    const branches = { then: [putOf('u/2', json('b'))], otherwise: [putOf('v/1', 'else')] };
+    const other = commit(group, begun(group), branches, { failedCompare: 0 });
+    expect(other.txn).toMatchObject({ type: 'committed' });
+    expect(textAt(group, 'v/1')).toBe('else');
+  });
+
+  it('U2 leaves what it owes where it ends an entry', () => {
+    const group = new AppliedGroup();
+    group.write([put('u/1', json('a')), put('u/2', json('b'))]);
+    group.apply({ type: 'indexes', epoch: 1, indexes: [MAIL] });
+    group.apply({
+      ...{ type: 'indexFill', id: 7, from: 'u/', next: null },
+      keys: ['u/1', 'u/2'],
+    });
+    const then: TxnOp[] = [putOf('u/1', json(null)), { type: 'delete', ref: ref('u/2') }];
+    expect(group.rowsOf('o')).toHaveLength(0);
+    expect(commit(group, begun(group), { then }).txn).toMatchObject({ type: 'committed' });
+    expect(group.rowsOf('o')).toHaveLength(2);
+  });
+
+  it('does nothing of what unique indexes add: that is judged by a prepare', () => {
+    const group = new AppliedGroup();
+    group.apply({ type: 'indexes', epoch: 1, indexes: [MAIL] });
+    const claim = { type: 'claim', holder: 'u/1', over: null } as const;
+    const absent = { type: 'expect', condition: { type: 'absent' }, owed: null } as const;
+    const added: TxnOp[] = [
+      { ...claim, ref: reservationRef(7, encodeString('a')) },
+      { type: 'release', ref: reservationRef(7, encodeString('a')), holder: 'u/1' },
+      { ...absent, ref: ref('u/1') },
+    ];
+    for (const op of added) {
+      const { txn } = commit(group, begun(group), { then: [putOf('v/1', 'never'), op] });
+      expect(txn?.type).toBe('wrongShard');
+      expect([textAt(group, 'v/1'), group.rowsOf('r')]).toEqual([null, []]);
+    }
+  });
+});
+
+describe('a transaction of one entry', () => {
+  it('does nothing where a key is not as it is expected to be, and says which', () => {
+    const group = new AppliedGroup();
+    group.write([put('a', 'old')]);
+    const run = (condition: Condition) => {
+      const expected: TxnOp = { type: 'expect', ref: ref('a'), condition, owed: null };
+      const body = { compares: [], then: [putOf('b', 'new'), expected], otherwise: null };
+      const revision = group.nextRevision();
+      const rest = { epoch: group.state.epoch, idempotency: null, traceparent: null };
+      const { txn } = group.apply({ type: 'txn', revision, body, ...rest });
+      return txn?.type === 'done' ? txn.outcome : null;
+    };
+    const { revision } = readLatest(group.state, ref('a'), null) as { revision: number };
+    const refused = { type: 'operation', at: 1, revision };
+    expect(run({ type: 'absent' })).toMatchObject({ succeeded: false, results: [], refused });
+    expect(run({ type: 'revision', revision: 1 })?.refused).toEqual(refused);
+    expect(textAt(group, 'b')).toBeNull();
+    const done = run({ type: 'revision', revision });
+    expect(done).toMatchObject({ succeeded: true, results: [{ type: 'put' }, { type: 'held' }] });
+    expect(textAt(group, 'b')).toBe('new');
   });
 });

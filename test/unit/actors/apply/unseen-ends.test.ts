@@ -31,7 +31,7 @@ class Group extends AppliedGroup {
     const places = { comparesAt: at(body.compares), thenAt: at(body.then), otherwiseAt: [] };
     const revision = this.nextRevision();
     const part = { body, ...places };
-    const command = { type: 'txnPrepare', revision, epoch: 1, id, part } as const;
+    const command = { type: 'txnPrepare', revision, epoch: 1, id, part, indexEpoch: 0 } as const;
     return { id, type: this.apply(command).txn?.type };
   }
 

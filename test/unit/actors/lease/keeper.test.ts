@@ -335,7 +335,7 @@ describe('the sweep of a group', () => {
       comparesAt: [],
     };
     const id = { home: 2 as GroupId, term: 1, start: revision };
-    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part, indexEpoch: 0 });
     return { id, revision };
   }
 

@@ -37,7 +37,7 @@ function lock(replica: FakeReplica, op: TxnOp, assigned: number | null = null): 
   const revision = assigned ?? replica.clock.assign(1, replica.ports.clock.wallMs());
   const body = { compares: [], then: [op], otherwise: null };
   const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
-  replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+  replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part, indexEpoch: 0 });
   return () => {
     replica.apply({ type: 'txnResolve', id, fate: ABORTED, removed: [] });
   };

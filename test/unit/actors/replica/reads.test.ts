@@ -189,7 +189,7 @@ describe('a read of a key that can expire', () => {
     const body = { compares: [], then: [{ type: 'get' as const, ref: ref('a') }], otherwise: null };
     const part = { body, thenAt: [0], otherwiseAt: [], comparesAt: [] };
     const id = { home: 2, term: 1, start: revision };
-    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part, indexEpoch: 0 });
     const look = () => {
       world.read(['a']);
       world.confirm();

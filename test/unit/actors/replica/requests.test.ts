@@ -43,7 +43,7 @@ class World {
     const body = { compares: [], then: [op], otherwise: null };
     const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
     const id = { ...ID, start: revision };
-    this.replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part });
+    this.replica.apply({ type: 'txnPrepare', indexEpoch: 0, revision, epoch: 1, id, part });
     expect(this.replica.state.txns.size).toBe(1);
   }
 

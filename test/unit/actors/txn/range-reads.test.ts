@@ -57,7 +57,7 @@ class World {
     const body = { compares: [], then, otherwise: null };
     const part = { body, comparesAt: [], thenAt, otherwiseAt: [] };
     const { id } = this;
-    this.participant.prepare({ type: 'TxnPrepare', epoch: 1, id, part }, this.reply);
+    this.participant.prepare({ type: 'TxnPrepare', epoch: 1, id, part, indexEpoch: 0 }, this.reply);
     this.replica.commit();
   }
 
@@ -142,7 +142,14 @@ describe('B21 an end within a range', () => {
       return { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
     };
     const other = { home: 3, term: 1, start: next() };
-    replica.apply({ type: 'txnPrepare', revision: next(), epoch: 1, id: other, part: partOf(get) });
+    replica.apply({
+      type: 'txnPrepare',
+      revision: next(),
+      epoch: 1,
+      id: other,
+      part: partOf(get),
+      indexEpoch: 0,
+    });
     ports.clock.nowMs += afterMs;
     if (isOver) replica.apply({ type: 'txnResolve', id: other, fate: ABORTED, removed: [] });
     const participant = new Participant(
@@ -152,7 +159,13 @@ describe('B21 an end within a range', () => {
     );
     const replies: ReplyBody[] = [];
     const id = { home: 2, term: 1, start: next() };
-    const request = { type: 'TxnPrepare', epoch: 1, id, part: partOf(range) } as const;
+    const request = {
+      type: 'TxnPrepare',
+      epoch: 1,
+      id,
+      part: partOf(range),
+      indexEpoch: 0,
+    } as const;
     participant.prepare(request, (body) => void replies.push(body));
     replica.commit();
     for (let i = 0; i < 5; i++) await settle();

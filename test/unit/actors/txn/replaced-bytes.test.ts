@@ -57,7 +57,7 @@ describe('what a transaction replaces in a group', () => {
       const body = { compares: [], then: ops, otherwise: null };
       participant.prepare(
         {
-          ...({ type: 'TxnPrepare', epoch: 1 } as const),
+          ...({ type: 'TxnPrepare', indexEpoch: 0, epoch: 1 } as const),
           id: { home: 2, term: 1, start: ++start },
           part: { body, comparesAt: [], thenAt: [0], otherwiseAt: [] },
         },

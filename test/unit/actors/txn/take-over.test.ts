@@ -35,7 +35,14 @@ class World {
       body: { compares: [], then: [], otherwise: null },
       ...{ comparesAt: [], thenAt: [], otherwiseAt: [] },
     };
-    this.replica.apply({ type: 'txnPrepare', revision: start + 1, epoch: 1, id, part });
+    this.replica.apply({
+      type: 'txnPrepare',
+      indexEpoch: 0,
+      revision: start + 1,
+      epoch: 1,
+      id,
+      part,
+    });
     const fate = { commitRevision: start + 1, succeeded: true };
     const rest = { participants: [OTHER], request: null, removed: [] };
     this.replica.apply({ type: 'txnDecide', id, fate, ...rest });

@@ -17,7 +17,8 @@ function asked(): { participant: Participant; replica: FakeReplica; replies: Rep
   const body = { compares: [], then: [{ type: 'get' as const, ref: ref('a') }], otherwise: null };
   const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
   expect(participant.isVoting).toBe(false);
-  participant.prepare({ type: 'TxnPrepare', epoch: 1, id, part }, (reply) => replies.push(reply));
+  const request = { type: 'TxnPrepare', epoch: 1, id, part, indexEpoch: 0 } as const;
+  participant.prepare(request, (reply) => replies.push(reply));
   return { participant, replica, replies };
 }
 
