@@ -1,7 +1,7 @@
 import { AppError } from '../../protocol/errors.ts';
 import type { IndexDefinition } from '../../protocol/indexes.ts';
 import type { RequestOf } from '../../protocol/messages/request.ts';
-import type { Item, TxnOutcome, TxnRefusal } from '../../protocol/messages/txn.ts';
+import type { Item, TxnRefusal } from '../../protocol/messages/txn.ts';
 import { ABORTED, anchorOf, type TxnBody, type TxnOp, type TxnPart } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
