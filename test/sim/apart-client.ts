@@ -22,7 +22,15 @@ const TTL_MS_MAX = 90;
 const PROCESSES = 1_000_000;
 const LATEST = { consistency: 'linearizable', revision: null } as const;
 
-export interface ApartConfig {
+/** Of the readers, how many of their reads are scans, not transactions; of the writers, how many of their writes append. */
+export interface ApartHabits {
+  readonly scanShare: number;
+  readonly appendShare: number;
+}
+
+export const APART_HABITS: ApartHabits = { scanShare: 0.8, appendShare: 0.7 };
+
+export interface ApartConfig extends ApartHabits {
   readonly groupCount: number;
   readonly thinkMsMean: number;
 }
@@ -70,13 +78,14 @@ export class ApartClient {
 
   async run(): Promise<void> {
     const isReader = this.#number % 3 === 2;
+    const { scanShare, appendShare } = this.#config;
     while (!this.#stopped) {
       const { thinkMsMean } = this.#config;
       await this.#cluster.sleep(-Math.log(1 - this.#random.next()) * thinkMsMean);
       if (this.#stopped) return;
       const draw = this.#random.next();
-      if (isReader) await (draw < 0.8 ? this.#scan() : this.#readRange());
-      else await (draw < 0.7 ? this.#append() : this.#expiring());
+      if (isReader) await (draw < scanShare ? this.#scan() : this.#readRange());
+      else await (draw < appendShare ? this.#append() : this.#expiring());
     }
   }
 

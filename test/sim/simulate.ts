@@ -142,7 +142,7 @@ function startWork(world: World, config: SwarmConfig) {
   }
   const { apartCount: count, apartThinkMsMean: thinkMsMean, groupCount } = config;
   const apart = Array.from({ length: count }, (_, i) => {
-    const own = { groupCount, thinkMsMean };
+    const own = { groupCount, thinkMsMean, ...config.apartHabits };
     return new ApartClient(i, world, world.history, random(`apart-client-${i}`), own);
   });
   const uniqueClients: UniqueClient[] = [];

@@ -1,4 +1,5 @@
 import { type Random, randomInt, seededRandom } from '../../protocol/random.ts';
+import { APART_HABITS, type ApartHabits } from './apart-client.ts';
 import type { ClientConfig } from './client.ts';
 import type { LeaseHabits } from './lease-client.ts';
 import { FAIR_WEATHER, type LinkWeather } from './network.ts';
@@ -72,6 +73,7 @@ export interface SwarmConfig {
   /** Clients that keep the groups apart; how busy they are. */
   readonly apartCount: number;
   readonly apartThinkMsMean: number;
+  readonly apartHabits: ApartHabits;
   /** Clients of a unique index. */
   readonly uniqueClientCount: number;
 }
@@ -85,6 +87,7 @@ export const BUSY_KINDS = [
   'unique',
   'listReads',
   'snapshots',
+  'ends',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -119,6 +122,9 @@ const LATER_KINDS: ReadonlySet<FaultKind> = new Set([
   'writeError',
   'crashCoordinator',
 ]);
+
+/** Snapshots in transactions, beside keys that mostly come and go. */
+const HABITS_OF_ENDS: ApartHabits = { scanShare: 0.1, appendShare: 0.4 };
 
 /** The configuration of a seed: a pure function of its arguments. */
 export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig {
@@ -156,6 +162,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     leaseClientCount: drawLeaseClients(seed),
     leaseHabits: drawLeaseHabits(seed),
     ...drawApart(seed),
+    apartHabits: APART_HABITS,
     // A run that is aimed at something stays what it was.
     uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
   };
@@ -167,10 +174,12 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   if (overrides.busy === 'unique') {
     return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
   }
-  if (overrides.busy === 'snapshots') {
+  if (overrides.busy === 'snapshots' || overrides.busy === 'ends') {
     const none = { clientCount: 0, leaseClientCount: 0, watcherCount: 0, joinerCount: 0 };
     const apart = { apartCount: 6, apartThinkMsMean: 10, clockOffsetMsMax: 150 };
-    return { ...config, ...none, ...apart, groupCount: 2, syncMsMean: 1 };
+    const ends = overrides.busy === 'ends';
+    const habits = ends ? { apartHabits: HABITS_OF_ENDS, apartCount: 12 } : {};
+    return { ...config, ...none, ...apart, ...habits, groupCount: 2, syncMsMean: 1 };
   }
   const mix = { ...config.client.mix };
   for (const name of Object.keys(mix) as ClientOperation[]) mix[name] = 0.01;

@@ -148,7 +148,10 @@ export const TXN_MUTANTS: readonly Mutant[] = [
   {
     ...SNAPSHOTS,
     name: 'ends-pass-locks',
-    seedsMax: 8,
+    busy: 'ends',
+    // Delays about as long as such a key lives.
+    weather: { ...FAIR_WEATHER, reorder: 0.1, reorderMsMax: 60 },
+    seedsMax: 10,
     what: 'a transaction sees the end of a key that one still to come in time has read alive (B21)',
     patches: patch(
       'actors/apply/unseen-ends.ts',
