@@ -1,6 +1,7 @@
 import { statusOf } from '../kit/process-cluster.ts';
 import { sleep } from '../kit/wait.ts';
 import { type Cluster, GROUPS } from './cluster.ts';
+import { now } from './workload/recorder.ts';
 
 const POLL_MS = 100;
 
@@ -12,8 +13,11 @@ interface ReplicaHash {
 }
 
 export interface Converged {
-  /** From the call until every node's hash of every group was the same; null: it never was. */
-  readonly afterMs: number | null;
+  /**
+   * When all nodes were seen at one applied index of every group, of which they told one hash later (in ms, as
+   * the workload counts); null: that never was.
+   */
+  readonly levelAt: number | null;
   /** Why not, or what differs. */
   readonly reason: string;
   /** Two replicas of a group with one applied index and two hashes: never allowed, also not for a moment. */
@@ -30,19 +34,20 @@ export async function awaitConvergence(cluster: Cluster, giveUpMs: number): Prom
   let reason = 'no answer';
   while (performance.now() - startedAt < giveUpMs) {
     cluster.startMissing();
-    reason = await lagging(cluster);
-    if (reason === '') {
+    const statuses = await look(cluster);
+    reason = typeof statuses === 'string' ? statuses : '';
+    if (typeof statuses !== 'string') {
+      seen.abreast(statuses, now());
       const hashes = await Promise.all(cluster.machines.map(({ url }) => hashesOf(url)));
       for (const [node, replicas] of hashes.entries()) seen.note(node, replicas ?? []);
       const { divergence } = seen;
-      if (divergence !== null) return { afterMs: null, reason: divergence, divergence };
+      if (divergence !== null) return { levelAt: null, reason: divergence, divergence };
       reason = seen.missing(GROUPS);
-      if (reason === '')
-        return { afterMs: performance.now() - startedAt, reason, divergence: null };
+      if (reason === '') return { levelAt: seen.levelAt(), reason, divergence: null };
     }
     await sleep(POLL_MS);
   }
-  return { afterMs: null, reason, divergence: null };
+  return { levelAt: null, reason, divergence: null };
 }
 
 /**
@@ -76,8 +81,8 @@ export async function awaitRepair(cluster: Cluster, giveUpMs: number): Promise<s
   }
 }
 
-/** Cheap: what keeps the nodes from being level, by their status; '' when nothing does. */
-async function lagging(cluster: Cluster): Promise<string> {
+/** Cheap: at which index all nodes are, by group; or what keeps them from being level, by their status. */
+async function look(cluster: Cluster): Promise<ReadonlyMap<number, number> | string> {
   const seen = await Promise.all(cluster.machines.map(({ url }) => statusOf(url)));
   const applied = new Map<number, number>();
   for (const [i, status] of seen.entries()) {
@@ -93,7 +98,7 @@ async function lagging(cluster: Cluster): Promise<string> {
       applied.set(group, index);
     }
   }
-  return '';
+  return applied;
 }
 
 async function hashesOf(url: string): Promise<ReplicaHash[] | null> {
@@ -110,29 +115,48 @@ async function hashesOf(url: string): Promise<ReplicaHash[] | null> {
 
 /**
  * Hashes by group and applied index. A group is level once all nodes have told one hash for one index: a
- * new leader's entry, which moves the index, does not undo what was shown.
+ * new leader's entry, which moves the index, does not undo what was shown. The hash reads the whole state, for
+ * seconds where there is much of it; what it tells was so since the nodes had that index.
  */
 export class HashBook {
   divergence: string | null = null;
   readonly #nodes: number;
   readonly #known = new Map<string, { first: ReplicaHash; nodes: Set<number> }>();
-  readonly #level = new Set<number>();
+  /** When each group was level. */
+  readonly #level = new Map<number, number>();
+  /** When all nodes were seen at an index of a group first. */
+  readonly #abreast = new Map<string, number>();
 
   constructor(nodes: number) {
     this.#nodes = nodes;
   }
 
+  /** At `atMs` all nodes were at these indexes, by group. */
+  abreast(indexes: ReadonlyMap<number, number>, atMs: number): void {
+    for (const [group, index] of indexes) {
+      const at = nameOf(group, index);
+      if (!this.#abreast.has(at)) this.#abreast.set(at, atMs);
+    }
+  }
+
   note(node: number, replicas: readonly ReplicaHash[]): void {
     for (const replica of replicas) {
-      const at = `group ${replica.group} at ${replica.appliedIndex}`;
+      const at = nameOf(replica.group, replica.appliedIndex);
       const known = this.#known.get(at) ?? { first: replica, nodes: new Set() };
       const { first, nodes } = known;
       this.#known.set(at, known);
       nodes.add(node);
-      if (nodes.size === this.#nodes) this.#level.add(replica.group);
+      if (nodes.size === this.#nodes && !this.#level.has(replica.group)) {
+        this.#level.set(replica.group, this.#abreast.get(at) ?? now());
+      }
       if (first.hash === replica.hash) continue;
       this.divergence = `${at}: ${replica.replica} has ${replica.hash}, ${first.replica} ${first.hash}`;
     }
+  }
+
+  /** When the last of the groups was level, of those that are. */
+  levelAt(): number {
+    return Math.max(...this.#level.values());
   }
 
   /** The first of the groups 0 to `groups` that is not level yet; '' when all are. */
@@ -142,4 +166,8 @@ export class HashBook {
     }
     return '';
   }
+}
+
+function nameOf(group: number, index: number): string {
+  return `group ${group} at ${index}`;
 }

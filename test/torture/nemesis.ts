@@ -75,8 +75,7 @@ export async function happen(
   if (!recovers) events.flaw(`nothing succeeds after fault ${number}, ${kind.name} ${what}`);
   await workload.tell('pause');
   const silenced = now();
-  const { afterMs, reason, divergence } = await awaitConvergence(cluster, giveUpMs);
-  const converged = afterMs === null ? null : now();
+  const { levelAt: converged, reason, divergence } = await awaitConvergence(cluster, giveUpMs);
   if (divergence !== null) events.flaw(`replicas differ: ${divergence}`);
   const open = converged === null ? { open: reason } : {};
   events.fault({ number, kind: kind.name, what, start, end, silenced, converged, ...open });

@@ -16,6 +16,25 @@ it('groups are level one by one, each when all nodes told one hash for one index
   expect(book.divergence).toBeNull();
 });
 
+it('a group is level since all nodes were at the index of which they told one hash later', () => {
+  const book = new HashBook(2);
+  book.abreast(new Map([[0, 5]]), 100);
+  book.abreast(new Map([[0, 5]]), 200);
+  book.abreast(new Map([[0, 6]]), 300);
+  book.note(0, [told(0, 6, 'a')]);
+  book.note(1, [told(0, 6, 'a')]);
+  expect(book.levelAt()).toBe(300);
+});
+
+it('a group whose nodes were never seen at one index together is level when its hashes are told', () => {
+  const book = new HashBook(2);
+  book.abreast(new Map([[0, 4]]), 100);
+  const before = performance.now();
+  book.note(0, [told(0, 5, 'a')]);
+  book.note(1, [told(0, 5, 'a')]);
+  expect(book.levelAt()).toBeGreaterThanOrEqual(before);
+});
+
 it('one node alone never makes a group level', () => {
   const book = new HashBook(2);
   book.note(0, [told(0, 5, 'a')]);
