@@ -32,8 +32,8 @@ import { RowCache } from './row-cache.ts';
 import { RowWarmer } from './row-warmer.ts';
 import { TxnTable } from './txn-table.ts';
 
-/** Of each generation of the cache of current rows: some thousand keys per group. */
-const CACHE_BYTES_MAX = 2 * 1024 * 1024;
+/** Of each generation of the cache of current rows: some ten thousand keys per group. */
+const CACHE_BYTES_MAX = 4 * 1024 * 1024;
 /** Entries after a row that was not in memory, during which what is proposed is read ahead. */
 const COLD_ENTRIES = 1_000;
 const CURRENT_KIND = 'c'.charCodeAt(0);

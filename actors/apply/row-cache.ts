@@ -33,9 +33,11 @@ export class RowCache {
   }
 
   set(key: string, row: Uint8Array | null): void {
+    const before = this.#young.size;
     this.#young.set(key, row);
-    // A replaced row counts twice: the next generation then comes early, which is no harm.
-    this.#bytes += key.length + (row?.length ?? 0) + ROW_OVERHEAD_BYTES;
+    // The bytes of one that was replaced still count: the slab that it was cut from may be held by its neighbours.
+    if (row !== null) this.#bytes += row.length;
+    if (this.#young.size > before) this.#bytes += key.length + ROW_OVERHEAD_BYTES;
   }
 
   /** Lets go of what is too much. Never inside a batch, whose own rows must be found. */
