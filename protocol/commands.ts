@@ -5,7 +5,7 @@ import { duplicateCodec, indexDefinitionsCodec } from './indexes.ts';
 import { keyRefCodec, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import * as s from './schema.ts';
-import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
+import { type TxnFate, txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
 
 /**
  * Replicated commands: the payload of a `command` entry. Everything apply needs is in here or in
@@ -201,13 +201,19 @@ export const commandCodec = s.union({
       removed: s.list(keyRefCodec, LIMITS.rangeDeleteKeysMax),
     }),
   ],
-  /** A participant learns how a transaction ended, and does its part. */
+  /** A participant learns how transactions ended, and does its part of each. */
   txnResolve: [
     23,
     s.record({
-      id: txnIdCodec,
-      fate: txnFateCodec,
-      removed: s.list(keyRefCodec, LIMITS.rangeDeleteKeysMax),
+      ends: s.list(
+        s.record({
+          id: txnIdCodec,
+          fate: txnFateCodec,
+          /** Keys of this group that fall to its range deletes: one with any stands alone. */
+          removed: s.list(keyRefCodec, LIMITS.rangeDeleteKeysMax),
+        }),
+        LIMITS.txnEndsMax,
+      ),
     }),
   ],
   /**
@@ -273,8 +279,15 @@ export function lastRevision(command: Command | null): number {
   if (command === null) return 0;
   // Whose `start` the clock of its home group passes with it, also where it aborts (T6 in apply/txn.ts).
   if (command.type === 'txnDecide') return Math.max(command.fate.commitRevision, command.id.start);
-  if (command.type === 'txnResolve') return command.fate.commitRevision;
+  if (command.type === 'txnResolve') return lastEnd(command.ends);
   if (!('revision' in command)) return 0;
   const count = revisionCount(command);
   return count === 0 ? 0 : command.revision + count - 1;
+}
+
+/** The highest revision at which any of them was committed; 0 when none was. */
+export function lastEnd(ends: readonly { readonly fate: TxnFate }[]): number {
+  let last = 0;
+  for (let i = 0; i < ends.length; i++) last = Math.max(last, ends[i]!.fate.commitRevision);
+  return last;
 }

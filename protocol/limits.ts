@@ -37,6 +37,12 @@ export const LIMITS = Object.freeze({
   /** Keys and ranges that those have locked in one group: what comes then is a conflict. */
   txnLockedKeysMax: 65_536,
   txnLockedRangesMax: 1024,
+  /**
+   * Ends of transactions that a participant is told of, and does, at once; and keys that those may write which
+   * share one entry: what they replace becomes old versions in one batch.
+   */
+  txnEndsMax: 256,
+  txnEndWritesMax: 24,
   /** How long a group remembers how a transaction ended; older ones are not prepared any more. */
   txnMemoryMs: 180_000,
   /** Keys that the range deletes of one transaction remove in one group, and the bytes of their names. */
@@ -193,6 +199,11 @@ assert(LIMITS.batchBytesMax <= LIMITS.unappliedBytesMax, 'a batch fits what may 
 assert(
   LIMITS.txnReplacedBytesMax <= LIMITS.memtableBytesMax,
   'what a transaction replaces is no more than a batch of entries may',
+);
+assert(
+  LIMITS.txnEndWritesMax * (LIMITS.valueBytesMax + LIMITS.txnBytesMax) <=
+    LIMITS.txnReplacedBytesMax,
+  'what transactions that end together write and replace is no more than one alone may',
 );
 assert(
   LIMITS.indexFieldsMax * (LIMITS.indexValueBytesMax * 2 + 3) <= LIMITS.indexEntryBytesMax,

@@ -121,6 +121,10 @@ export type TxnFate = s.Of<typeof txnFateCodec>;
 
 export const ABORTED: TxnFate = Object.freeze({ commitRevision: 0, succeeded: false });
 
+/** How one transaction ended, as its participants are told. */
+export const txnEndCodec = s.record({ id: txnIdCodec, fate: txnFateCodec });
+export type TxnEnd = s.Of<typeof txnEndCodec>;
+
 /** A prepared transaction as its participant keeps it until the decision. */
 export const preparedCodec = s.record({ id: txnIdCodec, revision: s.count, part: txnPartCodec });
 

@@ -284,7 +284,8 @@ export function perform(
   return inOrder(events);
 }
 
-function inOrder(events: AppliedChange[]): AppliedChange[] {
+/** In (revision, vshard, key) order. */
+export function inOrder(events: AppliedChange[]): AppliedChange[] {
   if (events.length < 2) return events;
   return events.sort((a, b) => comparePositions(positionOf(a), positionOf(b)));
 }

@@ -20,7 +20,15 @@ import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
 import { hasOtherIndexes, hasUnclaimed } from './reservations.ts';
-import { branchOf, doBranch, firstFailed, ownsAll, ownsKeys, perform } from './txn-eval.ts';
+import {
+  branchOf,
+  doBranch,
+  firstFailed,
+  inOrder,
+  ownsAll,
+  ownsKeys,
+  perform,
+} from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
 import { refusedWith } from './txn-outcome.ts';
 import { recallTxn, rememberTxn } from './txn-request.ts';
@@ -70,6 +78,8 @@ export type TxnApplied =
     }
   /** It would begin an entry of a unique index, and has no claims: not in one entry. */
   | { readonly type: 'unclaimed' }
+  /** Transactions that were prepared here have ended. */
+  | { readonly type: 'resolved' }
   /** `outcome`: an earlier attempt of the same request was answered with this. */
   | { readonly type: 'ended'; readonly fate: TxnFate; readonly outcome: TxnOutcome | null };
 
@@ -144,7 +154,7 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
   const slotsBefore = state.txns.slotCount;
   const prepared = state.txns.add(id, revision, part, footprint);
   if (prepared === null) return txnOutcome({ type: 'conflict' });
-  state.stageRow(preparedKey(state.prefix, prepared.slot), encodePrepared(prepared));
+  state.stage(preparedKey(state.prefix, prepared.slot), encodePrepared(prepared));
   if (state.txns.slotCount > slotsBefore) {
     state.stage(metaKey(state.prefix, 'slots'), encodeCounts([state.txns.slotCount]));
   }
@@ -176,16 +186,22 @@ export function applyTxnDecide(state: GroupState, command: CommandOf<'txnDecide'
   return txnOutcome({ type: 'ended', fate, outcome: earlier }, events);
 }
 
-/** A participant learns the end. What it has not prepared, or has ended already, changes nothing. */
+/** A participant learns of ends. What it has not prepared, or has ended already, changes nothing. */
 export function applyTxnResolve(state: GroupState, command: CommandOf<'txnResolve'>): Outcome {
-  const { id, fate, removed } = command;
-  const prepared = state.txns.get(txnName(id));
-  const ended: TxnApplied = { type: 'ended', fate, outcome: null };
-  if (prepared === null) return txnOutcome(ended);
-  const events = end(state, prepared, fate, removed);
-  if (fate.commitRevision > 0) remember(state, { id, fate, pending: [] });
-  return txnOutcome(ended, events);
+  const { ends } = command;
+  let events: AppliedChange[] = [];
+  for (let i = 0; i < ends.length; i++) {
+    const { id, fate, removed } = ends[i] as (typeof ends)[number];
+    const prepared = state.txns.get(txnName(id));
+    if (prepared === null) continue;
+    const own = end(state, prepared, fate, removed);
+    if (fate.commitRevision > 0) remember(state, { id, fate, pending: [] });
+    events = events.length === 0 ? own : events.concat(own);
+  }
+  return txnOutcome(RESOLVED, ends.length > 1 ? inOrder(events) : events);
 }
+
+const RESOLVED: TxnApplied = Object.freeze({ type: 'resolved' });
 
 /** Every participant knows: the decision is kept only for late messages. */
 export function applyTxnForget(state: GroupState, command: CommandOf<'txnForget'>): Outcome {
@@ -215,7 +231,7 @@ function end(
   removed: readonly KeyRef[],
 ): AppliedChange[] {
   state.txns.remove(prepared);
-  state.stageRow(preparedKey(state.prefix, prepared.slot), null);
+  state.stage(preparedKey(state.prefix, prepared.slot), null);
   if (fate.commitRevision === 0) return [];
   state.clock = Math.max(state.clock, fate.commitRevision);
   const ops = branchOf(prepared.part.body, fate.succeeded);

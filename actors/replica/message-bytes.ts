@@ -41,6 +41,7 @@ export function requestBytes(body: RequestBody): number {
   if (body.type === 'IndexSet') return 256 + body.indexes.length * 2048;
   if (body.type === 'Txn') return txnBytes(body.body) + 128;
   if (body.type === 'TxnPrepare') return txnBytes(body.part.body) + 256;
+  if (body.type === 'TxnResolve') return body.ends.length * 48 + 64;
   if (body.type === 'MetaPut') return body.json.length + 256;
   if (body.type === 'LeaseSweep') return body.leases.length * 16 + 64;
   return 256;

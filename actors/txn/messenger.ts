@@ -1,32 +1,38 @@
-import { ABORTED, type TxnFate, type TxnId, txnName } from '../../protocol/txn.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { RequestOf } from '../../protocol/messages/request.ts';
+import { ABORTED, type TxnEnd, type TxnFate, type TxnId, txnName } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { ReplicaContext } from '../replica/context.ts';
 import type { GroupReach } from './coordinator.ts';
 import type { Participant } from './participant.ts';
 
-const COMMIT_CALL_MS = 5_000;
+const CALL = { traceparent: null, target: 'leader', repeatable: true } as const;
+const COMMIT_CALL = { ...CALL, deadlineMs: 5_000 };
 const COMMIT_AGAIN_MS = 100;
 /** Whoever does not hear of an abort in this time asks by itself. */
-const ABORT_CALL_MS = 500;
+const ABORT_CALL = { ...CALL, deadlineMs: 500 };
 /** Commits that one entry forgets. */
 const FORGET_MAX = 512;
 
 /** A commit, and the participants that have not confirmed it. Its keys and values are theirs to know. */
 interface Commit {
-  readonly id: TxnId;
-  readonly fate: TxnFate;
-  readonly left: Set<GroupId>;
+  readonly name: string;
+  readonly end: TxnEnd;
+  readonly left: GroupId[];
 }
 
 /**
  * Tells participants how transactions ended (P3). A commit is told until each of them has confirmed it, and
- * forgotten then. An abort is told once and not kept: presumed abort needs nobody's confirmation.
+ * forgotten then; those of one moment are told together. An abort is told once and not kept: presumed abort
+ * needs nobody's confirmation.
  */
 export class Messenger {
   readonly #context: ReplicaContext;
   readonly #participant: Participant;
   readonly #reach: () => GroupReach | null;
   readonly #commits = new Map<string, Commit>();
+  /** To be told in a moment, by participant. */
+  #outbox = new Map<GroupId, Commit[]>();
   /** Committed, known by all participants, not yet written down as such. */
   #known: TxnId[] = [];
   #isLeading = false;
@@ -54,6 +60,7 @@ export class Messenger {
   lost(): void {
     this.#isLeading = false;
     this.#commits.clear();
+    this.#outbox.clear();
     this.#known = [];
   }
 
@@ -61,39 +68,56 @@ export class Messenger {
   commit(id: TxnId, fate: TxnFate, pending: readonly GroupId[]): void {
     const name = txnName(id);
     if (!this.#isLeading || pending.length === 0 || this.#commits.has(name)) return;
-    const commit = { id, fate, left: new Set(pending) };
+    const commit = { name, end: { id, fate }, left: [...pending] };
     this.#commits.set(name, commit);
-    for (const group of pending) this.#tell(name, commit, group);
+    if (this.#outbox.size === 0) this.#context.ports.clock.soon(() => this.#sendAll());
+    for (const group of pending) {
+      const waiting = this.#outbox.get(group);
+      if (waiting === undefined) this.#outbox.set(group, [commit]);
+      else waiting.push(commit);
+    }
   }
 
-  #tell(name: string, commit: Commit, group: GroupId): void {
-    if (this.#commits.get(name) !== commit) return;
-    const { id, fate, left } = commit;
+  #sendAll(): void {
+    const outbox = this.#outbox;
+    this.#outbox = new Map();
+    for (const [group, commits] of outbox) {
+      for (let at = 0; at < commits.length; at += LIMITS.txnEndsMax) {
+        this.#tell(group, commits.slice(at, at + LIMITS.txnEndsMax));
+      }
+    }
+  }
+
+  #tell(group: GroupId, commits: readonly Commit[]): void {
+    const left = commits.filter((commit) => this.#commits.get(commit.name) === commit);
+    if (left.length === 0) return;
     const again = (): void => {
-      this.#context.ports.clock.after(COMMIT_AGAIN_MS, () => this.#tell(name, commit, group));
+      this.#context.ports.clock.after(COMMIT_AGAIN_MS, () => this.#tell(group, left));
     };
     const done = (): void => {
-      left.delete(group);
-      if (left.size > 0 || this.#commits.get(name) !== commit) return;
-      this.#commits.delete(name);
-      this.#known.push(id);
+      for (const commit of left) this.#confirmed(group, commit);
     };
     const reach = this.#reach();
     if (reach === null) return again();
-    const options = { deadlineMs: COMMIT_CALL_MS, traceparent: null, target: 'leader' } as const;
-    const body = { type: 'TxnResolve', id, fate } as const;
-    reach.calls.call(group, body, 'Done', { ...options, repeatable: true }).then(done, again);
+    const body: RequestOf<'TxnResolve'> = { type: 'TxnResolve', ends: left.map(({ end }) => end) };
+    reach.calls.call(group, body, 'Done', COMMIT_CALL).then(done, again);
+  }
+
+  #confirmed(group: GroupId, { name, end, left }: Commit): void {
+    const at = left.indexOf(group);
+    if (at >= 0) left.splice(at, 1);
+    if (left.length > 0 || this.#commits.get(name)?.end !== end) return;
+    this.#commits.delete(name);
+    this.#known.push(end.id);
   }
 
   /** Once; a participant that does not hear of it asks. */
   abort(id: TxnId, group: GroupId): void {
     if (!this.#isLeading) return;
-    const body = { type: 'TxnResolve', id, fate: ABORTED } as const;
+    const body: RequestOf<'TxnResolve'> = { type: 'TxnResolve', ends: [{ id, fate: ABORTED }] };
     const ignore = (): void => {};
     if (group === this.#context.group) return this.#participant.resolve(body, ignore);
-    const options = { deadlineMs: ABORT_CALL_MS, traceparent: null, target: 'leader' } as const;
-    const calls = this.#reach()?.calls;
-    calls?.call(group, body, 'Done', { ...options, repeatable: true }).then(ignore, ignore);
+    this.#reach()?.calls.call(group, body, 'Done', ABORT_CALL).then(ignore, ignore);
   }
 
   /** Writes down what every participant knows by now. */

@@ -1,9 +1,11 @@
+import { type Command, lastEnd } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnResult, TxnVote, YesVote } from '../../protocol/messages/txn.ts';
 import {
   hasRange,
   refsOf,
+  type TxnEnd,
   type TxnFate,
   type TxnId,
   type TxnOp,
@@ -35,6 +37,9 @@ import {
 } from '../replica/context.ts';
 import type { ReadRounds } from '../replica/reads.ts';
 import { roomRefusal } from '../replica/writes.ts';
+import { type Ending, piecesOf, removesRanges, together } from './ends.ts';
+
+type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
 /** How long a prepare waits for snapshots that are being taken. */
 const GATE_MS_MAX = 1_000;
@@ -132,24 +137,50 @@ export class Participant {
     return { type: 'yes', revision, failedCompare, validUntilMs, then, otherwise };
   }
 
-  /** Done: the end is applied here, or was before. */
-  resolve({ id, fate }: RequestOf<'TxnResolve'>, reply: Reply): void {
+  /** Done: the ends are applied here, or were before. */
+  resolve({ ends }: RequestOf<'TxnResolve'>, reply: Reply): void {
     const context = this.#context;
     if (!context.isLeader()) return reply(notLeader(context));
-    if (context.state.txns.get(txnName(id)) !== null) return this.#end(id, fate, reply);
-    // Perhaps it is in the log and not applied here yet: a round tells how far that has to be.
+    const others: TxnEnd[] = [];
+    const known = this.#prepared(ends, others);
+    if (others.length === 0) return this.#end(known, reply);
+    const answer = together(2, reply);
+    this.#end(known, answer);
+    // Perhaps the others are in the log and not applied here yet: a round tells how far that has to be.
     this.#rounds.join(
-      () => {
-        if (context.state.txns.get(txnName(id)) !== null) this.#end(id, fate, reply);
-        else reply({ type: 'Done', revision: context.clock.clock });
-      },
-      () => reply(notLeader(context)),
+      () => this.#end(this.#prepared(others, []), answer),
+      () => answer(notLeader(context)),
     );
   }
 
-  #end(id: TxnId, fate: TxnFate, reply: Reply): void {
-    const context = this.#context;
-    const name = txnName(id);
+  /** What is prepared of this; the others go into `others`. */
+  #prepared(ends: readonly TxnEnd[], others: TxnEnd[]): Ending[] {
+    const { txns } = this.#context.state;
+    const endings: Ending[] = [];
+    for (const end of ends) {
+      const prepared = txns.get(txnName(end.id));
+      if (prepared === null) others.push(end);
+      else endings.push({ prepared, fate: end.fate });
+    }
+    return endings;
+  }
+
+  /** Those that remove ranges have an entry each, the others share. */
+  #end(endings: readonly Ending[], reply: Reply): void {
+    const ranged = endings.filter(removesRanges);
+    const plain = ranged.length === 0 ? endings : endings.filter((one) => !removesRanges(one));
+    const pieces = piecesOf(plain);
+    const parts = ranged.length + pieces.length;
+    if (parts === 0) return reply({ type: 'Done', revision: this.#context.clock.clock });
+    const answer = together(parts, reply);
+    for (const ending of ranged) this.#endRanged(ending, answer);
+    for (const piece of pieces) {
+      const ends = piece.map(({ prepared, fate }) => ({ id: prepared.id, fate, removed: [] }));
+      this.#log(ends, answer);
+    }
+  }
+
+  #endRanged({ prepared: { id, name }, fate }: Ending, reply: Reply): void {
     const isAsked = this.#ending.get(name)?.push(reply) !== undefined;
     if (isAsked) return;
     const replies = [reply];
@@ -159,13 +190,18 @@ export class Participant {
       const tell = (body: ReplyBody): void => {
         for (const one of replies) one(body);
       };
-      if (!context.isLeader()) return tell(notLeader(context));
-      // What is assigned behind this entry comes after it.
-      context.clock.raise(fate.commitRevision);
-      context.propose({ type: 'txnResolve', id, fate, removed }, (outcome) => {
-        if (outcome.type !== 'applied') return tell(notApplied(context, outcome));
-        tell({ type: 'Done', revision: context.clock.clock });
-      });
+      if (!this.#context.isLeader()) return tell(notLeader(this.#context));
+      this.#log([{ id, fate, removed }], tell);
+    });
+  }
+
+  #log(ends: CommandOf<'txnResolve'>['ends'], tell: Reply): void {
+    const context = this.#context;
+    // What is assigned behind this entry comes after it.
+    context.clock.raise(lastEnd(ends));
+    context.propose({ type: 'txnResolve', ends }, (outcome) => {
+      if (outcome.type !== 'applied') return tell(notApplied(context, outcome));
+      tell({ type: 'Done', revision: context.clock.clock });
     });
   }
 

@@ -290,7 +290,7 @@ export class Transactions implements TxnEffects {
       this.#inquiries.answered(name, this.#context.ports.clock.monotonicMs());
     const learn = (fate: TxnFate | null): void => {
       if (fate === null) return settle();
-      this.#participant.resolve({ type: 'TxnResolve', id, fate }, settle);
+      this.#participant.resolve({ type: 'TxnResolve', ends: [{ id, fate }] }, settle);
     };
     this.#context.ports.telemetry.count('txn_inquiries', 1, { group: this.#context.group });
     if (id.home === this.#context.group) {

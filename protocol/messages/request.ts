@@ -4,7 +4,7 @@ import { keyRefCodec, NAME_BYTES_MAX } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
 import { configCodec } from '../membership.ts';
 import * as s from '../schema.ts';
-import { txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from '../txn.ts';
+import { txnBodyCodec, txnEndCodec, txnFateCodec, txnIdCodec, txnPartCodec } from '../txn.ts';
 import type { NodeId, ReplicaId } from '../types.ts';
 import { type Item, itemCodec, txnOutcomeCodec, txnVoteCodec } from './txn.ts';
 
@@ -175,8 +175,8 @@ export const requestBodyCodec = s.union({
     21,
     s.record({ epoch: s.count, id: txnIdCodec, part: txnPartCodec, indexEpoch: s.count }),
   ],
-  /** Coordinator to participant: how it ended. Done means that it is applied. */
-  TxnResolve: [22, s.record({ id: txnIdCodec, fate: txnFateCodec })],
+  /** Coordinator to participant: how they ended. Done means that all of it is applied. */
+  TxnResolve: [22, s.record({ ends: s.list(txnEndCodec, LIMITS.txnEndsMax) })],
   /** Participant to home group: what became of it? One that is not known there is aborted first. */
   TxnInquire: [23, s.record({ id: txnIdCodec })],
 });

@@ -6,7 +6,7 @@ import { Messenger } from '../../actors/txn/messenger.ts';
 import { Participant } from '../../actors/txn/participant.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnVote } from '../../protocol/messages/txn.ts';
-import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
+import type { TxnBody, TxnEnd, TxnOp } from '../../protocol/txn.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { type Answer, type AskedRequest, FakeReach } from './fake-reach.ts';
@@ -87,6 +87,11 @@ export class World {
   asked<T extends 'TxnPrepare' | 'TxnResolve'>(type: T): RequestOf<T>[] {
     const bodies = this.reach.asked.map(({ body }) => body);
     return bodies.filter((body): body is RequestOf<T> => body.type === type);
+  }
+
+  /** What was said of ends, one by one. */
+  get told(): TxnEnd[] {
+    return this.asked('TxnResolve').flatMap(({ ends }) => ends);
   }
 
   /** Whether the home group has locked its part. */

@@ -193,16 +193,24 @@ export class TxnModel {
   }
 
   resolve(group: GroupId, command: CommandOf<'txnResolve'>, keys: ModelKeys): void {
-    const name = txnName(command.id);
+    for (const end of command.ends) this.#resolveOne(group, end, keys);
+  }
+
+  #resolveOne(
+    group: GroupId,
+    { id, fate, removed }: CommandOf<'txnResolve'>['ends'][number],
+    keys: ModelKeys,
+  ): void {
+    const name = txnName(id);
     const decided = this.#decided.get(name);
-    const { commitRevision } = command.fate;
+    const { commitRevision } = fate;
     if (commitRevision > 0 && decided?.commitRevision !== commitRevision) {
       this.flaws.push(`group ${group} commits ${name} at ${commitRevision}, which was not decided`);
     }
     if (commitRevision === 0 && decided !== undefined && decided.commitRevision > 0) {
       if (this.#of(group).has(name)) this.flaws.push(`group ${group} aborts ${name}, a commit`);
     }
-    this.#end(group, name, command.fate, command.removed, keys);
+    this.#end(group, name, fate, removed, keys);
   }
 
   #end(

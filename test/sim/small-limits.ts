@@ -12,6 +12,9 @@ export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'logRetainBytes: 448 * KIB', replace: 'logRetainBytes: 4 * KIB' },
   { file: FILE, find: 'groupsMax: 64', replace: 'groupsMax: 8' },
   { file: FILE, find: 'snapshotChunkBytes: 768 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
+  // Ends of transactions that are told together take several messages and entries.
+  { file: FILE, find: 'txnEndsMax: 256', replace: 'txnEndsMax: 3' },
+  { file: FILE, find: 'txnEndWritesMax: 24', replace: 'txnEndWritesMax: 2' },
   // A transaction of three keys in one group has more events than a page, and than the merge holds.
   { file: FILE, find: 'feedPageEventsMax: 1000', replace: 'feedPageEventsMax: 2' },
   {

@@ -90,6 +90,17 @@ export const TXN_MUTANTS: readonly Mutant[] = [
   },
   {
     ...TXN,
+    name: 'ends-mixed-up',
+    what: 'transactions whose ends a participant learns of together all end as the first of them (B21)',
+    patches: patch(
+      'actors/apply/txn.ts',
+      'const { id, fate, removed } = ends[i] as (typeof ends)[number];',
+      'const { id, removed } = ends[i] as (typeof ends)[number];\n' +
+        '    const { fate } = ends[0] as (typeof ends)[number];',
+    ),
+  },
+  {
+    ...TXN,
     name: 'votes-without-lock',
     what: 'a participant votes yes although others hold the locks (B21)',
     patches: patch(

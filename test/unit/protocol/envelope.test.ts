@@ -167,7 +167,7 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
     ...{ epoch: 1, id, indexEpoch: 2 },
     part: { body, comparesAt: [0, 1, 2, 3], thenAt: [4], otherwiseAt: [] },
   },
-  TxnResolve: { id, fate },
+  TxnResolve: { ends: [{ id, fate }] },
   TxnInquire: { id },
 };
 

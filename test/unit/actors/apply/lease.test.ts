@@ -318,7 +318,7 @@ describe('a transaction of one entry', () => {
     expect((await detach(group, 7)).events).toEqual([]);
     expect(await keysOf(group, 7)).toEqual(['a']);
     const fate = { commitRevision: 0, succeeded: false };
-    group.apply({ type: 'txnResolve', id, fate, removed: [] });
+    group.apply({ type: 'txnResolve', ends: [{ id, fate, removed: [] }] });
     expect((await detach(group, 7)).events).toHaveLength(1);
     expect(await keysOf(group, 7)).toEqual([]);
   });

@@ -51,7 +51,7 @@ class Group extends AppliedGroup {
   }
 
   abort(id: TxnId): void {
-    this.apply({ type: 'txnResolve', id, fate: ABORTED, removed: [] });
+    this.apply({ type: 'txnResolve', ends: [{ id, fate: ABORTED, removed: [] }] });
   }
 }
 

@@ -351,7 +351,7 @@ describe('the sweep of a group', () => {
       await world.confirm();
       expect(world.answer()).toMatchObject({ removed: 0, isAll: true });
       const fate = { commitRevision: revision, succeeded: branch === 'then' };
-      world.replica.apply({ type: 'txnResolve', id, fate, removed: [] });
+      world.replica.apply({ type: 'txnResolve', ends: [{ id, fate, removed: [] }] });
       world.sweep(SWEEP);
       await world.confirm();
       world.commitAll();

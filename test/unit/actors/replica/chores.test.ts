@@ -39,7 +39,7 @@ function lock(replica: FakeReplica, op: TxnOp, assigned: number | null = null): 
   const part = { body, comparesAt: [], thenAt: [0], otherwiseAt: [] };
   replica.apply({ type: 'txnPrepare', revision, epoch: 1, id, part, indexEpoch: 0 });
   return () => {
-    replica.apply({ type: 'txnResolve', id, fate: ABORTED, removed: [] });
+    replica.apply({ type: 'txnResolve', ends: [{ id, fate: ABORTED, removed: [] }] });
   };
 }
 

@@ -201,7 +201,7 @@ describe('a read of a key that can expire', () => {
     replica.ports.clock.nowMs += 50;
     expect(look()).toEqual([]);
     const fate = { commitRevision: revision, succeeded: true };
-    replica.apply({ type: 'txnResolve', id, fate, removed: [] });
+    replica.apply({ type: 'txnResolve', ends: [{ id, fate, removed: [] }] });
     world.closer.advanced();
     expect(world.values()).toEqual([[null]]);
   });

@@ -50,7 +50,8 @@ class World {
   unlock(): void {
     const [prepared] = [...this.replica.state.txns.all()];
     if (prepared === undefined) throw new Error('nothing is prepared');
-    this.replica.apply({ type: 'txnResolve', id: prepared.id, fate: ABORTED, removed: [] });
+    const ends = [{ id: prepared.id, fate: ABORTED, removed: [] }];
+    this.replica.apply({ type: 'txnResolve', ends });
     this.waits.release();
   }
 

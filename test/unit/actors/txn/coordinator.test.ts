@@ -71,7 +71,7 @@ describe('beside a participant that is silent', () => {
     await world.pass(700);
     vote(voted(yes(7)));
     await world.pass(3_000);
-    expect(world.asked('TxnResolve').map(({ fate }) => fate)).toEqual([ABORTED]);
+    expect(world.told.map(({ fate }) => fate)).toEqual([ABORTED]);
     expect([world.coordinator.size, world.reach.pending.size]).toEqual([0, 0]);
   });
 });

@@ -25,7 +25,7 @@ describe('the part of the home group', () => {
     await world.pass(50);
     expect(world.answers).toMatchObject([{ type: 'TxnDone', outcome: { succeeded: true } }]);
     expect(logged(world)).toEqual(['txnCommit']);
-    const [told] = world.asked('TxnResolve');
+    const told = world.asked('TxnResolve')[0]?.ends[0];
     expect(told?.fate.commitRevision).toBeGreaterThan(prepared);
     const [done] = world.answers;
     const outcome = done?.type === 'TxnDone' ? done.outcome : null;
@@ -129,7 +129,7 @@ describe('the part of the home group', () => {
     await world.pass(50);
     const outcome = { succeeded: false, failedCompare: 0, results: [] };
     expect(world.answers).toMatchObject([{ type: 'TxnDone', outcome }]);
-    expect(world.asked('TxnResolve').map(({ fate }) => fate)).toEqual([ABORTED]);
+    expect(world.told.map(({ fate }) => fate)).toEqual([ABORTED]);
   });
 
   it('asks nobody while others hold its keys, and tries again when they are free', async () => {
@@ -147,7 +147,7 @@ describe('the part of the home group', () => {
     world.begin(3_000);
     await world.pass(100);
     expect(world.asked('TxnPrepare')).toEqual([]);
-    replica.apply({ type: 'txnResolve', id, fate: ABORTED, removed: [] });
+    replica.apply({ type: 'txnResolve', ends: [{ id, fate: ABORTED, removed: [] }] });
     await world.pass(300);
     expect(world.answers).toMatchObject([{ type: 'TxnDone' }]);
   });

@@ -62,7 +62,7 @@ class World {
   }
 
   resolve(fate: TxnFate): void {
-    this.participant.resolve({ type: 'TxnResolve', id: this.id, fate }, this.reply);
+    this.participant.resolve({ type: 'TxnResolve', ends: [{ id: this.id, fate }] }, this.reply);
   }
 
   async readAll(): Promise<void> {
@@ -151,7 +151,8 @@ describe('B21 an end within a range', () => {
       indexEpoch: 0,
     });
     ports.clock.nowMs += afterMs;
-    if (isOver) replica.apply({ type: 'txnResolve', id: other, fate: ABORTED, removed: [] });
+    const ends = [{ id: other, fate: ABORTED, removed: [] }];
+    if (isOver) replica.apply({ type: 'txnResolve', ends });
     const participant = new Participant(
       replica,
       new ReadRounds(replica),

@@ -67,8 +67,8 @@ describe('what a transaction replaces in a group', () => {
       for (let i = 0; i < 50; i++) await settle();
       const id = { home: 2, term: 1, start };
       replica.apply({
-        ...({ type: 'txnResolve', id, removed: [] } as const),
-        fate: { commitRevision: 0, succeeded: false },
+        type: 'txnResolve',
+        ends: [{ id, fate: { commitRevision: 0, succeeded: false }, removed: [] }],
       });
     }
     expect(votes).toMatchObject([

@@ -58,12 +58,15 @@ class World {
     this.rounds.confirmed(++this.#readId, this.replica.state.appliedIndex);
     this.rounds.applied(this.replica.state.appliedIndex);
     await settle();
+    this.replica.ports.clock.runSoon();
   }
 
   /** The transactions that the other group is told of. */
   get told(): number[] {
     const bodies = this.reach.asked.map(({ body }) => body);
-    return bodies.flatMap((body) => (body.type === 'TxnResolve' ? [body.id.start] : []));
+    return bodies.flatMap((body) =>
+      body.type === 'TxnResolve' ? body.ends.map(({ id }) => id.start) : [],
+    );
   }
 }
 
