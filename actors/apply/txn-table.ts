@@ -46,7 +46,8 @@ export class TxnTable {
   readonly locks = new LockTable();
   readonly #slots: (Prepared | null)[] = [];
   readonly #byName = new Map<string, Prepared>();
-  #lowest: Revision = Number.POSITIVE_INFINITY;
+  /** Null: to be looked for, since the one that had it has ended. */
+  #lowest: Revision | null = Number.POSITIVE_INFINITY;
   /** Counts the transactions that have ended here since the group was opened. */
   ended = 0;
   /** The highest start revision of any transaction that may have a decision here (T6). */
@@ -67,6 +68,7 @@ export class TxnTable {
 
   /** The lowest revision of any prepared transaction; infinity when there is none. */
   get lowest(): Revision {
+    this.#lowest ??= this.#findLowest();
     return this.#lowest;
   }
 
@@ -106,7 +108,7 @@ export class TxnTable {
     this.#slots[prepared.slot] = prepared;
     this.#byName.set(prepared.name, prepared);
     this.locks.add(prepared.footprint);
-    this.#lowest = Math.min(this.#lowest, prepared.revision);
+    if (this.#lowest !== null) this.#lowest = Math.min(this.#lowest, prepared.revision);
     return prepared;
   }
 
@@ -116,9 +118,12 @@ export class TxnTable {
     this.#slots[prepared.slot] = null;
     this.#byName.delete(prepared.name);
     this.locks.remove(prepared.footprint);
-    this.#lowest = Number.POSITIVE_INFINITY;
-    for (const { revision } of this.#byName.values()) {
-      this.#lowest = Math.min(this.#lowest, revision);
-    }
+    if (this.#lowest === prepared.revision) this.#lowest = null;
+  }
+
+  #findLowest(): Revision {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const { revision } of this.#byName.values()) lowest = Math.min(lowest, revision);
+    return lowest;
   }
 }

@@ -21,14 +21,14 @@ export function isAdmitted(state: GroupState, footprint: Footprint, revision: Re
 
 /** What is written is not locked by others, so what is read decides; ranges show their ends when they are read. */
 function showsUnseenEnd(state: GroupState, { reads }: Footprint, revision: Revision): boolean {
-  const { locks, lowest } = state.txns;
+  const { locks } = state.txns;
   if (locks.isEmpty) return false;
   for (const triple of reads) {
     if (locks.isFree(triple)) continue;
     const bytes = state.row(currentKey(state.prefix, triple));
     if (bytes === null) continue;
     const head = decodeHead(bytes);
-    if (hasExpired(head, revision) && !hasExpired(head, lowest)) return true;
+    if (hasExpired(head, revision) && !hasExpired(head, state.txns.lowest)) return true;
   }
   return false;
 }

@@ -4,7 +4,7 @@ import type { TxnOutcome, TxnVote, YesVote } from '../../protocol/messages/txn.t
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { ABORTED, type TxnBody, type TxnFate } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import { firstFailed, firstRefused, type RefusedAt } from './outcome.ts';
+import { type Ballot, firstFailed, firstRefused, type RefusedAt } from './outcome.ts';
 
 /**
  * One attempt of a transaction over several groups, as its coordinator sees it: two-phase commit with
@@ -28,13 +28,13 @@ export interface Attempt {
   readonly remembered: boolean;
   /** `refusing`: aborting, and the reason is on its way into the home group's log. */
   readonly phase: 'preparing' | 'deciding' | 'refusing' | 'aborting' | 'over';
-  readonly votes: ReadonlyMap<GroupId, YesVote>;
+  readonly votes: readonly Ballot[];
   /** Groups that were asked to prepare and have not answered. */
-  readonly asked: ReadonlySet<GroupId>;
+  readonly asked: readonly GroupId[];
   /** Groups that are asked when those have voted. */
   readonly later: readonly GroupId[];
   /** Groups that have locked their part and do not know the end. */
-  readonly holding: ReadonlySet<GroupId>;
+  readonly holding: readonly GroupId[];
   readonly failed: CompareFailed | null;
 }
 
@@ -104,6 +104,10 @@ export interface Step {
   readonly effects: readonly AttemptEffect[];
 }
 
+const NOBODY: readonly GroupId[] = Object.freeze([]);
+const NO_VOTES: readonly Ballot[] = Object.freeze([]);
+const NOTHING: readonly AttemptEffect[] = Object.freeze([]);
+
 /** `isSilent`: groups that did not answer of late. Begins with the prepares of the first groups. */
 export function beginAttempt(
   body: TxnBody,
@@ -113,10 +117,17 @@ export function beginAttempt(
 ): Step {
   const silent = groups.filter(isSilent);
   const first = silent.length > 0 ? silent : groups;
-  const later = silent.length > 0 ? groups.filter((group) => !silent.includes(group)) : [];
+  const later = silent.length > 0 ? groups.filter((group) => !silent.includes(group)) : NOBODY;
   const attempt: Attempt = {
-    ...{ body, groups, remembered, phase: 'preparing', votes: new Map(), asked: new Set(first) },
-    ...{ later, holding: new Set<GroupId>(), failed: null },
+    body,
+    groups,
+    remembered,
+    phase: 'preparing',
+    votes: NO_VOTES,
+    asked: first,
+    later,
+    holding: NOBODY,
+    failed: null,
   };
   return { attempt, effects: [{ type: 'prepare', groups: first }] };
 }
@@ -135,7 +146,10 @@ export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId)
     case 'decided':
       return decided(attempt, event.fate, event.outcome, home);
     case 'committed':
-      return committed(attempt, event.fate, new Map(attempt.votes).set(event.home, event.vote));
+      return committed(attempt, event.fate, [
+        ...attempt.votes,
+        { group: event.home, vote: event.vote },
+      ]);
     case 'refused':
       return abort(attempt, event.verdict);
     case 'mismatched':
@@ -150,24 +164,24 @@ export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId)
 }
 
 function stay(attempt: Attempt): Step {
-  return { attempt, effects: [] };
+  return { attempt, effects: NOTHING };
 }
 
 function voted(before: Attempt, group: GroupId, vote: TxnVote, home: GroupId): Step {
-  if (!before.asked.has(group)) return stay(before);
-  const asked = new Set(before.asked);
-  asked.delete(group);
+  if (!before.asked.includes(group)) return stay(before);
+  const asked = others(before.asked, group);
   const holds = vote.type === 'yes' || vote.type === 'tooLarge';
   if (isAborting(before)) {
     return settle({ ...before, asked }, holds ? [{ type: 'unlock', group }] : []);
   }
-  const holding = holds ? new Set(before.holding).add(group) : before.holding;
+  const holding = holds ? [...before.holding, group] : before.holding;
+  if (vote.type === 'yes') {
+    const votes = [...before.votes, { group, vote }];
+    const attempt: Attempt = { ...before, asked, holding, votes };
+    return asked.length > 0 ? stay(attempt) : nextVotes(attempt, home);
+  }
   const attempt: Attempt = { ...before, asked, holding };
   switch (vote.type) {
-    case 'yes': {
-      const votes = new Map(attempt.votes).set(group, vote);
-      return asked.size > 0 ? stay({ ...attempt, votes }) : nextVotes({ ...attempt, votes }, home);
-    }
     case 'compareFailed':
       return abort(attempt, { type: 'compareFailed', at: vote.at, revision: vote.revision });
     case 'wrongShard':
@@ -186,7 +200,7 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote, home: GroupId): S
 function nextVotes(attempt: Attempt, home: GroupId): Step {
   const { later } = attempt;
   if (later.length === 0) return allVoted(attempt, home);
-  const next: Attempt = { ...attempt, asked: new Set(later), later: [] };
+  const next: Attempt = { ...attempt, asked: later, later: NOBODY };
   return { attempt: next, effects: [{ type: 'prepare', groups: later }] };
 }
 
@@ -194,7 +208,7 @@ function nextVotes(attempt: Attempt, home: GroupId): Step {
 function allVoted(attempt: Attempt, home: GroupId): Step {
   let commitRevision = 0;
   let validUntilMs = Number.POSITIVE_INFINITY;
-  for (const vote of attempt.votes.values()) {
+  for (const { vote } of attempt.votes) {
     commitRevision = Math.max(commitRevision, vote.revision);
     validUntilMs = Math.min(validUntilMs, vote.validUntilMs ?? Number.POSITIVE_INFINITY);
   }
@@ -216,17 +230,15 @@ function allVoted(attempt: Attempt, home: GroupId): Step {
 }
 
 function unanswered(before: Attempt, group: GroupId, verdict: 'unavailable' | 'silent'): Step {
-  if (!before.asked.has(group)) return stay(before);
-  const asked = new Set(before.asked);
-  asked.delete(group);
-  const attempt: Attempt = { ...before, asked };
-  return isAborting(attempt) ? settle(attempt, []) : abort(attempt, { type: verdict });
+  if (!before.asked.includes(group)) return stay(before);
+  const attempt: Attempt = { ...before, asked: others(before.asked, group) };
+  return isAborting(attempt) ? settle(attempt, NOTHING) : abort(attempt, { type: verdict });
 }
 
 /** A failed compare that is to be remembered is decided in the log before anybody hears of it. */
 function abort(before: Attempt, verdict: Verdict): Step {
-  const unlocks = [...before.holding].map((group): AttemptEffect => ({ type: 'unlock', group }));
-  const attempt: Attempt = { ...before, later: [], holding: new Set<GroupId>() };
+  const unlocks = before.holding.map((group): AttemptEffect => ({ type: 'unlock', group }));
+  const attempt: Attempt = { ...before, later: NOBODY, holding: NOBODY };
   if (verdict.type === 'compareFailed' && attempt.remembered) {
     const refusing: Attempt = { ...attempt, phase: 'refusing', failed: verdict };
     const decide: AttemptEffect = { type: 'decide', fate: ABORTED, failed: verdict };
@@ -257,7 +269,7 @@ function decided(before: Attempt, fate: TxnFate, outcome: TxnOutcome | null, hom
 function committed(attempt: Attempt, fate: TxnFate, votes: Attempt['votes']): Step {
   return over(attempt, [
     { type: 'tell', verdict: { type: 'committed', fate, votes } },
-    { type: 'announce', fate, groups: [...attempt.holding] },
+    { type: 'announce', fate, groups: attempt.holding },
   ]);
 }
 
@@ -268,14 +280,17 @@ function undecided(attempt: Attempt, definite: boolean): Step {
 }
 
 function without(attempt: Attempt, group: GroupId): Attempt {
-  const holding = new Set(attempt.holding);
-  holding.delete(group);
-  return { ...attempt, holding };
+  const { holding } = attempt;
+  return holding.includes(group) ? { ...attempt, holding: others(holding, group) } : attempt;
+}
+
+function others(groups: readonly GroupId[], group: GroupId): readonly GroupId[] {
+  return groups.length === 1 ? NOBODY : groups.filter((other) => other !== group);
 }
 
 /** An abort is over when no vote can come any more that somebody has locked its part. */
 function settle(attempt: Attempt, effects: readonly AttemptEffect[]): Step {
-  const isOver = attempt.phase === 'aborting' && attempt.asked.size === 0;
+  const isOver = attempt.phase === 'aborting' && attempt.asked.length === 0;
   return isOver ? over(attempt, effects) : { attempt, effects };
 }
 
@@ -286,4 +301,9 @@ function over(attempt: Attempt, effects: readonly AttemptEffect[]): Step {
 /** How it ends, as far as its coordinator knows and the log does not say; null while that is open. */
 export function fateInMemory(attempt: Attempt): TxnFate | null {
   return isAborting(attempt) ? ABORTED : null;
+}
+
+/** Whether its end is with the log, which says how it is decided. */
+export function isInLog({ phase }: Attempt): boolean {
+  return phase === 'deciding' || phase === 'refusing';
 }

@@ -4,7 +4,7 @@ import type { ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/requ
 import type { TxnRefusal } from '../../protocol/messages/txn.ts';
 import { randomInt } from '../../protocol/random.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
-import { anchorOf, type TxnFate, type TxnId, type TxnPart, txnName } from '../../protocol/txn.ts';
+import { anchorOf, type TxnFate, type TxnId, type TxnPart } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import { gotBytes, warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
@@ -24,9 +24,11 @@ import {
   beginAttempt,
   coordinate,
   fateInMemory,
+  isInLog,
   type Verdict,
 } from './attempt.ts';
 import { hasEntry, tooManyClaims, withClaims } from './claims.ts';
+import { Deadlines } from './deadlines.ts';
 import { commitsAtHome, committedEvent, decidedEvent, readBytesOf } from './home-part.ts';
 import type { Messenger } from './messenger.ts';
 import { clientsPart, outcomeOf } from './outcome.ts';
@@ -68,11 +70,12 @@ interface Live {
   readonly id: TxnId;
   readonly running: Running;
   readonly parts: ReadonlyMap<GroupId, TxnPart>;
+  /** All groups but the home group. */
+  readonly others: GroupId[];
   readonly epoch: number;
   /** Of the indexes by which it was given its claims; 0 when none of them was unique. */
   readonly indexEpoch: number;
   attempt: Attempt;
-  cancelDeadline: () => void;
 }
 
 /**
@@ -85,7 +88,9 @@ export class Coordinator {
   readonly #participant: Participant;
   readonly #messenger: Messenger;
   readonly #reach: () => GroupReach | null;
-  readonly #live = new Map<string, Live>();
+  /** By their start, which this group's clock gives but once. */
+  readonly #live = new Map<Revision, Live>();
+  readonly #deadlines: Deadlines;
   /** Groups that were waited for in vain, and have not voted since (P5). */
   readonly #silent = new Set<GroupId>();
   #isLeading = false;
@@ -102,6 +107,7 @@ export class Coordinator {
     this.#participant = participant;
     this.#messenger = messenger;
     this.#reach = reach;
+    this.#deadlines = new Deadlines(context.ports.clock, (start) => this.#expired(start));
   }
 
   /** Attempts that are not over. */
@@ -110,9 +116,9 @@ export class Coordinator {
   }
 
   /** Undefined when there is no such attempt, or the log says how it ended; null while it is open. */
-  fateOf(name: string): TxnFate | null | undefined {
-    const live = this.#live.get(name);
-    return live === undefined ? undefined : fateInMemory(live.attempt);
+  fateOf({ start, term }: TxnId): TxnFate | null | undefined {
+    const live = this.#live.get(start);
+    return live?.id.term === term ? fateInMemory(live.attempt) : undefined;
   }
 
   begin(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
@@ -127,10 +133,9 @@ export class Coordinator {
   lost(): void {
     this.#isLeading = false;
     this.#silent.clear();
-    for (const [name, live] of this.#live) {
+    for (const [start, live] of this.#live) {
       if (isInLog(live.attempt)) continue;
-      this.#live.delete(name);
-      live.cancelDeadline();
+      this.#live.delete(start);
       if (live.attempt.phase === 'preparing') live.running.reply(notLeader(this.#context));
     }
   }
@@ -169,30 +174,31 @@ export class Coordinator {
       }
       warmRows(context.state, own.body);
     }
-    const preparing = atHome ? groups.filter((group) => group !== context.group) : groups;
+    const others = groups.filter((group) => group !== context.group);
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
     const isSilent = (group: GroupId): boolean => this.#silent.has(group);
+    const preparing = atHome ? others : groups;
     const begun = beginAttempt(claiming, preparing, idempotency !== null, isSilent);
     const { attempt } = begun;
     const indexEpoch = indexes.unique.length === 0 ? 0 : indexes.epoch;
-    const epochs = { epoch: map.epoch, indexEpoch };
-    const live: Live = { id, running, parts, attempt, ...epochs, cancelDeadline: () => {} };
-    this.#live.set(txnName(id), live);
+    const live: Live = { id, running, parts, others, epoch: map.epoch, indexEpoch, attempt };
+    this.#live.set(start, live);
     const leftMs = running.endMs - context.ports.clock.monotonicMs();
-    const votingMs = Math.max(0, Math.min(leftMs, VOTING_MS_MAX));
-    live.cancelDeadline = context.ports.clock.after(votingMs, () => this.#expired(live));
+    this.#deadlines.add(Math.max(0, Math.min(leftMs, VOTING_MS_MAX)), start);
     for (const effect of begun.effects) this.#perform(live, effect);
   }
 
-  #expired(live: Live): void {
+  #expired(start: Revision): void {
+    const live = this.#live.get(start);
+    if (live === undefined) return;
     for (const group of live.attempt.asked) this.#missed(live, group);
     this.#on(live, { type: 'expired' });
   }
 
   /** A group was silent while its vote was waited for. */
   #missed({ attempt }: Live, group: GroupId): void {
-    if (attempt.phase === 'preparing' && attempt.asked.has(group)) this.#silent.add(group);
+    if (attempt.phase === 'preparing' && attempt.asked.includes(group)) this.#silent.add(group);
   }
 
   #prepare(live: Live, group: GroupId): void {
@@ -231,17 +237,14 @@ export class Coordinator {
   }
 
   #on(live: Live, event: AttemptEvent): void {
-    const name = txnName(live.id);
-    if (this.#live.get(name) !== live) return;
+    const { start } = live.id;
+    if (this.#live.get(start) !== live) return;
     const { attempt, effects } = coordinate(live.attempt, event, this.#context.group);
     live.attempt = attempt;
-    if (attempt.phase === 'over') {
-      this.#live.delete(name);
-      live.cancelDeadline();
-    }
+    if (attempt.phase === 'over') this.#live.delete(start);
     for (const effect of effects) this.#perform(live, effect);
     // The next leader tells the participants, or they ask; how it is decided is still told to whoever waits.
-    if (!this.#isLeading && !isInLog(attempt)) this.#live.delete(name);
+    if (!this.#isLeading && !isInLog(attempt)) this.#live.delete(start);
   }
 
   #perform(live: Live, effect: AttemptEffect): void {
@@ -265,7 +268,7 @@ export class Coordinator {
   /** The commit point: the entry in this group's log. */
   #decide(live: Live, { fate, failed }: EffectOf<'decide'>): void {
     const context = this.#context;
-    const { id, running, parts, attempt } = live;
+    const { id, running, parts, others: participants, attempt } = live;
     const { body, idempotency } = running.request;
     const outcome =
       failed === null
@@ -283,7 +286,6 @@ export class Coordinator {
       const request = idempotency && {
         ...{ idempotency, anchor: anchorOf(body), outcome: encodeOutcome(outcome) },
       };
-      const participants = [...parts.keys()].filter((group) => group !== context.group);
       // What is assigned behind this entry comes after it.
       context.clock.raise(fate.commitRevision);
       context.propose(
@@ -296,7 +298,7 @@ export class Coordinator {
   /** The commit point, and this group's own part. */
   #commit(live: Live, { above, validUntilMs, failedCompare }: EffectOf<'commit'>): void {
     const context = this.#context;
-    const { id, parts, epoch, attempt } = live;
+    const { id, parts, others: participants, epoch, attempt } = live;
     const propose = (): void => {
       if (!context.isLeader() || this.#raft.currentTerm !== id.term) {
         return this.#on(live, { type: 'undecided', definite: true });
@@ -305,12 +307,18 @@ export class Coordinator {
       const revision = context.clock.assign(1, context.ports.clock.wallMs());
       if (wallMsOfRevision(revision) >= validUntilMs) return lapsed();
       const part = parts.get(context.group) as TxnPart;
-      const participants = [...parts.keys()].filter((group) => group !== context.group);
       const { thenBytes, otherwiseBytes } = readBytesOf(attempt.votes);
       context.propose(
         {
-          ...{ type: 'txnCommit', revision, epoch, id, part, participants, failedCompare },
-          ...{ thenBytes, otherwiseBytes },
+          type: 'txnCommit',
+          revision,
+          epoch,
+          id,
+          part,
+          participants,
+          failedCompare,
+          thenBytes,
+          otherwiseBytes,
         },
         (end) => this.#on(live, committedEvent(end, context.group)),
       );
@@ -387,9 +395,4 @@ export class Coordinator {
   #refuse({ request, reply }: Running, refused: TxnRefusal): void {
     refuse(this.#context, this.#raft.currentTerm, request, refused, reply);
   }
-}
-
-/** Whether its end is with the log, which says how it is decided. */
-function isInLog({ phase }: Attempt): boolean {
-  return phase === 'deciding' || phase === 'refusing';
 }

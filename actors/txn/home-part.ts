@@ -6,6 +6,7 @@ import { gotBytes } from '../apply/txn-eval.ts';
 import type { ProposalOutcome } from '../replica/context.ts';
 import { attachesAny } from '../router/lease-promises.ts';
 import type { AttemptEvent } from './attempt.ts';
+import type { Ballot } from './outcome.ts';
 
 /** The part of a home group that does it with the decision (ADR 0032), and what comes of that. Pure. */
 
@@ -23,13 +24,13 @@ export function commitsAtHome(
 }
 
 /** What the reads of the groups that have voted take in the answer, about. */
-export function readBytesOf(votes: ReadonlyMap<GroupId, YesVote>): {
+export function readBytesOf(votes: readonly Ballot[]): {
   thenBytes: number;
   otherwiseBytes: number;
 } {
   let thenBytes = 0;
   let otherwiseBytes = 0;
-  for (const vote of votes.values()) {
+  for (const { vote } of votes) {
     thenBytes += gotBytes(vote.then);
     otherwiseBytes += gotBytes(vote.otherwise);
   }

@@ -3,22 +3,29 @@ import type { TxnOutcome, TxnResult, YesVote } from '../../protocol/messages/txn
 import type { TxnBody, TxnFate, TxnOp, TxnPart } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 
+/** What a group has voted. */
+export interface Ballot {
+  readonly group: GroupId;
+  readonly vote: YesVote;
+}
+
 /** The answer of a committed transaction, put together from what its participants voted. Pure. */
 export function outcomeOf(
   body: TxnBody,
   parts: ReadonlyMap<GroupId, TxnPart>,
-  votes: ReadonlyMap<GroupId, YesVote>,
+  votes: readonly Ballot[],
   fate: TxnFate,
 ): TxnOutcome {
   const { succeeded, commitRevision } = fate;
   const ops = succeeded ? body.then : (body.otherwise ?? []);
   const results = new Array<TxnResult | undefined>(ops.length).fill(undefined);
-  for (const [group, part] of parts) {
-    const vote = votes.get(group);
-    assert(vote !== undefined, 'a transaction was committed without a vote');
+  assert(votes.length === parts.size, 'a transaction was committed without a vote');
+  for (const { group, vote } of votes) {
+    const part = parts.get(group) as TxnPart;
     const places = succeeded ? part.thenAt : part.otherwiseAt;
     const given = succeeded ? vote.then : vote.otherwise;
-    for (const [i, at] of places.entries()) {
+    for (let i = 0; i < places.length; i++) {
+      const at = places[i] as number;
       results[at] = joined(ops[at] as TxnOp, results[at], given[i] as TxnResult, commitRevision);
     }
   }
@@ -31,9 +38,10 @@ export function outcomeOf(
 }
 
 /** The least of the compares that failed anywhere. */
-export function firstFailed(votes: ReadonlyMap<GroupId, YesVote>): number | null {
+export function firstFailed(votes: readonly Ballot[]): number | null {
   let first: number | null = null;
-  for (const { failedCompare } of votes.values()) {
+  for (const { vote } of votes) {
+    const { failedCompare } = vote;
     if (failedCompare !== null && (first === null || failedCompare < first)) first = failedCompare;
   }
   return first;
@@ -47,11 +55,8 @@ export interface RefusedAt {
   readonly holder: string | null;
 }
 
-export function firstRefused(
-  votes: ReadonlyMap<GroupId, YesVote>,
-  succeeded: boolean,
-): RefusedAt | null {
-  for (const [group, vote] of votes) {
+export function firstRefused(votes: readonly Ballot[], succeeded: boolean): RefusedAt | null {
+  for (const { group, vote } of votes) {
     for (const [at, result] of (succeeded ? vote.then : vote.otherwise).entries()) {
       if (result.type !== 'refused') continue;
       return { group, at, revision: result.revision, holder: result.holder };

@@ -6,57 +6,67 @@ import {
   type TxnPart,
 } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
-import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { vshardOf } from '../../protocol/vshard.ts';
 import { dataGroups } from '../router/scan.ts';
 import type { ShardMap } from '../router/shard-map.ts';
-
-interface Growing {
-  readonly compares: Compare[];
-  readonly comparesAt: number[];
-  readonly then: TxnOp[];
-  readonly thenAt: number[];
-  readonly otherwise: TxnOp[];
-  readonly otherwiseAt: number[];
-}
 
 /**
  * A transaction as its participants see it: each group gets what is about its keys, with the places in
  * the whole; a range goes to every group. In the order of the groups. Pure.
  */
 export function splitTxn(body: TxnBody, map: ShardMap): Map<GroupId, TxnPart> {
-  const growing = new Map<GroupId, Growing>();
-  const of = (group: GroupId): Growing => {
-    const known = growing.get(group) ?? {
-      ...{ compares: [], comparesAt: [], then: [], thenAt: [], otherwise: [], otherwiseAt: [] },
-    };
-    growing.set(group, known);
-    return known;
+  const parts = new Map<GroupId, TxnPart>();
+  const { compares, then, otherwise } = body;
+  const partOf = (group: GroupId): TxnPart => {
+    let part = parts.get(group);
+    if (part === undefined) {
+      part = emptyPart(otherwise !== null);
+      parts.set(group, part);
+    }
+    return part;
   };
-  const groupOf = (ref: KeyRef): GroupId => map.groups[vshardOf(ref)] as GroupId;
-  const groupsOf = (op: TxnOp): GroupId[] => (isKeyed(op) ? [groupOf(op.ref)] : dataGroups(map));
-  for (const [at, compare] of body.compares.entries()) {
-    const part = of(groupOf(compare.ref));
-    part.compares.push(compare);
+  for (let at = 0; at < compares.length; at++) {
+    const compare = compares[at] as Compare;
+    const part = partOf(map.groups[vshardOf(compare.ref)] as GroupId);
+    part.body.compares.push(compare);
     part.comparesAt.push(at);
   }
-  for (const [at, op] of body.then.entries()) {
-    for (const group of groupsOf(op)) {
-      of(group).then.push(op);
-      of(group).thenAt.push(at);
-    }
+  splitBranch(then, map, (group, op, at) => {
+    const part = partOf(group);
+    part.body.then.push(op);
+    part.thenAt.push(at);
+  });
+  splitBranch(otherwise ?? [], map, (group, op, at) => {
+    const part = partOf(group);
+    part.body.otherwise?.push(op);
+    part.otherwiseAt.push(at);
+  });
+  return inOrder(parts);
+}
+
+function emptyPart(hasElse: boolean): TxnPart {
+  const body: TxnBody = { compares: [], then: [], otherwise: hasElse ? [] : null };
+  return { body, comparesAt: [], thenAt: [], otherwiseAt: [] };
+}
+
+function splitBranch(
+  ops: readonly TxnOp[],
+  map: ShardMap,
+  add: (group: GroupId, op: TxnOp, at: number) => void,
+): void {
+  for (let at = 0; at < ops.length; at++) {
+    const op = ops[at] as TxnOp;
+    if (isKeyed(op)) add(map.groups[vshardOf(op.ref)] as GroupId, op, at);
+    else for (const group of dataGroups(map)) add(group, op, at);
   }
-  for (const [at, op] of (body.otherwise ?? []).entries()) {
-    for (const group of groupsOf(op)) {
-      of(group).otherwise.push(op);
-      of(group).otherwiseAt.push(at);
-    }
+}
+
+function inOrder(parts: Map<GroupId, TxnPart>): Map<GroupId, TxnPart> {
+  let last = 0;
+  let isOrdered = true;
+  for (const group of parts.keys()) {
+    isOrdered &&= last < group;
+    last = group;
   }
-  const hasElse = body.otherwise !== null;
-  const parts = new Map<GroupId, TxnPart>();
-  for (const group of [...growing.keys()].sort((a, b) => a - b)) {
-    const { compares, then, otherwise, ...places } = growing.get(group) as Growing;
-    const own: TxnBody = { compares, then, otherwise: hasElse ? otherwise : null };
-    parts.set(group, { body: own, ...places });
-  }
-  return parts;
+  return isOrdered ? parts : new Map([...parts].sort(([a], [b]) => a - b));
 }

@@ -1,12 +1,5 @@
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
-import {
-  ABORTED,
-  hasRange,
-  type TxnBody,
-  type TxnFate,
-  type TxnId,
-  txnName,
-} from '../../protocol/txn.ts';
+import { ABORTED, hasRange, type TxnBody, type TxnFate, type TxnId } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { decisionStart } from '../../storage/kv/keyspace.ts';
 import { hasUnclaimed } from '../apply/reservations.ts';
@@ -155,7 +148,7 @@ export class Transactions implements TxnEffects {
     if (!context.isLeader()) return reply(notLeader(context));
     const answer = (fate: TxnFate | null): void =>
       reply({ type: 'TxnEnded', fate, clock: context.clock.clock });
-    const live = this.#coordinator.fateOf(txnName(id));
+    const live = this.#coordinator.fateOf(id);
     if (live !== undefined) return answer(live);
     const decision = readDecision(context.state, id);
     if (decision !== null) return answer(decision.fate);

@@ -166,7 +166,7 @@ export const TXN_MUTANTS: readonly Mutant[] = [
     what: 'a transaction sees the end of a key that one still to come in time has read alive (B21)',
     patches: patch(
       'actors/apply/unseen-ends.ts',
-      'hasExpired(head, revision) && !hasExpired(head, lowest)',
+      'hasExpired(head, revision) && !hasExpired(head, state.txns.lowest)',
       'hasExpired(head, revision) && hasExpired(head, 0)',
     ),
   },

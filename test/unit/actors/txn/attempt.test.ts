@@ -118,7 +118,7 @@ describe('P1 without the home group among those that prepare', () => {
     one.vote(G3, yes(6));
     const fate = { commitRevision: 9, succeeded: true };
     const vote = yes(9) as Extract<TxnVote, { type: 'yes' }>;
-    const votes = new Map(one.attempt.votes).set(G1, vote);
+    const votes = [...one.attempt.votes, { group: G1, vote }];
     expect(one.on({ type: 'committed', fate, home: G1, vote })).toEqual([
       { type: 'tell', verdict: { type: 'committed', fate, votes } },
       { type: 'announce', fate, groups: [G2, G3] },
