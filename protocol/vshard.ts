@@ -28,20 +28,33 @@ const SHORT_PART_MAX = 48;
  */
 export function vshardOf(ref: KeyRef): VshardId {
   const { tenant, space, key } = ref;
-  if (key !== lastKey || space !== lastSpace || tenant !== lastTenant) {
-    lastVshard = hashed(tenant, space, key);
-    lastTenant = tenant;
-    lastSpace = space;
-    lastKey = key;
+  const slot = slotOf(key);
+  if (key !== keys[slot] || space !== spaces[slot] || tenant !== tenants[slot]) {
+    vshards[slot] = hashed(tenant, space, key);
+    tenants[slot] = tenant;
+    spaces[slot] = space;
+    keys[slot] = key;
   }
-  return lastVshard;
+  return vshards[slot] as VshardId;
 }
 
-// A transaction asks about a key several times in a row: for its compare and its operation, and again in apply.
-let lastTenant = '';
-let lastSpace = '';
-let lastKey = '';
-let lastVshard = hashed('', '', '');
+/**
+ * A request asks about a key where it is routed, where it is judged and where it is applied, and a transaction several
+ * times at each: the last keys are remembered, each in the slot that its length and last characters say.
+ */
+const SLOTS = 256;
+const tenants = new Array<string>(SLOTS).fill('');
+const spaces = new Array<string>(SLOTS).fill('');
+const keys = new Array<string>(SLOTS).fill('');
+const vshards = new Uint8Array(SLOTS).fill(hashed('', '', ''));
+
+function slotOf(key: string): number {
+  let at = key.length;
+  const last = at - 1;
+  const first = at > 4 ? at - 4 : 0;
+  for (let i = last; i >= first; i--) at = at * 31 + key.charCodeAt(i);
+  return at & (SLOTS - 1);
+}
 
 function hashed(tenant: string, space: string, key: string): VshardId {
   const bytes = 6 + tenant.length + space.length + key.length;

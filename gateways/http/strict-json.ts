@@ -13,12 +13,50 @@ export function parseJson(bytes: Uint8Array): unknown {
   const text = textOf(bytes);
   if (text === null) throw malformed('the body is not valid UTF-8');
   if (text.charCodeAt(0) === 0xfeff) throw malformed('the body begins with a byte order mark');
-  scan(text);
+  const isShort = text.length <= SHORT_CHARS && !text.includes('\\');
+  if (!isShort) scan(text);
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     throw malformed('the body is not valid JSON');
   }
+  // What is wrong with it, if anything is, the scan tells.
+  if (isShort && countNames(value, 0) !== countColons(text)) scan(text);
+  return value;
+}
+
+/** Up to here no nesting is too much for the parser, and most bodies need no scan of their own. */
+const SHORT_CHARS = 4 * 1024;
+
+/**
+ * Names of all objects in it; as many as there are in a text without names that are there twice. NaN where it is nested
+ * deep, or has a number that is not kept exactly.
+ */
+function countNames(value: unknown, depth: number): number {
+  if (typeof value === 'number') return Math.abs(value) <= Number.MAX_SAFE_INTEGER ? 0 : Number.NaN;
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth === LIMITS.jsonDepthMax) return Number.NaN;
+  let count = 0;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) count += countNames(value[i], depth + 1);
+    return count;
+  }
+  // It has own properties only.
+  for (const name in value) count += 1 + countNames((value as Shape)[name], depth + 1);
+  return count;
+}
+
+type Shape = Readonly<Record<string, unknown>>;
+
+/** Colons that may end a name, in a text without escapes: at least as many as there are names. */
+function countColons(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(':'); at >= 0; at = text.indexOf(':', at + 1)) {
+    const before = text.charCodeAt(at - 1);
+    if (before === 0x22 || before <= 0x20) count++;
+  }
+  return count;
 }
 
 /** Most texts are ASCII, and shorter than the start of a decoder is long. */

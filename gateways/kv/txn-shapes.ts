@@ -47,15 +47,16 @@ export function txnFromJson(raw: unknown): TxnBody {
 function listOf<T>(raw: unknown, name: string, read: (item: unknown) => T): T[] {
   if (!Array.isArray(raw)) throw invalid(`${name} must be a list`);
   if (raw.length > LIMITS.txnOpsMax) throw tooLarge('txnOpsMax', LIMITS.txnOpsMax);
-  return raw.map((item, at) => {
-    try {
-      return read(item);
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      const { code, message, details } = error;
-      throw new AppError(code, `${name}[${at}]: ${message}`, { details: { ...details, at } });
-    }
-  });
+  const out = new Array<T>(raw.length);
+  let at = 0;
+  try {
+    for (; at < raw.length; at++) out[at] = read(raw[at]);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    const { code, message, details } = error;
+    throw new AppError(code, `${name}[${at}]: ${message}`, { details: { ...details, at } });
+  }
+  return out;
 }
 
 function compareFromJson(raw: unknown): Compare {
@@ -63,16 +64,15 @@ function compareFromJson(raw: unknown): Compare {
   refuseOthers(shape, COMPARE_FIELDS, 'a compare');
   const key = bytesField(shape, 'key');
   if (key === null) throw invalid('key or keyBase64 is missing');
-  const named = TARGETS.filter((name) => shape[name] !== undefined);
-  if (named.length !== 1)
-    throw invalid('exactly one of value, revision, version, exists and lease');
+  let named = 0;
+  for (const name of TARGETS) if (shape[name] !== undefined) named++;
+  if (named !== 1) throw invalid('exactly one of value, revision, version, exists and lease');
   return { ref: kvRef(key), relation: relationOf(shape), target: targetOf(shape) };
 }
 
 function relationOf(shape: Shape): Relation {
-  const op = shape['op'] ?? '=';
-  const relation = RELATIONS.find((known) => known === op);
-  if (relation === undefined) throw invalid('op must be =, !=, < or >');
+  const relation = (shape['op'] ?? '=') as Relation;
+  if (!RELATIONS.includes(relation)) throw invalid('op must be =, !=, < or >');
   const ordered = relation === '<' || relation === '>';
   if (ordered && (shape['exists'] !== undefined || shape['lease'] !== undefined)) {
     throw invalid('exists and lease take only = and !=');

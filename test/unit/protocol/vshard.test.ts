@@ -28,6 +28,24 @@ describe('virtual shards', () => {
     }
   });
 
+  it('is a function of the name alone, whatever was asked for in between', () => {
+    const part = (text: string): Buffer => {
+      const bytes = Buffer.alloc(2 + text.length);
+      bytes.writeUInt16BE(text.length);
+      bytes.write(text, 2, 'latin1');
+      return bytes;
+    };
+    const names = Array.from({ length: 3_000 }, (_, i) => ({
+      tenant: i % 7 === 0 ? 'other' : 'default',
+      space: i % 11 === 0 ? 'objects' : 'kv',
+      key: `${'x'.repeat(i % 5)}${i % 600}`,
+    }));
+    for (const name of [...names, ...names.reverse()]) {
+      const whole = Buffer.concat([part(name.tenant), part(name.space), part(name.key)]);
+      expect(vshardOf(name)).toBe(Number(xxHash64(whole) % 256n));
+    }
+  });
+
   it('keys spread evenly', () => {
     const counts = new Array<number>(VSHARD_COUNT).fill(0);
     for (let i = 0; i < 51_200; i++) {

@@ -24,6 +24,48 @@ describe('strict JSON', () => {
       }),
     );
   });
+  it('says the same of a short text as of a long one', () => {
+    const space = fc.constantFrom('', ' ', '\n\t');
+    const name = fc.constantFrom('a', 'b', 'a:', ' :', '__proto__', '1');
+    const leaf = fc.constantFrom(
+      '1',
+      '-0.5',
+      '9007199254740993',
+      '1e400',
+      '":"',
+      '"x : y"',
+      'null',
+    );
+    const { value } = fc.letrec<{ value: string; object: string; list: string }>((tie) => ({
+      value: fc.oneof({ depthSize: 'small' }, leaf, tie('object'), tie('list')),
+      object: fc
+        .array(fc.tuple(name, space, tie('value')), { maxLength: 4 })
+        .map((all) => `{${all.map(([key, gap, one]) => `"${key}"${gap}:${gap}${one}`).join(',')}}`),
+      list: fc.array(tie('value'), { maxLength: 4 }).map((all) => `[${all.join(', ')}]`),
+    }));
+    const verdict = (text: string): unknown => {
+      try {
+        return json(text);
+      } catch (error) {
+        return (error as AppError).message;
+      }
+    };
+    const seen = new Set<string>();
+    fc.assert(
+      fc.property(value, (text) => {
+        const short = verdict(text);
+        expect(short).toEqual(verdict(text + ' '.repeat(5_000)));
+        seen.add(typeof short === 'string' ? short : 'taken');
+      }),
+      { numRuns: 3_000 },
+    );
+    expect([...seen]).toContain('an object has the same name twice');
+    expect([...seen]).toContain('taken');
+    for (const flaw of ['{"a":1,"a":2}', '{"a":1,"a" :2}', '{"a":{"b":1,"b":":"}}', '[1e16]']) {
+      expect(() => json(flaw), flaw).toThrow(AppError);
+    }
+    expect(json('{"a":"b\\":c","d":"e:"}')).toEqual({ a: 'b":c', d: 'e:' });
+  });
   it('throws nothing but malformed, whatever the bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 64 }), (bytes) => {
