@@ -132,14 +132,21 @@ export function gotBytes(results: readonly TxnResult[]): number {
   return bytes;
 }
 
+/** The soonest expiry (Unix ms) of any key that was seen; infinity where none expires. */
+export interface Seen {
+  validUntilMs: number;
+}
+
 /**
  * What each operation will give at `revision`, before anything of it is done; ranges as empty pages, range
- * deletes as none. Null when the items, or the values that would be replaced, are more than the limit.
+ * deletes as none. Null when the items, or the values that would be replaced, are more than the limit. The keys are
+ * added to `seen`.
  */
 export function foresee(
   state: GroupState,
   ops: readonly TxnOp[],
   revision: Revision,
+  seen: Seen | null,
 ): TxnResult[] | null {
   const results = new Array<TxnResult>(ops.length);
   let bytes = 0;
@@ -147,6 +154,7 @@ export function foresee(
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     const row = isKeyed(op) ? presentRow(state, op.ref, revision) : null;
+    if (seen !== null && row !== null) see(seen, row);
     const result = foreseeOne(state, op, row);
     results[i] = result;
     if (result.type === 'got') bytes += itemBytes(result.item);
@@ -237,7 +245,8 @@ export function doBranch(
   }
   if (bytes > LIMITS.txnResultBytesMax) return null;
   // Rows are larger than their values: nearly always that tells already.
-  if (replaced > LIMITS.txnReplacedBytesMax && foresee(state, ops, revision) === null) return null;
+  if (replaced > LIMITS.txnReplacedBytesMax && foresee(state, ops, revision, null) === null)
+    return null;
   if (refused !== null) return refused;
   const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
@@ -251,18 +260,21 @@ export function doBranch(
   return { type: 'done', results, events: inOrder(events) };
 }
 
-/** The soonest expiry (Unix ms) of any key that is named and present at `revision`; null when none expires. */
-export function validUntil(
+/** Adds the keys that are compared. */
+export function seeCompared(
   state: GroupState,
-  refs: readonly KeyRef[],
+  compares: readonly Compare[],
   revision: Revision,
-): number | null {
-  let soonest: number | null = null;
-  for (const ref of refs) {
-    const expiresAtMs = presentHead(state, ref, revision)?.expiresAtMs ?? null;
-    if (expiresAtMs !== null && (soonest === null || expiresAtMs < soonest)) soonest = expiresAtMs;
+  seen: Seen,
+): void {
+  for (const { ref } of compares) {
+    const head = presentHead(state, ref, revision);
+    if (head !== null) see(seen, head);
   }
-  return soonest;
+}
+
+function see(seen: Seen, { expiresAtMs }: VersionHead): void {
+  if (expiresAtMs !== null && expiresAtMs < seen.validUntilMs) seen.validUntilMs = expiresAtMs;
 }
 
 /** Does the writes of one branch, and removes what its range deletes found; all events at `revision`. */

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../protocol/limits.ts';
-import { isKeyed, type TxnBody, type TxnOp } from '../../protocol/txn.ts';
+import { type Compare, isKeyed, type TxnBody, type TxnOp } from '../../protocol/txn.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 
 /** Triples in [start, end). */
@@ -9,28 +9,58 @@ interface TripleRange {
   readonly exclusive: boolean;
 }
 
-/** What a part of a transaction locks: exclusively what it may write, shared what it reads or compares. */
+/**
+ * What a part of a transaction locks: exclusively what it may write, shared what it reads or compares. Each key is
+ * there once.
+ */
 export interface Footprint {
-  readonly writes: ReadonlySet<string>;
-  readonly reads: ReadonlySet<string>;
+  readonly writes: readonly string[];
+  readonly reads: readonly string[];
   readonly ranges: readonly TripleRange[];
 }
 
 /** Of both branches: which one is done is decided elsewhere. */
 export function footprintOf(body: TxnBody): Footprint {
-  const writes = new Set<string>();
-  const reads = new Set<string>();
+  const { compares, then, otherwise } = body;
+  const writes: string[] = [];
+  const reads: string[] = [];
   const ranges: TripleRange[] = [];
-  for (const { ref } of body.compares) reads.add(tripleOf(ref));
-  const note = (op: TxnOp): void => {
-    if (op.type === 'get' || op.type === 'expect') reads.add(tripleOf(op.ref));
-    else if (isKeyed(op)) writes.add(tripleOf(op.ref));
-    else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
-  };
-  for (const op of body.then) note(op);
-  for (const op of body.otherwise ?? []) note(op);
-  for (const triple of writes) reads.delete(triple);
+  noteBranch(then, writes, reads, ranges);
+  if (otherwise !== null) noteBranch(otherwise, writes, reads, ranges);
+  for (let i = 0; i < compares.length; i++) reads.push(tripleOf((compares[i] as Compare).ref));
+  if (writes.length + reads.length > 1) return distinct(writes, reads, ranges);
   return { writes, reads, ranges };
+}
+
+function noteBranch(
+  ops: readonly TxnOp[],
+  writes: string[],
+  reads: string[],
+  ranges: TripleRange[],
+): void {
+  for (let i = 0; i < ops.length; i++) {
+    const op = ops[i] as TxnOp;
+    if (op.type === 'get' || op.type === 'expect') reads.push(tripleOf(op.ref));
+    else if (isKeyed(op)) writes.push(tripleOf(op.ref));
+    else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
+  }
+}
+
+/** Up to here a list is looked through faster than a set is made. */
+const FEW_KEYS = 8;
+
+function distinct(writes: string[], reads: string[], ranges: TripleRange[]): Footprint {
+  if (writes.length + reads.length > FEW_KEYS) {
+    const written = new Set(writes);
+    const read = new Set(reads);
+    for (const triple of written) read.delete(triple);
+    return { writes: [...written], reads: [...read], ranges };
+  }
+  return {
+    writes: writes.filter((triple, at) => writes.indexOf(triple) === at),
+    reads: reads.filter((triple, at) => !writes.includes(triple) && reads.indexOf(triple) === at),
+    ranges,
+  };
 }
 
 function triplesOf(op: Extract<TxnOp, { start: string }>): { start: string; end: string } {
@@ -94,7 +124,7 @@ export class LockTable {
 
   /** Whether so many locks more are not too many: each one that is asked for later is compared with them. */
   hasRoom({ writes, reads, ranges }: Footprint): boolean {
-    const keys = this.#keys.size + writes.size + reads.size;
+    const keys = this.#keys.size + writes.length + reads.length;
     const isFew = keys <= LIMITS.txnLockedKeysMax;
     return isFew && this.#ranges.length + ranges.length <= LIMITS.txnLockedRangesMax;
   }
@@ -163,9 +193,10 @@ class Intervals {
   }
 }
 
-/** Whether a part has locked this key, in whatever way. */
-export function touches({ writes, reads, ranges }: Footprint, triple: string): boolean {
-  return writes.has(triple) || reads.has(triple) || ranges.some((range) => covers(range, triple));
+/** Tells whether a part has locked a key, in whatever way. */
+export function touchedBy({ writes, reads, ranges }: Footprint): (triple: string) => boolean {
+  const keys = new Set([...writes, ...reads]);
+  return (triple) => keys.has(triple) || ranges.some((range) => covers(range, triple));
 }
 
 function covers(range: TripleRange, triple: string): boolean {

@@ -7,7 +7,6 @@ import {
   preparedCodec,
   type TxnId,
   type TxnPart,
-  txnName,
 } from '../../protocol/txn.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type Footprint, footprintOf, LockTable } from './txn-locks.ts';
@@ -15,7 +14,6 @@ import { type Footprint, footprintOf, LockTable } from './txn-locks.ts';
 /** A transaction that this group has voted for and whose end it does not know yet. */
 export interface Prepared {
   readonly id: TxnId;
-  readonly name: string;
   readonly slot: number;
   /** It will not commit below this. */
   readonly revision: Revision;
@@ -45,7 +43,10 @@ export function decodeDecision(bytes: Uint8Array): Decision {
 export class TxnTable {
   readonly locks = new LockTable();
   readonly #slots: (Prepared | null)[] = [];
-  readonly #byName = new Map<string, Prepared>();
+  /** Starts are unique but in the same millisecond of two home groups' clocks: then the first of them is here. */
+  readonly #byStart = new Map<Revision, Prepared>();
+  /** Those that are not, because another has their start. */
+  #namesakes = 0;
   /** Null: to be looked for, since the one that had it has ended. */
   #lowest: Revision | null = Number.POSITIVE_INFINITY;
   /** Counts the transactions that have ended here since the group was opened. */
@@ -63,7 +64,7 @@ export class TxnTable {
   }
 
   get size(): number {
-    return this.#byName.size;
+    return this.#byStart.size + this.#namesakes;
   }
 
   /** The lowest revision of any prepared transaction; infinity when there is none. */
@@ -77,12 +78,15 @@ export class TxnTable {
     return this.#slots.length;
   }
 
-  get(name: string): Prepared | null {
-    return this.#byName.get(name) ?? null;
+  get(id: TxnId): Prepared | null {
+    const found = this.#byStart.get(id.start);
+    if (found !== undefined && isSame(found.id, id)) return found;
+    if (this.#namesakes === 0) return null;
+    return this.#slots.find((one) => one !== null && isSame(one.id, id)) ?? null;
   }
 
-  all(): IterableIterator<Prepared> {
-    return this.#byName.values();
+  all(): Prepared[] {
+    return this.#slots.filter((one) => one !== null);
   }
 
   /** Locks its keys, in the lowest free slot; null when there is none, or no room for more locks. */
@@ -90,7 +94,7 @@ export class TxnTable {
     const free = this.#slots.indexOf(null);
     const slot = free < 0 ? this.#slots.length : free;
     if (slot >= LIMITS.txnPreparedMax || !this.locks.hasRoom(footprint)) return null;
-    return this.#set({ id, name: txnName(id), slot, revision, part, footprint });
+    return this.#set({ id, slot, revision, part, footprint });
   }
 
   /** What a row holds; null leaves the slot free. Slots come in order. Throws DecodeError. */
@@ -101,12 +105,14 @@ export class TxnTable {
     }
     const { id, revision, part } = preparedCodec.unpack(unpackBytes(bytes, BOUNDS));
     const footprint = footprintOf(part.body);
-    this.#set({ id, name: txnName(id), slot: this.#slots.length, revision, part, footprint });
+    this.#set({ id, slot: this.#slots.length, revision, part, footprint });
   }
 
   #set(prepared: Prepared): Prepared {
     this.#slots[prepared.slot] = prepared;
-    this.#byName.set(prepared.name, prepared);
+    const { start } = prepared.id;
+    if (this.#byStart.has(start)) this.#namesakes++;
+    else this.#byStart.set(start, prepared);
     this.locks.add(prepared.footprint);
     if (this.#lowest !== null) this.#lowest = Math.min(this.#lowest, prepared.revision);
     return prepared;
@@ -116,14 +122,22 @@ export class TxnTable {
     assert(this.#slots[prepared.slot] === prepared, 'a transaction is not in its slot');
     this.ended++;
     this.#slots[prepared.slot] = null;
-    this.#byName.delete(prepared.name);
+    const { start } = prepared.id;
+    if (this.#byStart.get(start) === prepared) this.#byStart.delete(start);
+    else this.#namesakes--;
     this.locks.remove(prepared.footprint);
     if (this.#lowest === prepared.revision) this.#lowest = null;
   }
 
   #findLowest(): Revision {
     let lowest = Number.POSITIVE_INFINITY;
-    for (const { revision } of this.#byName.values()) lowest = Math.min(lowest, revision);
+    for (const prepared of this.#slots) {
+      if (prepared !== null) lowest = Math.min(lowest, prepared.revision);
+    }
     return lowest;
   }
+}
+
+function isSame(a: TxnId, b: TxnId): boolean {
+  return a.start === b.start && a.home === b.home && a.term === b.term;
 }

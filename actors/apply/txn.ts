@@ -10,7 +10,6 @@ import {
   hasRange,
   type TxnFate,
   type TxnId,
-  txnName,
 } from '../../protocol/txn.ts';
 import type { Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
@@ -137,7 +136,7 @@ const MISMATCH: Outcome = Object.freeze({
 export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepare'>): Outcome {
   const { id, part, revision, epoch, indexEpoch } = command;
   const { body, comparesAt } = part;
-  if (state.txns.get(txnName(id)) !== null) return txnOutcome({ type: 'prepared' });
+  if (state.txns.get(id) !== null) return txnOutcome({ type: 'prepared' });
   if (readDecision(state, id) !== null || !isRemembered(id.start, revision)) {
     return txnOutcome({ type: 'over' });
   }
@@ -164,7 +163,7 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
 /** The end of a transaction, in its home group (T1). A commit does the home group's part with it. */
 export function applyTxnDecide(state: GroupState, command: CommandOf<'txnDecide'>): Outcome {
   const { id, request, participants } = command;
-  const prepared = state.txns.get(txnName(id));
+  const prepared = state.txns.get(id);
   // What is prepared has no decision yet: a decision ends it, and nothing is prepared after one (T1, T3).
   const known = prepared === null ? readDecision(state, id) : null;
   if (known !== null) return txnOutcome({ type: 'ended', fate: known.fate, outcome: null });
@@ -192,7 +191,7 @@ export function applyTxnResolve(state: GroupState, command: CommandOf<'txnResolv
   let events: AppliedChange[] = [];
   for (let i = 0; i < ends.length; i++) {
     const { id, fate, removed } = ends[i] as (typeof ends)[number];
-    const prepared = state.txns.get(txnName(id));
+    const prepared = state.txns.get(id);
     if (prepared === null) continue;
     const own = end(state, prepared, fate, removed);
     if (fate.commitRevision > 0) remember(state, { id, fate, pending: [] });
@@ -203,14 +202,10 @@ export function applyTxnResolve(state: GroupState, command: CommandOf<'txnResolv
 
 const RESOLVED: TxnApplied = Object.freeze({ type: 'resolved' });
 
-/** Every participant knows: the decision is kept only for late messages. */
+/** Every participant knows: the decision is kept only for late messages, for a while. */
 export function applyTxnForget(state: GroupState, command: CommandOf<'txnForget'>): Outcome {
   for (const id of command.ids) {
-    const key = decisionKey(state.prefix, 'u', id);
-    const bytes = state.row(key);
-    if (bytes === null) continue;
-    state.stageRow(key, null);
-    remember(state, { ...decodeDecision(bytes), pending: [] });
+    state.stageRow(decisionKey(state.prefix, 'u', id), null);
   }
   return NOTHING_ENDED;
 }
@@ -240,9 +235,12 @@ function end(
 
 /** Writes down how a transaction ended. */
 export function remember(state: GroupState, decision: Decision): void {
-  state.txns.decided(decision.id.start);
-  const kind = decision.pending.length > 0 ? 'u' : 'd';
-  state.stageRow(decisionKey(state.prefix, kind, decision.id), encodeDecision(decision));
+  const { id, pending } = decision;
+  state.txns.decided(id.start);
+  const bytes = encodeDecision(decision);
+  // Twice: what is told on has to be found among all, and outlives the others where a participant is silent.
+  if (pending.length > 0) state.stage(decisionKey(state.prefix, 'u', id), bytes);
+  state.stageRow(decisionKey(state.prefix, 'd', id), bytes);
 }
 
 /** How a transaction ended, as far as this group knows and remembers. */

@@ -4,7 +4,7 @@ import { currentKey } from '../../storage/kv/keyspace.ts';
 import { decodeHead } from '../../storage/kv/rows.ts';
 import type { GroupState } from './group-state.ts';
 import { hasExpired } from './item.ts';
-import { type Footprint, touches } from './txn-locks.ts';
+import { type Footprint, touchedBy } from './txn-locks.ts';
 import type { Prepared, TxnTable } from './txn-table.ts';
 
 /**
@@ -40,9 +40,15 @@ export function unseenEnds(
 ): (triple: string, expiresAtMs: number) => boolean {
   const earlier: Prepared[] = [];
   for (const other of txns.all()) if (other.revision < prepared.revision) earlier.push(other);
-  return (triple, expiresAtMs) =>
-    earlier.some(
-      ({ revision, footprint }) =>
-        wallMsOfRevision(revision) < expiresAtMs && touches(footprint, triple),
-    );
+  let touched: ((triple: string) => boolean)[] | null = null;
+  return (triple, expiresAtMs) => {
+    // Most ranges hold nothing that ends.
+    touched ??= earlier.map(({ footprint }) => touchedBy(footprint));
+    const { length } = touched;
+    for (let i = 0; i < length; i++) {
+      const { revision } = earlier[i] as Prepared;
+      if (wallMsOfRevision(revision) < expiresAtMs && touched[i]?.(triple) === true) return true;
+    }
+    return false;
+  };
 }

@@ -115,7 +115,7 @@ export function beginAttempt(
   remembered: boolean,
   isSilent: (group: GroupId) => boolean = () => false,
 ): Step {
-  const silent = groups.filter(isSilent);
+  const silent = groups.some(isSilent) ? groups.filter(isSilent) : NOBODY;
   const first = silent.length > 0 ? silent : groups;
   const later = silent.length > 0 ? groups.filter((group) => !silent.includes(group)) : NOBODY;
   const attempt: Attempt = {
@@ -146,14 +146,15 @@ export function coordinate(attempt: Attempt, event: AttemptEvent, home: GroupId)
     case 'decided':
       return decided(attempt, event.fate, event.outcome, home);
     case 'committed':
-      return committed(attempt, event.fate, [
-        ...attempt.votes,
-        { group: event.home, vote: event.vote },
-      ]);
+      return committed(
+        attempt,
+        event.fate,
+        withOne(attempt.votes, { group: event.home, vote: event.vote }),
+      );
     case 'refused':
       return abort(attempt, event.verdict);
     case 'mismatched':
-      return abort({ ...without(attempt, home), phase: 'deciding' }, { type: 'mismatched' });
+      return abort({ ...notHolding(attempt, home), phase: 'deciding' }, { type: 'mismatched' });
     case 'undecided':
       return undecided(attempt, event.definite);
     case 'tooLarge':
@@ -169,14 +170,14 @@ function stay(attempt: Attempt): Step {
 
 function voted(before: Attempt, group: GroupId, vote: TxnVote, home: GroupId): Step {
   if (!before.asked.includes(group)) return stay(before);
-  const asked = others(before.asked, group);
+  const asked = without(before.asked, group);
   const holds = vote.type === 'yes' || vote.type === 'tooLarge';
   if (isAborting(before)) {
     return settle({ ...before, asked }, holds ? [{ type: 'unlock', group }] : []);
   }
-  const holding = holds ? [...before.holding, group] : before.holding;
+  const holding = holds ? withOne(before.holding, group) : before.holding;
   if (vote.type === 'yes') {
-    const votes = [...before.votes, { group, vote }];
+    const votes = withOne(before.votes, { group, vote });
     const attempt: Attempt = { ...before, asked, holding, votes };
     return asked.length > 0 ? stay(attempt) : nextVotes(attempt, home);
   }
@@ -231,7 +232,7 @@ function allVoted(attempt: Attempt, home: GroupId): Step {
 
 function unanswered(before: Attempt, group: GroupId, verdict: 'unavailable' | 'silent'): Step {
   if (!before.asked.includes(group)) return stay(before);
-  const attempt: Attempt = { ...before, asked: others(before.asked, group) };
+  const attempt: Attempt = { ...before, asked: without(before.asked, group) };
   return isAborting(attempt) ? settle(attempt, NOTHING) : abort(attempt, { type: verdict });
 }
 
@@ -253,7 +254,7 @@ function isAborting({ phase }: Attempt): boolean {
 
 /** P2, P3: the home group has done its own part with the decision. */
 function decided(before: Attempt, fate: TxnFate, outcome: TxnOutcome | null, home: GroupId): Step {
-  const attempt = without(before, home);
+  const attempt = notHolding(before, home);
   if (attempt.phase === 'refusing' && attempt.failed !== null) {
     const verdict: Verdict = outcome === null ? attempt.failed : { type: 'answered', outcome };
     return settle({ ...attempt, phase: 'aborting' }, [{ type: 'tell', verdict }]);
@@ -279,13 +280,21 @@ function undecided(attempt: Attempt, definite: boolean): Step {
   return over(attempt, [{ type: 'tell', verdict }]);
 }
 
-function without(attempt: Attempt, group: GroupId): Attempt {
+function notHolding(attempt: Attempt, group: GroupId): Attempt {
   const { holding } = attempt;
-  return holding.includes(group) ? { ...attempt, holding: others(holding, group) } : attempt;
+  return holding.includes(group) ? { ...attempt, holding: without(holding, group) } : attempt;
 }
 
-function others(groups: readonly GroupId[], group: GroupId): readonly GroupId[] {
-  return groups.length === 1 ? NOBODY : groups.filter((other) => other !== group);
+/** The others, where `group` is one of them. Two groups are by far the most frequent. */
+export function without(groups: readonly GroupId[], group: GroupId): GroupId[] {
+  if (groups.length === 1) return [];
+  if (groups.length > 2) return groups.filter((other) => other !== group);
+  return [(groups[0] === group ? groups[1] : groups[0]) as GroupId];
+}
+
+/** Spread makes room for many more. */
+function withOne<T>(list: readonly T[], item: T): readonly T[] {
+  return list.length === 0 ? [item] : [...list, item];
 }
 
 /** An abort is over when no vote can come any more that somebody has locked its part. */

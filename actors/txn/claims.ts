@@ -20,6 +20,8 @@ export type Takeovers = ReadonlyMap<
   { readonly holder: string; readonly revision: Revision | null }
 >;
 
+export const NO_TAKEOVERS: Takeovers = new Map();
+
 /** A key of the transaction wants an entry that another key has. */
 export interface Clash {
   readonly key: string;

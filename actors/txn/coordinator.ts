@@ -26,8 +26,9 @@ import {
   fateInMemory,
   isInLog,
   type Verdict,
+  without,
 } from './attempt.ts';
-import { hasEntry, tooManyClaims, withClaims } from './claims.ts';
+import { hasEntry, NO_TAKEOVERS, type Takeovers, tooManyClaims, withClaims } from './claims.ts';
 import { Deadlines } from './deadlines.ts';
 import { commitsAtHome, committedEvent, decidedEvent, readBytesOf } from './home-part.ts';
 import type { Messenger } from './messenger.ts';
@@ -63,7 +64,7 @@ interface Running {
   readonly reply: Reply;
   conflicts: number;
   /** Reservations that it found to be nobody's any more. */
-  takeovers: Map<string, { holder: string; revision: Revision | null }>;
+  takeovers: Takeovers;
 }
 
 interface Live {
@@ -122,7 +123,7 @@ export class Coordinator {
   }
 
   begin(request: RequestOf<'Txn'>, traceparent: string | null, endMs: number, reply: Reply): void {
-    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0, takeovers: new Map() });
+    this.#attempt({ request, traceparent, endMs, reply, conflicts: 0, takeovers: NO_TAKEOVERS });
   }
 
   lead(): void {
@@ -174,19 +175,18 @@ export class Coordinator {
       }
       warmRows(context.state, own.body);
     }
-    const others = groups.filter((group) => group !== context.group);
+    const others = without(groups, context.group);
     const start = context.clock.assign(1, context.ports.clock.wallMs());
     const id = { home: context.group, term: this.#raft.currentTerm, start };
     const isSilent = (group: GroupId): boolean => this.#silent.has(group);
-    const preparing = atHome ? others : groups;
-    const begun = beginAttempt(claiming, preparing, idempotency !== null, isSilent);
-    const { attempt } = begun;
+    const asked = atHome ? others : groups;
+    const { attempt, effects } = beginAttempt(claiming, asked, idempotency !== null, isSilent);
     const indexEpoch = indexes.unique.length === 0 ? 0 : indexes.epoch;
     const live: Live = { id, running, parts, others, epoch: map.epoch, indexEpoch, attempt };
     this.#live.set(start, live);
     const leftMs = running.endMs - context.ports.clock.monotonicMs();
     this.#deadlines.add(Math.max(0, Math.min(leftMs, VOTING_MS_MAX)), start);
-    for (const effect of begun.effects) this.#perform(live, effect);
+    for (const effect of effects) this.#perform(live, effect);
   }
 
   #expired(start: Revision): void {
@@ -360,22 +360,24 @@ export class Coordinator {
       case 'tell':
         return this.#refuse(running, step.refusal);
       case 'again':
-        running.takeovers.clear();
+        running.takeovers = NO_TAKEOVERS;
         return this.#again(running, CONFLICT);
       case 'takeOver':
-        running.takeovers.set(step.reservation, { holder: step.holder, revision: null });
-        return this.#attempt(running);
+        return this.#takingOver(running, step.reservation, step.holder, null);
       case 'look':
         return look(this.#context, this.#reach(), running, step.holder, (item) => {
           const { key, duplicate } = step.clash;
           if (hasEntry(step.definition, item, duplicate.encoded)) {
             return this.#refuse(running, { type: 'duplicate', key, duplicate });
           }
-          const seen = { holder: duplicate.holder, revision: item?.revision ?? 0 };
-          running.takeovers.set(step.reservation, seen);
-          this.#attempt(running);
+          this.#takingOver(running, step.reservation, duplicate.holder, item?.revision ?? 0);
         });
     }
+  }
+
+  #takingOver(running: Running, reservation: string, holder: string, at: Revision | null): void {
+    running.takeovers = new Map(running.takeovers).set(reservation, { holder, revision: at });
+    this.#attempt(running);
   }
 
   /**

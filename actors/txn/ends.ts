@@ -22,7 +22,7 @@ export function piecesOf(endings: readonly Ending[]): Ending[][] {
   let writes = 0;
   for (const ending of endings) {
     const isCommit = ending.fate.commitRevision > 0;
-    const own = isCommit ? ending.prepared.footprint.writes.size : 0;
+    const own = isCommit ? ending.prepared.footprint.writes.length : 0;
     if (piece.length === 0 || writes + own > LIMITS.txnEndWritesMax) {
       piece = [];
       pieces.push(piece);

@@ -14,29 +14,28 @@ interface Asked {
  * anew. Pure but for what it remembers; time comes in as a value.
  */
 export class Inquiries {
-  readonly #asked = new Map<string, Asked>();
+  readonly #asked = new Map<Prepared, Asked>();
 
   /** Those to ask about now; each counts as being asked until `answered`. */
-  due(prepared: Iterable<Prepared>, nowMs: number): Prepared[] {
-    const seen = new Set<string>();
+  due(prepared: readonly Prepared[], nowMs: number): Prepared[] {
     const due: Prepared[] = [];
     for (const txn of prepared) {
-      seen.add(txn.name);
-      const known = this.#asked.get(txn.name);
+      const known = this.#asked.get(txn);
       if (known === undefined) {
-        this.#asked.set(txn.name, { dueMs: nowMs + ASK_AFTER_MS, isAsking: false });
+        this.#asked.set(txn, { dueMs: nowMs + ASK_AFTER_MS, isAsking: false });
       } else if (!known.isAsking && nowMs >= known.dueMs) {
         known.isAsking = true;
         due.push(txn);
       }
     }
-    for (const name of this.#asked.keys()) if (!seen.has(name)) this.#asked.delete(name);
+    const isPrepared = new Set(prepared);
+    for (const txn of this.#asked.keys()) if (!isPrepared.has(txn)) this.#asked.delete(txn);
     return due;
   }
 
   /** Whatever the answer was: what is still prepared is asked about again. */
-  answered(name: string, nowMs: number): void {
-    const known = this.#asked.get(name);
+  answered(txn: Prepared, nowMs: number): void {
+    const known = this.#asked.get(txn);
     if (known === undefined) return;
     known.isAsking = false;
     known.dueMs = nowMs + ASK_AGAIN_MS;

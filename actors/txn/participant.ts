@@ -4,7 +4,6 @@ import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnResult, TxnVote, YesVote } from '../../protocol/messages/txn.ts';
 import {
   hasRange,
-  refsOf,
   type TxnEnd,
   type TxnFate,
   type TxnId,
@@ -22,7 +21,7 @@ import {
   firstFailed,
   foresee,
   itemBytes,
-  validUntil,
+  seeCompared,
   warmRows,
 } from '../apply/txn-eval.ts';
 import type { Prepared } from '../apply/txn-table.ts';
@@ -106,17 +105,17 @@ export class Participant {
     if (txn?.type === 'compareFailed') return tell({ type: 'compareFailed', at: txn.at, revision });
     if (txn?.type === 'wrongShard') return tell(txn);
     if (txn?.type !== 'prepared') return tell({ type: txn?.type === 'over' ? 'over' : 'conflict' });
-    const prepared = this.#context.state.txns.get(txnName(id));
+    const prepared = this.#context.state.txns.get(id);
     // Resolved in the same batch of entries: an abort has overtaken it.
     if (prepared === null) return tell({ type: 'over' });
     const vote = this.#voteOfKeys(prepared);
     if (vote.type !== 'yes' || !hasRange(prepared.part.body)) return tell(vote);
-    const { name } = prepared;
+    const name = txnName(id);
     const isAsked = this.#voting.get(name)?.push(tell) !== undefined;
     if (isAsked) return;
     const tells = [tell];
     this.#voting.set(name, tells);
-    const isOver = () => this.#isStopped || this.#context.state.txns.get(name) !== prepared;
+    const isOver = () => this.#isStopped || this.#context.state.txns.get(id) !== prepared;
     const isUnseen = unseenEnds(this.#context.state.txns, prepared);
     const read = (view: GroupView) => addRanges(view, prepared, vote, isUnseen, isOver);
     this.#withView(read).then((whole) => {
@@ -128,12 +127,14 @@ export class Participant {
   #voteOfKeys({ part, revision }: Prepared): TxnVote {
     const { state } = this.#context;
     const { body, comparesAt } = part;
-    const then = foresee(state, body.then, revision);
-    const otherwise = foresee(state, body.otherwise ?? [], revision);
+    const seen = { validUntilMs: Number.POSITIVE_INFINITY };
+    const then = foresee(state, body.then, revision, seen);
+    const otherwise = body.otherwise === null ? [] : foresee(state, body.otherwise, revision, seen);
     if (then === null || otherwise === null) return { type: 'tooLarge' };
     const failed = firstFailed(state, body.compares, revision);
     const failedCompare = failed === null ? null : (comparesAt[failed] as number);
-    const validUntilMs = validUntil(state, refsOf(body), revision);
+    seeCompared(state, body.compares, revision, seen);
+    const validUntilMs = Number.isFinite(seen.validUntilMs) ? seen.validUntilMs : null;
     return { type: 'yes', revision, failedCompare, validUntilMs, then, otherwise };
   }
 
@@ -158,7 +159,7 @@ export class Participant {
     const { txns } = this.#context.state;
     const endings: Ending[] = [];
     for (const end of ends) {
-      const prepared = txns.get(txnName(end.id));
+      const prepared = txns.get(end.id);
       if (prepared === null) others.push(end);
       else endings.push({ prepared, fate: end.fate });
     }
@@ -180,7 +181,8 @@ export class Participant {
     }
   }
 
-  #endRanged({ prepared: { id, name }, fate }: Ending, reply: Reply): void {
+  #endRanged({ prepared: { id }, fate }: Ending, reply: Reply): void {
+    const name = txnName(id);
     const isAsked = this.#ending.get(name)?.push(reply) !== undefined;
     if (isAsked) return;
     const replies = [reply];
@@ -207,7 +209,7 @@ export class Participant {
 
   /** The keys that the range deletes of the chosen branch find; they are locked, so it is the same at any time. */
   removedBy(id: TxnId, fate: TxnFate, use: (removed: KeyRef[]) => void): void {
-    const prepared = this.#context.state.txns.get(txnName(id));
+    const prepared = this.#context.state.txns.get(id);
     const ops = prepared === null ? [] : branchOf(prepared.part.body, fate.succeeded);
     const ranges = ops.filter((op) => op.type === 'deleteRange');
     if (prepared === null || fate.commitRevision === 0 || ranges.length === 0) return use([]);

@@ -28,18 +28,18 @@ export function splitTxn(body: TxnBody, map: ShardMap): Map<GroupId, TxnPart> {
   for (let at = 0; at < compares.length; at++) {
     const compare = compares[at] as Compare;
     const part = partOf(map.groups[vshardOf(compare.ref)] as GroupId);
-    part.body.compares.push(compare);
-    part.comparesAt.push(at);
+    part.body.compares = added(part.body.compares, compare);
+    part.comparesAt = added(part.comparesAt, at);
   }
   splitBranch(then, map, (group, op, at) => {
     const part = partOf(group);
-    part.body.then.push(op);
-    part.thenAt.push(at);
+    part.body.then = added(part.body.then, op);
+    part.thenAt = added(part.thenAt, at);
   });
   splitBranch(otherwise ?? [], map, (group, op, at) => {
     const part = partOf(group);
-    part.body.otherwise?.push(op);
-    part.otherwiseAt.push(at);
+    part.body.otherwise = added(part.body.otherwise ?? [], op);
+    part.otherwiseAt = added(part.otherwiseAt, at);
   });
   return inOrder(parts);
 }
@@ -47,6 +47,13 @@ export function splitTxn(body: TxnBody, map: ShardMap): Map<GroupId, TxnPart> {
 function emptyPart(hasElse: boolean): TxnPart {
   const body: TxnBody = { compares: [], then: [], otherwise: hasElse ? [] : null };
   return { body, comparesAt: [], thenAt: [], otherwiseAt: [] };
+}
+
+/** An array grows by sixteen places at its first push, and most of these stay as they begin. */
+function added<T>(list: T[], item: T): T[] {
+  if (list.length === 0) return [item];
+  list.push(item);
+  return list;
 }
 
 function splitBranch(

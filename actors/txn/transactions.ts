@@ -278,9 +278,9 @@ export class Transactions implements TxnEffects {
 
   /** A participant asks by itself: its coordinator may be gone for good. */
   #ask(prepared: Prepared): void {
-    const { id, name } = prepared;
+    const { id } = prepared;
     const settle = (): void =>
-      this.#inquiries.answered(name, this.#context.ports.clock.monotonicMs());
+      this.#inquiries.answered(prepared, this.#context.ports.clock.monotonicMs());
     const learn = (fate: TxnFate | null): void => {
       if (fate === null) return settle();
       this.#participant.resolve({ type: 'TxnResolve', ends: [{ id, fate }] }, settle);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { gcStep } from '../../../../actors/apply/gc.ts';
 import { readLatest } from '../../../../actors/apply/read.ts';
 import { reservationRef } from '../../../../actors/apply/reservations.ts';
 import { readDecision } from '../../../../actors/apply/txn.ts';
@@ -75,7 +76,21 @@ describe('a commit with the part of the home group', () => {
     expect(readDecision(group.state, id)).toEqual({ id, fate, pending: [OTHER] });
     expect(group.rowsOf('u')).toHaveLength(1);
     group.apply({ type: 'txnForget', ids: [id] });
-    expect(readDecision(group.state, id)).toEqual({ id, fate, pending: [] });
+    expect(group.rowsOf('u')).toEqual([]);
+    expect(readDecision(group.state, id)?.fate).toEqual(fate);
+  });
+
+  it('is kept for as long as one of the others is silent, all else for a while', async () => {
+    const group = new AppliedGroup();
+    const id = begun(group);
+    const fate = { commitRevision: commit(group, id, { then: [putOf('a', 'new')] }).clock };
+    group.wallMs += LIMITS.txnMemoryMs + 1_000;
+    group.write([put('b', 'later')]);
+    await gcStep(group.state, 100);
+    expect([group.rowsOf('u').length, group.rowsOf('d')]).toEqual([1, []]);
+    expect(readDecision(group.state, id)?.fate).toMatchObject(fate);
+    group.apply({ type: 'txnForget', ids: [id] });
+    expect([group.rowsOf('u'), readDecision(group.state, id)]).toEqual([[], null]);
   });
 
   it('does the other branch when a compare fails, its own or one of the others', () => {

@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { type Footprint, LockTable } from '../../../../actors/apply/txn-locks.ts';
+import { type Footprint, footprintOf, LockTable } from '../../../../actors/apply/txn-locks.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import { randomInt, seededRandom } from '../../../../protocol/random.ts';
+import type { Compare, TxnOp } from '../../../../protocol/txn.ts';
+import type { KeyRef } from '../../../../protocol/vshard.ts';
+import { tripleOf } from '../../../../storage/kv/keyspace.ts';
+import { ref } from '../../../kit/applied-group.ts';
 
 const NAMES = Array.from({ length: 26 }, (_, i) => String.fromCharCode(97 + i));
 
 function footprint(more: Partial<Footprint>): Footprint {
-  return { writes: new Set(), reads: new Set(), ranges: [], ...more };
+  return { writes: [], reads: [], ranges: [], ...more };
 }
 
 /** What the rules say, one pair of locks after another. */
@@ -17,7 +21,8 @@ function excludes(a: Footprint, b: Footprint): boolean {
     [a, b],
     [b, a],
   ] as const) {
-    for (const key of one.writes) if (other.writes.has(key) || other.reads.has(key)) return true;
+    for (const key of one.writes)
+      if (other.writes.includes(key) || other.reads.includes(key)) return true;
     for (const range of one.ranges) {
       for (const key of other.writes) if (within(key, range)) return true;
       for (const key of other.reads) if (range.exclusive && within(key, range)) return true;
@@ -29,6 +34,22 @@ function excludes(a: Footprint, b: Footprint): boolean {
   }
   return false;
 }
+
+describe('what a part locks', () => {
+  it.each([2, 40])('is each of %i keys once: to write where one operation writes it', (count) => {
+    const refs = Array.from({ length: count }, (_, i) => ref(`k/${i}`));
+    const gets = refs.map((one): TxnOp => ({ type: 'get', ref: one }));
+    const [first, last] = [refs[0] as KeyRef, refs[count - 1] as KeyRef];
+    const removed: TxnOp = { type: 'delete', ref: first };
+    const compares: Compare[] = [first, last].map((one) => ({
+      ...{ ref: one, relation: '=', target: { type: 'exists', exists: true } },
+    }));
+    const body = { compares, then: [...gets, removed], otherwise: [removed, ...gets] };
+    const { writes, reads, ranges } = footprintOf(body);
+    expect([writes, ranges]).toEqual([[tripleOf(first)], []]);
+    expect([...reads].sort()).toEqual(refs.slice(1).map(tripleOf).sort());
+  });
+});
 
 describe('the lock table', () => {
   it('admits what excludes nothing that is held, keys and ranges of any number', () => {
@@ -43,7 +64,7 @@ describe('the lock table', () => {
         const end = NAMES[NAMES.indexOf(start) + randomInt(random, -1, 4)] ?? '{';
         return { start, end, exclusive: random.next() < 0.3 };
       });
-      return { writes, reads, ranges };
+      return { writes: [...writes], reads: [...reads], ranges };
     };
     let admitted = 0;
     for (let round = 0; round < 400; round++) {
@@ -71,7 +92,7 @@ describe('the lock table', () => {
         return { start: `${from + i}/`, end: `${from + i}0`, exclusive: false };
       });
     const keys = (from: number) =>
-      new Set(Array.from({ length: LIMITS.txnOpsMax }, (_, i) => `${from + i}`));
+      Array.from({ length: LIMITS.txnOpsMax }, (_, i) => `${from + i}`);
     const first = footprint({ ranges: ranges(0) });
     expect(table.hasRoom(first)).toBe(true);
     table.add(first);
@@ -81,6 +102,6 @@ describe('the lock table', () => {
       expect(table.hasRoom(footprint({ writes }))).toBe(true);
       table.add(footprint({ writes }));
     }
-    expect(table.hasRoom(footprint({ reads: new Set(['one more']) }))).toBe(false);
+    expect(table.hasRoom(footprint({ reads: ['one more'] }))).toBe(false);
   });
 });

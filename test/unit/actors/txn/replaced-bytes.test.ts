@@ -41,13 +41,13 @@ describe('what a transaction replaces in a group', () => {
   it('is bounded: beyond it nothing is done', async () => {
     const replica = full();
     const { state } = replica;
-    expect(foresee(state, deletes(COUNT), state.clock)).toHaveLength(COUNT);
-    expect(foresee(state, deletes(COUNT + 1), state.clock)).toBeNull();
+    expect(foresee(state, deletes(COUNT), state.clock, null)).toHaveLength(COUNT);
+    expect(foresee(state, deletes(COUNT + 1), state.clock, null)).toBeNull();
     const puts = deletes(COUNT + 1).map((op) => ({
       ...op,
       ...{ type: 'put', value: new Uint8Array(1), contentType: null, ttlMs: null },
     }));
-    expect(foresee(state, puts as TxnOp[], state.clock)).toBeNull();
+    expect(foresee(state, puts as TxnOp[], state.clock, null)).toBeNull();
 
     const closer = new Closer(replica, () => {});
     const participant = new Participant(replica, new ReadRounds(replica), closer);
