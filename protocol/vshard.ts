@@ -1,4 +1,5 @@
 import { xxHash64 } from './hash.ts';
+import { KEY_SLOTS, slotOfKey } from './key-slots.ts';
 import type { VshardId } from './types.ts';
 
 /** Fixed for ever: moving a key between vshards would lose it. */
@@ -28,7 +29,7 @@ const SHORT_PART_MAX = 48;
  */
 export function vshardOf(ref: KeyRef): VshardId {
   const { tenant, space, key } = ref;
-  const slot = slotOf(key);
+  const slot = slotOfKey(key);
   if (key !== keys[slot] || space !== spaces[slot] || tenant !== tenants[slot]) {
     vshards[slot] = hashed(tenant, space, key);
     tenants[slot] = tenant;
@@ -42,19 +43,10 @@ export function vshardOf(ref: KeyRef): VshardId {
  * A request asks about a key where it is routed, where it is judged and where it is applied, and a transaction several
  * times at each: the last keys are remembered, each in the slot that its length and last characters say.
  */
-const SLOTS = 256;
-const tenants = new Array<string>(SLOTS).fill('');
-const spaces = new Array<string>(SLOTS).fill('');
-const keys = new Array<string>(SLOTS).fill('');
-const vshards = new Uint8Array(SLOTS).fill(hashed('', '', ''));
-
-function slotOf(key: string): number {
-  let at = key.length;
-  const last = at - 1;
-  const first = at > 4 ? at - 4 : 0;
-  for (let i = last; i >= first; i--) at = at * 31 + key.charCodeAt(i);
-  return at & (SLOTS - 1);
-}
+const tenants = new Array<string>(KEY_SLOTS).fill('');
+const spaces = new Array<string>(KEY_SLOTS).fill('');
+const keys = new Array<string>(KEY_SLOTS).fill('');
+const vshards = new Uint8Array(KEY_SLOTS).fill(hashed('', '', ''));
 
 function hashed(tenant: string, space: string, key: string): VshardId {
   const bytes = 6 + tenant.length + space.length + key.length;

@@ -2,6 +2,7 @@ import { assert, assertCount } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
+import { joinedCurrentKey, joinedTriple } from './last-names.ts';
 
 /**
  * Row keys of the applied state: latin1 strings whose native order is byte order. A key is
@@ -122,7 +123,7 @@ export function generationOf(key: string): number {
 
 /** tenant NUL space NUL key. */
 export function tripleOf(ref: KeyRef): string {
-  return `${ref.tenant}\x00${ref.space}\x00${ref.key}`;
+  return joinedTriple(ref.tenant, ref.space, ref.key);
 }
 
 /** The reverse of tripleOf; null when the text is no triple with a key. */
@@ -152,7 +153,7 @@ export function metaKey(
 }
 
 export function currentKey(prefix: string, triple: string): string {
-  return `${prefix}c${triple}`;
+  return joinedCurrentKey(prefix, triple);
 }
 
 /** Every history row of a triple starts with this. O(1) for keys without NUL. */

@@ -45,6 +45,23 @@ describe('integers in row keys', () => {
 });
 
 describe('triples', () => {
+  test('and row keys are functions of what they are made of, whatever was asked for in between', () => {
+    const refs = Array.from({ length: 3_000 }, (_, i) => ({
+      tenant: i % 7 === 0 ? 'other' : 'default',
+      space: i % 11 === 0 ? 'objects' : 'kv',
+      key: `${'x'.repeat(i % 5)}${i % 600}`,
+    }));
+    for (const ref of [...refs, ...refs.reverse()]) {
+      const triple = `${ref.tenant}\x00${ref.space}\x00${ref.key}`;
+      expect(ks.tripleOf(ref)).toBe(triple);
+      for (const prefix of [PREFIX, `${PREFIX}2`]) {
+        expect(ks.currentKey(prefix, triple)).toBe(`${prefix}c${triple}`);
+      }
+    }
+    expect(ks.tripleOf({ tenant: '', space: '', key: '' })).toBe('\x00\x00');
+    expect(ks.currentKey('', '')).toBe('c');
+  });
+
   test('round-trip for every key, and order by tenant, space, key', () => {
     fc.assert(
       fc.property(anyRef, anyRef, (a, b) => {
