@@ -1,5 +1,5 @@
 import { xxHash64 } from './hash.ts';
-import { KEY_SLOTS, slotOfKey } from './key-slots.ts';
+import { KEY_SLOTS, REMEMBERED_KEY_MAX, slotOfKey } from './key-slots.ts';
 import type { VshardId } from './types.ts';
 
 /** Fixed for ever: moving a key between vshards would lose it. */
@@ -29,6 +29,7 @@ const SHORT_PART_MAX = 48;
  */
 export function vshardOf(ref: KeyRef): VshardId {
   const { tenant, space, key } = ref;
+  if (key.length > REMEMBERED_KEY_MAX) return hashed(tenant, space, key);
   const slot = slotOfKey(key);
   if (key !== keys[slot] || space !== spaces[slot] || tenant !== tenants[slot]) {
     vshards[slot] = hashed(tenant, space, key);

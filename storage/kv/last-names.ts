@@ -1,4 +1,4 @@
-import { KEY_SLOTS, slotOfKey } from '../../protocol/key-slots.ts';
+import { KEY_SLOTS, REMEMBERED_KEY_MAX, slotOfKey } from '../../protocol/key-slots.ts';
 
 /**
  * A request asks for the names of its key's row where it is judged, where it is applied and where it is written, and a
@@ -16,6 +16,7 @@ const currentKeys = new Array<string>(KEY_SLOTS).fill('c');
 
 /** See tripleOf. */
 export function joinedTriple(tenant: string, space: string, key: string): string {
+  if (key.length > REMEMBERED_KEY_MAX) return `${tenant}\x00${space}\x00${key}`;
   const slot = slotOfKey(key);
   if (key !== keys[slot] || space !== spaces[slot] || tenant !== tenants[slot]) {
     triples[slot] = `${tenant}\x00${space}\x00${key}`;
@@ -28,6 +29,7 @@ export function joinedTriple(tenant: string, space: string, key: string): string
 
 /** See currentKey. */
 export function joinedCurrentKey(prefix: string, triple: string): string {
+  if (triple.length > REMEMBERED_KEY_MAX) return `${prefix}c${triple}`;
   const slot = slotOfKey(triple);
   if (triple !== namedTriples[slot] || prefix !== prefixes[slot]) {
     currentKeys[slot] = `${prefix}c${triple}`;

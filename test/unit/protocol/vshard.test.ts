@@ -38,7 +38,7 @@ describe('virtual shards', () => {
     const names = Array.from({ length: 3_000 }, (_, i) => ({
       tenant: i % 7 === 0 ? 'other' : 'default',
       space: i % 11 === 0 ? 'objects' : 'kv',
-      key: `${'x'.repeat(i % 5)}${i % 600}`,
+      key: `${'x'.repeat(i % 13 === 0 ? 254 : i % 5)}${i % 600}`,
     }));
     for (const name of [...names, ...names.reverse()]) {
       const whole = Buffer.concat([part(name.tenant), part(name.space), part(name.key)]);

@@ -49,7 +49,7 @@ describe('triples', () => {
     const refs = Array.from({ length: 3_000 }, (_, i) => ({
       tenant: i % 7 === 0 ? 'other' : 'default',
       space: i % 11 === 0 ? 'objects' : 'kv',
-      key: `${'x'.repeat(i % 5)}${i % 600}`,
+      key: `${'x'.repeat(i % 13 === 0 ? 250 : i % 5)}${i % 600}`,
     }));
     for (const ref of [...refs, ...refs.reverse()]) {
       const triple = `${ref.tenant}\x00${ref.space}\x00${ref.key}`;
