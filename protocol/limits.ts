@@ -141,6 +141,21 @@ export const LIMITS = Object.freeze({
   searchBytesMax: 1024,
   /** Rows that one page of a query looks at. */
   indexRowsPerPageMax: 10_000,
+  /** Data of an object, or of a part, up to this is kept beside its record; more is chunks. */
+  objectInlineBytesMax: 64 * KIB,
+  /** Parts of one multipart upload, and the least bytes of each but the last. */
+  objectPartsMax: 10_000,
+  objectPartBytesMin: 5 * MIB,
+  /** Data is named by a record within this time of when its id was drawn, or not at all. */
+  objectDataAgeMsMax: 24 * 3600 * 1000,
+  /** Tags of one object. */
+  objectTagsMax: 50,
+  /** Pairs of user metadata of one object, and other headers kept with it. */
+  objectHeadersMax: 256,
+  /** Uploads of a bucket that is gone that one entry takes away. */
+  objectSweepMax: 64,
+  /** An ACL, as text. */
+  objectAclBytesMax: 16 * KIB,
 });
 
 export type Limits = typeof LIMITS;
@@ -166,6 +181,14 @@ assert(
 assert(
   LIMITS.txnOpsMax <= LIMITS.txnLockedRangesMax && LIMITS.txnOpsMax * 2 <= LIMITS.txnLockedKeysMax,
   'the locks of one transaction have room',
+);
+assert(
+  LIMITS.objectPartsMax * 72 + 32 * KIB <= LIMITS.valueBytesMax,
+  'the record of an object of many parts fits a value',
+);
+assert(
+  LIMITS.objectPartsMax * 76 + LIMITS.keyBytesMax + 8 * KIB <= LIMITS.entryBytesMax,
+  'the list of parts that completes an upload fits an entry',
 );
 assert(LIMITS.requestDeadlineMsMax * 2 < LIMITS.txnMemoryMs, 'no attempt outlives its memory');
 assert(LIMITS.entryBytesMax + 4 * KIB <= LIMITS.appendBytesMax, 'an entry fits an append');
