@@ -1,3 +1,4 @@
+import type { ChunkName, ChunkSum } from '../protocol/blob.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import type { SnapshotMeta } from '../protocol/messages/raft.ts';
 import type { GroupId, NodeId } from '../protocol/types.ts';
@@ -168,6 +169,63 @@ export interface SnapshotStore {
   openRows(group: GroupId, snapshotId: string): Promise<EngineCursor>;
   /** Removes all snapshots of the group, complete or not, but those in `keep`. */
   remove(group: GroupId, keep: readonly string[]): Promise<void>;
+}
+
+/** A chunk that is being written. One call at a time: the next piece when the last one is taken. */
+export interface BlobWriter {
+  /** Bytes taken so far. */
+  readonly bytes: number;
+  /** Takes the next piece; not durable before seal. After an error nothing of the chunk is left. */
+  write(piece: Uint8Array): Promise<void>;
+  /**
+   * Bytes and name are durable when it resolves. A chunk of this name that is there with the same bytes is
+   * replaced by these, which heals it. Rejects, with nothing left of what was written: EBADMSG when the bytes are
+   * not the expected ones, EEXIST when there is another chunk of this name.
+   */
+  seal(expected: ChunkSum | null): Promise<ChunkSum>;
+  /** Gives up; nothing is left. Does nothing when that is so already, or the chunk is sealed. */
+  abandon(): Promise<void>;
+}
+
+/** An open chunk: it stays readable when it is removed. */
+export interface BlobReader {
+  readonly sum: ChunkSum;
+  /** Verified bytes from `offset`, at most `length`, fewer at the end. Rejects with EBADMSG when damaged. */
+  read(offset: number, length: number): Promise<Uint8Array>;
+  close(): Promise<void>;
+}
+
+/** Something in the chunks' folders; `name` is null for what is no chunk of ours. */
+export interface BlobFile {
+  readonly path: string;
+  readonly name: ChunkName | null;
+}
+
+export interface BlobUsage {
+  readonly chunks: number;
+  /** As the files have them, with headers. */
+  readonly bytes: number;
+}
+
+/**
+ * Chunks of objects, each with its checksums. Errors are DiskErrors (BlobError where a chunk is to blame): ENOENT
+ * for a missing chunk, EBADMSG for a damaged one, EIO where the disk cannot read it; ENOSPC, EROFS, EMFILE
+ * while the disk takes no writes. storage/blob.
+ */
+export interface BlobStore {
+  /** Begins a chunk; nobody sees it before it is sealed. */
+  create(name: ChunkName): Promise<BlobWriter>;
+  open(name: ChunkName): Promise<BlobReader>;
+  /** The files behind `after` in the order of their names, about `max`; [] at the end only. */
+  list(after: string | null, max: number): Promise<BlobFile[]>;
+  /** Counts the files of one page of list(). */
+  measure(files: readonly BlobFile[]): Promise<BlobUsage>;
+  /** No error when it is gone already. */
+  remove(names: readonly ChunkName[]): Promise<void>;
+  /** Moves a damaged chunk out of the way; it is missing from then on. */
+  setAside(name: ChunkName): Promise<void>;
+  /** Continues a CRC32C, from 0. */
+  checksum(crc: number, bytes: Uint8Array): number;
 }
 
 /** Whose data folder this is. Written before anything else is, and whenever a part of it changes. */

@@ -22,6 +22,24 @@ export class MemoryDisk implements Disk {
     return new MemoryFile(content, this.#clock);
   }
 
+  async openToRead(path: string): Promise<DiskFile | null> {
+    const content = this.#files.get(checkPath(path));
+    return content === undefined ? null : new MemoryFile(content, this.#clock);
+  }
+
+  async create(path: string): Promise<DiskFile> {
+    this.#files.delete(checkPath(path));
+    return this.open(path);
+  }
+
+  place(from: string, to: string): Promise<void> {
+    return this.rename(from, to);
+  }
+
+  async removeFolder(folder: string): Promise<void> {
+    checkPath(folder); // folders are there while there is something in them
+  }
+
   async list(folder: string): Promise<string[]> {
     if (folder !== '') checkPath(folder);
     return namesIn(folder, this.#files.keys());

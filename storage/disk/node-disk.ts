@@ -1,13 +1,20 @@
 import fs from 'node:fs';
-import { access, mkdir, open, readdir, readFile, rename, statfs, unlink } from 'node:fs/promises';
+import { access, mkdir, open, readdir, readFile, rename, rmdir, statfs, unlink } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join, resolve } from 'node:path';
 import { checkPath, folderOf, UNFINISHED_SUFFIX } from './path.ts';
 import { type Disk, DiskError, type DiskFile, SyncError } from './port.ts';
+import { SharedSyncs } from './shared-syncs.ts';
+
+const PLACE_TRIES_MAX = 3;
+const DURABLE_FOLDERS_MAX = 1000;
 
 /** The data folder on a real file system. Every change of a folder is fsynced before it resolves. */
 export class NodeDisk implements Disk {
   readonly #root: string;
+  readonly #folderSyncs = new SharedSyncs(syncFolder);
+  /** Folders for place(), by full path. */
+  readonly #durableFolders = new Map<string, Promise<void>>();
 
   /** `root`: the data folder; made, with its parents, at the first write. */
   constructor(root: string) {
@@ -22,6 +29,49 @@ export class NodeDisk implements Disk {
     const created = await openFile(full, fs.constants.O_RDWR | fs.constants.O_CREAT);
     await syncFolder(join(full, '..'));
     return new NodeFile(created, full);
+  }
+
+  async openToRead(path: string): Promise<DiskFile | null> {
+    const full = this.#full(path);
+    const fd = await unless('ENOENT', openFile(full, fs.constants.O_RDONLY));
+    return fd === null ? null : new NodeFile(fd, full);
+  }
+
+  async create(path: string): Promise<DiskFile> {
+    const full = this.#full(path);
+    const flags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC;
+    let fd = await unless('ENOENT', openFile(full, flags));
+    if (fd === null) {
+      await this.#makeFolder(folderOf(path));
+      fd = await asDiskError(openFile(full, flags));
+    }
+    return new NodeFile(fd, full);
+  }
+
+  async place(from: string, to: string): Promise<void> {
+    const source = this.#full(from);
+    const target = this.#full(to);
+    const folder = join(target, '..');
+    const failsToMove = async () => {
+      await this.#durableFolder(folder);
+      return (await unless('ENOENT', rename(source, target))) === null;
+    };
+    for (let tries = 1; await failsToMove(); tries++) {
+      // A folder that is empty may be removed between the two.
+      if (tries === PLACE_TRIES_MAX) throw new DiskError('ENOENT', `${from}: no such file`);
+      this.#durableFolders.delete(folder);
+    }
+    await this.#folderSyncs.sync(folder).catch((error: DiskError) => {
+      throw new SyncError(error.code, error.message, error);
+    });
+  }
+
+  async removeFolder(folder: string): Promise<void> {
+    const full = this.#full(folder);
+    this.#durableFolders.delete(full);
+    await unless('ENOENT', rmdir(full)).catch((error: DiskError) => {
+      if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    });
   }
 
   async list(folder: string): Promise<string[]> {
@@ -52,7 +102,7 @@ export class NodeDisk implements Disk {
   async remove(path: string): Promise<void> {
     const full = this.#full(path);
     await unless('ENOENT', unlink(full));
-    await unless('ENOENT', syncFolder(join(full, '..')));
+    await unless('ENOENT', this.#folderSyncs.sync(join(full, '..')));
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -74,6 +124,27 @@ export class NodeDisk implements Disk {
 
   #full(path: string): string {
     return join(this.#root, checkPath(path));
+  }
+
+  /**
+   * Makes a folder and syncs all names down to it, once: that it is there does not tell that a power cut leaves it,
+   * since who made it may not have synced it yet.
+   */
+  #durableFolder(full: string): Promise<void> {
+    const known = this.#durableFolders.get(full);
+    if (known !== undefined) return known;
+    if (this.#durableFolders.size >= DURABLE_FOLDERS_MAX) this.#durableFolders.clear();
+    const made = (async () => {
+      await asDiskError(mkdir(full, { recursive: true }));
+      for (let at = full; at.length > this.#root.length; at = join(at, '..')) {
+        await unless('ENOENT', this.#folderSyncs.sync(join(at, '..')));
+      }
+    })();
+    this.#durableFolders.set(full, made);
+    made.catch(() => {
+      if (this.#durableFolders.get(full) === made) this.#durableFolders.delete(full);
+    });
+    return made;
   }
 
   /** Makes a folder inside the root; what mkdir made is fsynced from the top down. */

@@ -6,6 +6,21 @@
 export interface Disk {
   /** Opens for reading and writing; creates an empty file when there is none. */
   open(path: string): Promise<DiskFile>;
+  /** Opens a file for reading; null when there is none. */
+  openToRead(path: string): Promise<DiskFile | null>;
+  /**
+   * A new, empty file, in place of one that was there, whose name a power cut may take until place() has moved it:
+   * nothing is synced for it.
+   */
+  create(path: string): Promise<DiskFile>;
+  /**
+   * Moves a file that was made by create() and synced to its name for good, over one that is there; makes parent
+   * folders. Durable when it resolves: calls that meet in one folder share a sync. A SyncError says that the
+   * folder's names are in doubt.
+   */
+  place(from: string, to: string): Promise<void>;
+  /** Removes a folder, not durably, if it is there and empty. */
+  removeFolder(folder: string): Promise<void>;
   /** Names (not paths) in a folder, sorted; [] when the folder does not exist. */
   list(folder: string): Promise<string[]>;
   /** Whole content, or null when there is no such file. */

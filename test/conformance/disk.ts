@@ -81,6 +81,51 @@ export function diskConformance(name: string, make: () => Promise<DiskHarness>):
       await file.close();
     });
 
+    test('opens a file that is there for reading, and makes none', async (disk) => {
+      expect(await disk.openToRead('r/f')).toBeNull();
+      expect(await disk.list('')).toEqual([]);
+      await disk.writeFileAtomic('r/f', bytes('content'));
+      const file = await disk.openToRead('r/f');
+      await disk.remove('r/f');
+      expect(text((await file?.read(3, 9)) ?? null)).toBe('tent');
+      await file?.close();
+    });
+
+    test('creates files empty, and places them, over one that is there', async (disk) => {
+      for (const content of ['one', 'other']) {
+        const file = await disk.create('scratch/1');
+        expect(await file.size()).toBe(0);
+        await file.write(0, bytes(content));
+        await file.sync();
+        await file.close();
+        if (content === 'one') await disk.create('scratch/1').then((again) => again.close());
+        else await disk.place('scratch/1', 'deep/er/f');
+      }
+      expect(text(await disk.readFile('deep/er/f'))).toBe('other');
+      expect(await disk.list('scratch')).toEqual([]);
+      const many = Array.from({ length: 20 }, (_, i) => `${i}`);
+      for (const name of many) await disk.create(`scratch/${name}`).then((file) => file.close());
+      await Promise.all(many.map((name) => disk.place(`scratch/${name}`, `deep/${name}`)));
+      expect((await disk.list('deep')).length).toBe(21);
+      await expect(disk.place('scratch/none', 'deep/none')).rejects.toMatchObject({
+        code: 'ENOENT',
+      });
+    });
+
+    test('removes folders that are empty, and they can be placed into again', async (disk) => {
+      await disk.removeFolder('none/such');
+      for (const round of [1, 2]) {
+        await disk.create(`scratch/${round}`).then((file) => file.close());
+        await disk.place(`scratch/${round}`, 'a/b/f');
+        await disk.removeFolder('a/b');
+        expect(await disk.list('a/b')).toEqual(['f']);
+        await disk.remove('a/b/f');
+        await disk.removeFolder('a/b');
+        await disk.removeFolder('a');
+        expect(await disk.list('a')).toEqual([]);
+      }
+    });
+
     test('writes a whole file in place of the old one', async (disk) => {
       expect(await disk.readFile('x/f')).toBeNull();
       await disk.writeFileAtomic('x/f', bytes('one'));

@@ -3,6 +3,7 @@ import { type Random, randomInt } from '../../protocol/random.ts';
 import { renameIn } from '../../storage/disk/memory-disk.ts';
 import { checkPath, namesIn } from '../../storage/disk/path.ts';
 import { type Disk, DiskError, type DiskFile, SyncError } from '../../storage/disk/port.ts';
+import { SimDiskFile } from './sim-disk-file.ts';
 import { SimFile } from './sim-file.ts';
 
 /** How the disk behaves; every field may be changed at any time. */
@@ -17,6 +18,8 @@ export interface SimDiskFaults {
   hung: boolean;
   /** The next sync fails with EIO (F14). */
   failNextSync: boolean;
+  /** The next place() fails with EIO in the sync of its folder. */
+  failNextPlace: boolean;
   /** Probability that a sync fails with EIO. */
   syncErrorRate: number;
   /** Bytes all files may have together; a write beyond is short and fails with ENOSPC (F15). */
@@ -33,6 +36,7 @@ export const HEALTHY_DISK: Readonly<SimDiskFaults> = {
   slowMs: 0,
   hung: false,
   failNextSync: false,
+  failNextPlace: false,
   syncErrorRate: 0,
   capacityBytes: Number.POSITIVE_INFINITY,
   writeErrorCode: null,
@@ -83,6 +87,22 @@ export class SimDisk implements Disk {
     return this.session(this.#clock).open(path);
   }
 
+  openToRead(path: string): Promise<DiskFile | null> {
+    return this.session(this.#clock).openToRead(path);
+  }
+
+  create(path: string): Promise<DiskFile> {
+    return this.session(this.#clock).create(path);
+  }
+
+  place(from: string, to: string): Promise<void> {
+    return this.session(this.#clock).place(from, to);
+  }
+
+  removeFolder(folder: string): Promise<void> {
+    return this.session(this.#clock).removeFolder(folder);
+  }
+
   list(folder: string): Promise<string[]> {
     return this.session(this.#clock).list(folder);
   }
@@ -110,7 +130,10 @@ export class SimDisk implements Disk {
   /** Power cut: unsynced writes are kept, lost or torn; changes of names happened in order up to some point. */
   crash(): void {
     this.#endChanges();
-    for (const [path, file] of this.#files) this.#files.set(path, file.powerCut(this.#random));
+    for (const [path, file] of this.#files) {
+      if (!file.isNameDurable && this.#random.next() < 0.5) this.#files.delete(path);
+      else this.#files.set(path, file.powerCut(this.#random));
+    }
   }
 
   /** The process died; the page cache stays. */
@@ -179,7 +202,7 @@ export class SimDisk implements Disk {
 }
 
 /** One process's use of the disk. */
-class SimSession implements Disk {
+export class SimSession implements Disk {
   readonly disk: SimDisk;
   readonly #clock: Clock;
   readonly #epoch: number;
@@ -200,6 +223,47 @@ class SimSession implements Disk {
       });
     }
     return new SimDiskFile(this, path, files.get(path)!);
+  }
+
+  openToRead(path: string): Promise<DiskFile | null> {
+    checkPath(path);
+    return this.#access(() => {
+      const file = this.disk.parts.files.get(path);
+      return file === undefined ? null : new SimDiskFile(this, path, file);
+    });
+  }
+
+  /** The name is there at once, and a power cut takes it or not. */
+  async create(path: string): Promise<DiskFile> {
+    checkPath(path);
+    const { writeErrorCode } = this.disk.faults;
+    const file = new SimFile(new Uint8Array(0));
+    await this.#access(() => {
+      if (writeErrorCode !== null) throw new DiskError(writeErrorCode, `${path}: an ill disk`);
+      file.isNameDurable = false;
+      this.disk.parts.files.set(path, file);
+    });
+    return new SimDiskFile(this, path, file);
+  }
+
+  /** When the folder's sync fails, the name may have changed or not. */
+  async place(from: string, to: string): Promise<void> {
+    checkPath(to);
+    const { faults, parts } = this.disk;
+    const move = () => {
+      renameIn(parts.files, from, to);
+      const file = parts.files.get(to) as SimFile;
+      file.isNameDurable = true;
+    };
+    if (!faults.failNextPlace) return this.#change(from, move);
+    faults.failNextPlace = false;
+    await this.#change(from, parts.random.next() < 0.5 ? move : () => {});
+    throw new SyncError('EIO', 'the simulated disk failed the sync of a folder');
+  }
+
+  removeFolder(folder: string): Promise<void> {
+    checkPath(folder); // folders are there while there is something in them
+    return this.#access(() => {});
   }
 
   list(folder: string): Promise<string[]> {
@@ -311,90 +375,5 @@ class SimSession implements Disk {
     await this.#access(() => {});
     changes.delete(change);
     apply();
-  }
-}
-
-class SimDiskFile implements DiskFile {
-  readonly #session: SimSession;
-  readonly #path: string;
-  readonly #file: SimFile;
-
-  constructor(session: SimSession, path: string, file: SimFile) {
-    this.#session = session;
-    this.#path = path;
-    this.#file = file;
-  }
-
-  size(): Promise<number> {
-    return this.#access(() => this.#file.seen.length);
-  }
-
-  read(offset: number, length: number): Promise<Uint8Array> {
-    return this.#access(() => this.#file.seen.read(offset, length));
-  }
-
-  async write(offset: number, bytes: Uint8Array): Promise<void> {
-    const error = this.#write(offset, bytes);
-    await this.#access(() => {});
-    if (error !== null) throw error;
-  }
-
-  writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void {
-    const error = this.#write(offset, bytes);
-    if (error !== null)
-      this.#session.later(this.#session.disk.faults.accessMs, 0, () => done(error));
-    else this.#sync(bytes.length, done);
-  }
-
-  sync(): Promise<void> {
-    return new Promise((resolved, rejected) => {
-      this.#sync(0, (error) => (error === null ? resolved() : rejected(error)));
-    });
-  }
-
-  async truncate(length: number): Promise<void> {
-    if (this.#session.isAlive()) this.#file.truncate(length);
-    await this.#access(() => {});
-  }
-
-  close(): Promise<void> {
-    return this.#access(() => {});
-  }
-
-  #access<T>(work: () => T): Promise<T> {
-    const { disk } = this.#session;
-    return new Promise((resolved) => {
-      this.#session.later(disk.faults.accessMs, 0, () => resolved(work()));
-    });
-  }
-
-  /** In the page cache at once; short where there is no room. */
-  #write(offset: number, bytes: Uint8Array): DiskError | null {
-    if (!this.#session.isAlive()) return null;
-    const { writeErrorCode, noRoomFor } = this.#session.disk.faults;
-    if (noRoomFor === this.#path) {
-      return new DiskError('ENOSPC', `${this.#path}: the simulated disk has no room for it`);
-    }
-    if (writeErrorCode !== null) {
-      return new DiskError(writeErrorCode, `${this.#path}: the simulated disk is ill`);
-    }
-    const end = this.#file.seen.length + this.#session.room();
-    const fitting = bytes.subarray(0, Math.max(0, Math.min(bytes.length, end - offset)));
-    if (fitting.length > 0) this.#file.write(offset, fitting);
-    if (fitting.length === bytes.length) return null;
-    return new DiskError('ENOSPC', `${this.#path}: the simulated disk is full`);
-  }
-
-  #sync(bytes: number, done: (error: Error | null) => void): void {
-    const { disk } = this.#session;
-    const path = this.#path;
-    disk.onMoment({ type: 'syncBegins', path, bytes });
-    const { writeCount } = this.#file;
-    this.#session.later(disk.faults.syncMs, disk.faults.slowMs, () => {
-      this.#session.endSync(this.#file, writeCount, (error) => {
-        disk.onMoment({ type: 'syncEnded', path, bytes });
-        done(error);
-      });
-    });
   }
 }

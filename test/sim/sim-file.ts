@@ -13,6 +13,8 @@ type Unsynced =
  */
 export class SimFile {
   readonly seen: GrowableBytes;
+  /** Whether a power cut leaves the file its name. */
+  isNameDurable = true;
   #durable: GrowableBytes;
   #unsynced: Unsynced[] = [];
   /** Writes that are durable or were given up. */

@@ -1,0 +1,220 @@
+import { type ChunkName, chunkText } from '../../protocol/blob.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { extendCrc32c } from '../checksum.ts';
+import { type Disk, SyncError } from '../disk/port.ts';
+import type { BlobFile, BlobStore, BlobUsage, BlobWriter, DiskView } from '../ports.ts';
+import { BlobError, isMissing, isUnreadable, missing } from './blob-error.ts';
+import { ChunkReader, piecesOf, readHeader } from './chunk-reader.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+import type { ChunkHeader } from './format.ts';
+import { ASIDE_FOLDER, folderOfChunk, pathOfChunk, SCRATCH_FOLDER } from './paths.ts';
+import { Room } from './room.ts';
+import { walk } from './walk.ts';
+
+/** Damaged chunks that are kept for somebody to look at; what comes then is removed. */
+const ASIDE_MAX = 64;
+/** Files opened, or removed, at once. */
+const AT_ONCE = 16;
+
+export interface BlobFilesOptions {
+  readonly disk: Disk;
+  readonly health: Pick<DiskView, 'trouble' | 'refusesWrites' | 'freeBytes'>;
+  /**
+   * The sync of a folder failed: names in it, also such as were reported sealed, are in doubt, and a later sync that
+   * succeeds says nothing about them. The process must exit.
+   */
+  onFatal(reason: string, error: unknown): void;
+}
+
+/** Chunks as files over any Disk. Writing is in chunk-writer.ts, the layout of a file in format.ts. */
+export class BlobFiles implements BlobStore {
+  readonly #disk: Disk;
+  readonly #room: Room;
+  readonly #onFatal: (reason: string, error: unknown) => void;
+  /** Changes of one name come one after another. */
+  readonly #queues = new Map<string, Promise<void>>();
+  /** Scratch files that could not be removed. */
+  readonly #leftovers = new Set<string>();
+  #scratchCount = 0;
+
+  constructor({ disk, health, onFatal }: BlobFilesOptions) {
+    this.#disk = disk;
+    this.#room = new Room(health);
+    this.#onFatal = onFatal;
+  }
+
+  /** At start, before the first create(): removes what a crash left unsealed; tells how many files that were. */
+  async clean(): Promise<number> {
+    const names = await this.#disk.list(SCRATCH_FOLDER);
+    await inParts(names, (name) => this.#disk.remove(`${SCRATCH_FOLDER}/${name}`));
+    return names.length;
+  }
+
+  async create(name: ChunkName): Promise<BlobWriter> {
+    this.#room.take(0);
+    await this.#removeLeftovers();
+    const scratch = `${SCRATCH_FOLDER}/${++this.#scratchCount}-${chunkText(name)}`;
+    const file = await this.#disk.create(scratch);
+    return new ChunkWriter(name, file, {
+      takeRoom: (bytes) => this.#room.take(bytes),
+      place: (header) => this.#inTurn(name, () => this.#place(scratch, header)),
+      discard: () => this.#discard(scratch),
+    });
+  }
+
+  async open(name: ChunkName): Promise<ChunkReader> {
+    const file = await this.#disk.openToRead(pathOfChunk(name));
+    if (file === null) throw missing(name);
+    try {
+      return new ChunkReader(file, await readHeader(file, name));
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  list(after: string | null, max: number): Promise<BlobFile[]> {
+    return walk(this.#disk, after, max);
+  }
+
+  async measure(files: readonly BlobFile[]): Promise<BlobUsage> {
+    let chunks = 0;
+    let bytes = 0;
+    await inParts(files, async ({ path, name }) => {
+      const file = name === null ? null : await this.#disk.openToRead(path);
+      if (file === null) return;
+      try {
+        bytes += await file.size();
+        chunks++;
+      } finally {
+        await file.close();
+      }
+    });
+    return { chunks, bytes };
+  }
+
+  async remove(names: readonly ChunkName[]): Promise<void> {
+    await inParts(names, (name) =>
+      this.#inTurn(name, () => this.#changeNames(() => this.#disk.remove(pathOfChunk(name)))),
+    );
+    const folders = new Set(names.map(folderOfChunk));
+    for (const folder of folders) {
+      await this.#disk.removeFolder(folder);
+      await this.#disk.removeFolder(folder.slice(0, folder.lastIndexOf('/')));
+    }
+  }
+
+  /** Looks again first: it may have been replaced by a good one since the damage was seen. */
+  setAside(name: ChunkName): Promise<void> {
+    return this.#inTurn(name, async () => {
+      if (!(await this.#isReadable(name))) await this.#setAside(name);
+    });
+  }
+
+  checksum(crc: number, bytes: Uint8Array): number {
+    return extendCrc32c(crc, bytes);
+  }
+
+  async #place(scratch: string, header: ChunkHeader): Promise<void> {
+    const { name } = header;
+    const path = pathOfChunk(name);
+    const existing = await this.#headerAt(path, name);
+    if (existing === 'damaged') await this.#setAside(name);
+    else if (existing !== null && !isSame(existing, header)) {
+      throw new BlobError('EEXIST', name, 'is here already with other bytes');
+    }
+    await this.#changeNames(() => this.#disk.place(scratch, path));
+  }
+
+  async #headerAt(path: string, name: ChunkName): Promise<ChunkHeader | 'damaged' | null> {
+    const file = await this.#disk.openToRead(path);
+    if (file === null) return null;
+    try {
+      return await readHeader(file, name);
+    } catch (error) {
+      if (isUnreadable(error)) return 'damaged';
+      throw error;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #isReadable(name: ChunkName): Promise<boolean> {
+    let reader: ChunkReader | null = null;
+    try {
+      reader = await this.open(name);
+      const { bytes } = reader.sum;
+      for await (const _ of piecesOf(reader, 0, bytes, LIMITS.blobPieceBytes));
+      return true;
+    } catch (error) {
+      if (isUnreadable(error)) return false;
+      if (isMissing(error)) return true;
+      throw error;
+    } finally {
+      await reader?.close();
+    }
+  }
+
+  async #setAside(name: ChunkName): Promise<void> {
+    const path = pathOfChunk(name);
+    const file = await this.#disk.openToRead(path);
+    if (file === null) return;
+    await file.close();
+    const isKept = (await this.#disk.list(ASIDE_FOLDER)).length < ASIDE_MAX;
+    await this.#changeNames(() =>
+      isKept
+        ? this.#disk.rename(path, `${ASIDE_FOLDER}/${chunkText(name)}`)
+        : this.#disk.remove(path),
+    );
+  }
+
+  async #changeNames(change: () => Promise<void>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      if (error instanceof SyncError) this.#onFatal("a chunk folder's sync failed", error);
+      throw error;
+    }
+  }
+
+  /** A disk that is ill may refuse this too: then it is tried again with the next chunk, and at start. */
+  async #discard(scratch: string): Promise<void> {
+    this.#leftovers.add(scratch);
+    await this.#removeLeftovers();
+  }
+
+  async #removeLeftovers(): Promise<void> {
+    for (const path of [...this.#leftovers]) {
+      this.#leftovers.delete(path);
+      await this.#disk.remove(path).catch(() => this.#leftovers.add(path));
+    }
+  }
+
+  #inTurn<T>(name: ChunkName, work: () => Promise<T>): Promise<T> {
+    const key = chunkText(name);
+    const result = (this.#queues.get(key) ?? Promise.resolve()).then(work);
+    const settled = result.then(
+      () => {},
+      () => {}, // the caller has the error; the next call still runs
+    );
+    this.#queues.set(key, settled);
+    settled.then(() => {
+      if (this.#queues.get(key) === settled) this.#queues.delete(key);
+    });
+    return result;
+  }
+}
+
+function isSame(a: ChunkHeader, b: ChunkHeader): boolean {
+  return (
+    a.sum.bytes === b.sum.bytes &&
+    a.sum.crc === b.sum.crc &&
+    a.blockCrcs.every((crc, i) => crc === b.blockCrcs[i])
+  );
+}
+
+async function inParts<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < items.length; at += AT_ONCE) {
+    await Promise.all(items.slice(at, at + AT_ONCE).map(work));
+  }
+}
