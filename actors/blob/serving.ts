@@ -141,17 +141,10 @@ export class BlobServing {
     out.read(t.key, t.sent, length);
   }
 
-  #sendPiece(
-    { from, transfer, round, bytes }: Transfer,
-    offset: number,
-    data: Uint8Array,
-    crc: number,
-    out: ServingOutbox,
-  ): void {
-    out.send(from, {
-      ...{ type: 'BlobPiece', transfer, offset, round, data, crc },
-      bytes: bytes ?? 0,
-    });
+  #sendPiece(t: Transfer, offset: number, data: Uint8Array, crc: number, out: ServingOutbox): void {
+    const { transfer, round } = t;
+    const bytes = t.bytes ?? 0;
+    out.send(t.from, { type: 'BlobPiece', transfer, offset, round, data, crc, bytes });
   }
 
   #end(t: Transfer, out: ServingOutbox): void {

@@ -45,7 +45,7 @@ function sealing(folder: string): { write: Write; read: () => Promise<number>; s
     console.error(reason, error);
     process.exit(1);
   };
-  const store = new BlobFiles({ disk, health, onFatal });
+  const store = new BlobFiles({ disk, clock, health, onFatal });
   const names: ChunkName[] = [];
   const write = async () => {
     const name = { data: makeDataId(clock.wallMs(), random.bytes(10)), number: 0 };

@@ -1,10 +1,11 @@
 import { type ChunkName, chunkText } from '../../protocol/blob.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { extendCrc32c } from '../checksum.ts';
 import { type Disk, SyncError } from '../disk/port.ts';
 import type { BlobFile, BlobStore, BlobUsage, BlobWriter, DiskView } from '../ports.ts';
 import { BlobError, isMissing, isUnreadable, missing } from './blob-error.ts';
-import { ChunkReader, piecesOf, readHeader } from './chunk-reader.ts';
+import { ChunkReader, readHeader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import type { ChunkHeader } from './format.ts';
 import { ASIDE_FOLDER, folderOfChunk, pathOfChunk, SCRATCH_FOLDER } from './paths.ts';
@@ -18,6 +19,7 @@ const AT_ONCE = 16;
 
 export interface BlobFilesOptions {
   readonly disk: Disk;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly health: Pick<DiskView, 'trouble' | 'refusesWrites' | 'freeBytes'>;
   /**
    * The sync of a folder failed: names in it, also such as were reported sealed, are in doubt, and a later sync that
@@ -37,9 +39,9 @@ export class BlobFiles implements BlobStore {
   readonly #leftovers = new Set<string>();
   #scratchCount = 0;
 
-  constructor({ disk, health, onFatal }: BlobFilesOptions) {
+  constructor({ disk, clock, health, onFatal }: BlobFilesOptions) {
     this.#disk = disk;
-    this.#room = new Room(health);
+    this.#room = new Room(health, clock);
     this.#onFatal = onFatal;
   }
 
@@ -143,8 +145,8 @@ export class BlobFiles implements BlobStore {
     let reader: ChunkReader | null = null;
     try {
       reader = await this.open(name);
-      const { bytes } = reader.sum;
-      for await (const _ of piecesOf(reader, 0, bytes, LIMITS.blobPieceBytes));
+      const pieceBytes = LIMITS.blobPieceBytes;
+      for (let at = 0; at < reader.sum.bytes; at += pieceBytes) await reader.read(at, pieceBytes);
       return true;
     } catch (error) {
       if (isUnreadable(error)) return false;

@@ -61,9 +61,7 @@ export class NodeDisk implements Disk {
       if (tries === PLACE_TRIES_MAX) throw new DiskError('ENOENT', `${from}: no such file`);
       this.#durableFolders.delete(folder);
     }
-    await this.#folderSyncs.sync(folder).catch((error: DiskError) => {
-      throw new SyncError(error.code, error.message, error);
-    });
+    await this.#folderSyncs.sync(folder);
   }
 
   async removeFolder(folder: string): Promise<void> {
@@ -285,7 +283,9 @@ function openFile(path: string, flags: number): Promise<number> {
 async function syncFolder(path: string): Promise<void> {
   const handle = await asDiskError(open(path, 'r'));
   try {
-    await asDiskError(handle.sync());
+    await handle.sync().catch((error: NodeJS.ErrnoException) => {
+      throw new SyncError(error.code ?? 'EIO', error.message, error);
+    });
   } finally {
     await handle.close();
   }

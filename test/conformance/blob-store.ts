@@ -58,7 +58,7 @@ export function openStore(disk: Disk): BlobFiles {
   const onFatal = (reason: string, error: unknown): never => {
     throw new Error(reason, { cause: error });
   };
-  return new BlobFiles({ disk, health: ROOMY, onFatal });
+  return new BlobFiles({ disk, clock: { monotonicMs: () => 0 }, health: ROOMY, onFatal });
 }
 
 export interface BlobHarness {

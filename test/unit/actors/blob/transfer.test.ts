@@ -365,7 +365,7 @@ function fetch(
   const parts: Uint8Array[] = [];
   const seen: Fetched = { bytes: new Uint8Array(0), outcome: null, overs: 0 };
   let waiting = 0;
-  let core: BlobFetch | null = null;
+  let core: BlobFetch;
   const out: FetchOutbox = {
     sendRead: (to, range) =>
       link.send(A, to, { type: 'BlobRead', transfer: 7, chunk: CHUNK, ...range }),
@@ -376,7 +376,7 @@ function fetch(
       expect(waiting).toBeLessThanOrEqual(WINDOW);
       link.after(pace(), () => {
         waiting -= data.length;
-        core!.consumed(data.length, link.nowMs, out);
+        core.consumed(data.length, link.nowMs, out);
       });
     },
     failedOver: () => void seen.overs++,

@@ -6,7 +6,7 @@ import { bytesOf, chunkOf, expectSame, get, KIB, openStore, put } from '../../..
 import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimDisk } from '../../../sim/sim-disk.ts';
 
-const SEEDS = 120;
+const SEEDS = 80;
 const LIVES = 6;
 const T0 = 1_800_000_000_000;
 
@@ -25,7 +25,7 @@ async function work(store: BlobFiles, model: Model, random: Random): Promise<nev
     const fresh = () => {
       const number = known.length;
       const name = chunkOf(T0 + number * 20_000, number % 3, number);
-      return { name, bytes: bytesOf(randomInt(random, 0, 200) * KIB + 7, number) };
+      return { name, bytes: bytesOf(randomInt(random, 0, 100) * KIB + 7, number) };
     };
     const { name, bytes } = again ? known[randomInt(random, 0, known.length - 1)]! : fresh();
     const text = chunkText(name);

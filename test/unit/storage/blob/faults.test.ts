@@ -29,7 +29,7 @@ function machine(seed: number, faults: Partial<SimDiskFaults> = {}) {
   const { clock } = time.process();
   const disk = new SimDisk(clock, seededRandom(seed, 'disk'), faults);
   const onFatal = vi.fn();
-  const store = new BlobFiles({ disk, health: ROOMY, onFatal });
+  const store = new BlobFiles({ disk, clock, health: ROOMY, onFatal });
   return { time, clock, disk, store, onFatal };
 }
 
@@ -180,7 +180,7 @@ describe('a disk that fails', () => {
     const capacityBytes = LIMITS.diskReserveBytes + 1024 * KIB;
     const { time, clock, disk } = machine(1, { capacityBytes });
     const health = new DiskHealth(disk, clock);
-    const store = new BlobFiles({ disk, health, onFatal: () => {} });
+    const store = new BlobFiles({ disk, clock, health, onFatal: () => {} });
     await time.until(health.look());
     const results = [];
     for (let number = 0; number < 5; number++) {
@@ -189,7 +189,6 @@ describe('a disk that fails', () => {
     }
     expect(results).toEqual([undefined, undefined, undefined, 'ENOSPC', 'ENOSPC']);
     expect(await time.until(disk.freeBytes())).toBeGreaterThan(LIMITS.diskReserveBytes);
-    await time.until(health.look());
     expectSame(await time.until(get(store, NAME)), BYTES);
     disk.faults.capacityBytes *= 2;
     await time.until(health.look());
