@@ -85,8 +85,10 @@ export class BlobReceiving {
     if (chunkText(t.chunk) !== chunkText(m.chunk)) return;
     t.heardMs = nowMs;
     t.round = Math.max(t.round, m.round);
-    if (t.isSealing) this.#want(t, m.round, false, out);
-    else this.#take(t, m, out);
+    if (t.isSealing) return this.#want(t, m.round, false, out);
+    if (m.released <= t.next) return this.#take(t, m, out);
+    out.abandon(key);
+    this.#end(t, unknown(t.transfer), out);
   }
 
   /** The host has written the oldest bytes of those it was given. */
@@ -129,7 +131,8 @@ export class BlobReceiving {
   }
 
   #refusalOf(m: BlobMessageOf<'BlobWrite'>): Refusal | null {
-    if (m.offset !== 0) return 'unknown';
+    // Its first bytes were taken by an earlier life of this node, or by a transfer that was given up.
+    if (m.released !== 0) return 'unknown';
     return this.#transfers.size >= this.#limits.transfersMax ? 'busy' : null;
   }
 

@@ -9,9 +9,17 @@ export type SendOutcome =
   | { readonly type: 'refused'; readonly reason: Refusal }
   | { readonly type: 'unanswered' };
 
+export interface PieceToSend {
+  readonly offset: number;
+  readonly length: number;
+  readonly released: number;
+  readonly round: number;
+  readonly end: ChunkSum | null;
+}
+
 export interface SenderOutbox {
   /** Sends these bytes of the chunk as a BlobWrite. */
-  sendPiece(offset: number, length: number, round: number, end: ChunkSum | null): void;
+  sendPiece(piece: PieceToSend): void;
   sendAbandon(): void;
   /** Bytes before `offset` will not be sent again in this transfer. */
   release(offset: number): void;
@@ -100,7 +108,10 @@ export class BlobSender {
     const { sent } = this;
     this.#pump(out);
     // Nothing to send, or nothing may be: the receiver is asked, which also tells it that this side lives.
-    if (this.sent === sent && !this.#isEndSent) out.sendPiece(sent, 0, this.#round, null);
+    if (this.sent === sent && !this.#isEndSent) {
+      const probe = { offset: sent, length: 0, released: this.#taken, round: this.#round, end: null };
+      out.sendPiece(probe);
+    }
   }
 
   /** The host wants no more of it. */
@@ -136,7 +147,7 @@ export class BlobSender {
     this.#sent += length;
     const end = this.#end !== null && this.#sent === this.#end.bytes ? this.#end : null;
     this.#isEndSent = end !== null;
-    out.sendPiece(offset, length, this.#round, end);
+    out.sendPiece({ offset, length, released: this.#taken, round: this.#round, end });
   }
 
   #finish(outcome: SendOutcome, out: SenderOutbox): void {

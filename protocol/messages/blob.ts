@@ -31,13 +31,15 @@ export const unreadableCodec = s.oneOf('missing', 'damaged', 'busy', 'failed');
 export type Unreadable = s.Of<typeof unreadableCodec>;
 
 export const blobMessages = {
-  /** Bytes of a chunk from `offset`; without bytes it asks for a BlobWanted. The piece at offset 0 begins it. */
+  /** Bytes of a chunk from `offset`; without bytes it asks for a BlobWanted. Whichever comes first begins it. */
   BlobWrite: [
     96,
     s.record({
       transfer,
       chunk: chunkNameCodec,
       offset: s.count,
+      /** Bytes before it were taken, as far as the sender knows, and it may not have them any more. */
+      released: s.count,
       round: s.count,
       data: s.bin(LIMITS.blobPieceBytes),
       /** With the last piece: what all bytes are. */

@@ -23,6 +23,7 @@ export class ChunkWriter implements BlobWriter {
   readonly #host: WriterHost;
   readonly #sums = new BlockSums();
   #state: 'open' | 'busy' | 'ended' = 'open';
+  #isClosed = false;
 
   constructor(name: ChunkName, file: DiskFile, host: WriterHost) {
     this.#name = name;
@@ -57,9 +58,10 @@ export class ChunkWriter implements BlobWriter {
       this.#host.takeRoom(HEADER_BYTES);
       await this.#file.write(0, encodeHeader(header));
       await this.#file.sync();
-      this.#state = 'ended';
+      this.#isClosed = true;
       await this.#file.close();
       await this.#host.place(header);
+      this.#state = 'ended';
       return sum;
     });
   }
@@ -76,15 +78,14 @@ export class ChunkWriter implements BlobWriter {
     try {
       return await step();
     } catch (error) {
-      if (this.#state === 'ended') await this.#host.discard();
-      else await this.#drop();
+      await this.#drop();
       throw error;
     }
   }
 
   async #drop(): Promise<void> {
     this.#state = 'ended';
-    await this.#file.close().catch(() => {}); // what it has to say does not matter any more
+    if (!this.#isClosed) await this.#file.close().catch(() => {}); // what it has to say does not matter any more
     await this.#host.discard();
   }
 }

@@ -119,11 +119,12 @@ class Sender {
     let allowed = WINDOW;
     const sum = { bytes: bytes.length, crc: crc32c(bytes) };
     this.#out = {
-      sendPiece: (offset, length, round, end) => {
+      sendPiece: ({ length, ...piece }) => {
+        const { offset } = piece;
         expect(offset + length).toBeLessThanOrEqual(Math.max(allowed, offset));
         expect(offset).toBeGreaterThanOrEqual(this.released);
         const data = bytes.subarray(offset, offset + length);
-        link.send(A, B, { type: 'BlobWrite', transfer, chunk: CHUNK, offset, round, data, end });
+        link.send(A, B, { type: 'BlobWrite', transfer, chunk: CHUNK, data, ...piece });
       },
       sendAbandon: () => link.send(A, B, { type: 'BlobAbandon', transfer }),
       release: (offset) => {
@@ -289,12 +290,12 @@ describe('sending a chunk', () => {
       send: (_, m) => void sent.push(m.type === 'BlobRefused' ? m.reason : m.type),
       ...{ create: () => {}, write: () => {}, seal: () => {}, abandon: () => {} },
     };
-    const piece = { type: 'BlobWrite', chunk: CHUNK, round: 1, offset: 0 } as const;
+    const piece = { type: 'BlobWrite', chunk: CHUNK, round: 1, offset: 0, released: 0 } as const;
     const data = new Uint8Array(PIECE);
     core.write(A, { ...piece, transfer: 1, data, end: { bytes: PIECE + 1, crc: 0 } }, 0, out);
     core.write(A, { ...piece, transfer: 2, data, end: null }, 0, out);
     core.write(A, { ...piece, transfer: 2, offset: 60 * PIECE, data, end: null }, 0, out);
-    core.write(A, { ...piece, transfer: 3, offset: 5, data, end: null }, 0, out);
+    core.write(A, { ...piece, transfer: 3, offset: 5, released: 5, data, end: null }, 0, out);
     expect(sent).toEqual(['mismatch', 'mismatch', 'unknown']);
     expect([core.size, core.queuedBytes]).toEqual([0, 0]);
   });
