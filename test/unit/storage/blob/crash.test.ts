@@ -6,7 +6,7 @@ import { bytesOf, chunkOf, expectSame, get, KIB, openStore, put } from '../../..
 import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimDisk } from '../../../sim/sim-disk.ts';
 
-const SEEDS = 80;
+const SEEDS = 40;
 const LIVES = 6;
 const T0 = 1_800_000_000_000;
 
