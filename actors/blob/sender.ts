@@ -109,8 +109,8 @@ export class BlobSender {
     this.#pump(out);
     // Nothing to send, or nothing may be: the receiver is asked, which also tells it that this side lives.
     if (this.sent === sent && !this.#isEndSent) {
-      const probe = { offset: sent, length: 0, released: this.#taken, round: this.#round, end: null };
-      out.sendPiece(probe);
+      const released = this.#taken;
+      out.sendPiece({ offset: sent, length: 0, released, round: this.#round, end: null });
     }
   }
 

@@ -85,7 +85,8 @@ export class ChunkWriter implements BlobWriter {
 
   async #drop(): Promise<void> {
     this.#state = 'ended';
-    if (!this.#isClosed) await this.#file.close().catch(() => {}); // what it has to say does not matter any more
+    // What closing has to say does not matter any more.
+    if (!this.#isClosed) await this.#file.close().catch(() => {});
     await this.#host.discard();
   }
 }

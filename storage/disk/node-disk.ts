@@ -1,5 +1,15 @@
 import fs from 'node:fs';
-import { access, mkdir, open, readdir, readFile, rename, rmdir, statfs, unlink } from 'node:fs/promises';
+import {
+  access,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rmdir,
+  statfs,
+  unlink,
+} from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join, resolve } from 'node:path';
 import { checkPath, folderOf, UNFINISHED_SUFFIX } from './path.ts';

@@ -2,7 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { type ChunkName, chunkText } from '../../../../protocol/blob.ts';
 import { type Random, randomInt, seededRandom } from '../../../../protocol/random.ts';
 import type { BlobFiles } from '../../../../storage/blob/blob-files.ts';
-import { bytesOf, chunkOf, expectSame, get, KIB, openStore, put } from '../../../conformance/blob-store.ts';
+import {
+  bytesOf,
+  chunkOf,
+  expectSame,
+  get,
+  KIB,
+  openStore,
+  put,
+} from '../../../conformance/blob-store.ts';
 import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimDisk } from '../../../sim/sim-disk.ts';
 

@@ -3,7 +3,12 @@ import { type ChunkName, chunkText, type DataId, makeDataId } from '../../../../
 import { type Random, randomInt, seededRandom } from '../../../../protocol/random.ts';
 import { nextRevision, revisionAtWallMs, wallMsOfRevision } from '../../../../protocol/revision.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
-import { type GroupSight, judgeData, judgePage, type SweepSight } from '../../../../storage/blob/sweep.ts';
+import {
+  type GroupSight,
+  judgeData,
+  judgePage,
+  type SweepSight,
+} from '../../../../storage/blob/sweep.ts';
 import { chunkOf } from '../../../conformance/blob-store.ts';
 
 const HOUR = 3_600_000;
