@@ -179,9 +179,7 @@ export class BlobReceiving {
   }
 
   #hasRoom(t: Transfer, bytes: number): boolean {
-    return (
-      t.next + bytes <= t.upTo && this.#queuedBytes + bytes <= this.#limits.queuedBytesMax
-    );
+    return t.next + bytes <= t.upTo && this.#queuedBytes + bytes <= this.#limits.queuedBytesMax;
   }
 
   #want(t: Transfer, round: number, gap: boolean, out: ReceivingOutbox): void {

@@ -57,7 +57,8 @@ function sealing(folder: string): { write: Write; read: () => Promise<number>; s
   const read = async () => {
     for (const name of names) {
       const reader = await store.open(name);
-      for (let at = 0; at < reader.sum.bytes; at += piece.length) await reader.read(at, piece.length);
+      for (let at = 0; at < reader.sum.bytes; at += piece.length)
+        await reader.read(at, piece.length);
       await reader.close();
     }
     return names.length;
@@ -79,7 +80,10 @@ function plain(folder: string): Write {
   };
 }
 
-async function measure(write: Write, writers: number): Promise<{ rate: number; p50: number; cpu: number }> {
+async function measure(
+  write: Write,
+  writers: number,
+): Promise<{ rate: number; p50: number; cpu: number }> {
   const latencies: number[] = [];
   const cpu = process.cpuUsage();
   const startMs = performance.now();
@@ -103,7 +107,10 @@ async function measure(write: Write, writers: number): Promise<{ rate: number; p
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
 
 for (const writers of args.writers.split(',').map(Number)) {
-  const results = { sealed: [], plain: [] } as Record<string, Awaited<ReturnType<typeof measure>>[]>;
+  const results = { sealed: [], plain: [] } as Record<
+    string,
+    Awaited<ReturnType<typeof measure>>[]
+  >;
   const reads: number[] = [];
   for (let round = 0; round < Number(args.rounds); round++) {
     const folder = mkdtempSync(join(args.data, 'minikv-blob-'));
@@ -127,6 +134,8 @@ for (const writers of args.writers.split(',').map(Number)) {
     );
   }
   const ratios = results['sealed']!.map(({ rate }, i) => rate / results['plain']![i]!.rate);
-  console.log(`  sealed / plain ${median(ratios).toFixed(2)}, read back ${median(reads).toFixed(0)} MB/s`);
+  console.log(
+    `  sealed / plain ${median(ratios).toFixed(2)}, read back ${median(reads).toFixed(0)} MB/s`,
+  );
 }
 process.exit(0);

@@ -59,7 +59,16 @@ describe('blob messages', () => {
   const transfer = 2 ** 47 + 1;
   const data = new Uint8Array([1, 2, 3]);
   const messages: BlobMessage[] = [
-    { type: 'BlobWrite', transfer, chunk, offset: 9, released: 3, round: 2, data, end: { bytes: 12, crc: 99 } },
+    {
+      type: 'BlobWrite',
+      transfer,
+      chunk,
+      offset: 9,
+      released: 3,
+      round: 2,
+      data,
+      end: { bytes: 12, crc: 99 },
+    },
     { type: 'BlobWrite', transfer, chunk, offset: 9, released: 3, round: 2, data, end: null },
     { type: 'BlobWanted', transfer, offset: 12, upTo: 4096, round: 2, gap: true },
     { type: 'BlobSealed', transfer, sum: { bytes: 12, crc: 0xffff_ffff } },

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { type ChunkName, chunkText, type DataId, makeDataId } from '../../../../protocol/blob.ts';
-import { type Random, randomInt, seededRandom } from '../../../../protocol/random.ts';
+import { randomInt, seededRandom } from '../../../../protocol/random.ts';
 import { nextRevision, revisionAtWallMs, wallMsOfRevision } from '../../../../protocol/revision.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
 import {
@@ -111,7 +111,13 @@ function run(seed: number, judge: Judge): { lost: number; swept: number; left: n
 
   const append = (at: number, change: Partial<Entry>) => {
     const last = groups[at]!.log.at(-1)?.revision ?? 0;
-    const entry = { revision: nextRevision(last, nowMs), names: null, ends: null, floor: 0, ...change };
+    const entry = {
+      revision: nextRevision(last, nowMs),
+      names: null,
+      ends: null,
+      floor: 0,
+      ...change,
+    };
     groups[at]!.log.push(entry);
     latest[at]!.apply(entry);
   };
@@ -132,7 +138,8 @@ function run(seed: number, judge: Judge): { lost: number; swept: number; left: n
       result.swept++;
     }
     for (const { rows } of latest) {
-      for (const id of rows.keys()) if (!files.has(chunkText({ data: id, number: 0 }))) result.lost++;
+      for (const id of rows.keys())
+        if (!files.has(chunkText({ data: id, number: 0 }))) result.lost++;
     }
   };
   const step = (isLast: boolean) => {
