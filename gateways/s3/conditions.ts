@@ -31,8 +31,8 @@ export function copySourceConditions(headers: Headers, wallMs: number): ReadCond
 /** A list that cannot be read names no ETag; a date that cannot be read is passed over (RFC 9110). */
 function conditionsOf(headers: Headers, before: string, wallMs: number): ReadConditions {
   const list = (name: string): ETagList | null => {
-    const given = headerOf(headers, before + name);
-    return given === null ? null : (eTagList(given) ?? []);
+    if (headers[before + name] === undefined) return null;
+    return eTagList(headerOf(headers, before + name) ?? '') ?? [];
   };
   const date = (name: string): number | null =>
     httpDateMs(headerOf(headers, before + name) ?? '', wallMs);
@@ -124,8 +124,8 @@ export function writeCondition(headers: Headers): WriteCondition | null {
 }
 
 function eTagsOf(headers: Headers, name: string): '*' | readonly string[] | null {
-  const given = headerOf(headers, name);
-  if (given === null) return null;
+  if (headers[name] === undefined) return null;
+  const given = headerOf(headers, name) ?? '';
   const list = eTagList(given);
   if (list === '*') return list;
   if (list === null || list.some(({ isWeak }) => isWeak)) {
