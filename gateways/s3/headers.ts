@@ -1,8 +1,7 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import { invalidArgument } from './errors.ts';
 
 /** Headers as Node gives them: names in lower case, values as latin1. */
-export type Headers = Readonly<IncomingHttpHeaders>;
+export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
 /** The value of a header; null where it is absent or empty. Values of one given twice are joined. */
 export function headerOf(headers: Headers, name: string): string | null {
