@@ -36,7 +36,11 @@ export function numberOf(query: Query, name: string): number | null {
   const given = query.get(name) ?? '';
   if (given === '') return null;
   if (!/^-?[0-9]+$/.test(given)) {
-    throw invalidArgument(`Provided ${name} not an integer or within integer range`, name, shown(given));
+    throw invalidArgument(
+      `Provided ${name} not an integer or within integer range`,
+      name,
+      shown(given),
+    );
   }
   const number = Number(given);
   if (number >= 0 && number <= NUMBER_MAX) return number;

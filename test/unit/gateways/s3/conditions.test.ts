@@ -19,8 +19,7 @@ const BEFORE = 'Mon, 23 Nov 2026 05:59:59 GMT';
 const SAME = 'Mon, 23 Nov 2026 06:00:00 GMT';
 const AFTER = 'Mon, 23 Nov 2026 06:00:01 GMT';
 
-const read = (headers: Headers) =>
-  codeOf(() => checkRead(readConditions(headers, nowMs), object));
+const read = (headers: Headers) => codeOf(() => checkRead(readConditions(headers, nowMs), object));
 const copy = (headers: Headers) =>
   codeOf(() => checkCopySource(copySourceConditions(headers, nowMs), object));
 
@@ -125,7 +124,9 @@ describe('conditions of reads', () => {
     expect(read({ 'if-none-match': '"x"', 'if-modified-since': AFTER })).toBe('none');
     expect(read({ 'if-match': '"x"', 'if-none-match': '"abc"' })).toBe('PreconditionFailed');
     expect(read({ 'if-match': '"abc"', 'if-none-match': '"abc"' })).toBe('NotModified');
-    expect(thrownBy(() => checkRead(readConditions({ 'if-match': 'x' }, nowMs), object))).toMatchObject({
+    expect(
+      thrownBy(() => checkRead(readConditions({ 'if-match': 'x' }, nowMs), object)),
+    ).toMatchObject({
       status: 412,
       extra: { Condition: 'If-Match' },
     });

@@ -37,7 +37,9 @@ describe('encryption headers', () => {
     const found = encryptionOf(customer(SSE));
     expect(found?.type === 'SSE-C' && Buffer.compare(found.customerKey.key, key)).toBe(0);
     expect(customerKeyOf({})).toBeNull();
-    expect(copySourceCustomerKeyOf(customer(`x-amz-copy-source-server-side-encryption`))?.key).toEqual(key);
+    expect(
+      copySourceCustomerKeyOf(customer(`x-amz-copy-source-server-side-encryption`))?.key,
+    ).toEqual(key);
     expect(copySourceCustomerKeyOf(customer(SSE))).toBeNull();
   });
 
@@ -45,7 +47,13 @@ describe('encryption headers', () => {
     expect(sse({ [SSE]: 'rot13' })).toBe('InvalidArgument');
     expect(sse({ [`${SSE}-aws-kms-key-id`]: 'k' })).toBe('InvalidArgument');
     expect(sse({ [SSE]: 'AES256', [`${SSE}-aws-kms-key-id`]: 'k' })).toBe('InvalidArgument');
-    for (const context of ['{}', Buffer.from('[]').toString('base64'), 'e30', 'eyJhIjoxfQ==', 'AAAA']) {
+    for (const context of [
+      '{}',
+      Buffer.from('[]').toString('base64'),
+      'e30',
+      'eyJhIjoxfQ==',
+      'AAAA',
+    ]) {
       expect(sse({ [SSE]: 'aws:kms', [`${SSE}-context`]: context })).toBe('InvalidArgument');
     }
     expect(sse(customer(SSE, { [SSE]: 'AES256' }))).toBe('InvalidArgument');
@@ -76,7 +84,16 @@ describe('the headers of a copy', () => {
     expect(copySourceOf('bucket//key').key).toBe('/key');
     expect(copySourceOf('bucket/\u00e2\u0082\u00ac').key).toBe('€');
     const source = (header: string) => codeOf(() => copySourceOf(header));
-    for (const header of ['', '/', 'bucket', 'bucket/', '/bucket/', 'b/%zz', 'b/%ff', 'bucket/k?versionId=']) {
+    for (const header of [
+      '',
+      '/',
+      'bucket',
+      'bucket/',
+      '/bucket/',
+      'b/%zz',
+      'b/%ff',
+      'bucket/k?versionId=',
+    ]) {
       expect(source(header)).toBe('InvalidArgument');
     }
     expect(source('B_/key')).toBe('InvalidBucketName');

@@ -23,7 +23,9 @@ describe('fields of listings', () => {
 
   it('a page has at most a thousand items, and may have none', () => {
     const items = (text: string) => pageOf(query({ 'max-keys': text }), 'max-keys');
-    expect(['0', '1', '1000', '1001', '2147483647', ''].map(items)).toEqual([0, 1, 1000, 1000, 1000, 1000]);
+    expect(['0', '1', '1000', '1001', '2147483647', ''].map(items)).toEqual([
+      0, 1, 1000, 1000, 1000, 1000,
+    ]);
     for (const text of ['-1', '2147483648', '1.5', 'x', '1e3', ' 1', '9'.repeat(400)]) {
       expect(codeOf(() => items(text))).toBe('InvalidArgument');
     }
@@ -32,13 +34,12 @@ describe('fields of listings', () => {
   });
 
   it('other words than the known ones are refused', () => {
-    expect(codeOf(() => listFieldsOf(query({ 'encoding-type': 'xml' }), 'max-keys'))).toBe('InvalidArgument');
-    expect(['true', 'TRUE', 'false', ''].map((text) => booleanOf(query({ x: text }), 'x'))).toEqual([
-      true,
-      true,
-      false,
-      false,
-    ]);
+    expect(codeOf(() => listFieldsOf(query({ 'encoding-type': 'xml' }), 'max-keys'))).toBe(
+      'InvalidArgument',
+    );
+    expect(['true', 'TRUE', 'false', ''].map((text) => booleanOf(query({ x: text }), 'x'))).toEqual(
+      [true, true, false, false],
+    );
     expect(codeOf(() => booleanOf(query({ x: 'yes' }), 'x'))).toBe('InvalidArgument');
   });
 });

@@ -112,7 +112,9 @@ describe('the headers of a put', () => {
   it('that S3 refuses are refused', () => {
     expect(refusal({ 'x-amz-storage-class': 'GLACIER' })).toBe('InvalidStorageClass');
     expect(refusal({ 'x-amz-storage-class': 'standard' })).toBe('InvalidStorageClass');
-    expect(refusal({ 'x-amz-website-redirect-location': 'ftp://x' })).toBe('InvalidRedirectLocation');
+    expect(refusal({ 'x-amz-website-redirect-location': 'ftp://x' })).toBe(
+      'InvalidRedirectLocation',
+    );
     expect(refusal({ 'x-amz-write-offset-bytes': '0' })).toBe('NotImplemented');
     expect(refusal({ 'x-amz-rename-source': '/k' })).toBe('NotImplemented');
   });
@@ -149,7 +151,9 @@ describe('user metadata', () => {
       code: 'MetadataTooLarge',
       extra: { Size: 2049, MaxSizeAllowed: 2048 },
     });
-    const many = Object.fromEntries(Array.from({ length: 700 }, (_, n) => [`x-amz-meta-${n}`, 'v']));
+    const many = Object.fromEntries(
+      Array.from({ length: 700 }, (_, n) => [`x-amz-meta-${n}`, 'v']),
+    );
     expect(codeOf(() => userMetadataOf(many))).toBe('MetadataTooLarge');
   });
 
@@ -169,7 +173,12 @@ describe('user metadata', () => {
     expect(decodedWords('=?ISO-8859-1?Q?a=E4?=')).toBe('aä');
     expect(decodedWords('a =?UTF-8?B?4oKs?= b')).toBe('a € b');
     expect(decodedWords('=?UTF-8?B?4oKs?=  =?UTF-8?B?4oKs?=')).toBe('€€');
-    for (const word of ['=?UTF-8?B?/w==?=', '=?KOI8-R?B?4oKs?=', '=?UTF-8?X?a?=', '=?UTF-8?Q?=zz?=']) {
+    for (const word of [
+      '=?UTF-8?B?/w==?=',
+      '=?KOI8-R?B?4oKs?=',
+      '=?UTF-8?X?a?=',
+      '=?UTF-8?Q?=zz?=',
+    ]) {
       expect(decodedWords(word)).toBe(word);
     }
     expect(decodedWords('=?UTF-8?B?4oKs')).toBe('=?UTF-8?B?4oKs');
@@ -178,7 +187,9 @@ describe('user metadata', () => {
   it('any text comes back from the header that shows it', () => {
     const text = fc.oneof(
       fc.string({ unit: 'binary' }),
-      fc.array(fc.constantFrom('=?', '?=', 'UTF-8', '?B?', 'eA==', ' ', 'ä')).map((parts) => parts.join('')),
+      fc
+        .array(fc.constantFrom('=?', '?=', 'UTF-8', '?B?', 'eA==', ' ', 'ä'))
+        .map((parts) => parts.join('')),
     );
     fc.assert(
       fc.property(text, (value) => {
@@ -215,7 +226,10 @@ describe('ACL headers', () => {
       acl: 'bucket-owner-full-control',
     });
     expect(
-      aclOf({ 'x-amz-grant-read': `uri="${GROUPS.allUsers}", id=abc`, 'x-amz-grant-write-acp': 'ID="d"' }),
+      aclOf({
+        'x-amz-grant-read': `uri="${GROUPS.allUsers}", id=abc`,
+        'x-amz-grant-write-acp': 'ID="d"',
+      }),
     ).toEqual({
       type: 'grants',
       grants: [
@@ -234,7 +248,9 @@ describe('ACL headers', () => {
     expect(acl({ 'x-amz-grant-read': 'id="a" id="b"' })).toBe('InvalidArgument');
     expect(acl({ 'x-amz-grant-read': 'uri="http://x"' })).toBe('InvalidArgument');
     expect(acl({ 'x-amz-grant-read': 'id=""' })).toBe('InvalidArgument');
-    expect(acl({ 'x-amz-grant-read': 'emailAddress="a@b"' })).toBe('UnresolvableGrantByEmailAddress');
+    expect(acl({ 'x-amz-grant-read': 'emailAddress="a@b"' })).toBe(
+      'UnresolvableGrantByEmailAddress',
+    );
   });
 });
 
@@ -247,7 +263,9 @@ describe('object lock headers', () => {
   it('a retention, a legal hold, or both', () => {
     expect(lockOf({}, nowMs)).toBeNull();
     expect(lockOf({ [HOLD]: 'OFF' }, nowMs)).toEqual({ retention: null, legalHold: 'OFF' });
-    expect(lockOf({ [MODE]: 'COMPLIANCE', [UNTIL]: '2026-11-23T13:00:00+01:00' }, nowMs - 1)).toEqual({
+    expect(
+      lockOf({ [MODE]: 'COMPLIANCE', [UNTIL]: '2026-11-23T13:00:00+01:00' }, nowMs - 1),
+    ).toEqual({
       retention: { mode: 'COMPLIANCE', retainUntilMs: nowMs },
       legalHold: null,
     });
