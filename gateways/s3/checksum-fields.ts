@@ -1,11 +1,8 @@
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from './checksums.ts';
 import { text } from './xml-scalars.ts';
 import { maybe } from './xml-shape.ts';
 import { leaf, type Markup, NOTHING } from './xml-writer.ts';
 
-/** Checksums of S3 that are kept here, in the order of the API reference. */
-export const CHECKSUM_ALGORITHMS = ['CRC32', 'CRC32C', 'CRC64NVME', 'SHA1', 'SHA256'] as const;
-export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
-export type ChecksumType = 'COMPOSITE' | 'FULL_OBJECT';
 
 export interface Checksum {
   readonly algorithm: ChecksumAlgorithm;

@@ -1,5 +1,5 @@
 import type { Owner } from './acl.ts';
-import type { ChecksumAlgorithm, ChecksumType } from './checksum-fields.ts';
+import type { ChecksumAlgorithm, ChecksumType } from './checksums.ts';
 import { quoted } from './entity-tags.ts';
 import { ownerElement } from './owner-element.ts';
 import {

@@ -2,13 +2,12 @@ import type { Owner } from './acl.ts';
 import {
   CHECKSUMS_NOT_IMPLEMENTED,
   type Checksum,
-  type ChecksumAlgorithm,
   type ChecksumMembers,
-  type ChecksumType,
   checksumFields,
   checksumLeaf,
   checksumsOf,
 } from './checksum-fields.ts';
+import type { ChecksumAlgorithm, ChecksumType } from './checksums.ts';
 import { quoted, unquoted } from './entity-tags.ts';
 import { s3Error } from './errors.ts';
 import { ownerElement } from './owner-element.ts';

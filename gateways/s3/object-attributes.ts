@@ -1,4 +1,5 @@
-import { type Checksum, type ChecksumType, checksumLeaf } from './checksum-fields.ts';
+import { type Checksum, checksumLeaf } from './checksum-fields.ts';
+import type { ChecksumType } from './checksums.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { leaf, leafOr, type Markup, NOTHING, node, nodes, s3Document } from './xml-writer.ts';
 

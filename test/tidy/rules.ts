@@ -148,8 +148,13 @@ export const DOORS: readonly Door[] = [
   },
   {
     what: /^@node-rs\/crc32$/,
-    files: /^storage\/checksum\.ts$/,
-    why: 'one checksum for all files',
+    files: /^storage\/checksum\.ts$|^gateways\/s3\/checksums\.ts$/,
+    why: 'one checksum for all files, and one among those that S3 clients name',
+  },
+  {
+    what: /^hash-wasm$/,
+    files: /^gateways\/s3\/crc64\.ts$/,
+    why: 'all streams share one instance of its WebAssembly',
   },
   {
     what: /^@opentelemetry\//,
