@@ -1,6 +1,9 @@
+import { assert } from '../../protocol/assert.ts';
 import { ChunkSignatures } from './chunk-signatures.ts';
 import { s3Error } from './errors.ts';
 import { LineReader } from './line-reader.ts';
+import { decodedBytesOf, type PayloadForm, trailerNamesOf } from './payload-form.ts';
+import type { Headers } from './signed-request.ts';
 import type { ChunkSeed } from './sigv4.ts';
 import { Trailers } from './trailers.ts';
 
@@ -19,6 +22,20 @@ export interface ChunkedBody {
   readonly seed: ChunkSeed | null;
   /** Names in `x-amz-trailer`, in lower case; null: the body has no trailers. */
   readonly trailers: readonly string[] | null;
+}
+
+/** Throws what is wrong with the headers of such a body. `seed`: of the request's signature, if it has one. */
+export function chunkedBodyOf(
+  form: Extract<PayloadForm, { kind: 'chunked' }>,
+  headers: Headers,
+  seed: ChunkSeed | null,
+): ChunkedBody {
+  assert(!form.isSigned || seed !== null, 'signed chunks follow from a signed request');
+  return {
+    decodedBytes: decodedBytesOf(headers),
+    seed: form.isSigned ? seed : null,
+    trailers: form.hasTrailer ? trailerNamesOf(headers) : null,
+  };
 }
 
 type State = 'header' | 'payload' | 'payload-cr' | 'payload-lf' | 'trailer' | 'end' | 'done';

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type ChunkedBody, ChunkedDecoder } from '../../../../gateways/s3/chunked-decoder.ts';
+import {
+  type ChunkedBody,
+  ChunkedDecoder,
+  chunkedBodyOf,
+} from '../../../../gateways/s3/chunked-decoder.ts';
 import { S3Error } from '../../../../gateways/s3/errors.ts';
 import {
   EMPTY_SHA256,
@@ -143,6 +147,21 @@ describe('aws-chunked bodies', () => {
       { signingDate: new Date(EXAMPLE.timeMs) },
     );
     expect(bytes).toContain(`;chunk-signature=${signature}\r\n`);
+  });
+
+  it('are described by the form of their payload and their headers', () => {
+    const headers = new Map([
+      ['x-amz-decoded-content-length', '5'],
+      ['x-amz-trailer', 'x-amz-checksum-crc32'],
+    ]);
+    const of = (isSigned: boolean, hasTrailer: boolean) =>
+      chunkedBodyOf({ kind: 'chunked', isSigned, hasTrailer }, headers, isSigned ? seed : null);
+    expect(of(true, false)).toEqual({ decodedBytes: 5, seed, trailers: null });
+    expect(of(false, true)).toEqual(plain(5, NAMES));
+    // Never read as if nobody had to sign it.
+    expect(() =>
+      chunkedBodyOf({ kind: 'chunked', isSigned: true, hasTrailer: true }, headers, null),
+    ).toThrow('signed chunks');
   });
 
   it('an empty object is one chunk', () => {
