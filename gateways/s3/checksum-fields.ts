@@ -3,7 +3,6 @@ import { text } from './xml-scalars.ts';
 import { maybe } from './xml-shape.ts';
 import { leaf, type Markup, NOTHING } from './xml-writer.ts';
 
-
 export interface Checksum {
   readonly algorithm: ChecksumAlgorithm;
   /** Base64; of a composite one with `-` and the number of parts behind it. */
