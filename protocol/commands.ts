@@ -2,10 +2,12 @@ import { type Attachment, attachmentCodec } from './attachment.ts';
 import { encodeWith, unpackBytes } from './codec.ts';
 import { conditionCodec } from './conditions.ts';
 import { duplicateCodec, indexDefinitionsCodec } from './indexes.ts';
-import { keyRefCodec, putFields } from './keys.ts';
+import { keyRefCodec, NAME_BYTES_MAX, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import { bucketRuleCodec, objectOpCodec, uploadIdCodec } from './object-ops.ts';
 import * as s from './schema.ts';
 import { type TxnFate, txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
+import type { ReplicaId } from './types.ts';
 
 /**
  * Replicated commands: the payload of a `command` entry. Everything apply needs is in here or in
@@ -238,6 +240,42 @@ export const commandCodec = s.union({
   ],
   /** Every participant knows how these ended. */
   txnForget: [24, s.record({ ids: s.list(txnIdCodec, LIMITS.txnPreparedMax) })],
+  /** One operation on one object, in the bucket of this id. */
+  object: [
+    40,
+    s.record({
+      revision: s.count,
+      epoch: s.count,
+      bucket: s.count,
+      /**
+       * The group's voters as it was founded: they hold data while no configuration has been applied. Null: the
+       * operation brings no chunks.
+       */
+      founders: s.nullable(s.list(s.str<ReplicaId>(64), 32)),
+      op: objectOpCodec,
+      idempotency: s.nullable(idempotencyCodec),
+      traceparent: s.nullable(s.str(64)),
+    }),
+  ],
+  /** What this group knows of a bucket from here on, unless it knows something of a later epoch. */
+  bucket: [41, s.record({ rule: bucketRuleCodec })],
+  /**
+   * Takes these uploads of buckets of this name that are gone away. None: there were no more while the rule had
+   * this epoch.
+   */
+  bucketSweep: [
+    42,
+    s.record({
+      revision: s.count,
+      tenant: s.str(NAME_BYTES_MAX),
+      name: s.str(63),
+      ruleEpoch: s.count,
+      uploads: s.list(
+        s.record({ key: s.latin1Str(LIMITS.keyBytesMax), upload: uploadIdCodec }),
+        LIMITS.objectSweepMax,
+      ),
+    }),
+  ],
 });
 export type Command = s.Of<typeof commandCodec>;
 export type WriteCommand = Extract<Command, { type: 'write' }>;
@@ -268,6 +306,8 @@ export function revisionCount(command: Command): number {
     case 'txn':
     case 'txnPrepare':
     case 'txnCommit':
+    case 'object':
+    case 'bucketSweep':
       return 1;
     default:
       return 0;

@@ -8,14 +8,17 @@ import {
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { decodeConfig } from '../../protocol/membership.ts';
+import type { ObjectResult } from '../../protocol/object-ops.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { VSHARD_COUNT } from '../../protocol/vshard.ts';
+import { applyBucket, applyBucketSweep } from './buckets.ts';
 import type { AppliedChange } from './change.ts';
 import { applyExpire } from './expire.ts';
 import type { GroupState } from './group-state.ts';
 import { applyIndexes, applyIndexFill } from './index-commands.ts';
 import { applyDetach, applyLeaseEnd, applyLeaseForget, applyLeaseGrant } from './lease.ts';
 import { applyMetaPut } from './meta-state.ts';
+import { applyObject } from './object-write.ts';
 import {
   applyTxn,
   applyTxnDecide,
@@ -57,10 +60,14 @@ export interface Applied {
   readonly events: readonly AppliedChange[];
   /** Of the entries of transactions, else null. */
   readonly txn: TxnApplied | null;
+  /** Of the entry of an operation on an object, else null. */
+  readonly object: ObjectResult | null;
 }
 
 /** What the function of one command hands back; apply adds where it stands. */
-export type Outcome = Pick<Applied, 'results' | 'repeated' | 'rejection' | 'events' | 'txn'>;
+export type Outcome = Pick<Applied, 'results' | 'repeated' | 'rejection' | 'events' | 'txn'> & {
+  readonly object?: ObjectResult | null;
+};
 
 const NOTHING: Outcome = Object.freeze({
   results: Object.freeze([]) as readonly OpResult[],
@@ -109,6 +116,7 @@ export function apply(state: GroupState, entry: LogEntry, command: Command | nul
     rejection: outcome.rejection,
     events: outcome.events,
     txn: outcome.txn,
+    object: outcome.object ?? null,
   };
 }
 
@@ -174,9 +182,23 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
       return applyTxnResolve(state, command);
     case 'txnForget':
       return applyTxnForget(state, command);
+    case 'object':
+    case 'bucket':
+    case 'bucketSweep':
+      return dispatchObject(state, command);
     default:
       return assertNever(command);
   }
+}
+
+function dispatchObject(
+  state: GroupState,
+  command: Extract<Command, { type: 'object' | 'bucket' | 'bucketSweep' }>,
+): Outcome {
+  // A bucket's rule is no change of what is stored.
+  if (command.type === 'bucket') return applyBucket(state, command);
+  raiseClock(state, command.revision, 1);
+  return command.type === 'object' ? applyObject(state, command) : applyBucketSweep(state, command);
 }
 
 /** Log order is revision order: two writes never share a revision, whatever the clocks (FAULTS B22). */

@@ -1,7 +1,7 @@
 import type { Command } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Revision } from '../../protocol/types.ts';
-import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { type KeyRef, KV_SPACE, vshardOf } from '../../protocol/vshard.ts';
 import {
   currentKey,
   expiryStart,
@@ -11,6 +11,7 @@ import {
 } from '../../storage/kv/keyspace.ts';
 import { decodeCount, decodeHead } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
+import { endExpired } from './buckets.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
 import { hasExpired } from './item.ts';
@@ -36,6 +37,7 @@ export function applyExpire(state: GroupState, command: ExpireCommand): Outcome 
     if (state.txns.size > 0 && !state.txns.locks.isFree(triple)) continue;
     const row = decodeHead(bytes);
     if (row.revision !== seen || !hasExpired(row, revision)) continue;
+    if (ref.space !== KV_SPACE) endExpired(state, ref, bytes, revision);
     events.push(removeRow(state, { ref, triple, vshard, bytes, row }, revision, 'expire'));
   }
   return { results: [], repeated: false, rejection: null, events, txn: null };

@@ -9,6 +9,7 @@ import {
   parseFeedKey,
   parseIdempotencyAgeKey,
 } from '../../storage/kv/keyspace.ts';
+import { dataKey, endedDataStart, parseEndedDataKey } from '../../storage/kv/object-keys.ts';
 import { decodeFeed, decodeIdempotency } from '../../storage/kv/rows.ts';
 import type { EngineRow, EngineWrite } from '../../storage/ports.ts';
 import type { GroupState } from './group-state.ts';
@@ -18,6 +19,7 @@ import {
   collectPastEntries,
   collectRetiredSegment,
 } from './index-collect.ts';
+import { dataRowCodec, decodeRow } from './object-codec.ts';
 import * as txn from './txn.ts';
 import { decodeDecision } from './txn-table.ts';
 import { unhurried, type WorkMeter } from './work-meter.ts';
@@ -35,6 +37,8 @@ import { unhurried, type WorkMeter } from './work-meter.ts';
  *   C3  Feed rows at or above the floor stay whole, with all versions they name.
  *   C4  Rows of a dropped index go as they are met: nothing reads or writes them. Segments of a text
  *       index go when the floor has reached what they were retired at.
+ *   C5  The row of an object's data goes when the floor has passed the revision at which the last name of the data
+ *       went; until then a read of the past may want it. Apply takes such a row for none.
  *
  * Removes up to about `limit` feed and idempotency rows with what hangs on them and resolves with
  * how many; 0 means there is nothing to do before the floor or the clock moves. Gives way to others
@@ -52,7 +56,29 @@ export async function gcStep(
   const decided = others + (await collectDecisions(state, limit - others));
   if (decided >= limit) return decided;
   const dropped = decided + (await collectDroppedIndexes(state, limit - decided));
-  return dropped >= limit ? dropped : dropped + (await collectRetiredSegment(state));
+  if (dropped >= limit) return dropped;
+  const ended = dropped + (await collectEndedData(state, limit - dropped));
+  return ended >= limit ? ended : ended + (await collectRetiredSegment(state));
+}
+
+/** C5. What was named again meanwhile has another end, or none. */
+async function collectEndedData(state: GroupState, limit: number): Promise<number> {
+  const { prefix, floor } = state;
+  const start = endedDataStart(prefix, 0);
+  const rows = await firstRows(state, start, endedDataStart(prefix, floor), limit);
+  const writes: EngineWrite[] = [];
+  for (let i = 0; i < rows.length; i++) {
+    const [key] = rows[i] as EngineRow;
+    const { at, id } = parseEndedDataKey(key);
+    const dataRow = dataKey(prefix, 'D', id);
+    const row = state.store.get(dataRow);
+    if (row !== null && decodeRow(dataRowCodec, row).endedAt === at) {
+      writes.push({ key: dataRow, value: null }, { key: dataKey(prefix, 'I', id), value: null });
+    }
+    writes.push({ key, value: null });
+  }
+  if (writes.length > 0) state.store.write(writes);
+  return rows.length;
 }
 
 /** Decisions that every participant knows, once nothing as old is prepared any more. */

@@ -146,7 +146,7 @@ export class GroupState {
     return since !== undefined && since !== 0 && epoch >= since - 1;
   }
 
-  /** A row as this batch has left it. For kinds c, i, r, t, M, v, u and d only: others are never staged for reading. */
+  /** A row as this batch has left it. For what stageRow wrote: others are never staged for reading. */
   row(key: string): Uint8Array | null {
     if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
     const known = this.#known(key);
@@ -199,7 +199,7 @@ export class GroupState {
     return this.#staged.has(key) ? null : this.store.get(key);
   }
 
-  /** Adds a row of kind c, i, r, t, M, v, u or d to the batch; null deletes. */
+  /** Adds a row to the batch that a later op of it may read: kinds c, i, r, t, M, v, u, d and those of objects; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
     if (isCurrent(key)) {
       this.#current.set(key, value);

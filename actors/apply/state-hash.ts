@@ -1,11 +1,13 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
 import { xxHash64 } from '../../protocol/hash.ts';
-import { feedStart, indexHead, PREFIX_LENGTH } from '../../storage/kv/keyspace.ts';
+import { BODY_OFFSET, feedStart, indexHead, PREFIX_LENGTH } from '../../storage/kv/keyspace.ts';
+import { dataKey } from '../../storage/kv/object-keys.ts';
 import { decodeIdempotency, encodeCounts } from '../../storage/kv/rows.ts';
 import type { EngineRow } from '../../storage/ports.ts';
 import { encodeApplied, type GroupState, type GroupView } from './group-state.ts';
 import { isRemembered } from './idempotency.ts';
 import { encodeIndexes } from './index-codec.ts';
+import { dataRowCodec, decodeRow } from './object-codec.ts';
 import { RowReader } from './row-reader.ts';
 import { openHead } from './text-codec.ts';
 import * as txn from './txn.ts';
@@ -15,8 +17,8 @@ import { decodeDecision } from './txn-table.ts';
  * A hash over what a group's state means, 16 hex digits: equal on all replicas at an equal applied
  * index, however far each has got with removing garbage. In it: the counters (floor, owned vshards,
  * sequence, key count, indexes), current rows, expiry rows, leases and what is attached to them, meta state,
- * prepared transactions, entries of indexes, reservations and owed ones, the feed from the floor on, and idempotency rows and decisions
- * inside their windows. Not in it: history and past entries (the feed names their versions), and anything
+ * prepared transactions, entries of indexes, reservations and owed ones, the feed from the floor on, idempotency rows and decisions
+ * inside their windows, and all of objects but data that ended below the floor. Not in it: history and past entries (the feed names their versions), and anything
  * below the floor. Reads every row once, in bounded memory.
  */
 export async function stateHash(state: GroupState): Promise<string> {
@@ -42,6 +44,12 @@ export async function stateHash(state: GroupState): Promise<string> {
     }
     await addRows(hash, view, `${view.prefix}i`, nextKind(view, 'i'), isAlive);
     await addRows(hash, view, `${view.prefix}d`, nextKind(view, 'd'), isKept);
+    for (const kind of ['B', 'N', 'n', 'q', 'w'] as const) {
+      await addRows(hash, view, view.prefix + kind, nextKind(view, kind), null);
+    }
+    for (const kind of ['D', 'I'] as const) {
+      await addRows(hash, view, view.prefix + kind, nextKind(view, kind), hasData);
+    }
   } finally {
     await view.close();
   }
@@ -58,6 +66,15 @@ function isAlive(view: GroupView, row: EngineRow): boolean {
 
 function isKept(view: GroupView, row: EngineRow): boolean {
   return txn.isRemembered(decodeDecision(row[1]).id.start, view.clock);
+}
+
+/** Data that something names, or did above the floor; its bytes by the same measure. */
+function hasData(view: GroupView, [key, value]: EngineRow): boolean {
+  const isData = key.startsWith('D', PREFIX_LENGTH);
+  const row = isData ? value : view.get(dataKey(view.prefix, 'D', key.slice(BODY_OFFSET)));
+  if (row === null) return false;
+  const { endedAt } = decodeRow(dataRowCodec, row);
+  return endedAt === 0 || endedAt >= view.floor;
 }
 
 async function addRows(

@@ -28,10 +28,11 @@ import { joinedCurrentKey, joinedTriple } from './last-names.ts';
  *   v prepared transaction       slot u16
  *   u decision that a participant has yet to learn        start u64, home u16, term u64
  *   d ended transaction          as u
+ *   n, N, w, q, D, I, E, B       objects (see object-keys.ts)
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxMlaeprotvud';
+export const ROW_KINDS = 'mcfhijxMlaeprotvudnNwqDIEB';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;
@@ -44,9 +45,9 @@ export const GENERATION_MAX = 0xffff;
 const NUL = '\x00';
 /** NUL inside a key's history row: sorts above the terminator, as any longer key must. */
 const ESCAPED_NUL = '\x00\xff';
-const TERMINATOR = '\x00\x01';
+export const TERMINATOR = '\x00\x01';
 /** Just above every history row of one triple. */
-const AFTER_TERMINATOR = '\x00\x02';
+export const AFTER_TERMINATOR = '\x00\x02';
 
 /** Two bytes, 0..65535. */
 export function u16(value: number): string {
@@ -61,7 +62,7 @@ export function u64(value: number): string {
 }
 
 /** Eight bytes, every bit flipped, so that the highest revision sorts first. */
-function invertedU64(value: number): string {
+export function invertedU64(value: number): string {
   checkCount(value);
   return eightBytes(~Math.floor(value / 0x1_0000_0000), ~(value >>> 0));
 }
@@ -92,7 +93,7 @@ export function readU64(text: string, at: number): number {
   return value;
 }
 
-function invert(bytes: string): string {
+export function invert(bytes: string): string {
   let out = '';
   for (let i = 0; i < bytes.length; i++) out += String.fromCharCode(bytes.charCodeAt(i) ^ 0xff);
   return out;
@@ -379,18 +380,18 @@ export function parsePastEntry(row: string, encodedEnd: number): { key: string; 
 }
 
 /** Escapes NUL in the key part; the two separators stay, since names hold no NUL. */
-function escapeTriple(triple: string): string {
+export function escapeTriple(triple: string): string {
   const keyAt = triple.indexOf(NUL, triple.indexOf(NUL) + 1) + 1;
   if (triple.indexOf(NUL, keyAt) < 0) return triple;
   return triple.slice(0, keyAt) + escapeNul(triple.slice(keyAt));
 }
 
-function unescapeTriple(text: string): string {
+export function unescapeTriple(text: string): string {
   const keyAt = text.indexOf(NUL, text.indexOf(NUL) + 1) + 1;
   if (text.indexOf(NUL, keyAt) < 0) return text;
   return text.slice(0, keyAt) + text.slice(keyAt).replaceAll(ESCAPED_NUL, NUL);
 }
 
-function escapeNul(key: string): string {
+export function escapeNul(key: string): string {
   return key.includes(NUL) ? key.replaceAll(NUL, ESCAPED_NUL) : key;
 }

@@ -1,6 +1,7 @@
-import { type Applied, applyBatch } from '../../actors/apply/apply.ts';
+import { type Applied, applyBatch, committed } from '../../actors/apply/apply.ts';
 import { GroupState } from '../../actors/apply/group-state.ts';
 import type { Command, Condition, WriteOp } from '../../protocol/commands.ts';
+import { makeEntry } from '../../protocol/entry.ts';
 import { nextRevision, REVISION_EPOCH_MS } from '../../protocol/revision.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
@@ -52,6 +53,13 @@ export class AppliedGroup {
   apply(command: Command | null): Applied {
     const entry = logEntry(this.state.appliedIndex + 1, 1, command);
     return applyBatch(this.state, [entry])[0] as Applied;
+  }
+
+  /** A configuration is in the log, encoded as it is there. */
+  configure(config: Uint8Array): void {
+    const index = this.state.appliedIndex + 1;
+    const fields = { index, term: 1, kind: 'config' as const, clockBound: 0 };
+    applyBatch(this.state, [committed(makeEntry(fields, config))]);
   }
 
   /** What the leader would give the next command. */

@@ -27,7 +27,7 @@ export const ZONES: readonly Zone[] = [
   },
   {
     name: 'row format',
-    pattern: /^storage\/kv\/(?:rows|keyspace)\.ts$/,
+    pattern: /^storage\/kv\/(?:rows|keyspace|object-keys)\.ts$/,
     values: ['protocol', 'row format'],
     types: ['storage ports'],
   },

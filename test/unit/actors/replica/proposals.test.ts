@@ -10,7 +10,14 @@ import { FakeReplica } from '../../../kit/fake-replica.ts';
 const floor = (at: number): Command => ({ type: 'compact', floor: at });
 
 function applied(index: number, term: number): Applied {
-  const nothing = { results: [], repeated: false, rejection: null, events: [], txn: null };
+  const nothing = {
+    results: [],
+    repeated: false,
+    rejection: null,
+    events: [],
+    txn: null,
+    object: null,
+  };
   return { index, term, clock: 0, ...nothing };
 }
 
