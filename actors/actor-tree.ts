@@ -2,6 +2,7 @@ import type { NodeConfig } from '../protocol/config.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { META_GROUP, type NodeId, type ReplicaId } from '../protocol/types.ts';
+import { NodeBlobs } from './blob/node-blobs.ts';
 import type { RecoveredNode } from './boot.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import { DiskCare } from './disk-care.ts';
@@ -18,6 +19,7 @@ import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
 import { ReplicaSet } from './replica-set.ts';
 import { dataGroups } from './router/scan.ts';
+import { foundingReplicas, groupOf } from './router/shard-map.ts';
 import { ShardManager } from './shard/manager.ts';
 
 const CHECKPOINT_CHECK_MS = 500;
@@ -25,6 +27,7 @@ const DISK_CHECK_MS = 240;
 const LEADER_CHECK_MS = 100;
 const MANAGER_EVERY_MS = 500;
 const SWEEP_EVERY_MS = 60;
+const BLOB_EVERY_MS = 100;
 const HANDOVER_MS = 300;
 
 export interface TreeParts {
@@ -47,6 +50,7 @@ export class ActorTree {
   readonly post: PostOffice;
   readonly replicas: ReplicaSet;
   readonly routing: NodeRouting;
+  readonly blob: NodeBlobs;
   readonly #parts: TreeParts;
   readonly #loop: TurnLoop;
   readonly #checkpointer: Checkpointer;
@@ -88,6 +92,7 @@ export class ActorTree {
       peers,
       life,
     });
+    this.blob = this.#nodeBlobs();
     this.#manager = this.#shardManager();
     this.#builder = this.#indexBuilder();
     this.#sweeper = this.#leaseSweeper();
@@ -101,6 +106,7 @@ export class ActorTree {
     periodic.every(MANAGER_EVERY_MS, () => this.#manager.tick());
     periodic.every(MANAGER_EVERY_MS, () => this.#builder.tick());
     periodic.every(SWEEP_EVERY_MS, () => this.#sweeper.tick());
+    periodic.every(BLOB_EVERY_MS, () => this.blob.tick());
     periodic.every(LEADER_CHECK_MS, () => this.routing.watchLeaders());
     periodic.every(DISK_CHECK_MS, () => care.tick());
     periodic.every(CHECKPOINT_CHECK_MS, () => {
@@ -118,6 +124,7 @@ export class ActorTree {
   nodeGone(node: NodeId): void {
     this.replicas.nodeGone(node);
     this.routing.nodeGone(node);
+    this.blob.nodeGone(node);
   }
 
   /** Leaders with other voters pass on, so that a planned stop costs no election timeout. */
@@ -144,6 +151,7 @@ export class ActorTree {
     this.#manager.stop();
     this.#builder.stop();
     this.#sweeper.stop();
+    this.blob.stop();
     this.routing.stop();
     this.replicas.stop();
     this.#loop.stop();
@@ -191,6 +199,22 @@ export class ActorTree {
         return presence.list(nowMs).map((seen) => ({ seen, msAgo: nowMs - seen.seenAtMs }));
       },
       living: () => presence.living(clock.monotonicMs()),
+    });
+  }
+
+  #nodeBlobs(): NodeBlobs {
+    const { ports, self, formation, presence, peers } = this.#parts;
+    const { routing, post } = this;
+    return new NodeBlobs({
+      ...{ ports, post, self },
+      members: (ref) => {
+        const group = groupOf(routing.map(), ref);
+        const founders = () => foundingReplicas(formation, group);
+        return routing.members(group) ?? { voters: founders(), votersOld: null, learners: [] };
+      },
+      peers: () => presence.list(ports.clock.monotonicMs()).map(({ nodeId }) => nodeId),
+      isAbsent: (node) => peers.isAbsent(node),
+      silentMs: (node) => peers.silentMs(node, ports.clock.monotonicMs()),
     });
   }
 

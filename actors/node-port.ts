@@ -1,17 +1,23 @@
 import type { LogEntry } from '../protocol/entry.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
+import type { ObjectData } from '../protocol/object-access.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { GroupId, ReplicaId, Revision } from '../protocol/types.ts';
+import type { TransferCounts } from './blob/transfers.ts';
 import type { Role } from './raft/events.ts';
 
 /** A running node, as the composition roots see it: `startNode(config, ports): Promise<Node>` in actors/node.ts. */
 export interface Node {
   readonly service: KvService;
+  /** Bytes of objects. */
+  readonly data: ObjectData;
   readonly replicaId: ReplicaId;
   /** Passes leadership on where another voter can take it; resolves when it has, or soon anyway. */
   handOver(): Promise<void>;
   /** Hands over, answers what is pending, stops all actors, closes storage. */
   stop(): Promise<void>;
+  /** Chunks that are on their way. */
+  transfers(): TransferCounts;
   /** For the simulator's invariants and for status pages; views, not copies. */
   inspect(): readonly ReplicaInspection[];
 }

@@ -8,6 +8,7 @@ import type { Lane } from '../protocol/subjects.ts';
 import { type GroupId, type NodeId, nodeOf, type ReplicaId } from '../protocol/types.ts';
 import type { Identity } from '../storage/ports.ts';
 import { ActorTree } from './actor-tree.ts';
+import { isBlob } from './blob/node-blobs.ts';
 import { loadOrDrawIdentity, type RecoveredNode, recoverNode } from './boot.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { Forming, helloPayload, nodeMessage, selfOf } from './formation.ts';
@@ -81,6 +82,11 @@ class RunningNode implements Node {
     return this.#tree.routing.service;
   }
 
+  get data() {
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.blob.data;
+  }
+
   async listen(): Promise<void> {
     await this.#ports.bus.listen(
       this.#config.nodeId,
@@ -147,6 +153,10 @@ class RunningNode implements Node {
     return this.#tree?.replicas.inspections() ?? [];
   }
 
+  transfers() {
+    return this.#tree?.blob.transfers() ?? { receiving: 0, serving: 0, own: 0 };
+  }
+
   async handOver(): Promise<void> {
     await this.#tree?.handOver();
   }
@@ -179,6 +189,7 @@ class RunningNode implements Node {
       else if (message.type === 'Reply') {
         this.#tree?.routing.onReply(message.requestId, message.body);
       } else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
+      else if (isBlob(message)) this.#tree?.blob.onMessage(from, message);
       else if (message.type !== 'Hello') this.#tree?.replicas.onMessage(from, routed);
     }
   }

@@ -54,6 +54,8 @@ export const METRICS = {
   index_steps: counter('Steps of index backfills taken.', 'group'),
   leases_ended: counter('Leases whose end was applied by their leader.', 'why'),
   lease_keys_removed: counter('Keys removed with the leases they were attached to.'),
+  blob_messages_dropped: counter('Messages of chunks that the bus did not take in time.'),
+  blob_bytes_written: counter('Bytes of objects that were written as chunks.'),
   applied_entries: counter('Log entries applied.'),
   apply_batch_seconds: seconds('Time one batch of entries took to apply.'),
   // Raft

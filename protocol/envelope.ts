@@ -1,5 +1,6 @@
 import { DecodeError, encodeWith, unpackBytes } from './codec.ts';
 import { LIMITS } from './limits.ts';
+import { blobMessages } from './messages/blob.ts';
 import { nodeMessages } from './messages/node.ts';
 import { raftMessages } from './messages/raft.ts';
 import { requestMessages } from './messages/request.ts';
@@ -8,7 +9,12 @@ import type { GroupId, NodeId, ReplicaId } from './types.ts';
 import { PROTOCOL_VERSION, PROTOCOL_VERSION_FLOOR } from './version.ts';
 
 /** Every message between nodes. A type is one row; a missing row does not compile. */
-export const messageCodec = s.union({ ...raftMessages, ...requestMessages, ...nodeMessages });
+export const messageCodec = s.union({
+  ...raftMessages,
+  ...requestMessages,
+  ...nodeMessages,
+  ...blobMessages,
+});
 export type Message = s.Of<typeof messageCodec>;
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
 

@@ -64,16 +64,20 @@ export const LIMITS = Object.freeze({
   appendInflightMax: 32,
   appendInflightBytesMax: 8 * MIB,
   snapshotChunkBytes: 768 * KIB,
+  /** One chunk of an object's data, but for the last one. */
+  blobChunkBytes: 8 * MIB,
   /** One chunk of an object's data, at most; its file's header has a checksum for each block of it. */
   blobChunkBytesMax: 16 * MIB,
   /** Data of one message of a chunk's transfer. */
   blobPieceBytes: 512 * KIB,
   /** What one transfer may have on its way. */
   blobWindowBytes: 2 * MIB,
+  /** What a node has on its way to another, of all transfers. */
+  blobSendingBytesMax: 12 * MIB,
   /** Received pieces of all transfers that a node has not written yet; what comes beyond is dropped, and sent again. */
   blobReceivingBytesMax: 64 * MIB,
   /** Chunks that a node receives at once, and that it sends at once. */
-  blobTransfersMax: 256,
+  blobTransfersMax: 512,
   /** Bytes of one message on the bus; nats-server's default max_payload is 1 MiB. */
   busPayloadBytesMax: 1 * MIB,
   /** Room for the envelope's header and HMAC beside its messages. */
@@ -213,6 +217,12 @@ assert(
 assert(
   LIMITS.blobPieceBytes + LIMITS.envelopeOverheadBytesMax * 16 <= LIMITS.busPayloadBytesMax,
   'a piece of a chunk fits the bus',
+);
+assert(
+  LIMITS.blobChunkBytes <= LIMITS.blobChunkBytesMax &&
+    LIMITS.blobChunkBytes % LIMITS.blobPieceBytes === 0 &&
+    LIMITS.blobPieceBytes > LIMITS.objectInlineBytesMax,
+  'a chunk is made of whole pieces, and a piece is more than goes inline',
 );
 assert(LIMITS.blobPieceBytes * 2 <= LIMITS.blobWindowBytes, 'two pieces fit a window');
 assert(

@@ -1,7 +1,7 @@
 import type { BucketRule, NewData, ObjectOp, ObjectResult } from './object-ops.ts';
 import type { Checksum, ObjectHead, ObjectRecord, Piece } from './objects.ts';
 import type { RequestContext } from './service.ts';
-import type { Revision } from './types.ts';
+import type { ReplicaId, Revision } from './types.ts';
 import type { KeyRef } from './vshard.ts';
 
 /**
@@ -131,8 +131,13 @@ export interface ObjectData {
     ref: KeyRef,
     source: AsyncIterable<Uint8Array>,
   ): Promise<NewData | null>;
-  /** Has the same bytes at the voters of now, after `copies_missing`. */
-  replicate(ctx: RequestContext, ref: KeyRef, data: NewData): Promise<NewData>;
+  /** Has the same bytes at these voters, after `copies_missing`. */
+  replicate(
+    ctx: RequestContext,
+    ref: KeyRef,
+    data: NewData,
+    voters: readonly ReplicaId[],
+  ): Promise<NewData>;
   /** For what was written and will not be named: takes it away soon, and does not wait. */
   discard(data: NewData): void;
   /**

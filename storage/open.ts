@@ -1,6 +1,7 @@
 import type { Clock } from '../protocol/clock.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Random } from '../protocol/random.ts';
+import { BlobFiles } from './blob/blob-files.ts';
 import { DiskHealth } from './disk/health.ts';
 import { type Disk, DiskError } from './disk/port.ts';
 import { IDENTITY_PATH, loadIdentity, saveIdentity } from './identity.ts';
@@ -49,6 +50,7 @@ export function openStorage(parts: StorageParts): StoragePorts {
         mayWrite: () => health.feedsEngine(),
       }),
     snapshots: new SnapshotFiles(disk),
+    blobs: new BlobFiles({ disk, clock, health, onFatal: parts.onFatal }),
     health,
     setStateAside: async (reason) => {
       await parts.setEngineAside(`${QUARANTINE}/state-${await note(disk, clock, reason)}`);

@@ -258,6 +258,7 @@ export interface StoragePorts {
   /** Moves the state's files aside, so that it can be made again from the log. */
   setStateAside(reason: string): Promise<void>;
   readonly snapshots: SnapshotStore;
+  readonly blobs: BlobStore;
   readonly health: DiskView;
   /** Moves WAL, state and snapshots aside, so that the node can return empty with a new incarnation. */
   quarantine(reason: string): Promise<void>;

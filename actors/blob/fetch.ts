@@ -123,6 +123,11 @@ export class BlobFetch {
     else this.#goBack(out);
   }
 
+  /** The bus says that nobody is there any more. */
+  gone(nowMs: number, out: FetchOutbox): void {
+    if (!this.#hasEnded) this.#failOver('unanswered', nowMs, out);
+  }
+
   /** The host wants no more of it. */
   abandon(out: FetchOutbox): void {
     if (this.#hasEnded) return;

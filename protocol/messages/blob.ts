@@ -1,4 +1,4 @@
-import { chunkNameCodec, chunkSumCodec } from '../blob.ts';
+import { chunkNameCodec, chunkSumCodec, dataIdCodec } from '../blob.ts';
 import { LIMITS } from '../limits.ts';
 import * as s from '../schema.ts';
 
@@ -89,6 +89,8 @@ export const blobMessages = {
       bytes: s.count,
     }),
   ],
+  /** Chunks 0 to `chunks` of this data were written, and nothing will name it. */
+  BlobDiscard: [104, s.record({ data: dataIdCodec, chunks: s.count })],
   BlobUnreadable: [103, s.record({ transfer, reason: unreadableCodec })],
 } as const;
 

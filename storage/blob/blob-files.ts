@@ -38,6 +38,7 @@ export class BlobFiles implements BlobStore {
   /** Scratch files that could not be removed. */
   readonly #leftovers = new Set<string>();
   #scratchCount = 0;
+  #cleaned: Promise<number> | null = null;
 
   constructor({ disk, clock, health, onFatal }: BlobFilesOptions) {
     this.#disk = disk;
@@ -45,8 +46,16 @@ export class BlobFiles implements BlobStore {
     this.#onFatal = onFatal;
   }
 
-  /** At start, before the first create(): removes what a crash left unsealed; tells how many files that were. */
-  async clean(): Promise<number> {
+  /** Before the first chunk is written: removes what a crash left unsealed; tells how many files that were. */
+  clean(): Promise<number> {
+    this.#cleaned ??= this.#clean().catch((error: unknown) => {
+      this.#cleaned = null;
+      throw error;
+    });
+    return this.#cleaned;
+  }
+
+  async #clean(): Promise<number> {
     const names = await this.#disk.list(SCRATCH_FOLDER);
     await inParts(names, (name) => this.#disk.remove(`${SCRATCH_FOLDER}/${name}`));
     return names.length;
@@ -54,6 +63,7 @@ export class BlobFiles implements BlobStore {
 
   async create(name: ChunkName): Promise<BlobWriter> {
     this.#room.take(0);
+    await this.clean();
     await this.#removeLeftovers();
     const scratch = `${SCRATCH_FOLDER}/${++this.#scratchCount}-${chunkText(name)}`;
     const file = await this.#disk.create(scratch);

@@ -6,6 +6,7 @@ import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { NodeId } from '../../protocol/types.ts';
+import { BlobFiles } from '../../storage/blob/blob-files.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import type { Identity, StoragePorts } from '../../storage/ports.ts';
 import { SnapshotFiles } from '../../storage/snapshot-file.ts';
@@ -83,7 +84,7 @@ export class FakePorts implements Ports {
 
   constructor(clock = new HandClock()) {
     this.clock = clock;
-    this.storage = noStorage(new SnapshotFiles(new MemoryDisk(clock)));
+    this.storage = noStorage(new MemoryDisk(clock), clock);
   }
 
   publishChange(event: ChangeEvent, _group: number, traceparent: string | null): void {
@@ -95,7 +96,7 @@ export class FakePorts implements Ports {
   }
 }
 
-function noStorage(snapshots: StoragePorts['snapshots']): StoragePorts {
+function noStorage(disk: MemoryDisk, clock: HandClock): StoragePorts {
   const none = (): Promise<never> => Promise.reject(new Error('this test opens no storage'));
   const saved: Identity[] = [];
   return {
@@ -103,15 +104,18 @@ function noStorage(snapshots: StoragePorts['snapshots']): StoragePorts {
     saveIdentity: async (identity) => void saved.push(identity),
     openWal: none,
     openState: none,
-    snapshots,
-    health: {
-      look: async () => {},
-      trouble: () => null,
-      refusesWrites: () => false,
-      takesEntries: () => true,
-      freeBytes: () => Number.MAX_SAFE_INTEGER,
-    },
+    snapshots: new SnapshotFiles(disk),
+    blobs: new BlobFiles({ disk, clock, health: GOOD_HEALTH, onFatal: () => {} }),
+    health: GOOD_HEALTH,
     setStateAside: none,
     quarantine: none,
   };
 }
+
+const GOOD_HEALTH: StoragePorts['health'] = {
+  look: async () => {},
+  trouble: () => null,
+  refusesWrites: () => false,
+  takesEntries: () => true,
+  freeBytes: () => Number.MAX_SAFE_INTEGER,
+};

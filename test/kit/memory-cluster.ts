@@ -117,6 +117,11 @@ export class MemoryCluster {
     return node;
   }
 
+  /** What a node has on its disk. */
+  disk(name: string): MemoryDisk {
+    return this.#machine(name).disk;
+  }
+
   async stopNode(name: string): Promise<void> {
     await this.time.until(this.node(name).stop());
     this.#machine(name).end();

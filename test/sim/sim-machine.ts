@@ -1,5 +1,6 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
+import { BlobFiles } from '../../storage/blob/blob-files.ts';
 import { DiskHealth } from '../../storage/disk/health.ts';
 import type { Disk } from '../../storage/disk/port.ts';
 import { loadIdentity, saveIdentity } from '../../storage/identity.ts';
@@ -73,6 +74,7 @@ export class SimMachine implements Machine {
           mayWrite: () => health.feedsEngine(),
         }),
       snapshots: new SnapshotFiles(disk),
+      blobs: new BlobFiles({ disk, clock, health, onFatal: fatal }),
       health,
       setStateAside: async () => this.#engine.wipe(),
       quarantine: async () => {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { makeDataId } from '../../../protocol/blob.ts';
 import { DecodeError, packBytes } from '../../../protocol/codec.ts';
 import { makeEntry } from '../../../protocol/entry.ts';
 import {
@@ -56,6 +57,9 @@ const event = {
   ...{ item, prev: null },
 };
 
+const chunk = { data: makeDataId(1_800_000_000_000, Buffer.alloc(10, 7)), number: 0xffff_ffff };
+const sum = { bytes: 9, crc: 0xffff_ffff };
+
 /** One of every type: a missing row does not compile. */
 const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
   PreVote: { proposedTerm: 1, lastLogIndex: 2, lastLogTerm: 3, nonce: 4 },
@@ -94,6 +98,18 @@ const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
       members: [{ nodeId: n1, incarnation: 'aaaaaaaa' }],
     },
   },
+  BlobWrite: {
+    ...{ transfer: 2 ** 52, chunk, offset: 5, released: 4, round: 2, data: Buffer.from('bytes') },
+    end: sum,
+  },
+  BlobWanted: { transfer: 1, offset: 2, upTo: 3, round: 4, gap: true },
+  BlobSealed: { transfer: 1, sum },
+  BlobRefused: { transfer: 1, reason: 'full' },
+  BlobAbandon: { transfer: 1 },
+  BlobRead: { transfer: 1, chunk, offset: 2, end: 9, upTo: 5, round: 3 },
+  BlobPiece: { transfer: 1, offset: 2, round: 3, data: Buffer.from('b'), crc: 4, bytes: 5 },
+  BlobDiscard: { data: chunk.data, chunks: 3 },
+  BlobUnreadable: { transfer: 1, reason: 'missing' },
 };
 
 const id = { home: 1, term: 2, start: 3 };

@@ -136,7 +136,7 @@ class Sender {
     const earlier = handlers.get(link) ?? [];
     handlers.set(link, earlier);
     earlier.push((_, m) => {
-      if (m.transfer !== transfer) return;
+      if (m.type === 'BlobDiscard' || m.transfer !== transfer) return;
       if (m.type === 'BlobWanted') {
         allowed = Math.max(allowed, m.upTo);
         this.core.wanted(m, link.nowMs, this.#out);

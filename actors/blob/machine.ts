@@ -1,0 +1,53 @@
+import { type ActorRefFrom, createActor, setup } from 'xstate';
+
+/** What the machine holds: the node's transfers. A handle, never data. */
+export interface BlobHosted {
+  /** Does everything that has gathered. Must not throw. */
+  step(nowMs: number): void;
+  /** Ends every transfer. */
+  end(): void;
+}
+
+type BlobEvent =
+  | { readonly type: 'batch'; readonly nowMs: number }
+  | { readonly type: 'broken' }
+  | { readonly type: 'stop' };
+
+/**
+ * Life cycle of a node's transfers of chunks: running, failed (an invariant broke; the process ends), stopped.
+ * Nothing is kept: a transfer that a crash cuts off is begun anew by whoever wants it.
+ */
+export const blobMachine = setup({
+  types: {
+    context: {} as { readonly hosted: BlobHosted },
+    input: {} as { readonly hosted: BlobHosted },
+    events: {} as BlobEvent,
+  },
+  actions: {
+    step: ({ context }, { nowMs }: { nowMs: number }) => context.hosted.step(nowMs),
+    end: ({ context }) => context.hosted.end(),
+  },
+}).createMachine({
+  id: 'blob',
+  context: ({ input }) => ({ hosted: input.hosted }),
+  initial: 'running',
+  states: {
+    running: {
+      on: {
+        batch: { actions: { type: 'step', params: ({ event }) => ({ nowMs: event.nowMs }) } },
+        broken: 'failed',
+        stop: 'stopped',
+      },
+    },
+    failed: { type: 'final', entry: 'end' },
+    stopped: { type: 'final', entry: 'end' },
+  },
+});
+
+export type BlobMachine = ActorRefFrom<typeof blobMachine>;
+
+export function startBlobMachine(hosted: BlobHosted): BlobMachine {
+  const actor = createActor(blobMachine, { input: { hosted } });
+  actor.start();
+  return actor;
+}
