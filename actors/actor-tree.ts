@@ -18,6 +18,8 @@ import { NodeRouting } from './node-routing.ts';
 import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
 import { ReplicaSet } from './replica-set.ts';
+import { BucketKeeper } from './router/bucket-keeper.ts';
+import { RoutedObjects } from './router/objects.ts';
 import { dataGroups } from './router/scan.ts';
 import { foundingReplicas, groupOf } from './router/shard-map.ts';
 import { ShardManager } from './shard/manager.ts';
@@ -50,6 +52,7 @@ export class ActorTree {
   readonly post: PostOffice;
   readonly replicas: ReplicaSet;
   readonly routing: NodeRouting;
+  readonly objects: RoutedObjects;
   readonly blob: NodeBlobs;
   readonly #parts: TreeParts;
   readonly #loop: TurnLoop;
@@ -57,6 +60,7 @@ export class ActorTree {
   readonly #manager: ShardManager;
   readonly #builder: IndexBuilder;
   readonly #sweeper: LeaseSweeper;
+  readonly #buckets: BucketKeeper;
   #stopped = false;
 
   constructor(parts: TreeParts) {
@@ -93,6 +97,10 @@ export class ActorTree {
       life,
     });
     this.blob = this.#nodeBlobs();
+    const { calls, service } = this.routing;
+    this.objects = new RoutedObjects(calls, this.routing, service.snapshots, this.blob.data);
+    const { buckets } = this.objects;
+    this.#buckets = new BucketKeeper({ buckets, telemetry, leadsMeta: () => this.#leadsMeta() });
     this.#manager = this.#shardManager();
     this.#builder = this.#indexBuilder();
     this.#sweeper = this.#leaseSweeper();
@@ -105,6 +113,7 @@ export class ActorTree {
     periodic.every(LIMITS.tickMs, () => this.#tick());
     periodic.every(MANAGER_EVERY_MS, () => this.#manager.tick());
     periodic.every(MANAGER_EVERY_MS, () => this.#builder.tick());
+    periodic.every(MANAGER_EVERY_MS, () => this.#buckets.tick());
     periodic.every(SWEEP_EVERY_MS, () => this.#sweeper.tick());
     periodic.every(BLOB_EVERY_MS, () => this.blob.tick());
     periodic.every(LEADER_CHECK_MS, () => this.routing.watchLeaders());
@@ -152,6 +161,7 @@ export class ActorTree {
     this.#builder.stop();
     this.#sweeper.stop();
     this.blob.stop();
+    this.#buckets.stop();
     this.routing.stop();
     this.replicas.stop();
     this.#loop.stop();

@@ -1,6 +1,6 @@
 import type { LogEntry } from '../protocol/entry.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
-import type { ObjectData } from '../protocol/object-access.ts';
+import type { ObjectData, ObjectService } from '../protocol/object-access.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { GroupId, ReplicaId, Revision } from '../protocol/types.ts';
 import type { TransferCounts } from './blob/transfers.ts';
@@ -11,6 +11,8 @@ export interface Node {
   readonly service: KvService;
   /** Bytes of objects. */
   readonly data: ObjectData;
+  /** Buckets and objects. */
+  readonly objects: ObjectService;
   readonly replicaId: ReplicaId;
   /** Passes leadership on where another voter can take it; resolves when it has, or soon anyway. */
   handOver(): Promise<void>;

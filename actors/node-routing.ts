@@ -7,7 +7,6 @@ import type { ReplyBody } from '../protocol/messages/request.ts';
 import { randomInt } from '../protocol/random.ts';
 import { revisionAtWallMs } from '../protocol/revision.ts';
 import type {
-  KvService,
   NodeStatus,
   ReadAnswer,
   RequestContext,
@@ -61,7 +60,7 @@ export interface RoutingParts {
 /** A node's way to every group: where leaders are, what is asked, and the store as edges see it. */
 export class NodeRouting implements Reach, ServiceHost {
   readonly nodeId: NodeId;
-  readonly service: KvService;
+  readonly service: RoutedKvService;
   readonly clock;
   readonly random;
   readonly #parts: RoutingParts;

@@ -87,6 +87,11 @@ class RunningNode implements Node {
     return this.#tree.blob.data;
   }
 
+  get objects() {
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.objects;
+  }
+
   async listen(): Promise<void> {
     await this.#ports.bus.listen(
       this.#config.nodeId,

@@ -51,6 +51,7 @@ export const METRICS = {
   txn_conflicts: counter('Attempts of transactions that met others in the way.', 'group'),
   txn_inquiries: counter('Questions of participants about the end of a transaction.', 'group'),
   expired_keys: counter('Keys removed because their time was over.', 'group'),
+  buckets_finished: counter('Changes of buckets that were finished for another gateway.'),
   index_steps: counter('Steps of index backfills taken.', 'group'),
   leases_ended: counter('Leases whose end was applied by their leader.', 'why'),
   lease_keys_removed: counter('Keys removed with the leases they were attached to.'),

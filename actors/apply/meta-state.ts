@@ -69,3 +69,37 @@ export async function readMetaRows(
   }
   return out;
 }
+
+/** Rows with this prefix and names above `after`, by name; ends before the row that would pass `bytesMax`. */
+export async function listMetaRows(
+  view: GroupView,
+  namePrefix: string,
+  after: string,
+  limit: number,
+  bytesMax: number,
+): Promise<{ rows: MetaRow[]; more: boolean }> {
+  const first = metaStateKey(view.prefix, namePrefix);
+  const end = prefixEnd(first) as string;
+  const behind = `${metaStateKey(view.prefix, after)}\x00`;
+  const start = after === '' || behind < first ? first : behind;
+  const rows: MetaRow[] = [];
+  if (start >= end) return { rows, more: false };
+  const cursor = view.cursor({ start, end, reverse: false });
+  let bytes = 0;
+  try {
+    for (;;) {
+      const found = await cursor.next(16);
+      if (found.length === 0) return { rows, more: false };
+      for (const [key, value] of found) {
+        bytes += value.length;
+        if (rows.length >= limit || (rows.length > 0 && bytes > bytesMax)) {
+          return { rows, more: true };
+        }
+        const row = decodeMetaState(value);
+        rows.push({ name: metaStateName(key), json: row.json, revision: row.revision });
+      }
+    }
+  } finally {
+    await cursor.close();
+  }
+}

@@ -1,4 +1,11 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
+import type {
+  ListedPrefix,
+  ListedVersion,
+  ObjectQuery,
+  Page,
+} from '../../protocol/object-access.ts';
+import { bytesOfPrefix, bytesOfVersion } from '../../protocol/object-bytes.ts';
 import { decodeRecord, type ObjectRecord, versionIdOf } from '../../protocol/objects.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { spaceRange } from '../../storage/kv/keyspace.ts';
@@ -7,47 +14,10 @@ import { KeysAt } from './object-walk.ts';
 
 /** A page of a bucket's objects at one revision, with what is behind a delimiter rolled up. */
 
-export interface ListedVersion {
-  readonly type: 'version';
-  /** latin1. */
-  readonly key: string;
-  readonly versionId: string;
-  readonly isLatest: boolean;
-  readonly isMarker: boolean;
-  /** Its modification time, as a revision. */
-  readonly putAt: Revision;
-  readonly size: number;
-  readonly etag: string;
-  readonly checksum: ObjectRecord['checksum'];
-  /** Headers that are kept with it: the storage class is one. */
-  readonly headers: ObjectRecord['head']['headers'];
-}
+/** What is asked of one group: its part of a page ends before the entry that would pass `bytesMax`. */
+export type ListQuery = ObjectQuery & { readonly bytesMax: number };
 
-export interface ListedPrefix {
-  readonly type: 'prefix';
-  /** Up to the delimiter and with it, latin1. */
-  readonly prefix: string;
-}
-
-export interface ListQuery {
-  readonly tenant: string;
-  /** The bucket. */
-  readonly space: string;
-  /** latin1. */
-  readonly prefix: string;
-  /** latin1; null or '': nothing is rolled up. */
-  readonly delimiter: string | null;
-  /** No key below this, latin1; '' is the first. */
-  readonly start: string;
-  /** Of versions and prefixes together. */
-  readonly limit: number;
-}
-
-export interface ListPage {
-  readonly entries: (ListedVersion | ListedPrefix)[];
-  /** Where the page behind this one starts; null: there is none. */
-  readonly next: string | null;
-}
+export type ListPage = Page<ListedVersion, string>;
 
 export function listed(key: string, record: ObjectRecord, isLatest: boolean): ListedVersion {
   const { putAt, isMarker, size, etag, checksum, head } = record;
@@ -67,6 +37,29 @@ export function listed(key: string, record: ObjectRecord, isLatest: boolean): Li
   };
 }
 
+/** Gathers entries until there are enough, or too many bytes; the first one always fits. */
+export class EntryList<E extends { readonly type: string; readonly key: string }> {
+  readonly entries: (E | ListedPrefix)[] = [];
+  readonly #limit: number;
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor({ limit, bytesMax }: ListQuery) {
+    this.#limit = limit;
+    this.#bytesMax = bytesMax;
+  }
+
+  /** False: there is no room for it. */
+  add(entry: E | ListedPrefix, bytes: number): boolean {
+    const { entries } = this;
+    if (entries.length >= this.#limit) return false;
+    if (entries.length > 0 && this.#bytes + bytes > this.#bytesMax) return false;
+    this.#bytes += bytes;
+    entries.push(entry);
+    return true;
+  }
+}
+
 /** The common prefix that a key is rolled up into; null: none. */
 export function commonPrefix(key: string, { prefix, delimiter }: ListQuery): string | null {
   if (delimiter === null || delimiter === '') return null;
@@ -78,7 +71,7 @@ export function commonPrefix(key: string, { prefix, delimiter }: ListQuery): str
 const WALK_KEYS_MAX = 24;
 
 /**
- * Objects and common prefixes, in order. What lies below a prefix is skipped here, so a page costs by what it
+ * Objects and common prefixes, in order; `next` is the key or the common prefix that is left out. What lies below a prefix is skipped here, so a page costs by what it
  * shows. 'compacted': the revision cannot be read any more.
  */
 export async function listObjects(
@@ -93,17 +86,19 @@ export async function listObjects(
   if (spaceRange(view.prefix, 'c', query, first, null)[0] >= end)
     return { entries: [], next: null };
   const keys = new KeysAt(view, query, first, prefixEnd(prefix), revision, limit + 1);
-  const entries: ListPage['entries'] = [];
+  const page = new EntryList<ListedVersion>(query);
+  const { entries } = page;
   try {
     for (let found = await keys.next(); found !== null; found = await keys.next()) {
       const { key } = found;
-      if (entries.length >= limit) return { entries, next: key };
       const common = commonPrefix(key, query);
       if (common === null) {
-        entries.push(listed(key, decodeRecord(found.row.value), found.isCurrent));
+        const entry = listed(key, decodeRecord(found.row.value), found.isCurrent);
+        if (!page.add(entry, bytesOfVersion(entry))) return { entries, next: key };
         continue;
       }
-      entries.push({ type: 'prefix', prefix: common });
+      const entry = { type: 'prefix', prefix: common } as const;
+      if (!page.add(entry, bytesOfPrefix(entry))) return { entries, next: common };
       if (!(await passPrefix(keys, common))) break;
     }
   } finally {

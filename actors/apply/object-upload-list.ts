@@ -1,5 +1,7 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import type { ListedPart, ListedUpload, Page } from '../../protocol/object-access.ts';
+import { bytesOfPrefix, bytesOfUpload } from '../../protocol/object-bytes.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { refOfStoredTriple, tripleOf } from '../../storage/kv/keyspace.ts';
@@ -14,30 +16,17 @@ import type { GroupView } from './group-state.ts';
 import {
   bucketRowCodec,
   decodeRow,
-  type PartRow,
   PartSet,
   partRowCodec,
   type UploadRow,
   uploadRowCodec,
 } from './object-codec.ts';
-import { commonPrefix, type ListQuery } from './object-list.ts';
+import { commonPrefix, EntryList, type ListQuery } from './object-list.ts';
 import { RowReader } from './row-reader.ts';
 
 /** Multipart uploads that are under way, and their parts. */
 
-export interface ListedUpload {
-  readonly type: 'upload';
-  /** latin1. */
-  readonly key: string;
-  readonly upload: string;
-  readonly row: UploadRow;
-}
-
-export interface UploadPage {
-  readonly entries: (ListedUpload | { readonly type: 'prefix'; readonly prefix: string })[];
-  /** Null: there is nothing behind it. `after`: the last upload of that key that was given, '' for none. */
-  readonly next: { readonly key: string; readonly after: string } | null;
-}
+export type UploadPage = Page<ListedUpload, { readonly key: string; readonly after: string }>;
 
 /** Those of the bucket with this id, by key and upload id. `after`: of the key `start`, only ids above it. */
 export async function listUploads(
@@ -55,7 +44,8 @@ export async function listUploads(
   const hasAfter = isInside && query.after !== '' && first !== '';
   const from = hasAfter ? `${uploadKey(view.prefix, tripleOf(ref), query.after)}\x00` : start;
   const reader = new RowReader(view, { start: from, end: last, reverse: false, rows: limit + 1 });
-  const entries: UploadPage['entries'] = [];
+  const page = new EntryList<ListedUpload>(query);
+  const { entries } = page;
   try {
     for (;;) {
       if (reader.needsFill) await reader.ready();
@@ -66,21 +56,24 @@ export async function listUploads(
       if (row.bucket !== bucketId) continue;
       const { triple, upload } = parseUploadKey(head[0]);
       const { key } = refOfStoredTriple(triple);
-      if (entries.length >= limit) {
+      const common = commonPrefix(key, query);
+      if (common === null) {
+        const { at, head: kept, checksum } = row;
+        const entry = { type: 'upload', key, upload, at, head: kept, checksum } as const;
+        if (page.add(entry, bytesOfUpload(entry))) continue;
         const before = entries[entries.length - 1];
         const isSame = before?.type === 'upload' && before.key === key;
         return { entries, next: { key, after: isSame ? before.upload : '' } };
       }
-      const common = commonPrefix(key, query);
-      if (common === null) entries.push({ type: 'upload', key, upload, row });
-      else {
-        entries.push({ type: 'prefix', prefix: common });
-        const behind = prefixEnd(common);
-        if (behind === null) return { entries, next: null };
-        const [next] = objectRange(view.prefix, 'w', query, behind, end);
-        if (next >= last) return { entries, next: null };
-        await reader.reseek({ start: next, end: last, reverse: false });
+      const entry = { type: 'prefix', prefix: common } as const;
+      if (!page.add(entry, bytesOfPrefix(entry))) {
+        return { entries, next: { key: common, after: '' } };
       }
+      const behind = prefixEnd(common);
+      if (behind === null) return { entries, next: null };
+      const [next] = objectRange(view.prefix, 'w', query, behind, end);
+      if (next >= last) return { entries, next: null };
+      await reader.reseek({ start: next, end: last, reverse: false });
     }
   } finally {
     await reader.close();
@@ -97,10 +90,6 @@ export function readUploadRow(
   const bytes = view.get(uploadKey(view.prefix, tripleOf(ref), upload));
   const row = bytes === null ? null : decodeRow(uploadRowCodec, bytes);
   return row?.bucket === bucketId ? row : null;
-}
-
-export interface ListedPart extends PartRow {
-  readonly number: number;
 }
 
 /** Parts with numbers above `after`, in order, at most `limit`. */

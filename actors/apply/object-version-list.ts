@@ -1,4 +1,6 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
+import type { ListedVersion, Page, VersionPosition } from '../../protocol/object-access.ts';
+import { bytesOfPrefix, bytesOfVersion } from '../../protocol/object-bytes.ts';
 import { decodeRecord } from '../../protocol/objects.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { BODY_OFFSET, refOfStoredTriple, spaceRange, tripleOf } from '../../storage/kv/keyspace.ts';
@@ -6,26 +8,10 @@ import { objectRange, parseVersionKey, versionKey } from '../../storage/kv/objec
 import { decodeCurrent } from '../../storage/kv/rows.ts';
 import type { GroupView } from './group-state.ts';
 import { hasExpired } from './item.ts';
-import {
-  commonPrefix,
-  type ListedPrefix,
-  type ListedVersion,
-  type ListQuery,
-  listed,
-} from './object-list.ts';
+import { commonPrefix, EntryList, type ListQuery, listed } from './object-list.ts';
 import { RowReader } from './row-reader.ts';
 
-/** Where a page of versions starts: at a key, and there at what was put before `below` (0: at its newest). */
-export interface VersionPosition {
-  readonly key: string;
-  readonly below: Revision;
-}
-
-export interface VersionPage {
-  readonly entries: (ListedVersion | ListedPrefix)[];
-  /** Null: there is nothing behind it. */
-  readonly next: VersionPosition | null;
-}
+export type VersionPage = Page<ListedVersion, VersionPosition>;
 
 /**
  * Versions and delete markers of a bucket as they are now, by key, newest first. `revision` says what has
@@ -36,29 +22,31 @@ export async function listVersions(
   query: ListQuery & { readonly below: Revision },
   revision: Revision,
 ): Promise<VersionPage> {
-  const { prefix, limit } = query;
+  const { prefix } = query;
   const isInside = query.start >= prefix;
   const first = isInside ? query.start : prefix;
   const end = prefixEnd(prefix);
   if (end !== null && first >= end) return { entries: [], next: null };
   const walk = new VersionWalk(view, query, end, revision);
-  const entries: VersionPage['entries'] = [];
+  const page = new EntryList<ListedVersion>(query);
+  const { entries } = page;
   try {
     await walk.seek(first, isInside ? query.below : 0);
     for (let found = await walk.next(); found !== null; found = await walk.next()) {
       const { key, record } = found;
-      if (entries.length >= limit) {
+      const common = commonPrefix(key, query);
+      if (common === null) {
+        const entry = listed(key, record, found.isLatest);
+        if (page.add(entry, bytesOfVersion(entry))) continue;
         // Of the same key as the last one: behind that one.
         const last = entries[entries.length - 1];
         const isSame = last?.type === 'version' && last.key === key;
         return { entries, next: { key, below: isSame ? last.putAt : 0 } };
       }
-      const common = commonPrefix(key, query);
-      if (common === null) {
-        entries.push(listed(key, record, found.isLatest));
-        continue;
+      const entry = { type: 'prefix', prefix: common } as const;
+      if (!page.add(entry, bytesOfPrefix(entry))) {
+        return { entries, next: { key: common, below: 0 } };
       }
-      entries.push({ type: 'prefix', prefix: common });
       const behind = prefixEnd(common);
       if (behind === null) break;
       await walk.seek(behind, 0);

@@ -69,9 +69,7 @@ export function applyObject(state: GroupState, command: ObjectCommand): Outcome 
     return outcome({ type: 'bucket_unknown', epoch: rule?.epoch ?? 0 });
   }
   const slot = readSlot(state, ref, vshard);
-  // A part is a row of its own: it waits for nobody.
-  const isBeside = op.type === 'uploadPart' || op.type === 'uploadCreate';
-  if (!isBeside && state.txns.size > 0 && !state.txns.locks.isFree(slot.triple)) {
+  if (!isWritable(state, op, slot.triple)) {
     return rejected('locked');
   }
   const events: AppliedChange[] = [];
@@ -83,6 +81,12 @@ export function applyObject(state: GroupState, command: ObjectCommand): Outcome 
     rememberObject(state, idempotency, ref, revision, result);
   }
   return outcome(result, events);
+}
+
+/** Whether no prepared transaction is in its way. A part is a row of its own: it waits for nobody. */
+export function isWritable(state: GroupState, op: ObjectOp, triple: string): boolean {
+  if (state.txns.size === 0 || op.type === 'uploadPart' || op.type === 'uploadCreate') return true;
+  return state.txns.locks.isFree(triple);
 }
 
 function perform(context: ObjectContext, op: ObjectOp): ObjectResult {

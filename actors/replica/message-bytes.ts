@@ -1,6 +1,7 @@
 import type { Message } from '../../protocol/envelope.ts';
 import type { ReplyBody, RequestBody } from '../../protocol/messages/request.ts';
 import type { TxnResult } from '../../protocol/messages/txn.ts';
+import { bytesOfObjectReply, bytesOfOp, type ObjectReply } from '../../protocol/object-bytes.ts';
 import { txnBytes } from '../../protocol/txn.ts';
 
 /** About how many bytes a message takes when encoded: bodies exactly, the rest by a constant. */
@@ -44,8 +45,15 @@ export function requestBytes(body: RequestBody): number {
   if (body.type === 'TxnResolve') return body.ends.length * 48 + 64;
   if (body.type === 'MetaPut') return body.json.length + 256;
   if (body.type === 'LeaseSweep') return body.leases.length * 16 + 64;
+  if (body.type === 'ObjectWrite') return bytesOfOp(body.op) + 128;
+  if (body.type === 'MetaCheck') return body.rows.length * 160 + 64;
   return 256;
 }
+
+const OF_OBJECTS: ReadonlySet<ReplyBody['type']> = new Set([
+  ...(['ObjectFound', 'ObjectPage', 'UploadPage', 'PartPage'] as const),
+  ...(['MetaChecked', 'MetaListed'] as const),
+]);
 
 function replyBytes(body: ReplyBody): number {
   let bytes = 64;
@@ -71,7 +79,7 @@ function replyBytes(body: ReplyBody): number {
   else if (body.type === 'TxnDone') bytes += resultBytes(body.outcome.results);
   else if (body.type === 'TxnVoted' && body.vote.type === 'yes') {
     bytes += resultBytes(body.vote.then) + resultBytes(body.vote.otherwise);
-  }
+  } else if (OF_OBJECTS.has(body.type)) bytes += bytesOfObjectReply(body as ObjectReply);
   return bytes;
 }
 

@@ -280,7 +280,7 @@ function notThatFar(): ReplyBody {
   return rejected('unavailable', 'this replica is not that far');
 }
 
-function inTheFuture(revision: Revision): ReplyBody {
+export function inTheFuture(revision: Revision): ReplyBody {
   return rejected('invalid_argument', `revision ${revision} lies in the future`);
 }
 

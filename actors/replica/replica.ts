@@ -24,6 +24,7 @@ import type { RaftState } from '../raft/state.ts';
 import { encodeEvent } from '../raft/wal-codec.ts';
 import { Transactions } from '../txn/transactions.ts';
 import { Applier } from './applier.ts';
+import { BucketSweep } from './bucket-sweep.ts';
 import { Chores } from './chores.ts';
 import { GroupClock } from './clock.ts';
 import { ClosedPromises } from './closed-promises.ts';
@@ -122,7 +123,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#applier = new Applier(this, raft, this.#proposals, this.#feed, this.#spans);
     this.leases = new LeaseKeeper(this, this.#rounds, this.#closer, () => raft.currentTerm);
     this.#txns = new Transactions(this, raft, this.#rounds, this.#closer, host.reach.bind(host));
-    this.#chores = new Chores(this, [this.leases, this.#txns]);
+    this.#chores = new Chores(this, [this.leases, this.#txns, new BucketSweep(this)]);
     this.#leadership = new Leadership(this, raft, [this.#closer, this.#txns], host);
     this.#parts = {
       ...{ context: this, raft, rounds: this.#rounds, closer: this.#closer, feed: this.#feed },

@@ -20,6 +20,7 @@ import {
   handleIndexStep,
 } from './index-requests.ts';
 import type { LockWaits } from './lock-waits.ts';
+import { handleObjectRequest } from './object-requests.ts';
 import {
   handleRange,
   handleRead,
@@ -39,6 +40,7 @@ const ANSWER_MS_MAX = 100;
 /** Requests that clients wait for. Others are the cluster's own, or take their time as watches do. */
 const OF_CLIENTS: ReadonlySet<RequestBody['type']> = new Set([
   ...(['Write', 'Read', 'Range', 'Txn', 'TxnPrepare', 'IndexQuery', 'IndexSearch'] as const),
+  ...(['ObjectWrite', 'ObjectRead', 'ObjectList', 'VersionList'] as const),
 ]);
 
 /** The parts of a replica that requests are handed to. */
@@ -116,6 +118,17 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'IndexQuery':
     case 'IndexSearch':
       return handleIndexRead(context, closer, body, endMs, reply);
+    case 'ObjectWrite':
+    case 'ObjectRead':
+    case 'ObjectList':
+    case 'VersionList':
+    case 'UploadList':
+    case 'PartList':
+    case 'BucketSet':
+    case 'BucketLook':
+    case 'MetaCheck':
+    case 'MetaList':
+      return handleObjectRequest(parts, body, request.traceparent, endMs, reply);
   }
 }
 

@@ -246,7 +246,7 @@ function isReply(reply: ReplyBody | null): reply is ReplyBody {
 
 const WRITES: ReadonlySet<RequestBody['type']> = new Set([
   ...(['Write', 'MetaPut', 'LeaseGrant', 'LeaseRevoke'] as const),
-  ...(['Txn', 'TxnPrepare', 'TxnResolve'] as const),
+  ...(['Txn', 'TxnPrepare', 'TxnResolve', 'ObjectWrite'] as const),
 ]);
 
 /** What may have happened when nobody answers. */

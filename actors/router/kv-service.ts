@@ -67,7 +67,7 @@ export class RoutedKvService implements KvService {
   readonly #calls: Calls;
   readonly #host: ServiceHost;
   readonly #promises: LeasePromises;
-  readonly #snapshots: Snapshots;
+  readonly snapshots: Snapshots;
 
   /** `life` names this life of this node. */
   constructor(calls: Calls, host: ServiceHost, life: string) {
@@ -75,8 +75,8 @@ export class RoutedKvService implements KvService {
     this.#host = host;
     this.#promises = new LeasePromises(calls, host);
     this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
-    this.#snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
-    this.indexes = new RoutedIndexes(calls, host, this.#snapshots);
+    this.snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
+    this.indexes = new RoutedIndexes(calls, host, this.snapshots);
   }
 
   put(ctx: RequestContext, op: PutOp): Promise<WriteResult> {
@@ -193,7 +193,7 @@ export class RoutedKvService implements KvService {
 
   scan(ctx: RequestContext, options: ScanOptions): Promise<ScanPage> {
     const isLatest = options.revision === null && options.consistency === 'linearizable';
-    if (isLatest) return this.#snapshots.scan(ctx, options);
+    if (isLatest) return this.snapshots.scan(ctx, options);
     return scanPage(this.#calls, this.#host.map(), ctx, options);
   }
 

@@ -3,6 +3,8 @@ import type { ReplyBody } from '../../protocol/messages/request.ts';
 /** Replies of requests that change nothing: whatever they hold, they can be refused for certain. */
 const READ_REPLIES: ReadonlySet<ReplyBody['type']> = new Set([
   ...(['Items', 'Page', 'Feed', 'MetaRows', 'IndexPage', 'AttachedKeys', 'Leases'] as const),
+  ...(['ObjectFound', 'ObjectPage', 'UploadPage', 'PartPage'] as const),
+  ...(['MetaChecked', 'MetaListed'] as const),
 ]);
 
 /** To a request that no message can hold. */

@@ -6,6 +6,7 @@ import { configCodec } from '../membership.ts';
 import * as s from '../schema.ts';
 import { txnBodyCodec, txnEndCodec, txnFateCodec, txnIdCodec, txnPartCodec } from '../txn.ts';
 import type { NodeId, ReplicaId } from '../types.ts';
+import { objectReplies, objectRequests } from './objects.ts';
 import { type Item, itemCodec, txnOutcomeCodec, txnVoteCodec } from './txn.ts';
 
 /**
@@ -179,6 +180,7 @@ export const requestBodyCodec = s.union({
   TxnResolve: [22, s.record({ ends: s.list(txnEndCodec, LIMITS.txnEndsMax) })],
   /** Participant to home group: what became of it? One that is not known there is aborted first. */
   TxnInquire: [23, s.record({ id: txnIdCodec })],
+  ...objectRequests,
 });
 export type RequestBody = s.Of<typeof requestBodyCodec>;
 export type RequestOf<T extends RequestBody['type']> = Extract<RequestBody, { type: T }>;
@@ -314,6 +316,7 @@ export const replyBodyCodec = s.union({
   TxnVoted: [21, s.record({ vote: txnVoteCodec, clock: s.count })],
   /** Null: it is not decided yet. */
   TxnEnded: [22, s.record({ fate: s.nullable(txnFateCodec), clock: s.count })],
+  ...objectReplies,
 });
 export type ReplyBody = s.Of<typeof replyBodyCodec>;
 export type ReplyOf<T extends ReplyBody['type']> = Extract<ReplyBody, { type: T }>;

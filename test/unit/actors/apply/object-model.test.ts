@@ -3,11 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { gcStep } from '../../../../actors/apply/gc.ts';
 import { GroupState, type GroupView } from '../../../../actors/apply/group-state.ts';
 import { dataRowCodec, decodeRow } from '../../../../actors/apply/object-codec.ts';
-import {
-  type ListedVersion,
-  type ListPage,
-  listObjects,
-} from '../../../../actors/apply/object-list.ts';
+import { type ListPage, listObjects } from '../../../../actors/apply/object-list.ts';
 import {
   isEmptyBucket,
   readInline,
@@ -22,6 +18,7 @@ import {
 import { listVersions, type VersionPage } from '../../../../actors/apply/object-version-list.ts';
 import { loadSnapshot, snapshotRows } from '../../../../actors/apply/snapshot-rows.ts';
 import { stateHash } from '../../../../actors/apply/state-hash.ts';
+import type { ListedVersion } from '../../../../protocol/object-access.ts';
 import { BODY_OFFSET, refOfStoredTriple } from '../../../../storage/kv/keyspace.ts';
 import { endedDataStart } from '../../../../storage/kv/object-keys.ts';
 import { decodeCurrent } from '../../../../storage/kv/rows.ts';
@@ -67,19 +64,18 @@ async function withView<T>(state: GroupState, use: (view: GroupView) => Promise<
 /** Every page of a listing, as one. */
 async function allPages(
   view: GroupView,
-  query: { prefix: string; delimiter: string | null },
-  limit: number,
+  query: { prefix: string; delimiter: string | null; limit: number; bytesMax: number },
   revision: number,
 ) {
-  const entries: ListPage['entries'] = [];
+  const entries: ListPage['entries'][number][] = [];
   for (let start: string | null = ''; start !== null; ) {
     const page: ListPage | 'compacted' = await listObjects(
       view,
-      { ...BUCKET, ...query, start, limit },
+      { ...BUCKET, ...query, start },
       revision,
     );
     if (page === 'compacted') throw new Error('compacted');
-    expect(page.entries.length).toBeLessThanOrEqual(limit);
+    expect(page.entries.length).toBeLessThanOrEqual(query.limit);
     expect(page.next === null || page.entries.length > 0).toBe(true);
     entries.push(...page.entries);
     start = page.next;
@@ -108,6 +104,7 @@ const query = fc.record({
   prefix: fc.constantFrom('', '', 'a', 'a/', 'b/', 'b/\xff', '\xff', 'zz'),
   delimiter: fc.constantFrom(null, '/', '/', '\xff'),
   limit: fc.constantFrom(1, 2, 3, 1000),
+  bytesMax: fc.constantFrom(1, 400, 1_000_000, 1_000_000),
 });
 
 function shape(entry: ListPage['entries'][number]): unknown {
@@ -168,14 +165,15 @@ describe('objects against a model of S3', () => {
 
   test('listings of objects at every revision, of versions and of uploads, page by page', async () => {
     await fc.assert(
-      fc.asyncProperty(objectSteps(40), query, async (steps, { prefix, delimiter, limit }) => {
+      fc.asyncProperty(objectSteps(40), query, async (steps, asked) => {
+        const { prefix, delimiter, limit } = asked;
         const { group, model, past } = await play(steps);
         const { state } = group;
         const now = group.nextRevision() - 1;
         await withView(state, async (view) => {
           const noted = past.filter(({ revision }) => revision >= state.floor);
           for (const { revision, current } of noted) {
-            const entries = await allPages(view, { prefix, delimiter }, limit, revision);
+            const entries = await allPages(view, asked, revision);
             const all = SORTED.filter((key) => current.has(key)).map((key) => ({ key }));
             expect(
               entries.map((one) =>
@@ -199,7 +197,7 @@ describe('objects against a model of S3', () => {
             at !== null;
           ) {
             const { key: start, below } = at;
-            const one = { ...BUCKET, prefix, delimiter, start, below, limit };
+            const one = { ...BUCKET, ...asked, start, below };
             const page: VersionPage = await listVersions(view, one, now);
             listed.push(...page.entries.map(shape));
             at = page.next;
@@ -219,11 +217,9 @@ describe('objects against a model of S3', () => {
             const { key: start, after } = at;
             const page: UploadPage = await listUploads(view, id, {
               ...BUCKET,
-              prefix,
-              delimiter,
+              ...asked,
               start,
               after,
-              limit,
             });
             for (const one of page.entries) {
               seen.push(one.type === 'prefix' ? one.prefix : { key: one.key, upload: one.upload });

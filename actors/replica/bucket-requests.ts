@@ -1,0 +1,52 @@
+import type { RequestOf } from '../../protocol/messages/request.ts';
+import { META_GROUP } from '../../protocol/types.ts';
+import { readBucket } from '../apply/buckets.ts';
+import { isEmptyBucket } from '../apply/object-read.ts';
+import { notApplied, notLeader, type Reply, rejected } from './context.ts';
+import { answerFromView } from './from-view.ts';
+import { type ReadParts, refusedPromise, thisMoment } from './reads.ts';
+import { diskRefusal } from './writes.ts';
+
+/** Enters a bucket's rule in the group's log; one that it has already, or a newer one, needs no entry. */
+export function handleBucketSet(
+  { context }: ReadParts,
+  { rule }: RequestOf<'BucketSet'>,
+  reply: Reply,
+): void {
+  if (context.group === META_GROUP) {
+    return reply(rejected('invalid_argument', 'the meta group has no objects'));
+  }
+  if (!context.isLeader() || context.state.epoch === 0) return reply(notLeader(context));
+  const known = readBucket(context.state, rule.tenant, rule.name);
+  const done = (): void => reply({ type: 'Done', revision: context.clock.clock });
+  if (known !== null && known.rule.epoch >= rule.epoch) return done();
+  const refusal = diskRefusal(context.ports.storage.health);
+  if (refusal !== null) return reply(refusal);
+  context.propose({ type: 'bucket', rule }, (outcome) => {
+    if (outcome.type === 'applied') done();
+    else reply(notApplied(context, outcome));
+  });
+}
+
+/** Whether the bucket is empty here: at a closed revision, so that what has expired by then stays so. */
+export function handleBucketLook(
+  { context, rounds, closer }: ReadParts,
+  { tenant, name }: RequestOf<'BucketLook'>,
+  reply: Reply,
+): void {
+  if (!context.isLeader()) return reply(notLeader(context));
+  const look = (): void => {
+    const now = thisMoment(context);
+    closer.close(now, (settled) => {
+      if (settled !== 'ok') return reply(refusedPromise(context, now));
+      answerFromView(context, reply, async (view) => {
+        const epoch = readBucket(context.state, tenant, name)?.rule.epoch ?? 0;
+        const isEmpty = await isEmptyBucket(view, { tenant, space: name }, now);
+        return { type: 'BucketState', epoch, isEmpty, clock: now };
+      });
+    });
+    // What is closed is known at the end of a batch: this asks for one, outside of any.
+    context.command({ type: 'Tick' });
+  };
+  rounds.join(look, () => reply(notLeader(context)));
+}
