@@ -101,8 +101,7 @@ export class Replica implements Checkpointed, ReplicaContext {
     this.#host = host;
     this.config = host.config;
     this.ports = host.ports;
-    this.group = group;
-    this.stream = group;
+    this.group = this.stream = group;
     this.self = self;
     this.raft = raft;
     this.state = state;

@@ -118,16 +118,7 @@ export function handleRequest(parts: RequestParts, request: Request, reply: Repl
     case 'IndexQuery':
     case 'IndexSearch':
       return handleIndexRead(context, closer, body, endMs, reply);
-    case 'ObjectWrite':
-    case 'ObjectRead':
-    case 'ObjectList':
-    case 'VersionList':
-    case 'UploadList':
-    case 'PartList':
-    case 'BucketSet':
-    case 'BucketLook':
-    case 'MetaCheck':
-    case 'MetaList':
+    default:
       return handleObjectRequest(parts, body, request.traceparent, endMs, reply);
   }
 }

@@ -18,11 +18,10 @@ import type {
   RequestBody,
 } from '../../../protocol/messages/request.ts';
 import type { TxnResult } from '../../../protocol/messages/txn.ts';
-import type { BucketRule } from '../../../protocol/object-ops.ts';
-import type { ObjectHead, ObjectRecord } from '../../../protocol/objects.ts';
 import type { TxnBody } from '../../../protocol/txn.ts';
 import type { GroupId, NodeId, ReplicaId } from '../../../protocol/types.ts';
 import { PROTOCOL_VERSION } from '../../../protocol/version.ts';
+import { OBJECT_REPLIES, OBJECT_REQUESTS } from '../../kit/object-messages.ts';
 
 const n1 = 'n1' as NodeId;
 const r1 = 'n1:aaaaaaaa' as ReplicaId;
@@ -145,33 +144,6 @@ const results: TxnResult[] = [
   { type: 'deleted', count: 3 },
 ];
 
-const head: ObjectHead = {
-  ...{ contentType: 'text/plain', headers: [{ name: 'cache-control', value: 'no-store' }] },
-  ...{ metadata: [{ name: 'm', value: 'é' }], tags: [{ name: 't', value: 'v' }], acl: 'private' },
-  ...{ encryption: Buffer.from('key'), retention: { mode: 'governance', untilMs: 9 } },
-  legalHold: true,
-};
-const checksum = { algorithm: 'crc32c', kind: 'full', value: Buffer.from('1234') } as const;
-const piece = {
-  ...{ number: 1, size: 3, data: Buffer.alloc(16, 5), bytes: 3, chunkBytes: 0 },
-  checksum: Buffer.from('1234'),
-};
-const record: ObjectRecord = {
-  ...{ putAt: 7, isNull: false, isMarker: false, size: 3, etag: 'e', checksum, head },
-  ...{ pieces: [piece], upload: 'u' },
-};
-const rule: BucketRule = {
-  ...{ tenant: 't', name: 'bucket', id: 1, epoch: 2, versioning: 'enabled', objectLock: true },
-  ...{ retention: { mode: 'compliance', periodMs: 5 }, state: 'deleting' },
-};
-const listQuery = {
-  ...{ tenant: 't', space: 'bucket', prefix: 'p', delimiter: '/', start: 'q', limit: 3 },
-};
-const inline = {
-  ...{ id: Buffer.alloc(16, 5), bytes: 3, chunkBytes: 0, holders: [r1] },
-  inline: Buffer.from('abc'),
-};
-
 const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: T }>, 'type'> } = {
   Write: {
     ...{ epoch: 1, ops: [put, { type: 'delete', ref, condition: { type: 'absent' } }] },
@@ -214,22 +186,7 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   },
   TxnResolve: { ends: [{ id, fate }] },
   TxnInquire: { id },
-  ObjectWrite: {
-    ...{ epoch: 1, bucket: 4, idempotency: { key: 'id', requestHash: Buffer.alloc(32) } },
-    op: {
-      ...{ type: 'put', ref, size: 3, etag: 'e', checksum, head, data: inline, ttlMs: 5 },
-      condition: { match: ['a'], noneMatch: null },
-    },
-  },
-  ObjectRead: { epoch: 1, ref, versionId: 'null', revision: 8 },
-  ObjectList: { ...listQuery, revision: 9 },
-  VersionList: { ...listQuery, below: 3, revision: 9 },
-  UploadList: { ...listQuery, bucket: 4, after: 'u' },
-  PartList: { epoch: 1, bucket: 4, ref, upload: 'u', after: 2, limit: 3 },
-  BucketSet: { rule },
-  BucketLook: { tenant: 't', name: 'bucket' },
-  MetaCheck: { rows: [{ name: 'a', revision: 3 }] },
-  MetaList: { prefix: 'a', after: 'ab', limit: 3 },
+  ...OBJECT_REQUESTS,
 };
 
 const duplicate = { index: 'by-email', encoded: '\x04a\x00\x01', holder: 'b' };
@@ -281,40 +238,7 @@ const REPLIES: { [T in ReplyBody['type']]: Omit<Extract<ReplyBody, { type: T }>,
     clock: 3,
   },
   TxnEnded: { fate, clock: 3 },
-  ObjectDone: {
-    ...{ clock: 3, repeated: true },
-    result: { type: 'put', revision: 2, versionId: null, etag: 'e', size: 3, expiresAtMs: null },
-  },
-  ObjectFound: {
-    ...{ marker: null, clock: 3 },
-    version: { record, revision: 9, expiresAtMs: 4, isLatest: true, inline: Buffer.from('abc') },
-  },
-  ObjectPage: {
-    entries: [
-      { type: 'prefix', prefix: 'p/' },
-      {
-        ...{ type: 'version', key: 'q\xff', versionId: 'null', isLatest: true, isMarker: false },
-        ...{ putAt: 7, size: 3, etag: 'e', checksum, headers: head.headers },
-      },
-    ],
-    ...{ next: { key: 'r', below: 5 }, clock: 9 },
-  },
-  UploadPage: {
-    entries: [
-      { type: 'prefix', prefix: 'p/' },
-      { type: 'upload', key: 'q', upload: 'u', at: 7, head, checksum: null },
-    ],
-    ...{ next: null, clock: 9 },
-  },
-  PartPage: {
-    upload: { at: 7, head, checksum: { algorithm: 'sha256', kind: 'composite' } },
-    ...{ parts: [{ number: 1, at: 8, etag: 'e', piece }], more: true, clock: 9 },
-  },
-  BucketState: { epoch: 2, isEmpty: false, clock: 9 },
-  MetaChecked: {
-    ...{ changed: [{ name: 'a', json: '{}', revision: 4 }], unknown: ['b'], clock: 9 },
-  },
-  MetaListed: { rows: [{ name: 'a', json: '{}', revision: 4 }], more: true, clock: 9 },
+  ...OBJECT_REPLIES,
 };
 
 const all: Message[] = [
