@@ -9,6 +9,7 @@ import type {
 import type { Span, Telemetry } from '../../observability/port.ts';
 import type { ByteBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
+import type { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { HttpBounds } from './bounds.ts';
@@ -46,9 +47,18 @@ export interface Edge {
   readonly dates: HttpDates;
   /** Ends of the open watches; called once, when the listener drains. */
   readonly streams: Set<() => void>;
+  /** How a request is refused that reaches no route. */
+  problem(error: AppError, requestId: string): ShownProblem;
   /** A request id of our own. */
   nextRequestId(): string;
   isDraining(): boolean;
+}
+
+export interface ShownProblem {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+  readonly retryAfterMs: number | null;
 }
 
 /** One replica's applied state; replicas of a group at one applied index have one hash. */

@@ -8,6 +8,17 @@ const reading = new WeakMap<IncomingMessage, Fail>();
 /** Bodies that broke before anyone read them. */
 const broken = new WeakMap<IncomingMessage, AppError>();
 
+/** Who reads this request's body is told what breaks it; what did so before is returned. */
+export function watchBody(req: IncomingMessage, fail: Fail): AppError | null {
+  reading.set(req, fail);
+  return broken.get(req) ?? null;
+}
+
+/** Nobody reads this request's body any more. */
+export function leaveBody(req: IncomingMessage): void {
+  reading.delete(req);
+}
+
 /** Tells the reader of this request's body that it cannot be completed. */
 export function failBody(req: IncomingMessage, error: AppError): void {
   broken.set(req, error);

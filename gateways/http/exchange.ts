@@ -25,6 +25,8 @@ interface Dumped {
 export class EdgeRequest extends IncomingMessage {
   /** Its answer; the listener sets it. */
   response: EdgeResponse | null = null;
+  /** The client sends its body only when it is told to (`Expect: 100-continue`), and was not yet. */
+  awaitsContinue = false;
   #onWhole: OnWhole | null = null;
   /** Its body was handed over whole; there is no stream. */
   isTaken = false;

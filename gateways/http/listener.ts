@@ -43,7 +43,9 @@ export interface Direct {
 }
 
 export interface ListenerParts {
-  readonly handle: RequestListener;
+  readonly handle: RequestListener<typeof EdgeRequest, typeof EdgeResponse>;
+  /** It asks for bodies itself: `100 Continue` is not sent for it. */
+  asksForBodies(req: EdgeRequest): boolean;
   readonly direct: Direct;
   isWebSocketPath(path: string): boolean;
   readonly upgrade: UpgradeHandler;
@@ -77,6 +79,10 @@ export class Listener {
     this.server.maxHeadersCount = 0;
     this.server.on('connection', (socket: Socket) => this.#onConnection(socket));
     this.server.on('request', (req, res) => this.#onRequest(req, res));
+    this.server.on('checkContinue', (req, res) => {
+      req.awaitsContinue = true;
+      this.#onRequest(req, res);
+    });
     this.server.on('checkExpectation', (req, res) => this.#onRequest(req, res, EXPECTATION));
     this.server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
       this.#onClientError(error, socket),
@@ -128,7 +134,13 @@ export class Listener {
       this.#follow(res, connection);
       connection.isDoomed = true;
       endWithProblem(this.#edge, res, error);
-    } else if (this.#parts.direct.takes(req, res)) {
+      return;
+    }
+    if (req.awaitsContinue && !this.#parts.asksForBodies(req)) {
+      req.awaitsContinue = false;
+      res.writeContinue();
+    }
+    if (this.#parts.direct.takes(req, res)) {
       req.gather(this.#onWhole);
       this.#watchBody(req);
     } else {

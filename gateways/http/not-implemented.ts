@@ -3,9 +3,11 @@ import type { App } from './app.ts';
 import * as schemas from './schemas.ts';
 
 /** Paths that API.md promises and this version does not serve yet: 501, never 404. */
-const ROUTES: Readonly<Record<string, readonly Method[]>> = {
+const S3_ROUTES: Routes = {
   '/s3': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
   '/s3/*': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+};
+const ROUTES: Routes = {
   '/admin/keys': ['GET', 'POST'],
   '/admin/keys/:id': ['GET', 'DELETE'],
   '/admin/keys/:id/revoke': ['POST'],
@@ -15,10 +17,12 @@ const ROUTES: Readonly<Record<string, readonly Method[]>> = {
   '/admin/compact': ['POST'],
   '/admin/audit': ['GET'],
 };
+type Routes = Readonly<Record<string, readonly Method[]>>;
 type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';
 
-export function registerNotImplemented(app: App): void {
-  for (const [url, methods] of Object.entries(ROUTES)) {
+export function registerNotImplemented(app: App, { hasS3 }: { hasS3: boolean }): void {
+  const routes = hasS3 ? ROUTES : { ...S3_ROUTES, ...ROUTES };
+  for (const [url, methods] of Object.entries(routes)) {
     for (const method of methods) {
       app.route({
         ...{ method, url, exposeHeadRoute: false },

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { AppError } from '../../protocol/errors.ts';
-import type { Edge } from './app.ts';
+import type { Edge, ShownProblem } from './app.ts';
 import { problemOf } from './problem.ts';
 
 /** The headers that every answer of this listener carries. */
@@ -30,18 +30,23 @@ interface Rendered {
 
 /** A problem that ends its connection, for requests that never reach a route. */
 function render(edge: Edge, error: AppError, requestId: string): Rendered {
-  const problem = problemOf(error, requestId);
-  const body = JSON.stringify(problem.body);
+  const { status, contentType, body, retryAfterMs } = edge.problem(error, requestId);
   const headers: Record<string, string> = {
     ...commonHeaders(edge, requestId, null),
-    'content-type': 'application/problem+json',
+    'content-type': contentType,
     'content-length': String(Buffer.byteLength(body)),
     connection: 'close',
   };
-  if (problem.retryAfterMs !== null) {
-    headers['retry-after'] = String(Math.ceil(problem.retryAfterMs / 1000));
+  if (retryAfterMs !== null) {
+    headers['retry-after'] = String(Math.ceil(retryAfterMs / 1000));
   }
-  return { status: problem.status, headers, body };
+  return { status, headers, body };
+}
+
+export function jsonProblem(error: AppError, requestId: string): ShownProblem {
+  const { status, body, retryAfterMs } = problemOf(error, requestId);
+  const contentType = 'application/problem+json';
+  return { status, contentType, body: JSON.stringify(body), retryAfterMs };
 }
 
 /** As bytes, for a socket that has no response object. */

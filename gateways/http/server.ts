@@ -19,6 +19,8 @@ import { registerLockRoutes } from '../kv/lock-routes.ts';
 import { registerSearchRoutes } from '../kv/search-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerTxnRoutes } from '../kv/txn-routes.ts';
+import type { S3Options } from '../s3/edge.ts';
+import { S3Endpoint } from '../s3/endpoint.ts';
 import { registerSse } from '../watch/sse.ts';
 import { WatchSockets } from '../watch/websocket.ts';
 import type { App, Edge, HttpConfig, ReplicaHash } from './app.ts';
@@ -30,7 +32,7 @@ import { Listener } from './listener.ts';
 import { registerNotImplemented } from './not-implemented.ts';
 import { registerDocs } from './openapi.ts';
 import { validatorCompiler } from './query-check.ts';
-import { endWithProblem, requestIdOf } from './raw-answer.ts';
+import { endWithProblem, jsonProblem, requestIdOf } from './raw-answer.ts';
 import { sendProblem } from './respond.ts';
 import { RouteTable } from './route-table.ts';
 import { Traffic } from './traffic.ts';
@@ -46,25 +48,28 @@ export interface HttpServerOptions {
   readonly metricsText?: () => Promise<string>;
   /** Of the node's own replicas; without it /admin/state-hashes answers 501. */
   readonly stateHashes?: () => Promise<readonly ReplicaHash[]>;
+  /** Without it /s3 answers 501, and there is no port of its own. */
+  readonly s3?: S3Options;
   readonly version: string;
 }
 
 export interface HttpServer {
-  /** Binds. `url` has the real port. */
-  listen(): Promise<{ url: string }>;
+  /** Binds. The URLs have the real ports; `s3Url` is that of S3's own, null without one. */
+  listen(): Promise<{ url: string; s3Url: string | null }>;
   /** Refuses new work, ends watches with a hint where to resume, finishes requests, then closes. */
   close(): Promise<void>;
   /** Every route, as `METHOD /path`. */
   routes(): string[];
 }
 
-/** The one HTTP port: REST, watches, the seed's paths, health, docs. Built, not yet bound. */
+/** The one HTTP port, and S3's own: REST, watches, the seed's paths, health, docs. Built, not yet bound. */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let isDraining = false;
   const edge = edgeOf(options, () => isDraining);
   const sockets = new WatchSockets(edge);
   const listeners: Listener[] = [];
-  const app = buildApp(edge, sockets, listeners);
+  const s3 = options.s3 === undefined ? null : new S3Endpoint(edge, options.s3);
+  const app = buildApp(edge, sockets, listeners, s3);
   const table = new RouteTable();
   app.addHook('onRoute', (route) => table.add(route));
   registerHooks(app, edge);
@@ -80,7 +85,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerHealthRoutes(app, edge);
   registerAdminRoutes(app, edge);
   registerTransferRoutes(app, edge);
-  registerNotImplemented(app);
+  registerNotImplemented(app, { hasS3: s3 !== null });
   registerTxnRoutes(app, edge);
   registerSeedRoutes(app, edge, table);
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
@@ -89,14 +94,18 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   await app.ready();
   const { host, port } = edge.config;
   return {
-    listen: async () => ({ url: await app.listen({ host, port }) }),
+    listen: async () => {
+      const url = await app.listen({ host, port });
+      return { url, s3Url: (await s3?.listen(host)) ?? null };
+    },
     close: async () => {
       isDraining = true;
       for (const end of edge.streams) end();
       const cancel = edge.clock.after(edge.bounds.drainMs, () => {
         for (const listener of listeners) listener.destroyAll();
+        s3?.destroyAll();
       });
-      await app.close();
+      await Promise.all([app.close(), s3?.close()]);
       cancel();
     },
     routes: () => table.list(),
@@ -118,15 +127,25 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     traffic: new Traffic(telemetry, clock),
     dates: new HttpDates(),
     streams: new Set(),
+    problem: jsonProblem,
     nextRequestId: () => `${prefix}-${++count}`,
   };
 }
 
-function buildApp(edge: Edge, sockets: WatchSockets, listeners: Listener[]): App {
+function buildApp(
+  edge: Edge,
+  sockets: WatchSockets,
+  listeners: Listener[],
+  s3: S3Endpoint | null,
+): App {
   const app: App = fastify({
     serverFactory: (handle) => {
       const listener = new Listener(edge, {
-        handle,
+        handle: (req, res) => {
+          if (s3?.takes(req.url ?? '')) s3.handle(req, res);
+          else handle(req, res);
+        },
+        asksForBodies: (req) => s3?.takes(req.url ?? '') ?? false,
         direct: new DirectRoutes(edge),
         isWebSocketPath: (url) => sockets.isPath(url),
         upgrade: (req, socket, head) => void sockets.open(req, socket, head),

@@ -15,24 +15,38 @@ export class S3Error extends Error {
   readonly extra: ErrorExtra;
   /** For Retry-After; null where the same request will not do better. */
   readonly retryAfterMs: number | null;
+  /** Of the answer, beside those that every one has. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
 
   constructor(
     code: S3ErrorCode,
     message: string,
     extra: ErrorExtra,
-    options: { cause?: unknown; retryAfterMs?: number | null } = {},
+    options: {
+      cause?: unknown;
+      retryAfterMs?: number | null;
+      headers?: readonly (readonly [name: string, value: string])[];
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.status = S3_ERRORS[code].status;
     this.extra = extra;
     this.retryAfterMs = options.retryAfterMs ?? null;
+    this.headers = options.headers ?? [];
   }
 }
 
 /** The message is the table's where none is given. */
 export function s3Error(code: S3ErrorCode, message?: string, extra: ErrorExtra = {}): S3Error {
   return new S3Error(code, message ?? S3_ERRORS[code].message, extra);
+}
+
+/** The same with headers in its answer. */
+export function withHeaders(error: S3Error, headers: S3Error['headers']): S3Error {
+  const { code, message, extra, retryAfterMs } = error;
+  const all = [...error.headers, ...headers];
+  return new S3Error(code, message, extra, { cause: error.cause, retryAfterMs, headers: all });
 }
 
 /** A header or a query field whose value is refused, as S3 names it. */

@@ -1,0 +1,127 @@
+import type { Bucket } from '../../protocol/object-service.ts';
+import { aclOf } from './acl-headers.ts';
+import { checkNewAcl } from './acl-rules.ts';
+import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
+import {
+  createBucketConfiguration,
+  ownershipControls,
+  renderLocationConstraint,
+} from './bucket-documents.ts';
+import { checkBucketName } from './bucket-name.ts';
+import { type Call, noSuchBucket, TENANT } from './call.ts';
+import { invalidArgument, s3Error } from './errors.ts';
+import { flagOf, wordOf } from './headers.ts';
+import { renderListBuckets } from './list-buckets.ts';
+import { numberOf } from './list-fields.ts';
+import { storedAcl } from './stored-acl.ts';
+import { bucketTagging } from './tagging.ts';
+
+const DOCUMENT_BYTES_MAX = 256 * 1024;
+const OWNERSHIPS = ['BucketOwnerPreferred', 'ObjectWriter', 'BucketOwnerEnforced'] as const;
+
+export async function createBucket(call: Call): Promise<Answer> {
+  const { edge, route, headers } = call;
+  checkBucketName(route.bucket);
+  const acl = aclOf(headers);
+  const ownership = wordOf(headers, 'x-amz-object-ownership', OWNERSHIPS);
+  const objectLock = flagOf(headers, 'x-amz-bucket-object-lock-enabled');
+  const documents: Record<string, string> = {};
+  if (ownership !== null) {
+    documents['ownershipControls'] = ownershipControls.write({
+      rules: [{ objectOwnership: ownership }],
+    });
+  }
+  const body = await call.body.document(DOCUMENT_BYTES_MAX);
+  if (body.length > 0) {
+    const { locationConstraint, tags } = createBucketConfiguration.read(body);
+    checkLocation(locationConstraint, edge.config.region);
+    if (tags.length > 0) documents['tagging'] = bucketTagging.write(tags);
+  }
+  if (acl !== null) {
+    checkNewAcl({ documents } as Bucket, acl);
+    documents['acl'] = storedAcl(acl);
+  }
+  const made = await edge.objects.buckets.create(call.context(), {
+    ...{ tenant: TENANT, name: route.bucket, owner: edge.owner.id, objectLock, documents },
+  });
+  if (made.type === 'exists') {
+    throw s3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: route.bucket });
+  }
+  return emptyAnswer(200, [['location', `/${route.bucket}`]]);
+}
+
+function checkLocation(constraint: string | null, region: string): void {
+  if (constraint === null || constraint === '' || constraint === region) return;
+  throw s3Error('InvalidLocationConstraint', undefined, {
+    LocationConstraint: constraint.slice(0, 64),
+  });
+}
+
+export async function headBucket(call: Call): Promise<Answer> {
+  await call.bucket();
+  return emptyAnswer(200, [['x-amz-bucket-region', call.edge.config.region]]);
+}
+
+export async function deleteBucket(call: Call): Promise<Answer> {
+  const { bucket } = call.route;
+  const outcome = await call.objects.buckets.delete(call.context(), TENANT, bucket);
+  if (outcome === 'no_such_bucket') throw noSuchBucket(bucket);
+  if (outcome === 'not_empty') {
+    throw s3Error('BucketNotEmpty', undefined, { BucketName: bucket });
+  }
+  return emptyAnswer(204);
+}
+
+export async function getBucketLocation(call: Call): Promise<Answer> {
+  await call.bucket();
+  return xmlAnswer(renderLocationConstraint(call.edge.config.region));
+}
+
+const PAGE_BUCKETS_MAX = 10_000;
+
+export async function listBuckets(call: Call): Promise<Answer> {
+  const { query } = call.route;
+  const given = numberOf(query, 'max-buckets');
+  if (given !== null && (given < 1 || given > PAGE_BUCKETS_MAX)) {
+    throw invalidArgument(
+      `Argument max-buckets must be an integer between 1 and ${PAGE_BUCKETS_MAX}`,
+      'max-buckets',
+      String(given),
+    );
+  }
+  const region = query.get('bucket-region') ?? null;
+  const limit = given ?? PAGE_BUCKETS_MAX;
+  const prefix = query.get('prefix') ?? '';
+  const after = afterOf(query.get('continuation-token') ?? '');
+  const isOtherRegion = region !== null && region !== '' && region !== call.edge.config.region;
+  const found = isOtherRegion
+    ? []
+    : await call.objects.buckets.list(call.context(), TENANT, { prefix, after, limit: limit + 1 });
+  const page = found.slice(0, limit);
+  const last = page[page.length - 1];
+  const isPaged = given !== null || after !== '' || prefix !== '' || region !== null;
+  return xmlAnswer(
+    renderListBuckets({
+      owner: call.edge.owner,
+      buckets: page.map(({ rule, createdAtMs }) => ({
+        ...{ name: rule.name, createdMs: createdAtMs },
+        region: isPaged ? call.edge.config.region : null,
+      })),
+      continuationToken:
+        found.length > limit && last !== undefined
+          ? Buffer.from(last.rule.name).toString('base64url')
+          : null,
+      prefix: prefix === '' ? null : prefix,
+    }),
+  );
+}
+
+function afterOf(token: string): string {
+  const name = Buffer.from(token, 'base64url').toString('utf8');
+  if (Buffer.from(name).toString('base64url') === token) return name;
+  throw invalidArgument(
+    'The continuation token provided is incorrect',
+    'continuation-token',
+    token.slice(0, 256),
+  );
+}

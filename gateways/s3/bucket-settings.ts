@@ -1,0 +1,155 @@
+import type { BucketRule } from '../../protocol/object-ops.ts';
+import type { Bucket, BucketChange } from '../../protocol/object-service.ts';
+import { accessControlPolicy } from './acl.ts';
+import { checkNewAcl } from './acl-rules.ts';
+import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
+import {
+  ownershipControls,
+  publicAccessBlock,
+  requestPaymentConfiguration,
+  versioningConfiguration,
+} from './bucket-documents.ts';
+import { type Call, type Handler, noSuchBucket, TENANT } from './call.ts';
+import { corsConfiguration } from './cors.ts';
+import type { S3ErrorCode } from './error-table.ts';
+import { s3Error } from './errors.ts';
+import { type DefaultRetention, objectLockConfiguration } from './object-lock.ts';
+import { requestedAcl } from './object-settings.ts';
+import { policyOf, storedAcl } from './stored-acl.ts';
+import { bucketTagging } from './tagging.ts';
+import type { Document } from './xml-shape.ts';
+
+const DOCUMENT_BYTES_MAX = 256 * 1024;
+const DAY_MS = 86_400_000;
+
+async function change(call: Call, wanted: BucketChange): Promise<Bucket> {
+  const { bucket } = call.route;
+  const done = await call.objects.buckets.change(call.context(), TENANT, bucket, wanted);
+  if (done.type === 'changed') return done.bucket;
+  if (done.type === 'no_such_bucket') throw noSuchBucket(bucket);
+  throw s3Error('InvalidBucketState');
+}
+
+async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
+  const body = await call.body.document(DOCUMENT_BYTES_MAX);
+  if (body.length === 0) throw s3Error('MissingRequestBodyError');
+  return document.read(body);
+}
+
+/** A document that is kept as it was read, given back, and taken away. */
+function kept<T>(
+  name: string,
+  document: Document<T>,
+  missing: S3ErrorCode,
+  putStatus: 200 | 204 = 200,
+): { readonly get: Handler; readonly put: Handler; readonly remove: Handler } {
+  return {
+    async get(call) {
+      const stored = (await call.bucket()).documents[name];
+      if (stored === undefined) {
+        throw s3Error(missing, undefined, { BucketName: call.route.bucket });
+      }
+      return xmlAnswer(stored);
+    },
+    async put(call) {
+      const value = await bodyOf(call, document);
+      await change(call, { documents: { [name]: document.write(value) } });
+      return emptyAnswer(putStatus);
+    },
+    async remove(call) {
+      await change(call, { documents: { [name]: null } });
+      return emptyAnswer(204);
+    },
+  };
+}
+
+export const cors = kept('cors', corsConfiguration, 'NoSuchCORSConfiguration');
+export const tagging = kept('tagging', bucketTagging, 'NoSuchTagSet', 204);
+export const ownership = kept(
+  'ownershipControls',
+  ownershipControls,
+  'OwnershipControlsNotFoundError',
+);
+export const publicAccess = kept(
+  'publicAccessBlock',
+  publicAccessBlock,
+  'NoSuchPublicAccessBlockConfiguration',
+);
+
+export async function getBucketVersioning(call: Call): Promise<Answer> {
+  const { versioning } = (await call.bucket()).rule;
+  const status = versioning === 'off' ? null : versioning === 'enabled' ? 'Enabled' : 'Suspended';
+  return xmlAnswer(versioningConfiguration.write({ status, mfaDelete: null }));
+}
+
+export async function putBucketVersioning(call: Call): Promise<Answer> {
+  const { status } = await bodyOf(call, versioningConfiguration);
+  const { bucket } = call.route;
+  const versioning = status === 'Enabled' ? 'enabled' : 'suspended';
+  const wanted = { versioning } as const;
+  const done = await call.objects.buckets.change(call.context(), TENANT, bucket, wanted);
+  if (done.type === 'no_such_bucket') throw noSuchBucket(bucket);
+  if (done.type === 'refused') {
+    throw s3Error(
+      'InvalidBucketState',
+      'An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.',
+    );
+  }
+  return emptyAnswer(200);
+}
+
+const OBJECT_LOCK = 'object-lock';
+
+export async function getObjectLockConfiguration(call: Call): Promise<Answer> {
+  const { rule, documents } = await call.bucket();
+  if (!rule.objectLock) throw s3Error('ObjectLockConfigurationNotFoundError');
+  const none = objectLockConfiguration.write({ objectLockEnabled: 'Enabled', rule: null });
+  return xmlAnswer(documents[OBJECT_LOCK] ?? none);
+}
+
+export async function putObjectLockConfiguration(call: Call): Promise<Answer> {
+  const wanted = await bodyOf(call, objectLockConfiguration);
+  const bucket = await call.bucket();
+  if (!bucket.rule.objectLock && bucket.rule.versioning !== 'enabled') {
+    throw s3Error(
+      'InvalidBucketState',
+      'Versioning must be enabled to create an Object Lock configuration on a bucket.',
+    );
+  }
+  await change(call, {
+    ...(bucket.rule.objectLock ? {} : { objectLock: true }),
+    retention: wanted.rule === null ? null : retentionOf(wanted.rule.defaultRetention),
+    documents: { [OBJECT_LOCK]: objectLockConfiguration.write(wanted) },
+  });
+  return emptyAnswer(200);
+}
+
+function retentionOf({ mode, days, years }: DefaultRetention): BucketRule['retention'] {
+  const periodMs = ((days ?? 0) + 365 * (years ?? 0)) * DAY_MS;
+  return { mode: mode === 'COMPLIANCE' ? 'compliance' : 'governance', periodMs };
+}
+
+export async function getBucketAcl(call: Call): Promise<Answer> {
+  const { documents } = await call.bucket();
+  return xmlAnswer(accessControlPolicy.write(policyOf(documents['acl'] ?? null, call.edge.owner)));
+}
+
+export async function putBucketAcl(call: Call): Promise<Answer> {
+  const acl = await requestedAcl(call);
+  checkNewAcl(await call.bucket(), acl);
+  await change(call, { documents: { acl: storedAcl(acl) } });
+  return emptyAnswer(200);
+}
+
+/** Owners pay, which is nothing: requesters who pay are not offered. */
+export async function getBucketRequestPayment(call: Call): Promise<Answer> {
+  await call.bucket();
+  return xmlAnswer(requestPaymentConfiguration.write({ payer: 'BucketOwner' }));
+}
+
+export async function putBucketRequestPayment(call: Call): Promise<Answer> {
+  const { payer } = await bodyOf(call, requestPaymentConfiguration);
+  await call.bucket();
+  if (payer === 'Requester') throw s3Error('NotImplemented', 'Requesters cannot pay here');
+  return emptyAnswer(200);
+}

@@ -1,0 +1,102 @@
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Bucket, ObjectService } from '../../protocol/object-service.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
+import type { Answer } from './answer.ts';
+import type { Mount, S3Edge } from './edge.ts';
+import { s3Error } from './errors.ts';
+import { type Headers, headerOf } from './headers.ts';
+import type { Sender } from './identity.ts';
+import { engineKeyOf } from './object-key.ts';
+import type { RequestBody } from './request-body.ts';
+import type { Route } from './route.ts';
+
+export const TENANT = DEFAULT_TENANT;
+
+/** Answers one operation. Throws S3Error or AppError. */
+export type Handler = (call: Call) => Promise<Answer>;
+
+/** One request on its way through its handler. */
+export class Call {
+  readonly edge: S3Edge;
+  readonly mount: Mount;
+  readonly route: Route;
+  readonly sender: Sender;
+  readonly body: RequestBody;
+  /** As the client sent and signed them; also those of a presigned URL's query. */
+  readonly headers: Headers;
+  readonly nowMs: number;
+  #bucket: Promise<Bucket | null> | null = null;
+
+  constructor(parts: {
+    readonly edge: S3Edge;
+    readonly mount: Mount;
+    readonly route: Route;
+    readonly sender: Sender;
+    readonly body: RequestBody;
+  }) {
+    this.edge = parts.edge;
+    this.mount = parts.mount;
+    this.route = parts.route;
+    this.sender = parts.sender;
+    this.body = parts.body;
+    this.headers = Object.fromEntries(parts.sender.headers);
+    this.nowMs = parts.edge.http.clock.wallMs();
+  }
+
+  get objects(): ObjectService {
+    return this.edge.objects;
+  }
+
+  /** For one question to the store. */
+  context(): RequestContext {
+    return { deadlineMs: LIMITS.requestDeadlineMsDefault, traceparent: null, idempotency: null };
+  }
+
+  /** For data, which takes as long as the client and the disks do. */
+  longContext(): RequestContext {
+    return { deadlineMs: LIMITS.requestDeadlineMsMax, traceparent: null, idempotency: null };
+  }
+
+  header(name: string): string | null {
+    return headerOf(this.headers, name);
+  }
+
+  /** The engine's name of the object that the request is about. */
+  get ref(): KeyRef {
+    return refOf(this.route.bucket, this.route.key);
+  }
+
+  /** Asked for once. */
+  findBucket(): Promise<Bucket | null> {
+    this.#bucket ??= this.edge.objects.buckets.get(this.context(), TENANT, this.route.bucket);
+    return this.#bucket;
+  }
+
+  /** Throws NoSuchBucket. */
+  async bucket(): Promise<Bucket> {
+    const bucket = await this.findBucket();
+    if (bucket === null) throw noSuchBucket(this.route.bucket);
+    return bucket;
+  }
+
+  /** The bucket of a put, made where the mount makes them. */
+  async bucketForPut(): Promise<Bucket> {
+    const bucket = await this.findBucket();
+    if (bucket !== null || !this.mount.makesBuckets || !this.sender.isOwner) return this.bucket();
+    const made = await this.edge.objects.buckets.create(this.context(), {
+      ...{ tenant: TENANT, name: this.route.bucket, owner: this.edge.owner.id },
+      ...{ objectLock: false, documents: {} },
+    });
+    this.#bucket = Promise.resolve(made.bucket);
+    return made.bucket;
+  }
+}
+
+export function refOf(bucket: string, key: string): KeyRef {
+  return { tenant: TENANT, space: bucket, key: engineKeyOf(key) };
+}
+
+export function noSuchBucket(name: string) {
+  return s3Error('NoSuchBucket', undefined, { BucketName: name });
+}

@@ -1,0 +1,39 @@
+import type { ObjectService } from '../../protocol/object-service.ts';
+import type { Edge } from '../http/app.ts';
+import type { Owner } from './acl.ts';
+import type { Endpoint } from './address.ts';
+import type { Credentials } from './sigv4.ts';
+
+/** How the S3 endpoint is set up. */
+export interface S3Config {
+  /** Its own port, at the root; 0 takes a free one, null: only under /s3 of the HTTP port. */
+  readonly port: number | null;
+  readonly region: string;
+  /** `bucket.<domain>` is that bucket. */
+  readonly baseDomains: readonly string[];
+  /** Whether requests without credentials may do everything (loopback, or --insecure). */
+  readonly allowUnsigned: boolean;
+}
+
+export interface S3Options {
+  readonly objects: ObjectService;
+  readonly config: S3Config;
+  /** Null: there is no such access key. */
+  readonly credentialsOf: (accessKeyId: string) => Promise<Credentials | null>;
+}
+
+/** What every handler works with. */
+export interface S3Edge {
+  readonly http: Edge;
+  readonly objects: ObjectService;
+  readonly config: S3Config;
+  /** To whom all buckets belong. */
+  readonly owner: Owner;
+}
+
+/** Where requests come in: the root of a port of its own, or a path on the HTTP port. */
+export interface Mount {
+  readonly endpoint: Endpoint;
+  /** A put into a bucket that is not there makes it, where nobody has to sign (API.md). */
+  readonly makesBuckets: boolean;
+}

@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
+import type { AppError } from '../../protocol/errors.ts';
+import type { Edge } from '../http/app.ts';
+import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
+import { Listener } from '../http/listener.ts';
+import type { Mount, S3Edge, S3Options } from './edge.ts';
+import { renderError, s3ErrorOf } from './errors.ts';
+import { S3Gateway } from './gateway.ts';
+
+const PREFIX = '/s3';
+/** S3 shows the hash of an account as the id of an owner. */
+const OWNER = {
+  id: createHash('sha256').update('minikv').digest('hex'),
+  displayName: 'minikv',
+} as const;
+
+/** S3 at the root of a port of its own, and under /s3 of the HTTP port. */
+export class S3Endpoint {
+  readonly #gateway: S3Gateway;
+  readonly #edge: S3Edge;
+  readonly #underPath: Mount;
+  #listener: Listener | null = null;
+
+  constructor(http: Edge, { objects, config, credentialsOf }: S3Options) {
+    this.#edge = { http, objects, config, owner: OWNER };
+    this.#gateway = new S3Gateway(this.#edge, { credentialsOf });
+    this.#underPath = {
+      endpoint: { baseDomains: config.baseDomains, pathPrefix: PREFIX },
+      makesBuckets: config.allowUnsigned,
+    };
+  }
+
+  /** Whether a request on the HTTP port is for S3. */
+  takes(url: string): boolean {
+    if (!url.startsWith(PREFIX)) return false;
+    const next = url.charCodeAt(PREFIX.length);
+    // The end, a slash, or a question mark.
+    return Number.isNaN(next) || next === 0x2f || next === 0x3f;
+  }
+
+  /** Of the HTTP port. */
+  handle(req: EdgeRequest, res: EdgeResponse): void {
+    void this.#gateway.handle(req, res, this.#underPath);
+  }
+
+  /** Binds the port of its own. Null: there is none. */
+  async listen(host: string): Promise<string | null> {
+    const { port, baseDomains } = this.#edge.config;
+    if (port === null) return null;
+    const mount: Mount = { endpoint: { baseDomains, pathPrefix: '' }, makesBuckets: false };
+    const listener = new Listener(withXmlProblems(this.#edge.http), {
+      handle: (req, res) => void this.#gateway.handle(req, res, mount),
+      asksForBodies: () => true,
+      direct: { takes: () => false, leave: () => {}, run: () => {} },
+      isWebSocketPath: () => false,
+      upgrade: (_req, socket) => socket.destroy(),
+    });
+    this.#listener = listener;
+    await new Promise<void>((resolve, reject) => {
+      listener.server.once('error', reject);
+      listener.server.listen({ host, port }, () => resolve());
+    });
+    const { address, family, port: bound } = listener.server.address() as AddressInfo;
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`;
+  }
+
+  /** Requests in progress are finished. */
+  async close(): Promise<void> {
+    const server = this.#listener?.server;
+    if (server === undefined || !server.listening) return;
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    server.closeIdleConnections();
+    await closed;
+  }
+
+  destroyAll(): void {
+    this.#listener?.destroyAll();
+  }
+}
+
+/** What never becomes a request of S3's is refused in its words too. */
+function withXmlProblems(http: Edge): Edge {
+  return {
+    ...http,
+    problem: (error: AppError, requestId: string) => {
+      const shown = s3ErrorOf(error);
+      const place = { resource: '', requestId, hostId: requestId };
+      return {
+        status: shown.status,
+        contentType: 'application/xml',
+        body: renderError(shown, place),
+        retryAfterMs: shown.retryAfterMs,
+      };
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
+import { requestIdOf } from '../http/raw-answer.ts';
+import type { Answer } from './answer.ts';
+import { Call } from './call.ts';
+import { corsHeaders, preflight } from './cors-answers.ts';
+import type { Mount, S3Edge, S3Options } from './edge.ts';
+import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
+import { HANDLERS } from './handlers.ts';
+import { checkOrigin, senderOf } from './identity.ts';
+import { checkMay } from './permissions.ts';
+import { RequestBody } from './request-body.ts';
+import { routeOf } from './route.ts';
+import { sendAnswer } from './send-answer.ts';
+import { type Credentials, SigV4 } from './sigv4.ts';
+
+/** Answers S3 requests, whichever listener they came in by. */
+export class S3Gateway {
+  readonly #edge: S3Edge;
+  readonly #verifier: SigV4<Credentials>;
+
+  constructor(edge: S3Edge, { credentialsOf }: Pick<S3Options, 'credentialsOf'>) {
+    this.#edge = edge;
+    const { region } = edge.config;
+    this.#verifier = new SigV4({ clock: edge.http.clock, region, credentialsOf });
+  }
+
+  /** Never rejects. */
+  async handle(req: EdgeRequest, res: EdgeResponse, mount: Mount): Promise<void> {
+    const { http } = this.#edge;
+    const requestId = requestIdOf(http, req);
+    const startedMs = http.traffic.begin();
+    const request = new Request(this.#edge, this.#verifier, { req, res, mount });
+    res.once('close', () => {
+      const route = http.traffic.route(`s3 ${request.operation}`);
+      http.traffic.end(startedMs, req.method ?? '', route, res.statusCode);
+    });
+    const answer = await request.answer(requestId);
+    const isHead = req.method === 'HEAD';
+    try {
+      const isLast = !request.finish();
+      await sendAnswer(this.#edge, res, answer, { requestId, isLast, isHead });
+    } catch (error) {
+      // The head is out: that the connection breaks is all that can be told.
+      http.telemetry.log('warn', 'an S3 answer broke off', { requestId, error });
+      res.destroy();
+    }
+  }
+}
+
+class Request {
+  readonly #edge: S3Edge;
+  readonly #verifier: SigV4<Credentials>;
+  readonly #req: EdgeRequest;
+  readonly #res: EdgeResponse;
+  readonly #mount: Mount;
+  #body: RequestBody | null = null;
+  operation = 'none';
+
+  constructor(
+    edge: S3Edge,
+    verifier: SigV4<Credentials>,
+    parts: { readonly req: EdgeRequest; readonly res: EdgeResponse; readonly mount: Mount },
+  ) {
+    this.#edge = edge;
+    this.#verifier = verifier;
+    this.#req = parts.req;
+    this.#res = parts.res;
+    this.#mount = parts.mount;
+  }
+
+  async answer(requestId: string): Promise<Answer> {
+    let call: Call | null = null;
+    let answer: Answer;
+    try {
+      call = await this.#call();
+      answer = await this.#run(call);
+    } catch (error) {
+      answer = this.#refusal(error, requestId);
+    }
+    const cors = call === null ? [] : await corsHeaders(call, this.#req.method ?? '');
+    return cors.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...cors] };
+  }
+
+  async #call(): Promise<Call> {
+    const { url = '', method = '' } = this.#req;
+    const edge = this.#edge;
+    const isPreflight = method === 'OPTIONS';
+    const sender = isPreflight
+      ? { isOwner: false, isAnonymous: true, headers: new Map(), payload: null, seed: null }
+      : await senderOf(edge, this.#verifier, this.#req);
+    const body = new RequestBody(edge, this.#req, this.#res, sender);
+    this.#body = body;
+    const headers = isPreflight ? this.#req.headers : Object.fromEntries(sender.headers);
+    const route = routeOf({ method, url, headers }, this.#mount.endpoint);
+    this.operation = route.operation;
+    return new Call({ edge, mount: this.#mount, route, sender, body });
+  }
+
+  async #run(call: Call): Promise<Answer> {
+    if (call.route.operation === 'OptionsObject') return preflight(call, this.#req.headers);
+    const hasOrigin = this.#req.headers.origin !== undefined;
+    const isAllowed = hasOrigin && (await corsHeaders(call, this.#req.method ?? '')).length > 0;
+    checkOrigin(this.#edge, this.#req, call.sender, isAllowed);
+    await checkMay(call);
+    return HANDLERS[call.route.operation](call);
+  }
+
+  #refusal(thrown: unknown, requestId: string): Answer {
+    const error = s3ErrorOf(thrown);
+    this.#tell(error, requestId);
+    const headers = [...error.headers];
+    if (error.retryAfterMs !== null) {
+      headers.push(['retry-after', String(Math.ceil(error.retryAfterMs / 1000))]);
+    }
+    const { method = '', url = '' } = this.#req;
+    if (!hasErrorBody(method, error.status)) return { status: error.status, headers, body: null };
+    const [resource = ''] = url.split('?');
+    const body = renderError(error, { resource, requestId, hostId: requestId });
+    return {
+      status: error.status,
+      headers: [['content-type', 'application/xml'], ...headers],
+      body,
+    };
+  }
+
+  /** Flaws of ours only: what clients do wrong they are told themselves. */
+  #tell(error: S3Error, requestId: string): void {
+    if (error.code !== 'InternalError') return;
+    const { operation } = this;
+    this.#edge.http.telemetry.log('error', 'an S3 request failed', {
+      ...{ requestId, operation, error: error.cause ?? error },
+    });
+  }
+
+  /** False where the connection has to end with the answer. */
+  finish(): boolean {
+    if (this.#body !== null) return this.#body.finish();
+    return !this.#req.awaitsContinue;
+  }
+}

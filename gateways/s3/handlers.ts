@@ -1,0 +1,131 @@
+import { emptyAnswer, xmlAnswer } from './answer.ts';
+import { getObjectAttributes } from './attributes-handler.ts';
+import {
+  createBucket,
+  deleteBucket,
+  getBucketLocation,
+  headBucket,
+  listBuckets,
+} from './bucket-handlers.ts';
+import * as bucket from './bucket-settings.ts';
+import type { Handler } from './call.ts';
+import { completeMultipartUpload } from './complete-upload.ts';
+import { copyObject } from './copy-object.ts';
+import { deleteObject, deleteObjects } from './delete-handlers.ts';
+import type { S3ErrorCode } from './error-table.ts';
+import { s3Error } from './errors.ts';
+import { getObject, headObject } from './get-object.ts';
+import { listObjects, listObjectsV2 } from './list-handlers.ts';
+import { listMultipartUploads, listObjectVersions } from './list-version-handlers.ts';
+import { bucketLoggingStatus } from './logging.ts';
+import { notificationConfiguration } from './notification.ts';
+import * as object from './object-settings.ts';
+import type { Operation } from './operations.ts';
+import { putObject } from './put-object.ts';
+import * as upload from './upload-handlers.ts';
+
+/** What would be kept and not acted upon. */
+const notImplemented: Handler = async (call) => {
+  await call.bucket();
+  throw s3Error('NotImplemented', `${call.route.operation} is not implemented`);
+};
+
+/** Such a configuration cannot be there. */
+function none(code: S3ErrorCode): Handler {
+  return async (call) => {
+    await call.bucket();
+    throw s3Error(code, undefined, { BucketName: call.route.bucket });
+  };
+}
+
+/** Nothing was there, so it is gone. */
+const nothingToDelete: Handler = async (call) => {
+  await call.bucket();
+  return emptyAnswer(204);
+};
+
+function constant(document: string): Handler {
+  return async (call) => {
+    await call.bucket();
+    return xmlAnswer(document);
+  };
+}
+
+export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Handler>> = {
+  ListBuckets: listBuckets,
+
+  CreateBucket: createBucket,
+  HeadBucket: headBucket,
+  DeleteBucket: deleteBucket,
+  GetBucketLocation: getBucketLocation,
+  ListObjects: listObjects,
+  ListObjectsV2: listObjectsV2,
+  ListObjectVersions: listObjectVersions,
+  ListMultipartUploads: listMultipartUploads,
+  DeleteObjects: deleteObjects,
+  PostObject: notImplemented,
+
+  GetBucketVersioning: bucket.getBucketVersioning,
+  PutBucketVersioning: bucket.putBucketVersioning,
+  GetObjectLockConfiguration: bucket.getObjectLockConfiguration,
+  PutObjectLockConfiguration: bucket.putObjectLockConfiguration,
+  GetBucketAcl: bucket.getBucketAcl,
+  PutBucketAcl: bucket.putBucketAcl,
+  GetBucketCors: bucket.cors.get,
+  PutBucketCors: bucket.cors.put,
+  DeleteBucketCors: bucket.cors.remove,
+  GetBucketTagging: bucket.tagging.get,
+  PutBucketTagging: bucket.tagging.put,
+  DeleteBucketTagging: bucket.tagging.remove,
+  GetBucketOwnershipControls: bucket.ownership.get,
+  PutBucketOwnershipControls: bucket.ownership.put,
+  DeleteBucketOwnershipControls: bucket.ownership.remove,
+  GetPublicAccessBlock: bucket.publicAccess.get,
+  PutPublicAccessBlock: bucket.publicAccess.put,
+  DeletePublicAccessBlock: bucket.publicAccess.remove,
+  GetBucketRequestPayment: bucket.getBucketRequestPayment,
+  PutBucketRequestPayment: bucket.putBucketRequestPayment,
+
+  GetBucketEncryption: none('ServerSideEncryptionConfigurationNotFoundError'),
+  PutBucketEncryption: notImplemented,
+  DeleteBucketEncryption: nothingToDelete,
+  GetBucketLifecycleConfiguration: none('NoSuchLifecycleConfiguration'),
+  PutBucketLifecycleConfiguration: notImplemented,
+  DeleteBucketLifecycle: nothingToDelete,
+  GetBucketPolicy: none('NoSuchBucketPolicy'),
+  GetBucketPolicyStatus: none('NoSuchBucketPolicy'),
+  PutBucketPolicy: notImplemented,
+  DeleteBucketPolicy: nothingToDelete,
+  GetBucketWebsite: none('NoSuchWebsiteConfiguration'),
+  PutBucketWebsite: notImplemented,
+  DeleteBucketWebsite: nothingToDelete,
+  GetBucketLogging: constant(bucketLoggingStatus.write({ loggingEnabled: null })),
+  PutBucketLogging: notImplemented,
+  GetBucketNotificationConfiguration: constant(
+    notificationConfiguration.write({ topics: [], queues: [], functions: [], eventBridge: null }),
+  ),
+  PutBucketNotificationConfiguration: notImplemented,
+
+  PutObject: putObject,
+  CopyObject: copyObject,
+  GetObject: getObject,
+  HeadObject: headObject,
+  DeleteObject: deleteObject,
+  GetObjectAttributes: getObjectAttributes,
+  GetObjectTagging: object.getObjectTagging,
+  PutObjectTagging: object.putObjectTagging,
+  DeleteObjectTagging: object.deleteObjectTagging,
+  GetObjectAcl: object.getObjectAcl,
+  PutObjectAcl: object.putObjectAcl,
+  GetObjectRetention: object.getObjectRetention,
+  PutObjectRetention: object.putObjectRetention,
+  GetObjectLegalHold: object.getObjectLegalHold,
+  PutObjectLegalHold: object.putObjectLegalHold,
+
+  CreateMultipartUpload: upload.createMultipartUpload,
+  UploadPart: upload.uploadPart,
+  UploadPartCopy: upload.uploadPartCopy,
+  CompleteMultipartUpload: completeMultipartUpload,
+  AbortMultipartUpload: upload.abortMultipartUpload,
+  ListParts: upload.listParts,
+};

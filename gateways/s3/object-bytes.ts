@@ -1,0 +1,49 @@
+import type { ObjectService, ObjectVersion } from '../../protocol/object-service.ts';
+import type { Piece } from '../../protocol/objects.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
+import type { ByteRange } from './ranges.ts';
+
+/** The bytes of a version in a range, piece by piece. Each is verified by the store before it is given. */
+export async function* bytesOf(
+  objects: ObjectService,
+  context: () => RequestContext,
+  ref: KeyRef,
+  version: ObjectVersion,
+  range: ByteRange,
+): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for (const piece of version.record.pieces) {
+    const start = Math.max(0, range.start - at);
+    const end = Math.min(piece.size, range.end - at);
+    at += piece.size;
+    if (start >= end) continue;
+    if (isInline(piece)) yield (version.inline ?? NOTHING).subarray(start, end);
+    else yield* objects.data.read(context(), ref, piece, { start, end });
+    if (at >= range.end) return;
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+function isInline(piece: Piece): boolean {
+  return piece.chunkBytes === 0;
+}
+
+/** All of it, where it is at hand without another question: small objects leave with their head. */
+export function inlineBytes(version: ObjectVersion, range: ByteRange): Uint8Array | null {
+  const [piece, more] = version.record.pieces;
+  if (piece === undefined) return NOTHING;
+  if (more !== undefined || !isInline(piece) || version.inline === null) return null;
+  return version.inline.subarray(range.start, range.end);
+}
+
+/** Sizes of the parts; of an object that was put in one piece, its own. */
+export function partSizes({ record }: ObjectVersion): readonly number[] {
+  return record.upload === null ? [record.size] : record.pieces.map(({ size }) => size);
+}
+
+/** How many parts it was completed from; 0: it was put in one piece. */
+export function partCount({ record }: ObjectVersion): number {
+  return record.upload === null ? 0 : record.pieces.length;
+}

@@ -1,0 +1,113 @@
+import type { Amendment } from '../../protocol/object-ops.ts';
+import { NO_CONDITION } from '../../protocol/object-ops.ts';
+import { versionIdOf } from '../../protocol/objects.ts';
+import { accessControlPolicy } from './acl.ts';
+import { aclOf } from './acl-headers.ts';
+import { checkNewAcl } from './acl-rules.ts';
+import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
+import type { Call } from './call.ts';
+import { s3Error } from './errors.ts';
+import { legalHold, retention } from './object-lock.ts';
+import { bypassesGovernance } from './object-lock-headers.ts';
+import { refusalOf } from './result-errors.ts';
+import { policyOf, storedAcl } from './stored-acl.ts';
+import { objectTagging } from './tagging.ts';
+import { checkVersionId, versionHeader, versionOf } from './versions.ts';
+import { apply } from './write-object.ts';
+
+const DOCUMENT_BYTES_MAX = 64 * 1024;
+
+/** A change of one version that leaves its bytes alone. */
+async function amend(call: Call, change: Amendment, status: 200 | 204 = 200): Promise<Answer> {
+  const versionId = checkVersionId(call.route.versionId);
+  const bucket = await call.bucket();
+  const bypass = bypassesGovernance(call.headers);
+  const result = await apply(call, bucket, {
+    ...{ type: 'amend', ref: call.ref, versionId, change, condition: NO_CONDITION, bypass },
+  });
+  if (result.type !== 'amended') throw refusalOf(result);
+  return emptyAnswer(status, versionHeader(bucket, result.versionId));
+}
+
+export async function getObjectTagging(call: Call): Promise<Answer> {
+  const { bucket, version } = await versionOf(call);
+  const tags = version.record.head.tags.map(({ name, value }) => ({ key: name, value }));
+  return xmlAnswer(objectTagging.write(tags), versionHeader(bucket, versionIdOf(version.record)));
+}
+
+export async function putObjectTagging(call: Call): Promise<Answer> {
+  const tags = objectTagging.read(await call.body.document(DOCUMENT_BYTES_MAX));
+  const stored = tags.map(({ key, value }) => ({ name: key, value }));
+  return amend(call, { type: 'tags', tags: stored });
+}
+
+export async function deleteObjectTagging(call: Call): Promise<Answer> {
+  return amend(call, { type: 'tags', tags: [] }, 204);
+}
+
+export async function getObjectAcl(call: Call): Promise<Answer> {
+  const { bucket, version } = await versionOf(call);
+  const policy = policyOf(version.record.head.acl, call.edge.owner);
+  const headers = versionHeader(bucket, versionIdOf(version.record));
+  return xmlAnswer(accessControlPolicy.write(policy), headers);
+}
+
+export async function putObjectAcl(call: Call): Promise<Answer> {
+  const acl = await requestedAcl(call);
+  checkNewAcl(await call.bucket(), acl);
+  return amend(call, { type: 'acl', acl: storedAcl(acl) });
+}
+
+/** By a header or by the body, not by both. */
+export async function requestedAcl(call: Call) {
+  const inHeaders = aclOf(call.headers);
+  const body = await call.body.document(DOCUMENT_BYTES_MAX);
+  if (inHeaders !== null) {
+    if (body.length === 0) return inHeaders;
+    throw s3Error('UnexpectedContent');
+  }
+  if (body.length === 0) throw s3Error('MissingSecurityHeader');
+  const { owner, grants } = accessControlPolicy.read(body);
+  if (owner !== null && owner.id !== call.edge.owner.id) throw s3Error('AccessDenied');
+  return { type: 'grants', grants } as const;
+}
+
+export async function getObjectRetention(call: Call): Promise<Answer> {
+  const { bucket, version } = await versionOf(call);
+  checkHasLock(bucket.rule.objectLock);
+  const { retention: kept } = version.record.head;
+  if (kept === null) throw s3Error('NoSuchObjectLockConfiguration');
+  const mode = kept.mode === 'compliance' ? 'COMPLIANCE' : 'GOVERNANCE';
+  return xmlAnswer(retention.write({ mode, retainUntilMs: kept.untilMs }));
+}
+
+export async function putObjectRetention(call: Call): Promise<Answer> {
+  const { mode, retainUntilMs } = retention.read(await call.body.document(DOCUMENT_BYTES_MAX));
+  checkHasLock((await call.bucket()).rule.objectLock);
+  const wanted =
+    mode === null || retainUntilMs === null
+      ? null
+      : ({
+          mode: mode === 'COMPLIANCE' ? 'compliance' : 'governance',
+          untilMs: retainUntilMs,
+        } as const);
+  return amend(call, { type: 'retention', retention: wanted });
+}
+
+export async function getObjectLegalHold(call: Call): Promise<Answer> {
+  const { bucket, version } = await versionOf(call);
+  checkHasLock(bucket.rule.objectLock);
+  return xmlAnswer(legalHold.write({ status: version.record.head.legalHold ? 'ON' : 'OFF' }));
+}
+
+export async function putObjectLegalHold(call: Call): Promise<Answer> {
+  const { status } = legalHold.read(await call.body.document(DOCUMENT_BYTES_MAX));
+  checkHasLock((await call.bucket()).rule.objectLock);
+  return amend(call, { type: 'legalHold', legalHold: status === 'ON' });
+}
+
+function checkHasLock(objectLock: boolean): void {
+  if (!objectLock) {
+    throw s3Error('InvalidRequest', 'Bucket is missing Object Lock Configuration');
+  }
+}

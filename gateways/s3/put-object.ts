@@ -1,0 +1,45 @@
+import { checkNewAcl } from './acl-rules.ts';
+import type { Answer, HeaderPair } from './answer.ts';
+import { emptyAnswer } from './answer.ts';
+import type { Call } from './call.ts';
+import { CHECKSUMS } from './checksums.ts';
+import { quoted } from './entity-tags.ts';
+import { objectHeadOf } from './object-head.ts';
+import { putHeadersOf } from './put-headers.ts';
+import { PUT_BYTES_MAX } from './request-body.ts';
+import { versionHeader } from './versions.ts';
+import { conditionOf, type WrittenObject, writeObject } from './write-object.ts';
+
+export async function putObject(call: Call): Promise<Answer> {
+  const put = putHeadersOf(call.headers, call.nowMs);
+  const condition = conditionOf(call);
+  const head = objectHeadOf(put);
+  call.body.checkFramed();
+  const payload = call.body.payload({
+    ...{ defaultChecksum: null, hasETag: true, bytesMax: PUT_BYTES_MAX },
+  });
+  const bucket = await call.bucketForPut();
+  checkNewAcl(bucket, put.acl);
+  const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
+  const written = await writeObject(
+    call,
+    bucket,
+    { ref: call.ref, head, ttlMs, condition },
+    payload,
+  );
+  return emptyAnswer(200, [
+    ...writtenHeaders(written),
+    ...versionHeader(bucket, written.versionId),
+  ]);
+}
+
+/** The ETag, and the checksum that was sent or computed. */
+export function writtenHeaders({ etag, facts }: WrittenObject): HeaderPair[] {
+  const headers: HeaderPair[] = [['etag', quoted(etag)]];
+  if (facts.checksum !== null) {
+    const { algorithm, value } = facts.checksum;
+    headers.push([CHECKSUMS[algorithm].header, value.toString('base64')]);
+    headers.push(['x-amz-checksum-type', 'FULL_OBJECT']);
+  }
+  return headers;
+}

@@ -1,0 +1,93 @@
+import type { Bucket, ObjectVersion } from '../../protocol/object-service.ts';
+import { parseVersionId, versionIdOf } from '../../protocol/objects.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
+import { HttpDates } from '../http/http-date.ts';
+import type { HeaderPair } from './answer.ts';
+import { type Call, noSuchBucket, refOf } from './call.ts';
+import { invalidArgument, s3Error, withHeaders } from './errors.ts';
+import { checkMayRead, isBucketPublic } from './permissions.ts';
+
+const dates = new HttpDates();
+
+export function httpDate(ms: number): string {
+  return dates.text(ms);
+}
+
+/** Throws InvalidArgument for what is no version's id. */
+export function checkVersionId(versionId: string | null): string | null {
+  if (versionId !== null && parseVersionId(versionId) === null) {
+    throw invalidArgument('Invalid version id specified', 'versionId', versionId.slice(0, 256));
+  }
+  return versionId;
+}
+
+export function lastModifiedMs({ record }: ObjectVersion): number {
+  return wallMsOfRevision(record.putAt);
+}
+
+/** Where the bucket has, or had, versions. */
+export function versionHeader(bucket: Bucket, versionId: string | null): HeaderPair[] {
+  if (bucket.rule.versioning === 'off' || versionId === null) return [];
+  return [['x-amz-version-id', versionId]];
+}
+
+/**
+ * The version that a request asks for, where its sender may read it. Throws NoSuchKey, NoSuchVersion, and
+ * MethodNotAllowed for a delete marker.
+ */
+export async function versionOf(call: Call): Promise<{ bucket: Bucket; version: ObjectVersion }> {
+  const bucket = await call.bucket();
+  const version = await readVersion(call, bucket, call.route);
+  checkMayRead(call, bucket, version);
+  return { bucket, version };
+}
+
+/** The same of another object, as the source of a copy. */
+export async function sourceOf(
+  call: Call,
+  source: { bucket: string; key: string; versionId: string | null },
+): Promise<{ bucket: Bucket; version: ObjectVersion }> {
+  const isSame = source.bucket === call.route.bucket;
+  const found = isSame
+    ? await call.bucket()
+    : await call.objects.buckets.get(call.context(), refOf('', '').tenant, source.bucket);
+  if (found === null) throw noSuchBucket(source.bucket);
+  const version = await readVersion(call, found, source);
+  checkMayRead(call, found, version);
+  return { bucket: found, version };
+}
+
+async function readVersion(
+  call: Call,
+  bucket: Bucket,
+  name: { readonly bucket: string; readonly key: string; readonly versionId: string | null },
+): Promise<ObjectVersion> {
+  const versionId = checkVersionId(name.versionId);
+  const read = await call.objects.read(call.context(), refOf(name.bucket, name.key), {
+    ...{ versionId, revision: null },
+  });
+  if (read.type === 'none') {
+    // Who may not list is not told what is there.
+    if (!call.sender.isOwner && !isBucketPublic(call, bucket, 'READ'))
+      throw s3Error('AccessDenied');
+    if (versionId !== null) {
+      throw s3Error('NoSuchVersion', undefined, { Key: name.key, VersionId: versionId });
+    }
+    const missing = s3Error('NoSuchKey', undefined, { Key: name.key });
+    throw read.marker === null ? missing : withHeaders(missing, markerHeaders(bucket, read.marker));
+  }
+  const { version } = read;
+  if (!version.record.isMarker) return version;
+  const marker = s3Error('MethodNotAllowed', undefined, {
+    ...{ Method: 'GET', ResourceType: 'DeleteMarker' },
+  });
+  throw withHeaders(marker, [
+    ...markerHeaders(bucket, versionIdOf(version.record)),
+    ['allow', 'DELETE'],
+    ['last-modified', httpDate(lastModifiedMs(version))],
+  ]);
+}
+
+function markerHeaders(bucket: Bucket, versionId: string): HeaderPair[] {
+  return [['x-amz-delete-marker', 'true'], ...versionHeader(bucket, versionId)];
+}

@@ -1,0 +1,85 @@
+import type { BucketRule } from '../../protocol/object-ops.ts';
+import type { Bucket, BucketChange, Buckets } from '../../protocol/object-service.ts';
+
+/** Buckets in memory. `isEmpty` is asked when one is to go. */
+export class ModelBuckets implements Buckets {
+  readonly #buckets = new Map<string, Bucket>();
+  readonly #isEmpty: (bucket: Bucket) => boolean;
+  readonly #wallMs: () => number;
+  #lastId = 0;
+
+  constructor(isEmpty: (bucket: Bucket) => boolean, wallMs: () => number) {
+    this.#isEmpty = isEmpty;
+    this.#wallMs = wallMs;
+  }
+
+  named(name: string): Bucket | null {
+    return this.#buckets.get(name) ?? null;
+  }
+
+  async list(
+    _ctx: unknown,
+    tenant: string,
+    { prefix, after, limit }: { prefix: string; after: string; limit: number },
+  ): Promise<readonly Bucket[]> {
+    return [...this.#buckets.values()]
+      .filter(({ rule }) => rule.tenant === tenant && rule.name.startsWith(prefix))
+      .filter(({ rule }) => rule.name > after)
+      .sort((a, b) => (a.rule.name < b.rule.name ? -1 : 1))
+      .slice(0, limit);
+  }
+
+  async get(_ctx: unknown, _tenant: string, name: string): Promise<Bucket | null> {
+    return this.named(name);
+  }
+
+  async create(
+    _ctx: unknown,
+    wanted: Parameters<Buckets['create']>[1],
+  ): Promise<{ type: 'created' | 'exists'; bucket: Bucket }> {
+    const before = this.#buckets.get(wanted.name);
+    if (before !== undefined) return { type: 'exists', bucket: before };
+    const { tenant, name, owner, objectLock, documents } = wanted;
+    const rule: BucketRule = {
+      ...{ tenant, name, id: ++this.#lastId, epoch: 1, objectLock, retention: null, state: 'live' },
+      versioning: objectLock ? 'enabled' : 'off',
+    };
+    const bucket = { rule, createdAtMs: this.#wallMs(), owner, documents };
+    this.#buckets.set(name, bucket);
+    return { type: 'created', bucket };
+  }
+
+  async change(
+    _ctx: unknown,
+    _tenant: string,
+    name: string,
+    change: BucketChange,
+  ): Promise<
+    { type: 'changed'; bucket: Bucket } | { type: 'no_such_bucket' } | { type: 'refused' }
+  > {
+    const before = this.#buckets.get(name);
+    if (before === undefined) return { type: 'no_such_bucket' };
+    const versioning = change.versioning ?? before.rule.versioning;
+    const objectLock = change.objectLock ?? before.rule.objectLock;
+    if (objectLock && versioning !== 'enabled') return { type: 'refused' };
+    const retention = change.retention === undefined ? before.rule.retention : change.retention;
+    const documents: Record<string, string> = { ...before.documents };
+    for (const [key, text] of Object.entries(change.documents ?? {})) {
+      if (text === null) delete documents[key];
+      else documents[key] = text;
+    }
+    const epoch = before.rule.epoch + 1;
+    const rule = { ...before.rule, versioning, objectLock, retention, epoch };
+    const bucket = { ...before, rule, documents };
+    this.#buckets.set(name, bucket);
+    return { type: 'changed', bucket };
+  }
+
+  async delete(_ctx: unknown, _tenant: string, name: string) {
+    const bucket = this.#buckets.get(name);
+    if (bucket === undefined) return 'no_such_bucket' as const;
+    if (!this.#isEmpty(bucket)) return 'not_empty' as const;
+    this.#buckets.delete(name);
+    return 'deleted' as const;
+  }
+}

@@ -1,0 +1,77 @@
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import type { HttpConfig } from '../../gateways/http/app.ts';
+import { createHttpServer, type HttpServer } from '../../gateways/http/server.ts';
+import type { S3Config } from '../../gateways/s3/edge.ts';
+import { NO_TELEMETRY } from '../../observability/port.ts';
+import { seededRandom } from '../../protocol/random.ts';
+import { ModelObjects } from './model-objects.ts';
+import { ModelService } from './model-service.ts';
+import { REAL_CLOCK } from './real-clock.ts';
+
+export const ACCESS_KEY = 'MINIKVTESTKEY';
+export const SECRET_KEY = 'a secret that nobody knows';
+
+export interface S3Server {
+  /** Of S3's own port. */
+  readonly url: string;
+  /** Of the HTTP port. */
+  readonly httpUrl: string;
+  readonly objects: ModelObjects;
+  readonly server: HttpServer;
+  client(config?: Partial<S3ClientConfig>): S3Client;
+  stop(): Promise<void>;
+}
+
+/** The real listeners over a model of the store, on free ports. */
+export async function startS3Server(
+  config: Partial<S3Config> = {},
+  http: Partial<HttpConfig> = {},
+): Promise<S3Server> {
+  const objects = new ModelObjects(() => REAL_CLOCK.wallMs());
+  const server = await createHttpServer({
+    ...{ service: new ModelService(), telemetry: NO_TELEMETRY, clock: REAL_CLOCK },
+    ...{ random: seededRandom(1), version: '0.1.0' },
+    config: { host: '127.0.0.1', port: 0, allowUnsigned: true, ...http },
+    s3: {
+      objects,
+      config: {
+        ...{ port: 0, region: 'us-east-1', baseDomains: ['localhost'], allowUnsigned: true },
+        ...config,
+      },
+      credentialsOf: async (id) =>
+        id === ACCESS_KEY
+          ? { secretAccessKey: SECRET_KEY, sessionToken: null, expiresAtMs: null }
+          : null,
+    },
+  });
+  const { url: httpUrl, s3Url } = await server.listen();
+  const url = s3Url as string;
+  const clients: S3Client[] = [];
+  return {
+    ...{ url, httpUrl, objects, server },
+    client(more = {}) {
+      const client = new S3Client({
+        ...{ endpoint: url, region: 'us-east-1', forcePathStyle: true, maxAttempts: 1 },
+        credentials: { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY },
+        ...more,
+      });
+      clients.push(client);
+      return client;
+    },
+    async stop() {
+      for (const client of clients) client.destroy();
+      await server.close();
+    },
+  };
+}
+
+/** What the SDK's error says. */
+export async function refused(sent: Promise<unknown>): Promise<{ name: string; status: number }> {
+  try {
+    await sent;
+  } catch (error) {
+    const { name, $metadata } = error as { name: string; $metadata: { httpStatusCode: number } };
+    return { name, status: $metadata.httpStatusCode };
+  }
+  throw new Error('it was taken');
+}
