@@ -1,4 +1,4 @@
-import type { Bucket } from '../../protocol/object-service.ts';
+import type { Bucket } from '../../protocol/object-access.ts';
 import { GROUPS, type Grant } from './acl.ts';
 import type { AclRequest } from './acl-headers.ts';
 import { ownershipControls } from './bucket-documents.ts';

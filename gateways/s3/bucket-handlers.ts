@@ -1,4 +1,4 @@
-import type { Bucket } from '../../protocol/object-service.ts';
+import type { Bucket } from '../../protocol/object-access.ts';
 import { aclOf } from './acl-headers.ts';
 import { checkNewAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';

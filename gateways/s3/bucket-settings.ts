@@ -1,5 +1,5 @@
+import type { Bucket, BucketChange } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
-import type { Bucket, BucketChange } from '../../protocol/object-service.ts';
 import { accessControlPolicy } from './acl.ts';
 import { checkNewAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Bucket, ObjectService } from '../../protocol/object-service.ts';
+import type { Bucket, ObjectService } from '../../protocol/object-access.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
 import type { Answer } from './answer.ts';

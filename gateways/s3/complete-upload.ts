@@ -1,4 +1,4 @@
-import type { Bucket, ListedPart, UploadParts } from '../../protocol/object-service.ts';
+import type { Bucket, ListedPart, UploadParts } from '../../protocol/object-access.ts';
 import { type Checksum as StoredChecksum, versionIdOf } from '../../protocol/objects.ts';
 import { type Answer, xmlAnswer } from './answer.ts';
 import type { Call } from './call.ts';

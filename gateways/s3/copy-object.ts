@@ -1,4 +1,4 @@
-import type { Bucket, ObjectVersion } from '../../protocol/object-service.ts';
+import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import type { ObjectHead } from '../../protocol/objects.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
 import { checkNewAcl } from './acl-rules.ts';

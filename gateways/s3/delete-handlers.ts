@@ -1,6 +1,6 @@
+import type { Bucket } from '../../protocol/object-access.ts';
 import type { ObjectCondition, ObjectResult } from '../../protocol/object-ops.ts';
 import { NO_CONDITION } from '../../protocol/object-ops.ts';
-import type { Bucket } from '../../protocol/object-service.ts';
 import { type Answer, emptyAnswer, type HeaderPair, xmlAnswer } from './answer.ts';
 import { type Call, refOf } from './call.ts';
 import {

@@ -1,4 +1,4 @@
-import type { ObjectService } from '../../protocol/object-service.ts';
+import type { ObjectService } from '../../protocol/object-access.ts';
 import type { Edge } from '../http/app.ts';
 import type { Owner } from './acl.ts';
 import type { Endpoint } from './address.ts';

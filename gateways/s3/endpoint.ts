@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { AddressInfo } from 'node:net';
 import type { AppError } from '../../protocol/errors.ts';
 import type { Edge } from '../http/app.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
@@ -14,6 +13,12 @@ const OWNER = {
   id: createHash('sha256').update('minikv').digest('hex'),
   displayName: 'minikv',
 } as const;
+
+interface Bound {
+  readonly address: string;
+  readonly family: string;
+  readonly port: number;
+}
 
 /** S3 at the root of a port of its own, and under /s3 of the HTTP port. */
 export class S3Endpoint {
@@ -61,7 +66,7 @@ export class S3Endpoint {
       listener.server.once('error', reject);
       listener.server.listen({ host, port }, () => resolve());
     });
-    const { address, family, port: bound } = listener.server.address() as AddressInfo;
+    const { address, family, port: bound } = listener.server.address() as Bound;
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`;
   }
 

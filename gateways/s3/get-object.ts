@@ -1,4 +1,4 @@
-import type { Bucket, ObjectVersion } from '../../protocol/object-service.ts';
+import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
 import type { Answer, HeaderPair } from './answer.ts';
 import type { Call } from './call.ts';

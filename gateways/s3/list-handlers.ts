@@ -4,7 +4,7 @@ import type {
   ListedVersion,
   ObjectQuery,
   Page,
-} from '../../protocol/object-service.ts';
+} from '../../protocol/object-access.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { type Answer, xmlAnswer } from './answer.ts';
 import { type Call, TENANT } from './call.ts';

@@ -1,4 +1,4 @@
-import type { VersionPosition } from '../../protocol/object-service.ts';
+import type { VersionPosition } from '../../protocol/object-access.ts';
 import { parseVersionId } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { type Answer, xmlAnswer } from './answer.ts';

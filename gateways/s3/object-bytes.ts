@@ -1,4 +1,4 @@
-import type { ObjectService, ObjectVersion } from '../../protocol/object-service.ts';
+import type { ObjectService, ObjectVersion } from '../../protocol/object-access.ts';
 import type { Piece } from '../../protocol/objects.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';

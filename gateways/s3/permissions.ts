@@ -1,4 +1,4 @@
-import type { Bucket, ObjectVersion } from '../../protocol/object-service.ts';
+import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import { publicAccessBlock } from './bucket-documents.ts';
 import type { Call } from './call.ts';
 import { s3Error } from './errors.ts';

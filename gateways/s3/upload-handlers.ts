@@ -1,5 +1,5 @@
+import type { Bucket, UploadParts } from '../../protocol/object-access.ts';
 import { UPLOAD_ID } from '../../protocol/object-ops.ts';
-import type { Bucket, UploadParts } from '../../protocol/object-service.ts';
 import { randomHex } from '../../protocol/random.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { checkNewAcl } from './acl-rules.ts';

@@ -1,4 +1,4 @@
-import type { Bucket, ObjectVersion } from '../../protocol/object-service.ts';
+import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import { parseVersionId, versionIdOf } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { HttpDates } from '../http/http-date.ts';

@@ -1,4 +1,5 @@
 import { AppError } from '../../protocol/errors.ts';
+import type { Bucket } from '../../protocol/object-access.ts';
 import type {
   NewData,
   ObjectCondition,
@@ -6,7 +7,6 @@ import type {
   ObjectResult,
 } from '../../protocol/object-ops.ts';
 import { NO_CONDITION } from '../../protocol/object-ops.ts';
-import type { Bucket } from '../../protocol/object-service.ts';
 import type { ObjectHead } from '../../protocol/objects.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';

@@ -1,5 +1,5 @@
+import type { Bucket, BucketChange, Buckets } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
-import type { Bucket, BucketChange, Buckets } from '../../protocol/object-service.ts';
 
 /** Buckets in memory. `isEmpty` is asked when one is to go. */
 export class ModelBuckets implements Buckets {

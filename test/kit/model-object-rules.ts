@@ -1,10 +1,10 @@
+import type { ListedPart } from '../../protocol/object-access.ts';
 import type {
   BucketRule,
   ObjectCondition,
   ObjectOpOf,
   ObjectResult,
 } from '../../protocol/object-ops.ts';
-import type { ListedPart } from '../../protocol/object-service.ts';
 import {
   type Checksum,
   markerRecord,

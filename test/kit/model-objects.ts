@@ -1,4 +1,3 @@
-import type { ObjectOp, ObjectOpOf, ObjectResult } from '../../protocol/object-ops.ts';
 import type {
   Bucket,
   ListedPrefix,
@@ -10,11 +9,12 @@ import type {
   Page,
   UploadParts,
   VersionPosition,
-} from '../../protocol/object-service.ts';
+} from '../../protocol/object-access.ts';
+import type { ObjectOp, ObjectOpOf, ObjectResult } from '../../protocol/object-ops.ts';
 import { parseVersionId, versionIdOf } from '../../protocol/objects.ts';
 import { nextRevision } from '../../protocol/revision.ts';
 import { ModelBuckets } from './model-buckets.ts';
-import { ModelObjectData } from './model-object-data.ts';
+import { ModelObjectData } from './model-object-bytes.ts';
 import {
   applyAmend,
   applyDelete,

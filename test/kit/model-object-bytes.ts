@@ -1,6 +1,6 @@
 import { LIMITS } from '../../protocol/limits.ts';
+import type { ObjectData } from '../../protocol/object-access.ts';
 import type { NewData } from '../../protocol/object-ops.ts';
-import type { ObjectData } from '../../protocol/object-service.ts';
 import type { Piece } from '../../protocol/objects.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
