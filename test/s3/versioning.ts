@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { area, assert, each, refused } from './suite.ts';
-import { isRefused, isStatus, type World } from './world.ts';
+import { isRefused, isStatus } from './world.ts';
 import { elements, textOf } from './xml.ts';
 
 const BAD_BODIES: readonly (readonly [string, string, string])[] = [
