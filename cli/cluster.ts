@@ -11,6 +11,8 @@ import { CommandFailed } from './failures.ts';
 import { type Io, sleep } from './io.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 import { checkPorts, type WantedPort } from './port-check.ts';
+import { type S3Keys, s3Keys, shareKeys } from './s3-keys.ts';
+import { systemRandom } from './system-random.ts';
 
 /**
  * `minikv cluster`: one nats-server and N nodes as processes of their own, to try a cluster out. Ports:
@@ -36,6 +38,10 @@ interface Plan {
   readonly flags: ClusterFlags;
 }
 
+interface KeyedPlan extends Plan {
+  readonly keys: S3Keys;
+}
+
 interface RunningNode {
   readonly nodeId: string;
   readonly httpUrl: string;
@@ -57,16 +63,18 @@ export async function cluster(io: Io, flags: ClusterFlags): Promise<number> {
   const plan = planOf(flags);
   const say = speaker(io, flags.json === true);
   await checkPorts(portsOf(plan));
+  const keys = await clusterKeys(plan);
   const nats = flags.nats === undefined ? await startBus(plan, say) : null;
   const nodes = plan.nodeIds.map((nodeId, i) =>
-    startNode(io, plan, nodeId, i, nats?.url ?? flags.nats!, say),
+    startNode(io, { ...plan, keys }, nodeId, i, nats?.url ?? flags.nats!, say),
   );
   try {
     const allGone = Promise.all(nodes.map(({ child }) => exitOf(child))).then(
       () => 'gone' as const,
     );
     const natsGone = nats === null ? [] : [nats.exited.then(() => 'without nats' as const)];
-    await say.event('started', {}, intro(plan, nodes));
+    const s3 = { s3AccessKey: keys.accessKeyId, s3SecretKey: keys.secretAccessKey };
+    await say.event('started', s3, intro({ ...plan, keys }, nodes));
     const ended = await Promise.race([
       allGone,
       ...natsGone,
@@ -89,9 +97,10 @@ async function tellLastWords(nats: NatsServer, say: Speaker): Promise<void> {
 }
 
 function portsOf({ nodeIds, basePort, natsPort, flags }: Plan): WantedPort[] {
-  const nodes = nodeIds.map((by, i) => ({
-    ...{ port: basePort + i * NODE_PORT_STEP, by, flag: '--base-port' },
-  }));
+  const nodes = nodeIds.flatMap((by, i) => {
+    const port = basePort + i * NODE_PORT_STEP;
+    return [port, port + 1].map((each) => ({ port: each, by, flag: '--base-port' }));
+  });
   if (flags.nats !== undefined) return nodes;
   return [{ port: natsPort, by: 'nats-server', flag: '--nats-port or --base-port' }, ...nodes];
 }
@@ -156,7 +165,7 @@ async function startBus(plan: Plan, say: Speaker): Promise<NatsServer> {
  */
 function startNode(
   io: Io,
-  plan: Plan,
+  plan: KeyedPlan,
   nodeId: string,
   i: number,
   nats: string,
@@ -171,6 +180,7 @@ function startNode(
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     detached: true,
+    env: { ...process.env, ...ephemeralKeys(plan) },
   });
   const httpUrl = `http://127.0.0.1:${port}`;
   onLines(child.stdout!, (line) => void nodeSaid(say, nodeId, line));
@@ -193,6 +203,26 @@ function startNode(
     `${nodeId} at ${httpUrl}, pid ${child.pid}`,
   );
   return { nodeId, httpUrl, child };
+}
+
+/** All nodes know the same S3 keys: those of the environment, else ones that are kept beside their data. */
+async function clusterKeys({ data, nodeIds, flags }: Plan): Promise<S3Keys> {
+  const { MINIKV_S3_ACCESS_KEY: accessKeyId, MINIKV_S3_SECRET_KEY: secretAccessKey } = process.env;
+  const isGiven = accessKeyId !== undefined && secretAccessKey !== undefined;
+  const given = isGiven ? { accessKeyId, secretAccessKey } : null;
+  const ephemeral = flags.ephemeral === true;
+  const keys = await s3Keys({ s3Keys: given, ephemeral, data }, systemRandom());
+  if (given === null && !ephemeral) {
+    for (const nodeId of nodeIds) await shareKeys(keys, `${data}/${nodeId}`);
+  }
+  return keys;
+}
+
+/** Nodes that keep nothing are told theirs. */
+function ephemeralKeys({ keys, flags }: KeyedPlan): Record<string, string> {
+  if (flags.ephemeral !== true) return {};
+  const { accessKeyId, secretAccessKey } = keys;
+  return { MINIKV_S3_ACCESS_KEY: accessKeyId, MINIKV_S3_SECRET_KEY: secretAccessKey };
 }
 
 /** What `serve` needs to be this node, also when it is started again by hand. */
@@ -229,13 +259,15 @@ async function nodeSaid(say: Speaker, nodeId: string, line: string): Promise<voi
   } else if (event.event === undefined) say.line(nodeId, line);
 }
 
-function intro(plan: Plan, nodes: readonly RunningNode[]): string {
+function intro(plan: KeyedPlan, nodes: readonly RunningNode[]): string {
   const endpoints = nodes.map((node) => node.httpUrl).join(',');
   const victim = nodes.at(-1)!;
   return `
   ${nodes.length} nodes, data in ${plan.data}. Ctrl-C stops all.
 
   export MINIKV_ENDPOINT=${endpoints}
+  export AWS_ACCESS_KEY_ID=${plan.keys.accessKeyId} AWS_SECRET_ACCESS_KEY=${plan.keys.secretAccessKey}
+  export AWS_ENDPOINT_URL=http://127.0.0.1:${plan.basePort + 1} AWS_REGION=us-east-1
   curl -X PUT ${nodes[0]!.httpUrl}/v1/kv/hello -d 'world'
   kill -9 ${victim.child.pid}   # ${victim.nodeId}: the others go on
 `;

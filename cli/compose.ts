@@ -11,9 +11,11 @@ import { inProcessBus } from '../gateways/peer/in-process-bus.ts';
 import { type NatsBus, openNatsBus } from '../gateways/peer/nats-bus.ts';
 import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
 import { sealBus } from '../gateways/peer/sealed-bus.ts';
+import type { S3Options } from '../gateways/s3/edge.ts';
 import type { NodeTelemetry } from '../observability/telemetry.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { AppError } from '../protocol/errors.ts';
+import type { ObjectService } from '../protocol/object-access.ts';
 import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
@@ -26,6 +28,8 @@ import type { StoragePorts } from '../storage/ports.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { natsAccess } from './nats-access.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
+import { objectGate } from './object-gate.ts';
+import { credentialsOf, type S3Keys, s3Keys } from './s3-keys.ts';
 import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
 import { systemClock } from './system-clock.ts';
@@ -74,6 +78,8 @@ async function composeLocked(
   const { bus, nats } = await openBus(config, basics);
   opened.push(() => bus.drain());
   const gate = serviceGate(config, version);
+  const objects = objectGate();
+  const keys = await s3Keys(config, random);
   let node: Node | null = null;
   const http = await createHttpServer({
     service: gate.service,
@@ -83,10 +89,11 @@ async function composeLocked(
     config: { host: config.host, port: config.port, allowUnsigned: true },
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(node),
+    s3: s3Options(config, objects.objects, keys),
     version,
   });
-  const { url } = await http.listen();
   opened.push(() => http.close());
+  const { url, s3Url } = await http.listen();
   const httpUrl = config.httpUrl ?? url;
   const ports: Ports = {
     clock,
@@ -100,6 +107,7 @@ async function composeLocked(
   const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((started) => {
     node = started;
     gate.open(started.service);
+    objects.open(started.objects);
     if (nats !== null) serveNats(config, basics, nats, started.service);
     return untilReady(clock, started.service);
   });
@@ -108,6 +116,7 @@ async function composeLocked(
     ready: starting,
     service: gate.service,
     httpUrl: url,
+    s3: { url: s3Url, keys },
     async stop() {
       // Others lead while the last requests are answered here.
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
@@ -115,6 +124,24 @@ async function composeLocked(
       else await bus.drain();
       await telemetry.stop();
       await opened[0]?.();
+    },
+  };
+}
+
+/** Who configured keys wants them asked for, also on loopback. */
+function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Options {
+  const isPrivate = isLoopback(config.host) && config.s3Keys === null;
+  return {
+    objects,
+    credentialsOf: credentialsOf(keys),
+    config: {
+      ...{
+        port: config.s3Port,
+        portMoves: config.s3PortMoves,
+        region: config.s3Region,
+        baseDomains: config.s3Domains,
+      },
+      allowUnsigned: isPrivate || config.insecure,
     },
   };
 }

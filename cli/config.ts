@@ -26,6 +26,13 @@ export interface Config {
   readonly host: string;
   readonly port: number;
   readonly s3Port: number;
+  /** Nobody asked for that port: where it is taken, any other will do. */
+  readonly s3PortMoves: boolean;
+  /** Null: drawn at the first start and kept in the data folder. */
+  readonly s3Keys: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
+  readonly s3Region: string;
+  /** `bucket.<domain>` is that bucket. */
+  readonly s3Domains: readonly string[];
   /** Empty: the in-process bus. Else what parseNatsUrls takes, joined by commas. */
   readonly nats: readonly string[];
   readonly natsFiles: NatsFiles;
@@ -235,7 +242,14 @@ function check(settings: readonly Setting[]): Config {
     data: read.parsed('data', 'a folder', (text) => text || null),
     host: read.parsed('host', 'an address', (text) => (/^[\w.:%-]+$/.test(text) ? text : null)),
     port: read.integer('port', 0, 65_535),
-    s3Port: read.integer('s3-port', 0, 65_535),
+    ...s3Port(read, settings),
+    s3Keys: s3Keys(read),
+    s3Region: read.parsed('s3-region', 'a region such as us-east-1', (text) =>
+      /^[a-z0-9-]{1,63}$/.test(text) ? text : null,
+    ),
+    s3Domains: read.list('s3-domains', 'host names', (text) =>
+      /^[a-z0-9.-]{1,253}$/.test(text) ? text : null,
+    ),
     nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
     natsFiles: {
       creds: read.text('nats-creds'),
@@ -281,6 +295,33 @@ function clusterSecrets(read: Reader): ClusterSecrets | null {
   if (current !== null) return { current, previous };
   if (previous === null) return null;
   throw new UsageError('cluster-secret-previous needs cluster-secret');
+}
+
+/** Who wants any free port for HTTP wants one for S3 too. */
+function s3Port(
+  read: Reader,
+  settings: readonly Setting[],
+): Pick<Config, 's3Port' | 's3PortMoves'> {
+  const s3PortMoves = settings.find(({ key }) => key === 's3-port')?.from === 'default';
+  const isAny = s3PortMoves && read.integer('port', 0, 65_535) === 0;
+  return { s3Port: isAny ? 0 : read.integer('s3-port', 0, 65_535), s3PortMoves };
+}
+
+function s3Keys(read: Reader): Config['s3Keys'] {
+  const form = '3 to 128 letters, digits and _';
+  const accessKeyId =
+    read.text('s3-access-key') === null
+      ? null
+      : read.parsed('s3-access-key', form, (text) => (/^\w{3,128}$/.test(text) ? text : null));
+  const secretAccessKey =
+    read.text('s3-secret-key') === null
+      ? null
+      : read.parsed('s3-secret-key', 'at least 8 characters', (text) =>
+          text.length >= 8 ? text : null,
+        );
+  if (accessKeyId !== null && secretAccessKey !== null) return { accessKeyId, secretAccessKey };
+  if (accessKeyId === null && secretAccessKey === null) return null;
+  throw new UsageError('s3-access-key and s3-secret-key go together');
 }
 
 /** Rules over more than one setting. */

@@ -6,6 +6,7 @@ import { CommandFailed } from './failures.ts';
 import { boundHeapGrowth } from './heap.ts';
 import { type Io, sleep } from './io.ts';
 import { logOptions } from './node-telemetry.ts';
+import type { S3Keys } from './s3-keys.ts';
 
 /** A node with its edges, put together by cli/compose.ts. It listens already; `ready`: it can serve. */
 export interface Composition {
@@ -13,6 +14,8 @@ export interface Composition {
   readonly service: KvService;
   /** Where this node's HTTP answers, with the port that was bound. */
   readonly httpUrl: string;
+  /** The S3 endpoint, and the keys that it knows. */
+  readonly s3: { readonly url: string | null; readonly keys: S3Keys };
   stop(): Promise<void>;
 }
 
@@ -80,11 +83,7 @@ function startFailure(config: Config, error: unknown): CommandFailed {
   const { code, message } = error as NodeJS.ErrnoException;
   const at = `${config.host}:${config.port}`;
   if (code === 'EADDRINUSE') {
-    return new CommandFailed(
-      `port ${config.port} is in use: stop what listens on ${at}, or choose another --port`,
-      { code },
-      error,
-    );
+    return new CommandFailed(portInUse(config, error), { code }, error);
   }
   if (code === 'EACCES' || code === 'EROFS') {
     return new CommandFailed(
@@ -100,11 +99,19 @@ function startFailure(config: Config, error: unknown): CommandFailed {
   );
 }
 
+function portInUse(config: Config, error: unknown): string {
+  const { port = config.port } = error as { port?: number };
+  const flag = port === config.s3Port ? '--s3-port' : '--port';
+  return `port ${port} is in use: stop what listens on ${config.host}:${port}, or choose another ${flag}`;
+}
+
 async function announce(io: Io, config: Config, node: Composition, json: boolean): Promise<void> {
   const status = {
     event: 'listening',
     nodeId: config.nodeId,
     httpUrl: node.httpUrl,
+    s3Url: node.s3.url,
+    s3AccessKey: node.s3.keys.accessKeyId,
     pid: process.pid,
   };
   if (json) await io.out(`${JSON.stringify(status)}\n`);
@@ -113,7 +120,7 @@ async function announce(io: Io, config: Config, node: Composition, json: boolean
   const early = { clock: io.clock, signal: AbortSignal.any([io.signal, stopping.signal]) };
   const soon = await Promise.race([ready, sleep(early, BANNER_AFTER_MS).then(() => false)]);
   stopping.abort();
-  if (!json) await io.out(banner(config, node.httpUrl, soon));
+  if (!json) await io.out(banner(config, node, soon));
   if (!soon) {
     const asked = untilStopped(io.signal).then(() => false);
     if (!(await Promise.race([ready, asked]))) return;
@@ -123,7 +130,11 @@ async function announce(io: Io, config: Config, node: Composition, json: boolean
 }
 
 /** What a person needs after the start: where, what is kept, and what to type next. */
-export function banner(config: Config, httpUrl: string, ready: boolean): string {
+export function banner(
+  config: Config,
+  { httpUrl, s3 }: Pick<Composition, 'httpUrl' | 's3'>,
+  ready: boolean,
+): string {
   const alone = config.initialMembers.length === 1 && !config.join;
   const durability = config.ephemeral
     ? 'memory: everything is gone when the process ends (--ephemeral)'
@@ -138,6 +149,8 @@ export function banner(config: Config, httpUrl: string, ready: boolean): string 
     `  REST        ${httpUrl}/v1/kv`,
     `  Docs        ${httpUrl}/docs`,
     `  Metrics     ${httpUrl}/metrics`,
+    `  S3          ${s3.url}`,
+    `  S3 keys     ${shownKeys(s3.keys)}`,
     `  Data        ${config.ephemeral ? '(memory)' : resolve(config.data)}`,
     `  Durability  ${durability}`,
     '',
@@ -148,6 +161,12 @@ export function banner(config: Config, httpUrl: string, ready: boolean): string 
     '',
   ];
   return lines.join('\n');
+}
+
+/** The secret is shown once: when it is drawn. */
+function shownKeys({ accessKeyId, secretAccessKey, from, path }: S3Keys): string {
+  if (from === 'new') return `${accessKeyId} ${secretAccessKey}`;
+  return path === null ? accessKeyId : `${accessKeyId}, the secret is in ${path}`;
 }
 
 function untilStopped(signal: AbortSignal): Promise<void> {

@@ -8,6 +8,8 @@ import type { Credentials } from './sigv4.ts';
 export interface S3Config {
   /** Its own port, at the root; 0 takes a free one, null: only under /s3 of the HTTP port. */
   readonly port: number | null;
+  /** Where that port is taken, any free one will do. */
+  readonly portMoves: boolean;
   readonly region: string;
   /** `bucket.<domain>` is that bucket. */
   readonly baseDomains: readonly string[];

@@ -62,12 +62,20 @@ export class S3Endpoint {
       upgrade: (_req, socket) => socket.destroy(),
     });
     this.#listener = listener;
-    await new Promise<void>((resolve, reject) => {
-      listener.server.once('error', reject);
-      listener.server.listen({ host, port }, () => resolve());
-    });
-    const { address, family, port: bound } = listener.server.address() as Bound;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`;
+    await this.#bind(listener, host, port);
+    const { address, family, port: real } = listener.server.address() as Bound;
+    return `http://${family === 'IPv6' ? `[${address}]` : address}:${real}`;
+  }
+
+  async #bind({ server }: Listener, host: string, port: number): Promise<void> {
+    try {
+      await bound(server, host, port);
+    } catch (error) {
+      const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (!isTaken || !this.#edge.config.portMoves) throw error;
+      this.#edge.http.telemetry.log('warn', 'the S3 port is taken: a free one is used', { port });
+      await bound(server, host, 0);
+    }
   }
 
   /** Requests in progress are finished. */
@@ -82,6 +90,16 @@ export class S3Endpoint {
   destroyAll(): void {
     this.#listener?.destroyAll();
   }
+}
+
+function bound(server: Listener['server'], host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 /** What never becomes a request of S3's is refused in its words too. */

@@ -35,7 +35,13 @@ export async function startS3Server(
     s3: {
       objects,
       config: {
-        ...{ port: 0, region: 'us-east-1', baseDomains: ['localhost'], allowUnsigned: true },
+        ...{
+          port: 0,
+          portMoves: false,
+          region: 'us-east-1',
+          baseDomains: ['localhost'],
+          allowUnsigned: true,
+        },
         ...config,
       },
       credentialsOf: async (id) =>

@@ -45,6 +45,10 @@ describe('config', () => {
       host: '127.0.0.1',
       port: 8080,
       s3Port: 9000,
+      s3PortMoves: true,
+      s3Keys: null,
+      s3Region: 'us-east-1',
+      s3Domains: ['localhost'],
       nats: [],
       natsFiles: { creds: null, nkey: null, ca: null, cert: null, key: null },
       initialMembers: ['n1'],
@@ -84,6 +88,10 @@ describe('config', () => {
       host: '::1',
       port: '1',
       's3-port': '2',
+      's3-access-key': 'MKACCESS',
+      's3-secret-key': 'a secret of S3',
+      's3-region': 'eu-central-1',
+      's3-domains': 's3.example.org,localhost',
       nats: 'nats://a:4222,nats://b:4222',
       'nats-creds': '/creds',
       'nats-nkey': '',
@@ -115,6 +123,18 @@ describe('config', () => {
     expect(config({ toml })).toEqual(fromEnv);
     expect(fromEnv).toMatchObject({ nodeId: 'n2', nats: ['nats://a:4222', 'nats://b:4222'] });
     expect(fromEnv).toMatchObject({ join: true, retentionMs: 61_000, roles: ['replica'] });
+  });
+
+  it('takes a free port for S3 with a free one for HTTP, and keeps to one that is given', () => {
+    expect(config({ flags: { port: '0' } })).toMatchObject({ s3Port: 0 });
+    const given = { port: '0', 's3-port': '9001' };
+    expect(config({ flags: given })).toMatchObject({ s3Port: 9001, s3PortMoves: false });
+  });
+
+  it('takes S3 keys as a pair', () => {
+    expect(refusal({ flags: { 's3-access-key': 'MKONE' } })).toContain('go together');
+    const env = { MINIKV_S3_ACCESS_KEY: 'MKONE', MINIKV_S3_SECRET_KEY: 'short' };
+    expect(refusal({ env })).toContain('at least 8 characters');
   });
 
   it('refuses unknown keys and variables, with the word that was meant', () => {

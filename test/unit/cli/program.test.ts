@@ -183,6 +183,10 @@ describe('serve', () => {
       ready,
       service: {} as KvService,
       httpUrl: 'http://127.0.0.1:4711',
+      s3: {
+        url: 'http://127.0.0.1:4712',
+        keys: { accessKeyId: 'MKX', secretAccessKey: 'shown once', from: 'new', path: null },
+      },
       stop: async () => void events.push('stopped'),
     };
   }
@@ -198,6 +202,8 @@ describe('serve', () => {
     expect(io.written.out).toContain('http://127.0.0.1:4711/v1/kv');
     expect(io.written.out).toContain('/x/y');
     expect(io.written.out).toContain('quorum-fsync');
+    expect(io.written.out).toContain('http://127.0.0.1:4712');
+    expect(io.written.out).toContain('MKX shown once');
     io.interrupt();
     expect((await running).code).toBe(0);
     expect(events).toEqual(['composed n1', 'stopped']);
