@@ -2,6 +2,7 @@ import type { NodeConfig } from '../protocol/config.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { META_GROUP, type NodeId, type ReplicaId } from '../protocol/types.ts';
+import { closeAll, keptGroup } from './blob/kept-groups.ts';
 import { NodeBlobs } from './blob/node-blobs.ts';
 import type { RecoveredNode } from './boot.ts';
 import type { ClockWatch } from './clock-watch.ts';
@@ -31,6 +32,8 @@ const MANAGER_EVERY_MS = 500;
 const SWEEP_EVERY_MS = 60;
 const BLOB_EVERY_MS = 100;
 const HANDOVER_MS = 300;
+/** Bytes of chunks that are read again per second, at least and at most. */
+const SCRUB_RATES = { bytesPerSecondMin: 1024 * 1024, bytesPerSecondMax: 64 * 1024 * 1024 };
 
 export interface TreeParts {
   readonly config: NodeConfig;
@@ -213,8 +216,9 @@ export class ActorTree {
   }
 
   #nodeBlobs(): NodeBlobs {
-    const { ports, self, formation, presence, peers } = this.#parts;
-    const { routing, post } = this;
+    const { ports, self, formation, presence, peers, config } = this.#parts;
+    const { routing, post, replicas } = this;
+    const groups = () => dataGroups(routing.map());
     return new NodeBlobs({
       ...{ ports, post, self },
       members: (ref) => {
@@ -225,6 +229,17 @@ export class ActorTree {
       peers: () => presence.list(ports.clock.monotonicMs()).map(({ nodeId }) => nodeId),
       isAbsent: (node) => peers.isAbsent(node),
       silentMs: (node) => peers.silentMs(node, ports.clock.monotonicMs()),
+      pace:
+        config.scrubPeriodMs === undefined
+          ? null
+          : { ...SCRUB_RATES, periodMs: config.scrubPeriodMs },
+      groups: () =>
+        replicas
+          .all()
+          .filter(({ group }) => group !== META_GROUP)
+          .map(keptGroup),
+      dataGroups: groups,
+      close: () => closeAll(routing.calls, groups()),
     });
   }
 

@@ -227,6 +227,13 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     help: 'How long old versions and the change feed stay readable',
   },
   {
+    key: 'scrub-period-seconds',
+    kind: 'integer',
+    fallback: String(LIMITS.scrubPeriodMsDefault / 1000),
+    flag: false,
+    help: 'In this time every stored chunk of an object is read and verified once',
+  },
+  {
     key: 'log-level',
     kind: 'text',
     fallback: 'info',

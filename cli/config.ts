@@ -48,6 +48,7 @@ export interface Config {
   /** Null: messages between nodes are not sealed. */
   readonly clusterSecrets: ClusterSecrets | null;
   readonly retentionMs: number;
+  readonly scrubPeriodMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly logFormat: 'auto' | 'json' | 'text';
 }
@@ -84,6 +85,7 @@ export function nodeConfig(config: Config, httpUrl: string, version: string): No
     roles: config.roles,
     groupCount: config.groups,
     retentionMs: config.retentionMs,
+    scrubPeriodMs: config.scrubPeriodMs,
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     httpUrl,
     version,
@@ -270,6 +272,7 @@ function check(settings: readonly Setting[]): Config {
     httpUrl: httpUrlOrNull(read, 'http-url'),
     clusterSecrets: clusterSecrets(read),
     retentionMs: read.integer('retention-seconds', 60, 30 * 24 * 3600) * 1000,
+    scrubPeriodMs: read.integer('scrub-period-seconds', 60, 365 * 24 * 3600) * 1000,
     logLevel: read.oneOf('log-level', ['debug', 'info', 'warn', 'error', 'silent']),
     logFormat: read.oneOf('log-format', ['auto', 'json', 'text']),
   };

@@ -17,6 +17,8 @@ export interface NodeConfig {
   readonly retentionMs: number;
   /** What an acknowledgement means: fsynced by a quorum, or in memory (--ephemeral). */
   readonly durability: 'quorum-fsync' | 'memory';
+  /** One round of the scrubber over all chunks; none: chunks are not looked after. */
+  readonly scrubPeriodMs?: number;
   readonly httpUrl: string;
   readonly version: string;
 }

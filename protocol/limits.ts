@@ -76,6 +76,8 @@ export const LIMITS = Object.freeze({
   blobSendingBytesMax: 12 * MIB,
   /** Received pieces of all transfers that a node has not written yet; what comes beyond is dropped, and sent again. */
   blobReceivingBytesMax: 64 * MIB,
+  /** Every chunk is read and verified once in this time. */
+  scrubPeriodMsDefault: 14 * 24 * 3600 * 1000,
   /** Chunks that a node receives at once, and that it sends at once. */
   blobTransfersMax: 512,
   /** Bytes of one message on the bus; nats-server's default max_payload is 1 MiB. */

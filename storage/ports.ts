@@ -207,6 +207,18 @@ export interface BlobUsage {
   readonly bytes: number;
 }
 
+/** Where a round of the scrubber is; kept over restarts, so that one that is often interrupted still comes to its end. */
+export interface ScrubMark {
+  /** Path of the last file that was looked at; null at the beginning of a round. */
+  readonly after: string | null;
+  /** Wall ms. */
+  readonly roundStartMs: number;
+  /** Read in this round. */
+  readonly bytes: number;
+  /** Read in the round before; null where there was none. */
+  readonly lastBytes: number | null;
+}
+
 /**
  * Chunks of objects, each with its checksums. Errors are DiskErrors (BlobError where a chunk is to blame): ENOENT
  * for a missing chunk, EBADMSG for a damaged one, EIO where the disk cannot read it; ENOSPC, EROFS, EMFILE
@@ -226,6 +238,9 @@ export interface BlobStore {
   setAside(name: ChunkName): Promise<void>;
   /** Continues a CRC32C, from 0. */
   checksum(crc: number, bytes: Uint8Array): number;
+  /** Null when there is none, or none that can be read: the round begins anew. */
+  loadMark(): Promise<ScrubMark | null>;
+  saveMark(mark: ScrubMark): Promise<void>;
 }
 
 /** Whose data folder this is. Written before anything else is, and whenever a part of it changes. */

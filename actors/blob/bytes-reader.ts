@@ -16,8 +16,8 @@ export interface ReaderHost {
   isAway(node: NodeId): boolean;
   /** All other nodes that are known. */
   others(): readonly NodeId[];
-  /** A chunk that a reader wanted is not here, or is damaged. */
-  onUnreadable(chunk: ChunkName, reason: 'missing' | 'damaged', sources: readonly NodeId[]): void;
+  /** A chunk that a reader wanted and that should be here is not, or is damaged. */
+  onUnreadable(chunk: ChunkName, holders: readonly NodeId[]): void;
 }
 
 /** Reads data from this node's disk, else from another's, and goes on elsewhere in the middle. */
@@ -51,15 +51,28 @@ export class BytesReader {
     start: number,
     end: number,
   ): AsyncGenerator<Uint8Array, void> {
-    const { node } = this.#host;
     let at = start;
-    // Only holders keep a copy: others would look for nothing on each read.
     for await (const piece of this.#local(chunk, holders, at, end)) {
       yield piece;
       at += piece.length;
     }
     if (at === end) return;
-    const sources = this.#sources(holders).filter((source) => source !== node);
+    for await (const piece of this.fetch(chunk, holders, at, end)) {
+      yield piece;
+      at += piece.length;
+    }
+    // Shorter than its record says: that is no copy of it.
+    if (at < end) throw new FetchFailed(chunk, []);
+  }
+
+  /** Bytes of a chunk from other nodes: holders, then all others; as far as it has them. Throws FetchFailed. */
+  async *fetch(
+    chunk: ChunkName,
+    holders: readonly NodeId[],
+    start: number,
+    end: number,
+  ): AsyncGenerator<Uint8Array, void> {
+    const sources = this.#sources(holders);
     if (sources.length === 0) throw new FetchFailed(chunk, []);
     const { transfers, blobs, times } = this.#host;
     const host = {
@@ -67,13 +80,7 @@ export class BytesReader {
       checksum: (crc: number, bytes: Uint8Array) => blobs.checksum(crc, bytes),
       noteSource: (source: NodeId, ms: number) => times.note(source, ms),
     };
-    const range = { start: at, end };
-    for await (const piece of new FetchedRange(host, chunk, sources, range).pieces()) {
-      yield piece;
-      at += piece.length;
-    }
-    // Shorter than its record says: that is no copy of it.
-    if (at < end) throw new FetchFailed(chunk, []);
+    yield* new FetchedRange(host, chunk, sources, { start, end }).pieces();
   }
 
   /** What this disk gives of it, up to where it gives no more. */
@@ -101,7 +108,7 @@ export class BytesReader {
       const reason = unreadableOf(error);
       if (reason !== 'missing' && reason !== 'damaged') return;
       const isHolder = holders.includes(node);
-      if (reason === 'damaged' || isHolder) onUnreadable(chunk, reason, this.#sources(holders));
+      if (reason === 'damaged' || isHolder) onUnreadable(chunk, holders);
     } finally {
       await ahead?.catch(() => {}); // nobody wants it any more
       await reader?.close();

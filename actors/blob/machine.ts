@@ -51,3 +51,31 @@ export function startBlobMachine(hosted: BlobHosted): BlobMachine {
   actor.start();
   return actor;
 }
+
+type ChoreEvent = { readonly type: 'tick' } | { readonly type: 'done' };
+
+/** What is done again and again, never twice at once. `work` ends with `done`. */
+export const choreMachine = setup({
+  types: {
+    context: {} as { readonly effects: { work(): void } },
+    input: {} as { readonly effects: { work(): void } },
+    events: {} as ChoreEvent,
+  },
+  actions: { work: ({ context }) => context.effects.work() },
+}).createMachine({
+  id: 'blob-chore',
+  context: ({ input }) => ({ effects: input.effects }),
+  initial: 'resting',
+  states: {
+    resting: { on: { tick: 'working' } },
+    working: { entry: 'work', on: { done: 'resting' } },
+  },
+});
+
+export type ChoreActor = ActorRefFrom<typeof choreMachine>;
+
+export function startChoreMachine(effects: { work(): void }): ChoreActor {
+  const actor = createActor(choreMachine, { input: { effects } });
+  actor.start();
+  return actor;
+}

@@ -1,3 +1,4 @@
+import type { ChunkName } from '../../protocol/blob.ts';
 import type { Message } from '../../protocol/envelope.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import {
@@ -6,11 +7,16 @@ import {
   blobMessages,
 } from '../../protocol/messages/blob.ts';
 import type { ObjectData } from '../../protocol/object-access.ts';
-import { type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
+import { type GroupId, type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import type { Ports } from '../kit/ports.ts';
 import type { PostOffice } from '../kit/post-office.ts';
+import { BytesReader } from './bytes-reader.ts';
+import { BlobKeeper } from './keeper.ts';
+import { Mender } from './mender.ts';
 import { ObjectBytes } from './object-bytes.ts';
+import type { KeptGroup } from './restore.ts';
+import type { ScrubPace } from './scrub-plan.ts';
 import { SourceTimes } from './source-times.ts';
 import { BlobTransfers, type TransferCounts } from './transfers.ts';
 
@@ -19,6 +25,7 @@ const AWAY_MS = 2_500;
 
 /** Chunks that one message takes away. */
 const DISCARDED_MAX = 65_536;
+const KEEPER_EVERY_MS = 1_000;
 
 export interface NodeBlobsHost {
   readonly ports: Ports;
@@ -31,32 +38,59 @@ export interface NodeBlobsHost {
   /** The bus says that nobody is there. */
   isAbsent(node: NodeId): boolean;
   silentMs(node: NodeId): number;
+  /** How fast and how often everything is read again; null: nothing is looked after unless it is asked for. */
+  readonly pace: ScrubPace | null;
+  /** Groups that hold keys and have a replica here. */
+  groups(): readonly KeptGroup[];
+  /** All groups that hold keys. */
+  dataGroups(): readonly GroupId[];
+  /** Has all groups close the revisions up to now, as far as they can. */
+  close(): Promise<void>;
 }
 
-/** What a node does with chunks: its transfers, and the bytes of objects as edges see them. */
+/** What a node does with chunks: its transfers, the bytes of objects as edges see them, and the care for its disk. */
 export class NodeBlobs {
   readonly data: ObjectData;
+  readonly keeper: BlobKeeper;
   readonly #host: NodeBlobsHost;
   readonly #transfers: BlobTransfers;
+  readonly #mender: Mender;
+  #keptMs = 0;
 
   constructor(host: NodeBlobsHost) {
     this.#host = host;
-    const { ports, post, self } = host;
+    const { ports, post, self, pace } = host;
     const { blobs } = ports.storage;
     const isAway = (node: NodeId): boolean => this.#isAway(node);
-    this.#transfers = new BlobTransfers({
+    const others = () => host.peers().filter((node) => node !== nodeOf(self));
+    const transfers = new BlobTransfers({
       ...{ ports, post, blobs },
       onDiscard: (message) => this.#discard(message),
-      onDamage: () => ports.telemetry.count('storage_errors', 1, { part: 'blob' }),
+      onDamage: (chunk) => this.#unreadable(chunk, others()),
     });
-    const reader = {
-      ...{ node: nodeOf(self), transfers: this.#transfers, blobs, times: new SourceTimes() },
-      isAway,
-      others: () => host.peers().filter((node) => node !== nodeOf(self)),
-      onUnreadable: () => ports.telemetry.count('storage_errors', 1, { part: 'blob' }),
-    };
+    const reader = new BytesReader({
+      ...{ node: nodeOf(self), transfers, blobs, times: new SourceTimes(), isAway, others },
+      onUnreadable: (chunk, holders) => {
+        if (holders.includes(nodeOf(self))) this.#unreadable(chunk, holders);
+      },
+    });
+    this.#transfers = transfers;
+    this.#mender = new Mender({
+      ...{ blobs, reader },
+      onMended: (chunk, mended, reason) => {
+        ports.telemetry.count('blob_chunks_mended', 1, { outcome: mended });
+        if (mended === 'mended') return;
+        ports.telemetry.log('warn', 'a chunk could not be brought here', { ...chunk, reason });
+      },
+    });
+    this.keeper = new BlobKeeper({
+      ...{ ports, blobs, mender: this.#mender, pace, others },
+      groups: () => host.groups(),
+      dataGroups: () => host.dataGroups(),
+      close: () => host.close(),
+    });
     this.data = new ObjectBytes({
-      ...{ ports, self, transfers: this.#transfers, blobs, reader, isAway },
+      ...{ ports, self, transfers, blobs, reader, isAway, others },
       members: (ref) => host.members(ref),
     });
   }
@@ -65,8 +99,13 @@ export class NodeBlobs {
     this.#transfers.onMessage(from, message);
   }
 
+  /** Called a few times a second. */
   tick(): void {
     this.#transfers.tick();
+    const nowMs = this.#host.ports.clock.monotonicMs();
+    if (nowMs - this.#keptMs < KEEPER_EVERY_MS) return;
+    this.#keptMs = nowMs;
+    this.keeper.tick();
   }
 
   transfers(): TransferCounts {
@@ -78,6 +117,7 @@ export class NodeBlobs {
   }
 
   stop(): void {
+    this.keeper.stop();
     this.#transfers.stop();
   }
 
@@ -86,7 +126,15 @@ export class NodeBlobs {
     return this.#host.isAbsent(node) || this.#host.silentMs(node) > AWAY_MS;
   }
 
+  /** A chunk that should be here is not, or cannot be read: its reader goes elsewhere, and it is brought here. */
+  #unreadable(chunk: ChunkName, holders: readonly NodeId[]): void {
+    this.#host.ports.telemetry.count('storage_errors', 1, { part: 'blob' });
+    if (this.#host.pace !== null) void this.#mender.mend(chunk, null, holders);
+  }
+
+  /** Its writer says that nothing names it. Where a record does, the writer is wrong. */
   #discard({ data, chunks }: BlobMessageOf<'BlobDiscard'>): void {
+    if (this.keeper.isKnown(data)) return;
     const length = Math.min(chunks, DISCARDED_MAX);
     const names = Array.from({ length }, (_, number) => ({ data, number }));
     this.#host.ports.storage.blobs.remove(names).catch(() => {}); // the sweep finds what is left

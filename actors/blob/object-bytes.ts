@@ -10,7 +10,7 @@ import { type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import type { BlobStore } from '../../storage/ports.ts';
 import type { Ports } from '../kit/ports.ts';
-import { BytesReader, type ReaderHost } from './bytes-reader.ts';
+import type { BytesReader } from './bytes-reader.ts';
 import { LocalCopy, type NotTaken } from './copy.ts';
 import { FetchFailed } from './fetched.ts';
 import { piecesOf } from './pieces.ts';
@@ -25,7 +25,9 @@ export interface DataHost {
   readonly self: ReplicaId;
   readonly transfers: BlobTransfers;
   readonly blobs: BlobStore;
-  readonly reader: ReaderHost;
+  readonly reader: BytesReader;
+  /** All other nodes that are known. */
+  others(): readonly NodeId[];
   /** The members of the group of `ref`, as far as this node knows. */
   members(ref: KeyRef): GroupConfig;
   /** Nothing was heard of the node for a while, or the bus says that it is gone. */
@@ -35,11 +37,9 @@ export interface DataHost {
 /** Bytes of objects, written to and read from the disks of the nodes that vote in the object's group. */
 export class ObjectBytes implements ObjectData {
   readonly #host: DataHost;
-  readonly #reader: BytesReader;
 
   constructor(host: DataHost) {
     this.#host = host;
-    this.#reader = new BytesReader(host.reader);
   }
 
   async write(
@@ -80,7 +80,7 @@ export class ObjectBytes implements ObjectData {
     const { bytes, chunkBytes } = data;
     const piece = { number: 0, size: bytes, data: data.id, bytes, chunkBytes, checksum: null };
     const range = { start: 0, end: bytes };
-    const source = this.#reader.read([...data.holders, ...voters].map(nodeOf), piece, range);
+    const source = this.#host.reader.read([...data.holders, ...voters].map(nodeOf), piece, range);
     const pieces = piecesOf(asAppErrors(source), LIMITS.blobPieceBytes);
     const copied = await this.#upload(dataIdOf(data.id), isQuorum, missing, [], pieces);
     return { ...data, holders: [...data.holders, ...copied.holders] };
@@ -97,7 +97,7 @@ export class ObjectBytes implements ObjectData {
     range: { readonly start: number; readonly end: number },
   ): AsyncIterable<Uint8Array> {
     const nodes = votersOf(this.#host.members(ref)).map(nodeOf);
-    return asAppErrors(this.#reader.read(nodes, piece, range));
+    return asAppErrors(this.#host.reader.read(nodes, piece, range));
   }
 
   async #upload(
@@ -150,7 +150,7 @@ export class ObjectBytes implements ObjectData {
     if (chunks === 0) return;
     const names = Array.from({ length: chunks }, (_, number) => ({ data: id, number }));
     blobs.remove(names).catch(() => {}); // a failed sync of a folder has ended the process
-    for (const node of this.#host.reader.others()) {
+    for (const node of this.#host.others()) {
       if (node !== nodeOf(self)) transfers.send(node, { type: 'BlobDiscard', data: id, chunks });
     }
   }

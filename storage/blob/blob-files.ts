@@ -3,13 +3,14 @@ import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { extendCrc32c } from '../checksum.ts';
 import { type Disk, SyncError } from '../disk/port.ts';
-import type { BlobFile, BlobStore, BlobUsage, BlobWriter, DiskView } from '../ports.ts';
+import type { BlobFile, BlobStore, BlobUsage, BlobWriter, DiskView, ScrubMark } from '../ports.ts';
 import { BlobError, isMissing, isUnreadable, missing } from './blob-error.ts';
 import { ChunkReader, readHeader } from './chunk-reader.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import type { ChunkHeader } from './format.ts';
 import { ASIDE_FOLDER, folderOfChunk, pathOfChunk, SCRATCH_FOLDER } from './paths.ts';
 import { Room } from './room.ts';
+import { loadMark, saveMark } from './scrub-mark.ts';
 import { walk } from './walk.ts';
 
 /** Damaged chunks that are kept for somebody to look at; what comes then is removed. */
@@ -96,7 +97,8 @@ export class BlobFiles implements BlobStore {
       const file = name === null ? null : await this.#disk.openToRead(path);
       if (file === null) return;
       try {
-        bytes += await file.size();
+        const size = await file.size();
+        bytes += size;
         chunks++;
       } finally {
         await file.close();
@@ -125,6 +127,14 @@ export class BlobFiles implements BlobStore {
 
   checksum(crc: number, bytes: Uint8Array): number {
     return extendCrc32c(crc, bytes);
+  }
+
+  loadMark(): Promise<ScrubMark | null> {
+    return loadMark(this.#disk);
+  }
+
+  saveMark(mark: ScrubMark): Promise<void> {
+    return saveMark(this.#disk, mark);
   }
 
   async #place(scratch: string, header: ChunkHeader): Promise<void> {

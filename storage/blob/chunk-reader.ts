@@ -53,21 +53,3 @@ export class ChunkReader implements BlobReader {
     return this.#file.close();
   }
 }
-
-/**
- * The bytes from `start` to `end` in pieces of at most `pieceBytes`, cut at multiples of it. Asking for the next piece
- * is the backpressure: nothing is read ahead.
- */
-export async function* piecesOf(
-  reader: BlobReader,
-  start: number,
-  end: number,
-  pieceBytes: number,
-): AsyncGenerator<Uint8Array, void> {
-  const stop = Math.min(end, reader.sum.bytes);
-  for (let at = start; at < stop; ) {
-    const length = Math.min(stop, (Math.floor(at / pieceBytes) + 1) * pieceBytes) - at;
-    yield await reader.read(at, length);
-    at += length;
-  }
-}

@@ -1,7 +1,7 @@
 import { crc32c } from '../checksum.ts';
 import type { Disk } from '../disk/port.ts';
+import type { ScrubMark } from '../ports.ts';
 import { BLOB_FOLDER } from './paths.ts';
-import type { ScrubMark } from './scrub-plan.ts';
 
 const MARK_PATH = `${BLOB_FOLDER}/scrub`;
 

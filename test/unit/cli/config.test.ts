@@ -61,6 +61,7 @@ describe('config', () => {
       httpUrl: null,
       clusterSecrets: null,
       retentionMs: 3_600_000,
+      scrubPeriodMs: 14 * 24 * 3_600_000,
       logLevel: 'info',
       logFormat: 'auto',
     });
@@ -109,6 +110,7 @@ describe('config', () => {
       'cluster-secret': '0123456789abcdef',
       'cluster-secret-previous': 'fedcba9876543210',
       'retention-seconds': '61',
+      'scrub-period-seconds': '600',
       'log-level': 'warn',
       'log-format': 'json',
     };
@@ -122,7 +124,12 @@ describe('config', () => {
     const fromEnv = config({ env });
     expect(config({ toml })).toEqual(fromEnv);
     expect(fromEnv).toMatchObject({ nodeId: 'n2', nats: ['nats://a:4222', 'nats://b:4222'] });
-    expect(fromEnv).toMatchObject({ join: true, retentionMs: 61_000, roles: ['replica'] });
+    expect(fromEnv).toMatchObject({
+      join: true,
+      retentionMs: 61_000,
+      scrubPeriodMs: 600_000,
+      roles: ['replica'],
+    });
   });
 
   it('takes a free port for S3 with a free one for HTTP, and keeps to one that is given', () => {
@@ -209,6 +216,7 @@ describe('config', () => {
       roles: ['replica', 'gateway'],
       groupCount: 8,
       retentionMs: 3_600_000,
+      scrubPeriodMs: 14 * 24 * 3_600_000,
       durability: 'memory',
       httpUrl: 'http://127.0.0.1:8080',
       version: '1.0.0',

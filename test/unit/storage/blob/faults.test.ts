@@ -2,7 +2,6 @@ import { describe, expect, it, vi } from 'vitest';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import { randomInt, seededRandom } from '../../../../protocol/random.ts';
 import { BlobFiles } from '../../../../storage/blob/blob-files.ts';
-import { piecesOf } from '../../../../storage/blob/chunk-reader.ts';
 import { HEADER_BYTES } from '../../../../storage/blob/format.ts';
 import { pathOfChunk } from '../../../../storage/blob/paths.ts';
 import { DiskHealth } from '../../../../storage/disk/health.ts';
@@ -216,26 +215,5 @@ describe('a disk that fails', () => {
     await expect(time.until(get(store, NAME))).rejects.toMatchObject({ code: 'EIO' });
     await time.until(put(store, NAME, BYTES));
     expect(disk.paths()).toEqual([PATH, `quarantine/blobs/${PATH.slice(-41)}`]);
-  });
-});
-
-describe('pieces of a chunk', () => {
-  it('are read as they are asked for, cut at multiples', async () => {
-    const { time, store } = machine(1);
-    await time.until(put(store, NAME, BYTES));
-    const reader = await time.until(store.open(NAME));
-    const lengths: number[] = [];
-    const all: Uint8Array[] = [];
-    const read = vi.spyOn(reader, 'read');
-    const pieces = piecesOf(reader, 70_000, 999_999, 100_000);
-    for (let i = 1; i <= 3; i++) {
-      const { value } = await time.until(pieces.next());
-      expect(read).toHaveBeenCalledTimes(i);
-      lengths.push(value!.length);
-      all.push(value!);
-    }
-    expect((await time.until(pieces.next())).done).toBe(true);
-    expect(lengths).toEqual([30_000, 100_000, 100_000]);
-    expectSame(Buffer.concat(all), BYTES.subarray(70_000));
   });
 });

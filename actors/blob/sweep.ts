@@ -1,7 +1,7 @@
 import { type ChunkName, type DataId, dataIdMs } from '../../protocol/blob.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import type { BlobFile } from '../ports.ts';
+import type { BlobFile } from '../../storage/ports.ts';
 
 /**
  * What one group says of data, out of one view of its state. All of it is of that view: a closed revision from

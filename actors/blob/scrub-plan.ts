@@ -1,3 +1,5 @@
+import type { ScrubMark } from '../../storage/ports.ts';
+
 /** How fast, and how often, everything is read again. */
 export interface ScrubPace {
   /** One round over all chunks takes about this long, if the rate allows. */
@@ -6,18 +8,6 @@ export interface ScrubPace {
   readonly bytesPerSecondMin: number;
   /** Nor faster, however much there is: then a round takes longer than a period. */
   readonly bytesPerSecondMax: number;
-}
-
-/** Where a round is; kept over restarts, so that one that is often interrupted still comes to its end. */
-export interface ScrubMark {
-  /** Path of the last file that was looked at; null at the beginning of a round. */
-  readonly after: string | null;
-  /** Wall ms. */
-  readonly roundStartMs: number;
-  /** Read in this round. */
-  readonly bytes: number;
-  /** Read in the round before; null where there was none. */
-  readonly lastBytes: number | null;
 }
 
 /** The end of a period is left free, for what is added while a round runs. */

@@ -1,22 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { firstMark, nextRound, scrubRate } from '../../../../actors/blob/scrub-plan.ts';
+import {
+  Scrubber,
+  type ScrubberOptions,
+  type ScrubFinding,
+} from '../../../../actors/blob/scrubber.ts';
 import { chunkText } from '../../../../protocol/blob.ts';
 import { seededRandom } from '../../../../protocol/random.ts';
 import { HEADER_BYTES } from '../../../../storage/blob/format.ts';
 import { pathOfChunk } from '../../../../storage/blob/paths.ts';
 import { loadMark, saveMark } from '../../../../storage/blob/scrub-mark.ts';
-import {
-  firstMark,
-  nextRound,
-  type ScrubMark,
-  scrubRate,
-} from '../../../../storage/blob/scrub-plan.ts';
-import {
-  Scrubber,
-  type ScrubberOptions,
-  type ScrubFinding,
-} from '../../../../storage/blob/scrubber.ts';
 import { DiskError } from '../../../../storage/disk/port.ts';
+import type { ScrubMark } from '../../../../storage/ports.ts';
 import { bytesOf, chunkOf, KIB, openStore, put } from '../../../conformance/blob-store.ts';
 import { VirtualTime } from '../../../kit/virtual-time.ts';
 import { SimDisk } from '../../../sim/sim-disk.ts';

@@ -1,10 +1,9 @@
 import type { ChunkName, ChunkSum } from '../../protocol/blob.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { BlobFile, BlobStore } from '../ports.ts';
-import { isMissing, isUnreadable } from './blob-error.ts';
-import { piecesOf } from './chunk-reader.ts';
-import { nextRound, pauseMs, type ScrubMark, type ScrubPace } from './scrub-plan.ts';
+import type { BlobFile, BlobStore, ScrubMark } from '../../storage/ports.ts';
+import { unreadableOf } from './disk-errors.ts';
+import { nextRound, pauseMs, type ScrubPace } from './scrub-plan.ts';
 
 /** What the scrubber found out about one file. */
 export type ScrubFinding =
@@ -96,8 +95,8 @@ export class Scrubber {
     try {
       finding = await this.#verify(name);
     } catch (error) {
-      if (!isUnreadable(error)) throw error;
-      finding = { state: 'damaged', name, reason: error.message };
+      if (unreadableOf(error) !== 'damaged') throw error;
+      finding = { state: 'damaged', name, reason: (error as Error).message };
     }
     if (finding !== null) await this.#options.onFinding(finding);
     await this.#passed(path, FILE_COST_BYTES);
@@ -107,12 +106,14 @@ export class Scrubber {
   async #verify(name: ChunkName): Promise<ScrubFinding | null> {
     const { store } = this.#options;
     const reader = await store.open(name).catch((error: unknown) => {
-      if (isMissing(error)) return null;
+      if (unreadableOf(error) === 'missing') return null;
       throw error;
     });
     if (reader === null) return null;
     try {
-      for await (const piece of piecesOf(reader, 0, reader.sum.bytes, LIMITS.blobPieceBytes)) {
+      const { blobPieceBytes } = LIMITS;
+      for (let at = 0; at < reader.sum.bytes; at += blobPieceBytes) {
+        const piece = await reader.read(at, blobPieceBytes);
         await this.#read(piece.length);
         if (this.#stopped) return null;
       }

@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { type ChunkName, chunkText, type DataId, makeDataId } from '../../../../protocol/blob.ts';
-import { randomInt, seededRandom } from '../../../../protocol/random.ts';
-import { nextRevision, revisionAtWallMs, wallMsOfRevision } from '../../../../protocol/revision.ts';
-import type { GroupId } from '../../../../protocol/types.ts';
 import {
   type GroupSight,
   judgeData,
   judgePage,
   type SweepSight,
-} from '../../../../storage/blob/sweep.ts';
+} from '../../../../actors/blob/sweep.ts';
+import { type ChunkName, chunkText, type DataId, makeDataId } from '../../../../protocol/blob.ts';
+import { randomInt, seededRandom } from '../../../../protocol/random.ts';
+import { nextRevision, revisionAtWallMs, wallMsOfRevision } from '../../../../protocol/revision.ts';
+import type { GroupId } from '../../../../protocol/types.ts';
 import { chunkOf } from '../../../conformance/blob-store.ts';
 
 const HOUR = 3_600_000;

@@ -1,0 +1,67 @@
+import type { ChunkName } from '../../protocol/blob.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { BlobStore } from '../../storage/ports.ts';
+import { unreadableOf } from './disk-errors.ts';
+
+export interface VerifyCounts {
+  /** Chunks that were read. */
+  verified: number;
+  verifiedBytes: number;
+  damaged: number;
+  /** Files that are no chunks. */
+  foreign: number;
+}
+
+const PAGE_FILES = 256;
+
+/** Reads all chunks of a disk, one after another, as fast as it goes. */
+export class ChunkCheck {
+  readonly #blobs: BlobStore;
+  readonly #isStopped: () => boolean;
+
+  constructor(blobs: BlobStore, isStopped: () => boolean) {
+    this.#blobs = blobs;
+    this.#isStopped = isStopped;
+  }
+
+  async all(onDamage: (name: ChunkName) => Promise<void>): Promise<VerifyCounts> {
+    const counts = { verified: 0, verifiedBytes: 0, damaged: 0, foreign: 0 };
+    let after: string | null = null;
+    while (!this.#isStopped()) {
+      const files = await this.#blobs.list(after, PAGE_FILES);
+      const last = files[files.length - 1];
+      if (last === undefined) break;
+      after = last.path;
+      for (const { name } of files) {
+        if (name === null) counts.foreign++;
+        else await this.#one(name, counts, onDamage);
+      }
+    }
+    return counts;
+  }
+
+  async #one(
+    name: ChunkName,
+    counts: VerifyCounts,
+    onDamage: (name: ChunkName) => Promise<void>,
+  ): Promise<void> {
+    try {
+      const reader = await this.#blobs.open(name);
+      try {
+        for (let at = 0; at < reader.sum.bytes; at += LIMITS.blobPieceBytes) {
+          const piece = await reader.read(at, LIMITS.blobPieceBytes);
+          counts.verifiedBytes += piece.length;
+        }
+        counts.verified++;
+      } finally {
+        await reader.close();
+      }
+    } catch (error) {
+      const reason = unreadableOf(error);
+      if (reason === 'failed') throw error;
+      if (reason === 'missing') return; // it was removed meanwhile
+      counts.damaged++;
+      await onDamage(name);
+    }
+  }
+}
