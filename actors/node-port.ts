@@ -1,3 +1,4 @@
+import type { ChunkCare } from '../protocol/chunk-care.ts';
 import type { LogEntry } from '../protocol/entry.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
 import type { ObjectData, ObjectService } from '../protocol/object-access.ts';
@@ -13,6 +14,8 @@ export interface Node {
   readonly data: ObjectData;
   /** Buckets and objects. */
   readonly objects: ObjectService;
+  /** The chunks of this node's disk. */
+  readonly chunks: ChunkCare;
   readonly replicaId: ReplicaId;
   /** Passes leadership on where another voter can take it; resolves when it has, or soon anyway. */
   handOver(): Promise<void>;

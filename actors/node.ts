@@ -87,6 +87,11 @@ class RunningNode implements Node {
     return this.#tree.blob.data;
   }
 
+  get chunks() {
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.blob.keeper;
+  }
+
   get objects() {
     if (this.#tree === null) throw new Error('the node has not started');
     return this.#tree.objects;

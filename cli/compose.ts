@@ -89,6 +89,7 @@ async function composeLocked(
     config: { host: config.host, port: config.port, allowUnsigned: true },
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(node),
+    chunks: () => started(node).chunks,
     s3: s3Options(config, objects.objects, keys),
     version,
   });
@@ -150,8 +151,8 @@ function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Opti
  * One replica after another, so that the node has turns in between. An index and its hash are of one
  * moment: both are taken before anything else can run.
  */
-async function stateHashesOf(node: Node | null): Promise<ReplicaHash[]> {
-  if (node === null) throw new AppError('unavailable', 'the node is still starting');
+async function stateHashesOf(starting: Node | null): Promise<ReplicaHash[]> {
+  const node = started(starting);
   const hashes: ReplicaHash[] = [];
   for (const { replica, group } of node.inspect()) {
     const now = node.inspect().find((other) => other.replica === replica && other.group === group);
@@ -160,6 +161,11 @@ async function stateHashesOf(node: Node | null): Promise<ReplicaHash[]> {
     hashes.push({ group, replica, appliedIndex, hash: await now.stateHash() });
   }
   return hashes;
+}
+
+function started(node: Node | null): Node {
+  if (node === null) throw new AppError('unavailable', 'the node is still starting');
+  return node;
 }
 
 async function openBus(

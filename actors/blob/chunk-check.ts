@@ -1,16 +1,8 @@
 import type { ChunkName } from '../../protocol/blob.ts';
+import type { VerifyCounts } from '../../protocol/chunk-care.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { BlobStore } from '../../storage/ports.ts';
 import { unreadableOf } from './disk-errors.ts';
-
-export interface VerifyCounts {
-  /** Chunks that were read. */
-  verified: number;
-  verifiedBytes: number;
-  damaged: number;
-  /** Files that are no chunks. */
-  foreign: number;
-}
 
 const PAGE_FILES = 256;
 

@@ -1,16 +1,22 @@
 import type { DataId } from '../../protocol/blob.ts';
+import type {
+  ChunkCare,
+  RepairCounts,
+  RestoreCounts,
+  SweepCounts,
+} from '../../protocol/chunk-care.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
 import type { BlobStore } from '../../storage/ports.ts';
 import type { Ports } from '../kit/ports.ts';
-import { ChunkCheck, type VerifyCounts } from './chunk-check.ts';
+import { ChunkCheck } from './chunk-check.ts';
 import { type ChoreActor, startChoreMachine } from './machine.ts';
 import type { Mender } from './mender.ts';
 import { hasRow } from './named.ts';
-import { type KeptGroup, type RestoreCounts, restore } from './restore.ts';
+import { type KeptGroup, restore } from './restore.ts';
 import { firstMark, type ScrubPace } from './scrub-plan.ts';
 import { Scrubber, type ScrubFinding } from './scrubber.ts';
-import { type GroupSight, judgePage, type SweepVerdict } from './sweep.ts';
+import { type GroupSight, judgePage } from './sweep.ts';
 
 const RECENT_EVERY_MS = 15_000;
 /** Data that was drawn within this time is looked for again and again: its writer may have left this node out. */
@@ -38,14 +44,11 @@ export interface KeeperHost {
   others(): readonly NodeId[];
 }
 
-export type SweepCounts = Record<SweepVerdict, number> & { removed: number; removedBytes: number };
-export interface RepairCounts extends VerifyCounts, RestoreCounts {}
-
 /**
  * Keeps the chunks of this node: brings what it lacks, reads everything again in a period and mends what is damaged,
  * takes away what nothing names.
  */
-export class BlobKeeper {
+export class BlobKeeper implements ChunkCare {
   readonly #host: KeeperHost;
   readonly #chores: readonly { readonly actor: ChoreActor; dueMs: number }[];
   readonly #check: ChunkCheck;

@@ -1,3 +1,4 @@
+import type { RestoreCounts } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { NodeId, Revision } from '../../protocol/types.ts';
 import type { GroupState } from '../apply/group-state.ts';
@@ -13,16 +14,6 @@ export interface KeptGroup {
   readonly isMember: boolean;
   /** All nodes that are. */
   readonly members: readonly NodeId[];
-}
-
-export interface RestoreCounts {
-  /** Chunks that this node is to have. */
-  chunks: number;
-  /** Of them, those that were not here. */
-  missing: number;
-  mended: number;
-  /** No other node gives them either. */
-  lost: number;
 }
 
 export interface RestoreHost {

@@ -35,6 +35,30 @@ export const StateHashes = Type.Object({
   ),
 });
 
+const count = (description: string) => Type.Integer({ description });
+
+export const ChunkCounts = Type.Object({
+  nodeId: Type.String(),
+  verified: count('Chunks that were read and are well.'),
+  verifiedBytes: count('Their bytes.'),
+  damaged: count('Chunks whose checksums do not match.'),
+  foreign: count('Files among them that are no chunks.'),
+  chunks: count('Chunks that this node is to have.'),
+  missing: count('Of them, those that were not here.'),
+  mended: count('Damaged or missing ones that were brought from another node.'),
+  lost: count('Those that no other node gives.'),
+});
+
+export const SweepCounts = Type.Object({
+  nodeId: Type.String(),
+  named: count('Chunks of objects, or of their past.'),
+  young: count('Chunks that something may still name.'),
+  unseen: count('Chunks of which not all groups could be asked.'),
+  unneeded: count('Chunks that nothing needs.'),
+  removed: count('Of them, those that are gone now.'),
+  removedBytes: count('Their bytes on disk.'),
+});
+
 export const Status = Type.Object(
   {
     role: Type.Union([Type.Literal('leader'), Type.Literal('follower'), Type.Literal('gateway')]),

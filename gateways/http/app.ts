@@ -8,6 +8,7 @@ import type {
 } from 'fastify';
 import type { Span, Telemetry } from '../../observability/port.ts';
 import type { ByteBudget } from '../../protocol/answer-budget.ts';
+import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
@@ -38,6 +39,8 @@ export interface Edge {
   readonly version: string;
   readonly metricsText: (() => Promise<string>) | null;
   readonly stateHashes: (() => Promise<readonly ReplicaHash[]>) | null;
+  /** Throws AppError `unavailable` while the node is starting. */
+  readonly chunks: (() => ChunkCare) | null;
   readonly durability: string;
   /** What request bodies hold, over all connections. */
   readonly bodies: ByteBudget;

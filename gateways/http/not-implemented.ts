@@ -11,10 +11,7 @@ const ROUTES: Routes = {
   '/admin/keys': ['GET', 'POST'],
   '/admin/keys/:id': ['GET', 'DELETE'],
   '/admin/keys/:id/revoke': ['POST'],
-  '/admin/repair': ['POST'],
-  '/admin/verify': ['POST'],
   '/admin/scale': ['POST'],
-  '/admin/compact': ['POST'],
   '/admin/audit': ['GET'],
 };
 type Routes = Readonly<Record<string, readonly Method[]>>;

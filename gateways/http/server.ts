@@ -3,10 +3,12 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Telemetry } from '../../observability/port.ts';
 import { ByteBudget } from '../../protocol/answer-budget.ts';
+import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
+import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
@@ -48,6 +50,7 @@ export interface HttpServerOptions {
   readonly metricsText?: () => Promise<string>;
   /** Of the node's own replicas; without it /admin/state-hashes answers 501. */
   readonly stateHashes?: () => Promise<readonly ReplicaHash[]>;
+  readonly chunks?: () => ChunkCare;
   /** Without it /s3 answers 501, and there is no port of its own. */
   readonly s3?: S3Options;
   readonly version: string;
@@ -84,6 +87,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerSse(app, edge);
   registerHealthRoutes(app, edge);
   registerAdminRoutes(app, edge);
+  registerChunkRoutes(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
   registerTxnRoutes(app, edge);
@@ -121,6 +125,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     ...{ service, telemetry, clock, random, config, bounds, version, isDraining },
     metricsText: options.metricsText ?? null,
     stateHashes: options.stateHashes ?? null,
+    chunks: options.chunks ?? null,
     durability: service.status().durability,
     bodies: new ByteBudget(bounds.bodyBytesHeldMax),
     answers: new ByteBudget(bounds.answerBytesHeldMax),
