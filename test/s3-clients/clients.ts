@@ -39,7 +39,10 @@ const awscli: ClientCheck = {
   package: 'awscli',
   async check(store, folder) {
     const { from, back } = twoTrees(folder);
-    const options = { env: awsEnv(store) };
+    const config = join(folder, 'aws.conf');
+    // Version 1 of the program presigns with the signature that S3 has ended, unless told not to.
+    writeFileSync(config, '[default]\ns3 =\n  signature_version = s3v4\n');
+    const options = { env: { ...awsEnv(store), AWS_CONFIG_FILE: config } };
     const aws = (...args: string[]) =>
       run('aws', ['--endpoint-url', endpoint(store), ...args], options);
     await aws('s3', 'mb', 's3://awscli');

@@ -22,7 +22,7 @@ export function attempt(
   { env = {}, cwd, input, timeoutMs = 120_000 }: ShellOptions = {},
 ): Promise<Finished> {
   return new Promise((resolve) => {
-    const child = spawn(program, args, { cwd, env: { ...process.env, ...env } });
+    const child = spawn(program, args, { cwd, env: { ...inherited(), ...env } });
     let output = '';
     const keep = (chunk: Buffer): void => {
       output = (output + chunk.toString('utf8')).slice(-OUTPUT_KEPT);
@@ -44,6 +44,14 @@ export function attempt(
     child.stdin.on('error', () => undefined);
     child.stdin.end(input ?? '');
   });
+}
+
+/** Settings of the one who runs this are not the client's: it has what it is given. */
+function inherited(): NodeJS.ProcessEnv {
+  const own = Object.entries(process.env).filter(
+    ([name]) => !/^(?:AWS_|RCLONE_|RESTIC_)/.test(name),
+  );
+  return Object.fromEntries(own);
 }
 
 /** Gives the output; throws with it when the program fails. */

@@ -24,7 +24,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** Three nodes over NATS, as `npm run cluster` starts them. */
 export async function startCluster(): Promise<Store> {
   const folder = mkdtempSync(join(tmpdir(), 'minikv-s3-clients-'));
-  const [accessKey, secretKey] = ['minikv-clients', 'a secret of the clients 1234567890'];
+  const [accessKey, secretKey] = ['minikv_clients', 'a secret of the clients 1234567890'];
   const basePort = await freePort();
   const flags = ['--nodes', '3', '--base-port', `${basePort}`, '--data', join(folder, 'data')];
   const child = spawn(process.execPath, [MAIN, 'cluster', '--json', ...flags], {
