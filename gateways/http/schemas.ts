@@ -185,6 +185,9 @@ export const SeedRangeQuery = Type.Object(
 export const WatchQuery = Type.Object(
   {
     prefix: keyBytes('Keys that begin with this.'),
+    bucket: Type.Optional(
+      Type.String({ description: 'Changes of the objects of this bucket, not of keys.' }),
+    ),
     from: Type.Optional(
       Type.String({ description: 'A revision or a resume token: everything after it.' }),
     ),

@@ -6,6 +6,8 @@ import { AppError, isErrorCode } from '../../protocol/errors.ts';
 import { isLeaseId } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent, Item } from '../../protocol/messages/request.ts';
+import { objectChange } from '../../protocol/object-change.ts';
+import { isBucketName } from '../../protocol/objects.ts';
 import type { BatchOp, BatchResult, ScanPage } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 
@@ -86,6 +88,8 @@ export function pageToJson({ page, cursor, lowered }: ShownPage, options: ShapeO
 }
 
 export function eventToJson(event: ChangeEvent, options: { binary?: boolean } = {}): Shape {
+  if (event.ref.space !== KV_SPACE && isBucketName(event.ref.space))
+    return objectEventToJson(event);
   const binary = options.binary ?? false;
   const shape: Shape = { type: event.kind, ...keyToJson(event.ref.key) };
   if (event.item !== null) Object.assign(shape, valueToJson(event.item.value, binary));
@@ -95,6 +99,15 @@ export function eventToJson(event: ChangeEvent, options: { binary?: boolean } = 
   shape['tenant'] = event.ref.tenant;
   shape['space'] = event.ref.space;
   return shape;
+}
+
+/** An object's change: what is there now, without its bytes. */
+function objectEventToJson({ kind, ref, item, prev, revision, prevRevision }: ChangeEvent): Shape {
+  const shape: Shape = { type: kind, ...keyToJson(ref.key), bucket: ref.space };
+  if (item !== null) shape['object'] = objectChange(item.value);
+  Object.assign(shape, { revision, prevRevision });
+  if (prev !== null) shape['prev'] = { ...objectChange(prev.value), revision: prev.revision };
+  return Object.assign(shape, { tenant: ref.tenant, space: ref.space });
 }
 
 /** A write's outcome. Throws the refusal as an AppError: each edge shows it its own way. */

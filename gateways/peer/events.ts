@@ -3,12 +3,15 @@ import type { Bus } from '../../actors/kit/ports.ts';
 import { fromLatin1 } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import { objectChange } from '../../protocol/object-change.ts';
+import { isBucketName } from '../../protocol/objects.ts';
 import { eventSubject } from '../../protocol/subjects.ts';
 import type { GroupId } from '../../protocol/types.ts';
 
 /**
  * Public events: one message per change on `minikv.events.<tenant>.<space>.<key tokens>`. The payload is the
- * new value, empty for `delete` and `expire`. At most once: the sequence shows a gap.
+ * new value (of an object: its size, ETag and kin as JSON), empty for `delete` and `expire`. At most once: the
+ * sequence shows a gap.
  */
 
 /** What one event's message is made of. */
@@ -52,15 +55,21 @@ export function eventMessage(
   if (hashes.length > 0 || !PLAIN.test(event.ref.key)) {
     headers['Minikv-Key'] = Buffer.from(event.ref.key, 'latin1').toString('base64');
   }
-  const contentType = event.item?.contentType ?? null;
+  const isObject = isBucketName(event.ref.space);
+  const contentType = isObject ? 'application/json' : (event.item?.contentType ?? null);
   if (contentType !== null && PLAIN.test(contentType)) headers['Minikv-Content-Type'] = contentType;
   if (traceparent !== null && PLAIN.test(traceparent)) headers['traceparent'] = traceparent;
-  const value = event.kind === 'put' ? (event.item?.value ?? NOTHING) : NOTHING;
+  const item = event.kind === 'put' ? event.item : null;
+  const value = item === null ? NOTHING : isObject ? objectPayload(item.value) : item.value;
   if (value.length + HEADERS_BYTES_MAX <= payloadBytesMax) {
     return { subject, headers, payload: value };
   }
   headers['Minikv-Truncated'] = 'true';
   return { subject, headers, payload: NOTHING };
+}
+
+function objectPayload(value: Uint8Array): Uint8Array {
+  return Buffer.from(JSON.stringify(objectChange(value)));
 }
 
 /** Publishes one change; fire and forget. Called by the leader of `group` as events close. */

@@ -1,6 +1,7 @@
 import type { Static } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { isBucketName } from '../../protocol/objects.ts';
 import type { RequestContext, Watch, WatchMessage, WatchOptions } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
@@ -19,10 +20,14 @@ export interface OpenWatch {
 export function watchOptions(query: WatchQueryFields, lastEventId: unknown): WatchOptions {
   const prefix = query.prefix ?? '';
   if (prefix.length > LIMITS.keyBytesMax) throw tooLarge('keyBytesMax', LIMITS.keyBytesMax);
+  const space = query.bucket ?? KV_SPACE;
+  if (query.bucket !== undefined && !isBucketName(query.bucket)) {
+    throw new AppError('invalid_argument', 'that is no name of a bucket');
+  }
   const isResumed = typeof lastEventId === 'string' && lastEventId !== '';
   const from = isResumed ? lastEventId : query.from;
   return {
-    ...{ tenant: DEFAULT_TENANT, space: KV_SPACE, prefix },
+    ...{ tenant: DEFAULT_TENANT, space, prefix },
     from: from === undefined ? null : resumePoint(from),
     // Ids are only given after the initial items (sse.ts), so whoever has one is past them.
     initial: query.initial === true && !isResumed,
