@@ -41,14 +41,17 @@ export class LocalCopy implements ChunkCopy {
   #waiting = 0;
   #isAbandoned = false;
   #isSealing = false;
-  #seal: (whose: Promise<ReplicaId>) => void = () => {};
+  /** The first one counts. */
+  #settle: { seal(whose: ReplicaId): void; fail(error: CopyFailed): void };
 
   constructor(blobs: Pick<BlobStore, 'create'>, chunk: ChunkName, self: ReplicaId) {
     this.#writer = blobs.create(chunk);
     this.#tail = this.#writer;
-    this.sealed = new Promise((resolved) => {
-      this.#seal = resolved;
+    let settle = { seal: (_: ReplicaId): void => {}, fail: (_: CopyFailed): void => {} };
+    this.sealed = new Promise((seal, fail) => {
+      settle = { seal, fail };
     });
+    this.#settle = settle;
     this.sealed.catch(() => {}); // whoever gave up on it does not look
     this.#self = self;
   }
@@ -65,19 +68,23 @@ export class LocalCopy implements ChunkCopy {
       if (this.#isAbandoned) return;
       if (piece.length > 0) await writer.write(piece);
       this.#waiting--;
-      if (end === null) return;
+      if (end === null || this.#isAbandoned) return;
       this.#isSealing = true;
-      this.#seal(writer.seal(end).then(() => this.#self, fail));
+      writer.seal(end).then(
+        () => this.#settle.seal(this.#self),
+        (error: unknown) => this.#settle.fail(copyFailed(error)),
+      );
     });
     this.#tail = written;
-    written.catch((error: unknown) => this.#seal(Promise.reject(copyFailed(error))));
+    written.catch((error: unknown) => this.#settle.fail(copyFailed(error)));
     await before.catch(fail);
   }
 
   abandon(): void {
     if (this.#isAbandoned) return;
     this.#isAbandoned = true;
-    this.#seal(Promise.reject(new CopyFailed('failed')));
+    // What is being sealed comes to its end: whoever takes it away waits for that.
+    if (!this.#isSealing) this.#settle.fail(new CopyFailed('failed'));
     this.#tail
       .catch(() => {})
       .then(() => this.#writer)

@@ -188,6 +188,22 @@ describe('writing the bytes of an object', () => {
     for (const node of ['n1', 'n2', 'n3']) expect(await cluster.chunks(node)).toEqual([]);
   });
 
+  it('a source that fails while chunks are being sealed does no harm to anybody else', async () => {
+    for (const extra of [0, 1, 5, 40]) {
+      const cluster = await DataCluster.of(THREE);
+      const { clock } = cluster.time.process();
+      const source = stream(bytesOf(LIMITS.blobChunkBytes * 2, 7), async (offset) => {
+        if (offset <= LIMITS.blobChunkBytes + extra * SENT_BYTES) return;
+        await new Promise<void>((resolve) => clock.after(extra / 10, resolve));
+        throw new Error('the client is gone');
+      });
+      const outcome = await cluster.time.until(codeOf(cluster.write('n1', source)));
+      expect(outcome).toContain('the client is gone');
+      await cluster.time.pass(5_000);
+      expect(await cluster.chunks('n1')).toEqual([]);
+    }
+  });
+
   it('what is discarded goes from all disks', async () => {
     const cluster = await DataCluster.of(THREE);
     const data = await cluster.written('n1', bytesOf(LIMITS.blobChunkBytes + 1, 8));
