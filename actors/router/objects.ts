@@ -13,7 +13,7 @@ import type {
   UploadParts,
   VersionPosition,
 } from '../../protocol/object-access.ts';
-import type { ObjectOp, ObjectResult } from '../../protocol/object-ops.ts';
+import type { BucketRule, ObjectOp, ObjectResult } from '../../protocol/object-ops.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { GroupId, ReplicaId, Revision } from '../../protocol/types.ts';
@@ -64,26 +64,45 @@ export class RoutedObjects implements ObjectService {
     const endMs = this.#nowMs() + ctx.deadlineMs;
     const leftOf = (): RequestContext => ({ ...ctx, deadlineMs: endMs - this.#nowMs() });
     // Of its own, so that it may be asked again when nobody answers.
-    const key = `o.${randomHex(this.#host.random, 16)}`;
-    const idempotency = ctx.idempotency ?? { key, requestHash: NO_HASH };
+    const drawn = { key: `o.${randomHex(this.#host.random, 16)}`, requestHash: NO_HASH };
+    const { key, requestHash } = ctx.idempotency ?? drawn;
     let { rule } = bucket;
     let op = wanted;
+    let refusals = 0;
+    let hasAnswer = false;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      const { result, clock } = await this.#write(leftOf(), rule.id, op, idempotency);
-      const { tenant, space: name } = op.ref;
-      if (result.type === 'bucket_unknown' && result.epoch < rule.epoch) {
+      try {
+        const asked = refusals === 0 ? key : `${key}~${refusals}`;
+        const idempotency = { key: asked, requestHash };
+        const { result, clock } = await this.#write(leftOf(), rule.id, op, idempotency);
+        hasAnswer = true;
+        if (result.type === 'copies_missing') {
+          op = await this.#withCopies(leftOf(), op, result.voters);
+          continue;
+        }
+        if (result.type !== 'bucket_unknown' && result.type !== 'no_such_bucket') {
+          return { result, clock };
+        }
+        // This one is remembered: what is asked when there is a bucket again is another request.
+        if (result.type === 'no_such_bucket') refusals++;
+        const isBehind = result.type === 'bucket_unknown' && result.epoch < rule.epoch;
+        const now = isBehind ? rule : await this.#ruleNow(leftOf(), op.ref, rule.id);
+        if (now === null) return { result: NO_BUCKET, clock };
+        rule = now;
         await this.buckets.tell(this.#groupOf(op.ref), rule, endMs - this.#nowMs());
-      } else if (result.type === 'bucket_unknown' || result.type === 'no_such_bucket') {
-        const now = await this.buckets.settled(leftOf(), tenant, name);
-        // Another bucket of the same name is not what was asked for.
-        if (now === null || now.rule.id !== rule.id) return { result: NO_BUCKET, clock };
-        rule = now.rule;
-        await this.buckets.tell(this.#groupOf(op.ref), rule, endMs - this.#nowMs());
-      } else if (result.type === 'copies_missing') {
-        op = await this.#withCopies(leftOf(), op, result.voters);
-      } else return { result, clock };
+      } catch (error) {
+        // The group does not remember what it was not ready for: a copy that is still on its way may find it ready.
+        if (!hasAnswer || !(error instanceof AppError) || !error.definite) throw error;
+        throw unknownOutcome(error);
+      }
     }
-    throw new AppError('unavailable', 'the bucket, or the voters of the group, keep changing');
+    throw unknownOutcome(null);
+  }
+
+  /** The rule of the same bucket as it is now; null: there is none, or another one of its name. */
+  async #ruleNow(ctx: RequestContext, ref: KeyRef, id: number): Promise<BucketRule | null> {
+    const now = await this.buckets.settled(ctx, ref.tenant, ref.space);
+    return now?.rule.id === id ? now.rule : null;
   }
 
   async #withCopies(
@@ -230,6 +249,11 @@ export class RoutedObjects implements ObjectService {
   #nowMs(): number {
     return this.#host.clock.monotonicMs();
   }
+}
+
+function unknownOutcome(cause: AppError | null): AppError {
+  const message = 'the bucket, or who has the data, changed while it was done';
+  return new AppError('outcome_unknown', message, cause === null ? {} : { cause });
 }
 
 const NO_BUCKET: ObjectResult = Object.freeze({ type: 'no_such_bucket' });

@@ -106,7 +106,8 @@ function noStorage(disk: MemoryDisk, clock: HandClock): StoragePorts {
     openState: none,
     snapshots: new SnapshotFiles(disk),
     blobs: new BlobFiles({ disk, clock, health: GOOD_HEALTH, onFatal: () => {} }),
-    health: GOOD_HEALTH,
+    // Of its own: tests change it.
+    health: { ...GOOD_HEALTH },
     setStateAside: none,
     quarantine: none,
   };

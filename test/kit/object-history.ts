@@ -13,8 +13,8 @@ import {
 import { NO_HEAD, type ObjectHead } from '../../protocol/objects.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
+import { idOf, ObjectModel, uploadName } from '../check/object-model.ts';
 import { AppliedGroup } from './applied-group.ts';
-import { idOf, ObjectModel, uploadName } from './object-model.ts';
 import { KEYS, type ObjectStep } from './object-steps.ts';
 
 /** Operations on one bucket, each done to a group and to a model of S3. */

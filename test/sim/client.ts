@@ -5,7 +5,7 @@ import { type Random, randomInt } from '../../protocol/random.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Input, Output, Precondition } from '../check/history.ts';
-import { type ClusterPort, NodeDown } from './cluster-port.ts';
+import { type Ask, type ClusterPort, NodeDown } from './cluster-port.ts';
 import type { History } from './history.ts';
 import type { KeyPool, LiveKey } from './keys.ts';
 import { CLIENT_OPERATIONS, type ClientOperation } from './operations.ts';
@@ -153,7 +153,7 @@ export async function askNode<T>(
   cluster: ClusterPort,
   node: number,
   giveUpMs: number,
-  ask: (service: KvService) => Promise<T>,
+  ask: Ask<T>,
 ): Promise<Outcome<T>> {
   try {
     const connection = await cluster.connect(node);

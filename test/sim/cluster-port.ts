@@ -1,3 +1,4 @@
+import type { ObjectService } from '../../protocol/object-access.ts';
 import type { KvService } from '../../protocol/service.ts';
 
 /** The node could not be reached: the request certainly did not arrive. */
@@ -10,6 +11,9 @@ export class NodeLost extends Error {
   override readonly name = 'NodeLost';
 }
 
+/** What is asked of a node. */
+export type Ask<T> = (service: KvService, objects: ObjectService) => Promise<T>;
+
 /** A client's connection to one life of one node. */
 export interface Connection {
   readonly isOpen: boolean;
@@ -17,7 +21,7 @@ export interface Connection {
    * Hands a request to the node. Rejects with NodeLost, or with what the service rejects with.
    * `giveUpMs`: the client's own patience, after which it is NodeLost.
    */
-  call<T>(giveUpMs: number, request: (service: KvService) => Promise<T>): Promise<T>;
+  call<T>(giveUpMs: number, request: Ask<T>): Promise<T>;
 }
 
 /** The cluster as its clients reach it. */

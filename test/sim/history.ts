@@ -1,4 +1,5 @@
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { ObjectCondition, ObjectResult } from '../../protocol/object-ops.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
 import type { PutsSeen } from '../check/all-or-nothing.ts';
 import type { BankSeen } from '../check/bank.ts';
@@ -47,6 +48,30 @@ export interface LeaseKeysSeen {
   readonly atMs: number;
 }
 
+/** One operation on a register that is an object; its value is the ETag. */
+export interface ObjectSeen {
+  readonly process: number;
+  readonly key: string;
+  readonly input:
+    | { readonly type: 'get' }
+    | { readonly type: 'put'; readonly etag: string; readonly condition: ObjectCondition }
+    | { readonly type: 'delete'; readonly condition: ObjectCondition };
+  /** Null when its outcome is not known. */
+  readonly told: ObjectResult | { readonly type: 'read'; readonly etag: string | null } | null;
+  readonly call: number;
+  readonly ret: number;
+}
+
+/** What clients were told about buckets and objects. */
+export class ObjectHistory {
+  readonly operations: ObjectSeen[] = [];
+  /** By what the request is called; see fateName. */
+  readonly told: { name: string; space: string; result: NonNullable<ObjectSeen['told']> }[] = [];
+  readonly refused: { name: string; why: string }[] = [];
+  /** Puts after a change of versioning by the only client that changes it. */
+  readonly switched: { versioning: 'enabled' | 'suspended'; versionId: string | null }[] = [];
+}
+
 /** Everything the clients of one run saw; the input of the checkers. */
 export class History {
   readonly operations: Operation[] = [];
@@ -64,6 +89,7 @@ export class History {
   readonly leases: LeaseSeen[] = [];
   readonly leaseKeys: LeaseKeysSeen[] = [];
   readonly locks: LockSeen[] = [];
+  readonly objects = new ObjectHistory();
   /** What nodes handed out on the public events subject. */
   readonly published: PublishedChange[] = [];
   /** Answers by kind: ok, refused (definite), unknown. */

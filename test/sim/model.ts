@@ -6,6 +6,7 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { type Change, nameOf } from '../check/truth.ts';
 import type { CommittedEntry } from './committed-log.ts';
 import { LeaseModel } from './model-leases.ts';
+import { ObjectsModel } from './model-objects.ts';
 import { type ModelKeys, TxnModel } from './model-txn.ts';
 import { UniqueModel } from './model-unique.ts';
 
@@ -41,6 +42,7 @@ export class StoreModel {
   readonly effects = new Map<string, Effect[]>();
   readonly leases = new LeaseModel();
   readonly unique = new UniqueModel();
+  readonly objects = new ObjectsModel();
   readonly txns = new TxnModel(this.unique);
   readonly #current = new Map<string, Current>();
   readonly #answers = new Map<string, StoredAnswer>();
@@ -48,7 +50,7 @@ export class StoreModel {
 
   /** `atMs`: virtual time at which the entry was first seen committed. */
   apply(group: GroupId, { entry, command }: CommittedEntry, atMs = 0): void {
-    if (command === null) return;
+    if (command === null) return this.objects.config(group, entry);
     this.unique.see(group, command);
     switch (command.type) {
       case 'write':
@@ -76,6 +78,15 @@ export class StoreModel {
         return this.txns.decide(group, command, this.#keysFor(group, entry.index, atMs));
       case 'txnResolve':
         return this.txns.resolve(group, command, this.#keysFor(group, entry.index, atMs));
+      case 'bucket':
+        return this.objects.bucket(group, command);
+      case 'bucketSweep':
+        return this.objects.sweep(group, command);
+      case 'object': {
+        const made = this.objects.apply(group, command);
+        if (made !== null) this.changes.push(made);
+        return;
+      }
       case 'txnForget':
       case 'reserve':
       case 'compact':

@@ -4,9 +4,8 @@ import { NO_TELEMETRY, type Telemetry } from '../../observability/port.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
-import type { KvService } from '../../protocol/service.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
-import { type Connection, NodeDown, NodeLost } from './cluster-port.ts';
+import { type Ask, type Connection, NodeDown, NodeLost } from './cluster-port.ts';
 import type { Machine } from './machine.ts';
 import type { SimNetwork } from './network.ts';
 import { type CpuQuota, Life, type Scheduler } from './scheduler.ts';
@@ -154,21 +153,16 @@ export class SimNode {
   connect(): Connection {
     const life = this.#life;
     if (life === null || this.#node === null) throw new NodeDown(`${this.id} is down`);
-    const { service } = this.#node;
+    const node = this.#node;
     return {
       get isOpen() {
         return life.alive;
       },
-      call: (giveUpMs, request) => this.#call(life, service, giveUpMs, request),
+      call: (giveUpMs, request) => this.#call(life, node, giveUpMs, request),
     };
   }
 
-  #call<T>(
-    life: Life,
-    service: KvService,
-    giveUpMs: number,
-    request: (service: KvService) => Promise<T>,
-  ): Promise<T> {
+  #call<T>(life: Life, node: Node, giveUpMs: number, request: Ask<T>): Promise<T> {
     const { scheduler } = this.#parts;
     return new Promise((resolve, reject) => {
       if (!life.alive) {
@@ -186,7 +180,7 @@ export class SimNode {
       };
       this.#pending.add(lost);
       scheduler.after(0.1, life, () => {
-        request(service).then(
+        request(node.service, node.objects).then(
           (value) => life.alive && settle(() => resolve(value)),
           (error: unknown) => life.alive && settle(() => reject(error)),
         );

@@ -12,6 +12,8 @@ import { LeaseClient } from './lease-client.ts';
 import type { TxnModel } from './model-txn.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
+import { ObjectClient } from './object-client.ts';
+import { objectsListed } from './objects-listed.ts';
 import type { SwarmConfig } from './swarm.ts';
 import { UniqueClient } from './unique-client.ts';
 import { SimViolation } from './violation.ts';
@@ -104,6 +106,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(work.clientsDone, 30_000, 'clients end');
   await world.drive(awaitUnlocked(world), UNLOCK_MS, 'every prepared transaction ends');
   await world.drive(leasesGone(world), 60_000, 'all leases end, and all keys with them');
+  await world.drive(objectsListed(world), 60_000, 'versions are listed as they are');
   await world.drive(reservationsTrue(world), 60_000, 'reservations are those of live values');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
@@ -150,12 +153,18 @@ function startWork(world: World, config: SwarmConfig) {
     const stream = random(`unique-client-${i}`);
     uniqueClients.push(new UniqueClient(`u${i}`, world, world.history, stream));
   }
+  const objectKeys = new KeyPool(random('object-keys'), 'r', 3);
+  const objectClients: ObjectClient[] = [];
+  for (let i = 0; i < config.objectClientCount; i++) {
+    const parts = [world, world.history, random(`object-client-${i}`), objectKeys] as const;
+    objectClients.push(new ObjectClient(`o${i}`, ...parts, numbers, i === 0));
+  }
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
     watchers.push(new Watcher(`w${i}`, prefix, world, world.history, random(`watcher-${i}`)));
   }
-  const all = [...clients, ...leaseClients, ...apart, ...uniqueClients];
+  const all = [...clients, ...leaseClients, ...apart, ...uniqueClients, ...objectClients];
   const clientsDone = Promise.all(all.map((client) => client.run()));
   world.spawn(clientsDone);
   for (const watcher of watchers) world.spawn(watcher.run());

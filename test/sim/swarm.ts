@@ -76,6 +76,8 @@ export interface SwarmConfig {
   readonly apartHabits: ApartHabits;
   /** Clients of a unique index. */
   readonly uniqueClientCount: number;
+  /** Clients of buckets and objects. */
+  readonly objectClientCount: number;
 }
 
 export const BUSY_KINDS = [
@@ -88,6 +90,7 @@ export const BUSY_KINDS = [
   'listReads',
   'snapshots',
   'ends',
+  'objects',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -165,11 +168,16 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     apartHabits: APART_HABITS,
     // A run that is aimed at something stays what it was.
     uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
+    objectClientCount: isAimed ? 0 : drawObjectClients(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
     const leaseHabits = { revokesAtOnce: true, letsGo: true };
     return { ...config, leaseClientCount: 10, leaseHabits, groupCount: 2, faultGapMsMean: 1500 };
+  }
+  if (overrides.busy === 'objects') {
+    const objectClientCount = 6;
+    return { ...config, objectClientCount, groupCount: 2, faultGapMsMean: 1500, syncMsMean: 2 };
   }
   if (overrides.busy === 'unique') {
     return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
@@ -250,6 +258,12 @@ function drawLeaseHabits(seed: number): LeaseHabits {
 function drawUniqueClients(seed: number): number {
   const random = seededRandom(seed, 'unique-clients');
   return random.next() < 0.4 ? randomInt(random, 2, 4) : 0;
+}
+
+/** The same. */
+function drawObjectClients(seed: number): number {
+  const random = seededRandom(seed, 'object-clients');
+  return random.next() < 0.5 ? randomInt(random, 1, 4) : 0;
 }
 
 /** From a stream of its own, so that older seeds keep everything else. */
@@ -335,7 +349,7 @@ export function describeSwarm(config: SwarmConfig): string {
   const { weather: w } = config;
   const faults = [...config.faults.keys()].join(',') || 'none';
   return (
-    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount}+${config.uniqueClientCount} clients, ` +
+    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount}+${config.uniqueClientCount}+${config.objectClientCount} clients, ` +
     `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
     `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
     `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +

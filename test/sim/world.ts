@@ -1,6 +1,7 @@
 import type { NodeConfig } from '../../protocol/config.ts';
 import { seededRandom } from '../../protocol/random.ts';
-import { type GroupId, type NodeId, parseNodeId } from '../../protocol/types.ts';
+import { type GroupId, type NodeId, parseNodeId, type ReplicaId } from '../../protocol/types.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { Aim } from './aim.ts';
 import type { ClusterPort, Connection } from './cluster-port.ts';
 import { CommittedLogs } from './committed-log.ts';
@@ -129,6 +130,16 @@ export class World implements ClusterPort {
 
   node(id: NodeId): SimNode | undefined {
     return this.nodes.find((node) => node.id === id);
+  }
+
+  /** Replicas that vote in the group of a key, as some node knows them. */
+  votersOf(ref: KeyRef): readonly ReplicaId[] {
+    const group = (1 + (vshardOf(ref) % this.config.groupCount)) as GroupId;
+    for (const { node } of this.nodes) {
+      const replica = node?.inspect().find((one) => one.group === group);
+      if (replica !== undefined) return replica.config.voters;
+    }
+    return [];
   }
 
   /** Nodes that lead a group now, as they themselves see it. */

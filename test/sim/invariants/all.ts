@@ -13,6 +13,7 @@ import { leasesHold } from './leases-hold.ts';
 import { locksFair } from './locks-fair.ts';
 import { logMatching } from './log-matching.ts';
 import { moneyKept } from './money-kept.ts';
+import { objectsTrue } from './objects-true.ts';
 import { publishedTrue } from './published-true.ts';
 import { readsLinearizable } from './reads-linearizable.ts';
 import { revisionOrder } from './revision-order.ts';
@@ -50,5 +51,6 @@ export const FINAL_CHECKS: readonly FinalCheck[] = [
   moneyKept,
   transactionsSerializable,
   watchesExact,
+  objectsTrue,
   readsLinearizable,
 ];

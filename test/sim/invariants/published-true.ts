@@ -1,8 +1,15 @@
+import { decodeRecord } from '../../../protocol/objects.ts';
+import { type KeyRef, KV_SPACE } from '../../../protocol/vshard.ts';
 import { compareChanges } from '../../check/truth.ts';
 import { SimViolation } from '../violation.ts';
 import type { FinalCheck } from './final-check.ts';
 
 const NAME = 'published events are true';
+
+/** An object is told by its ETag. */
+function shownValue({ space }: KeyRef, value: Uint8Array): string {
+  return space === KV_SPACE ? Buffer.from(value).toString('latin1') : decodeRecord(value).etag;
+}
 
 /** What a node published happened: same kind, key, revision and value as in the committed log. */
 export const publishedTrue: FinalCheck = {
@@ -23,7 +30,7 @@ export const publishedTrue: FinalCheck = {
       if (change === undefined || compareChanges(change, event) !== 0) {
         throw new SimViolation(NAME, `${what}, which is not in the history`);
       }
-      const value = event.item === null ? null : Buffer.from(event.item.value).toString('latin1');
+      const value = event.item === null ? null : shownValue(event.ref, event.item.value);
       if (change.kind !== event.kind || change.value !== value) {
         throw new SimViolation(NAME, `${what}; the history has ${change.kind} there`);
       }

@@ -2,6 +2,7 @@ import { BASE, patch } from './base.ts';
 import { withEarlyAck } from './early-ack.ts';
 import { LEASE_MUTANTS } from './lease-mutants.ts';
 import type { Mutant } from './mutant.ts';
+import { OBJECT_MUTANTS } from './object-mutants.ts';
 import { TXN_MUTANTS } from './txn-mutants.ts';
 import { UNIQUE_MUTANTS } from './unique.ts';
 
@@ -240,6 +241,7 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
 export const MUTANTS: readonly Mutant[] = [
   ...MUTANTS_OF_GROUPS,
   ...LEASE_MUTANTS,
+  ...OBJECT_MUTANTS,
   ...TXN_MUTANTS,
   ...UNIQUE_MUTANTS,
 ];

@@ -22,10 +22,10 @@ import type { ListedVersion } from '../../../../protocol/object-access.ts';
 import { BODY_OFFSET, refOfStoredTriple } from '../../../../storage/kv/keyspace.ts';
 import { endedDataStart } from '../../../../storage/kv/object-keys.ts';
 import { decodeCurrent } from '../../../../storage/kv/rows.ts';
+import { hex, idOf, isOver, type ModelVersion } from '../../../check/object-model.ts';
 import { GROUP } from '../../../kit/applied-group.ts';
 import { cursorOf, drain, MemoryState } from '../../../kit/memory-state.ts';
 import { BUCKET, ObjectHistory, objectRef } from '../../../kit/object-history.ts';
-import { hex, idOf, isOver, type ModelVersion } from '../../../kit/object-model.ts';
 import { KEYS, type ObjectStep, objectSteps } from '../../../kit/object-steps.ts';
 
 const RUNS = { numRuns: 200 };

@@ -47,6 +47,8 @@ export class ObjectModel {
   /** By key, NUL, id. */
   readonly uploads = new Map<string, ModelUpload>();
   voters: readonly ReplicaId[] = [];
+  /** While a configuration is joint. */
+  votersOld: readonly ReplicaId[] | null = null;
 
   bucket(rule: BucketRule): void {
     if (this.rule !== null && rule.epoch <= this.rule.epoch) return;
@@ -129,9 +131,12 @@ export class ObjectModel {
     if (Math.abs(wallMsOfRevision(revision) - drawn) >= DAY_MS) return { type: 'data_stale' };
     if (this.named().includes(hex(data.id))) return { type: 'data_taken' };
     if (data.inline !== null) return null;
-    const have = this.voters.filter((voter) => data.holders.includes(voter)).length;
-    if (have > this.voters.length / 2) return null;
-    return { type: 'copies_missing', voters: [...this.voters] };
+    const halves = [this.voters, ...(this.votersOld === null ? [] : [this.votersOld])];
+    const isHeld = halves.every((half) => {
+      return half.filter((voter) => data.holders.includes(voter)).length > half.length / 2;
+    });
+    if (isHeld) return null;
+    return { type: 'copies_missing', voters: [...new Set(halves.flat())] };
   }
 
   #put(op: ObjectOpOf<'put'>, revision: number): ObjectResult {

@@ -1,0 +1,358 @@
+import type { ObjectService } from '../../protocol/object-access.ts';
+import {
+  type NewData,
+  NO_CONDITION,
+  type ObjectCondition,
+  type ObjectOp,
+  type ObjectResult,
+} from '../../protocol/object-ops.ts';
+import { NO_HEAD } from '../../protocol/objects.ts';
+import { type Random, randomInt } from '../../protocol/random.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import type { ReplicaId } from '../../protocol/types.ts';
+import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
+import { askNode, type Outcome, type ProcessNumbers } from './client.ts';
+import type { ClusterPort } from './cluster-port.ts';
+import type { History } from './history.ts';
+import type { KeyPool, LiveKey } from './keys.ts';
+import { fateName } from './model-objects.ts';
+import { SIM_WALL_START_MS } from './sim-clock.ts';
+
+const DEADLINE_MS = 2_000;
+const PATIENCE_MS = 500;
+
+/** Registers, in a bucket without versions. */
+export const PLAIN = 'sim-plain';
+/** Keys whose versions are put and deleted; versioning is suspended now and then. */
+export const VERSIONED = 'sim-versions';
+/** Made and deleted again. */
+const BRIEF = 'sim-brief';
+const BRIEF_KEYS = 4;
+
+/** What its node needs to know of the cluster to lie about who has data. */
+export interface ObjectWorld extends ClusterPort {
+  votersOf(ref: KeyRef): readonly ReplicaId[];
+}
+
+type Told = ObjectResult | { readonly type: 'read'; readonly etag: string | null };
+
+/**
+ * A client of buckets and objects: raced conditional puts, versions, uploads that two complete at once, listings, data
+ * of which it says that some replicas have it, buckets that come and go.
+ */
+export class ObjectClient {
+  readonly #name: string;
+  readonly #world: ObjectWorld;
+  readonly #history: History;
+  readonly #random: Random;
+  readonly #keys: KeyPool;
+  readonly #numbers: ProcessNumbers;
+  /** One of them changes the versioning: so it knows what holds when. */
+  readonly #isSwitch: boolean;
+  #process: number;
+  #number = 0;
+  #node = 0;
+  #lastEtags = new Map<string, string>();
+  #versionIds: { key: string; versionId: string }[] = [];
+  #stopped = false;
+
+  constructor(
+    name: string,
+    world: ObjectWorld,
+    history: History,
+    random: Random,
+    keys: KeyPool,
+    numbers: ProcessNumbers,
+    isSwitch: boolean,
+  ) {
+    this.#name = name;
+    this.#world = world;
+    this.#history = history;
+    this.#random = random;
+    this.#keys = keys;
+    this.#numbers = numbers;
+    this.#isSwitch = isSwitch;
+    this.#process = numbers.next++;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#world.sleep(Math.min(5_000, -Math.log(1 - this.#random.next()) * 60));
+      if (this.#stopped) return;
+      if (this.#random.next() < 0.2) {
+        this.#node = randomInt(this.#random, 0, this.#world.nodeCount - 1);
+      }
+      await this.#step();
+    }
+  }
+
+  #step(): Promise<void> {
+    if (this.#isSwitch && this.#random.next() < 0.2) return this.#switch();
+    const draw = this.#random.next();
+    if (draw < 0.25) return this.#get();
+    if (draw < 0.48) return this.#put();
+    if (draw < 0.52) return this.#race();
+    if (draw < 0.6) return this.#delete();
+    if (draw < 0.66) return this.#list();
+    if (draw < 0.8) return this.#changeVersions();
+    if (draw < 0.87) return this.#upload();
+    if (draw < 0.92) return this.#claim();
+    return this.#comeAndGo();
+  }
+
+  /** In order of calls, by keys that nobody else has. */
+  #unique(): string {
+    return `${this.#name}.${this.#number++}`;
+  }
+
+  #ref(space: string, key: string): KeyRef {
+    return { tenant: DEFAULT_TENANT, space, key };
+  }
+
+  async #ask<T>(
+    ask: (objects: ObjectService, ctx: RequestContext) => Promise<T>,
+    key: string | null = null,
+  ): Promise<Outcome<T>> {
+    const idempotency = key === null ? null : { key, requestHash: new Uint8Array(32) };
+    const ctx = { deadlineMs: DEADLINE_MS, traceparent: null, idempotency };
+    const giveUpMs = DEADLINE_MS + PATIENCE_MS;
+    const outcome = await askNode(this.#world, this.#node, giveUpMs, (_, objects) =>
+      ask(objects, ctx),
+    );
+    const code = outcome.kind === 'ok' ? 'ok' : outcome.code;
+    this.#history.answer(this.#process, outcome.kind, code, this.#node);
+    if (outcome.kind !== 'ok') this.#node = (this.#node + 1) % this.#world.nodeCount;
+    return outcome;
+  }
+
+  /** As an edge does it: the bucket first, made where there is none. */
+  async #apply(
+    op: ObjectOp,
+    more: { readonly makes: boolean } = { makes: true },
+  ): Promise<Outcome<Told>> {
+    const { tenant, space: name } = op.ref;
+    const key = 'etag' in op && this.#random.next() < 0.5 ? null : this.#unique();
+    const outcome = await this.#ask(async (objects, ctx) => {
+      const plain = { ...ctx, idempotency: null };
+      let bucket = await objects.buckets.get(plain, tenant, name);
+      if (bucket === null && !more.makes) return { type: 'no_such_bucket' } as const;
+      if (bucket === null) {
+        const wanted = { tenant, name, owner: this.#name, objectLock: false, documents: {} };
+        ({ bucket } = await objects.buckets.create(plain, wanted));
+      }
+      const { result, clock } = await objects.apply(ctx, bucket, op);
+      this.#history.see(clock);
+      return result;
+    }, key);
+    const { objects } = this.#history;
+    const fate = fateName(op, key ?? '');
+    if (outcome.kind === 'ok')
+      objects.told.push({ name: fate, space: name, result: outcome.value });
+    // Two that complete one upload are told apart by nothing: what one is refused the other may have done.
+    else if (outcome.kind === 'refused' && op.type !== 'uploadComplete')
+      objects.refused.push({ name: fate, why: String(outcome.error) });
+    return outcome;
+  }
+
+  #record(
+    key: LiveKey,
+    input: object,
+    outcome: Outcome<Told>,
+    call: number,
+    process = this.#process,
+  ) {
+    if (outcome.kind === 'refused') return;
+    const told = outcome.kind === 'ok' ? outcome.value : null;
+    const ret = told === null ? Number.POSITIVE_INFINITY : this.#world.nowMs();
+    const seen = { process, key: key.name, input: input as never, told, call, ret };
+    this.#history.objects.operations.push(seen);
+    if (told !== null) return;
+    key.unknown++;
+    this.#process = this.#numbers.next++;
+  }
+
+  #inline(): NewData {
+    const inline = Buffer.from(this.#unique());
+    return { id: this.#dataId(), bytes: inline.length, chunkBytes: 0, holders: [], inline };
+  }
+
+  #dataId(): Uint8Array {
+    const id = Buffer.from(this.#random.bytes(16));
+    id.writeUIntBE(Math.floor(SIM_WALL_START_MS + this.#world.nowMs()), 0, 6);
+    return id;
+  }
+
+  async #get(): Promise<void> {
+    const key = this.#keys.pick();
+    const call = this.#world.nowMs();
+    const outcome = await this.#ask(async (objects, ctx): Promise<Told> => {
+      const ref = this.#ref(PLAIN, key.name);
+      const read = await objects.read(ctx, ref, { versionId: null, revision: null });
+      this.#history.see(read.clock);
+      return { type: 'read', etag: read.type === 'none' ? null : read.version.record.etag };
+    });
+    if (outcome.kind === 'ok' && outcome.value.type === 'read' && outcome.value.etag !== null) {
+      this.#lastEtags.set(key.name, outcome.value.etag);
+    }
+    this.#record(key, { type: 'get' }, outcome, call);
+  }
+
+  async #put(): Promise<void> {
+    const key = this.#keys.pick();
+    const call = this.#world.nowMs();
+    const condition = this.#condition(key.name);
+    const op = this.#putOp(this.#ref(PLAIN, key.name), this.#inline(), condition);
+    this.#record(key, { type: 'put', etag: op.etag, condition }, await this.#apply(op), call);
+  }
+
+  /** Several want to be the first, at once. */
+  async #race(): Promise<void> {
+    const key = { name: `x/${this.#unique()}`, ops: 0, unknown: 0, lastRevision: 0 };
+    const condition = { match: null, noneMatch: ['*'] };
+    const ref = this.#ref(PLAIN, key.name);
+    const one = async (): Promise<void> => {
+      const process = this.#numbers.next++;
+      await this.#world.sleep(this.#random.next() * 3);
+      const call = this.#world.nowMs();
+      const op = this.#putOp(ref, null, condition);
+      const input = { type: 'put', etag: op.etag, condition };
+      this.#record(key, input, await this.#apply(op), call, process);
+    };
+    await Promise.all([one(), one(), one()]);
+  }
+
+  #putOp(ref: KeyRef, data: NewData | null, condition: ObjectCondition) {
+    const fields = { size: data?.bytes ?? 0, etag: this.#unique(), checksum: null, head: NO_HEAD };
+    return {
+      type: 'put',
+      ref,
+      ...fields,
+      data,
+      ttlMs: null,
+      condition,
+    } as const satisfies ObjectOp;
+  }
+
+  #condition(key: string): ObjectCondition {
+    const draw = this.#random.next();
+    const etag = this.#lastEtags.get(key);
+    if (draw < 0.3) return { match: null, noneMatch: ['*'] };
+    if (draw < 0.7 && etag !== undefined) return { match: [etag], noneMatch: null };
+    if (draw < 0.75) return { match: ['*'], noneMatch: null };
+    return NO_CONDITION;
+  }
+
+  async #delete(): Promise<void> {
+    const key = this.#keys.pick();
+    const call = this.#world.nowMs();
+    const condition = this.#condition(key.name);
+    const ref = this.#ref(PLAIN, key.name);
+    const op = { type: 'delete', ref, versionId: null, condition, bypass: false } as const;
+    this.#record(key, { type: 'delete', condition }, await this.#apply(op), call);
+  }
+
+  async #list(): Promise<void> {
+    const call = this.#world.nowMs();
+    const limit = randomInt(this.#random, 1, 8);
+    const query = { tenant: DEFAULT_TENANT, space: PLAIN, prefix: '', delimiter: null };
+    const asked = { ...query, start: '', limit, revision: null };
+    const outcome = await this.#ask((objects, ctx) => objects.list(ctx, asked));
+    if (outcome.kind !== 'ok') return;
+    const { entries, next, revision } = outcome.value;
+    this.#history.see(revision);
+    const items = entries.flatMap((one) =>
+      one.type === 'prefix' ? [] : [{ key: one.key, revision: one.putAt, value: one.etag }],
+    );
+    this.#history.scans.push({
+      range: { tenant: DEFAULT_TENANT, space: PLAIN, start: '', end: null },
+      ...{ reverse: false, limit, items, next, revision, past: false },
+      ...{ call, ret: this.#world.nowMs() },
+    });
+  }
+
+  async #changeVersions(): Promise<void> {
+    const ref = this.#ref(VERSIONED, `v${randomInt(this.#random, 0, 3)}`);
+    const draw = this.#random.next();
+    if (draw < 0.5) {
+      const outcome = await this.#apply(this.#putOp(ref, this.#inline(), NO_CONDITION));
+      const told = outcome.kind === 'ok' ? outcome.value : null;
+      if (told?.type === 'put' && told.versionId !== null) {
+        this.#versionIds.push({ key: ref.key, versionId: told.versionId });
+      }
+      return;
+    }
+    const known = draw < 0.8 ? this.#versionIds.shift() : undefined;
+    const versionId = known?.versionId ?? null;
+    const at = known === undefined ? ref : { ...ref, key: known.key };
+    const rest = { versionId, condition: NO_CONDITION, bypass: false };
+    await this.#apply({ type: 'delete', ref: at, ...rest });
+  }
+
+  /** What it is told holds from then on: the next put of its own shows it. */
+  async #switch(): Promise<void> {
+    const versioning = this.#random.next() < 0.6 ? 'enabled' : 'suspended';
+    const outcome = await this.#ask((objects, ctx) =>
+      objects.buckets.change(ctx, DEFAULT_TENANT, VERSIONED, { versioning }),
+    );
+    if (outcome.kind !== 'ok' || outcome.value.type !== 'changed') return;
+    for (let i = 0; i < 3; i++) {
+      this.#node = (this.#node + 1) % this.#world.nodeCount;
+      const ref = this.#ref(VERSIONED, `s${i}`);
+      const put = await this.#apply(this.#putOp(ref, null, NO_CONDITION));
+      if (put.kind !== 'ok' || put.value.type !== 'put') continue;
+      const { versionId } = put.value;
+      this.#history.objects.switched.push({ versioning, versionId });
+    }
+  }
+
+  /** Two complete the same upload at once. */
+  async #upload(): Promise<void> {
+    const ref = this.#ref(VERSIONED, `u${randomInt(this.#random, 0, 2)}`);
+    const upload = this.#unique().replaceAll('.', '_');
+    const begun = { type: 'uploadCreate', ref, upload, head: NO_HEAD, checksum: null } as const;
+    if ((await this.#apply(begun)).kind !== 'ok') return;
+    const data = this.#inline();
+    const etag = this.#unique();
+    const part = { type: 'uploadPart', ref, upload, number: 1, size: data.bytes, etag } as const;
+    if ((await this.#apply({ ...part, checksum: null, data })).kind !== 'ok') return;
+    const parts = [{ number: 1, etag, checksum: null }];
+    const done = { ref, upload, parts, etag: this.#unique(), checksum: null, ttlMs: null };
+    const op = { type: 'uploadComplete', ...done, condition: NO_CONDITION } as const;
+    const abort = { type: 'uploadAbort', ref, upload } as const;
+    const rival = this.#random.next() < 0.3 ? abort : op;
+    await Promise.all([this.#apply(op), this.#apply(rival)]);
+  }
+
+  /** Says of data that nobody has that some replicas have it: it is named only where they are a quorum. */
+  async #claim(): Promise<void> {
+    const ref = this.#ref(VERSIONED, `c${randomInt(this.#random, 0, 2)}`);
+    const voters = this.#world.votersOf(ref);
+    const holders = voters.filter(() => this.#random.next() < 0.6);
+    const rest = { bytes: 100_000, chunkBytes: 65_536, holders: [...holders], inline: null };
+    await this.#apply(this.#putOp(ref, { id: this.#dataId(), ...rest }, NO_CONDITION));
+  }
+
+  async #comeAndGo(): Promise<void> {
+    if (this.#random.next() < 0.4) return this.#putBrief(this.#random.next() < 0.3);
+    for (let i = 0; i < BRIEF_KEYS && !this.#stopped; i++) {
+      const rest = { versionId: null, condition: NO_CONDITION, bypass: false };
+      const ref = this.#ref(BRIEF, `b${i}`);
+      await this.#apply({ type: 'delete', ref, ...rest }, { makes: false });
+    }
+    const late = async (): Promise<void> => {
+      await this.#world.sleep(this.#random.next() * 20);
+      await this.#putBrief(false);
+    };
+    const drop = this.#ask((objects, ctx) => objects.buckets.delete(ctx, DEFAULT_TENANT, BRIEF));
+    await Promise.all([drop, late(), late(), late()]);
+  }
+
+  async #putBrief(makes: boolean): Promise<void> {
+    const ref = this.#ref(BRIEF, `b${randomInt(this.#random, 0, BRIEF_KEYS - 1)}`);
+    await this.#apply(this.#putOp(ref, null, NO_CONDITION), { makes });
+  }
+}
