@@ -83,7 +83,10 @@ export class Listener {
       req.awaitsContinue = true;
       this.#onRequest(req, res);
     });
-    this.server.on('checkExpectation', (req, res) => this.#onRequest(req, res, EXPECTATION));
+    this.server.on('checkExpectation', (req, res) => {
+      // S3 passes over what it does not know.
+      this.#onRequest(req, res, this.#parts.asksForBodies(req) ? null : EXPECTATION);
+    });
     this.server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
       this.#onClientError(error, socket),
     );

@@ -2,7 +2,7 @@ import type { Bucket } from '../../protocol/object-access.ts';
 import { GROUPS, type Grant } from './acl.ts';
 import type { AclRequest } from './acl-headers.ts';
 import { ownershipControls } from './bucket-documents.ts';
-import { s3Error } from './errors.ts';
+import { invalidArgument, s3Error } from './errors.ts';
 import { publicAccessOf } from './permissions.ts';
 
 const OWNER_ONLY: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
@@ -11,8 +11,12 @@ const PUBLIC_CANNED: ReadonlySet<string> = new Set([
 ]);
 
 /** Throws where the bucket's ownership controls or its public access block forbid this ACL. */
-export function checkNewAcl(bucket: Bucket, acl: AclRequest | null): void {
+export function checkNewAcl(
+  bucket: Pick<Bucket, 'documents' | 'owner'>,
+  acl: AclRequest | null,
+): void {
   if (acl === null) return;
+  checkGrantees(acl, bucket.owner);
   if (isOwnerEnforced(bucket)) {
     const isOwners = acl.type === 'canned' && OWNER_ONLY.has(acl.acl);
     if (!isOwners) throw s3Error('AccessControlListNotSupported');
@@ -20,7 +24,16 @@ export function checkNewAcl(bucket: Bucket, acl: AclRequest | null): void {
   if (isPublicAcl(acl) && publicAccessOf(bucket)?.blockPublicAcls) throw s3Error('AccessDenied');
 }
 
-function isOwnerEnforced(bucket: Bucket): boolean {
+/** There is one account. Throws InvalidArgument for a grant to another. */
+function checkGrantees(acl: AclRequest, owner: string): void {
+  if (acl.type === 'canned') return;
+  for (const { grantee } of acl.grants) {
+    if (grantee.type !== 'CanonicalUser' || grantee.id === owner) continue;
+    throw invalidArgument('Invalid id', 'CanonicalUser/ID', grantee.id.slice(0, 256));
+  }
+}
+
+function isOwnerEnforced(bucket: Pick<Bucket, 'documents'>): boolean {
   const stored = bucket.documents['ownershipControls'];
   if (stored === undefined) return false;
   const { rules } = ownershipControls.read(Buffer.from(stored));

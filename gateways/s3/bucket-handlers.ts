@@ -1,4 +1,3 @@
-import type { Bucket } from '../../protocol/object-access.ts';
 import { aclOf } from './acl-headers.ts';
 import { checkNewAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
@@ -38,16 +37,25 @@ export async function createBucket(call: Call): Promise<Answer> {
     if (tags.length > 0) documents['tagging'] = bucketTagging.write(tags);
   }
   if (acl !== null) {
-    checkNewAcl({ documents } as Bucket, acl);
+    checkNewAcl({ documents, owner: edge.owner.id }, acl);
     documents['acl'] = storedAcl(acl);
   }
   const made = await edge.objects.buckets.create(call.context(), {
     ...{ tenant: TENANT, name: route.bucket, owner: edge.owner.id, objectLock, documents },
   });
-  if (made.type === 'exists') {
-    throw s3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: route.bucket });
-  }
+  if (made.type === 'exists') await makeAgain(call, documents['acl'] ?? null);
   return emptyAnswer(200, [['location', `/${route.bucket}`]]);
+}
+
+/** In its first region S3 takes it for done, and resets the ACL; in others it is refused. */
+async function makeAgain(call: Call, acl: string | null): Promise<void> {
+  const { bucket } = call.route;
+  if (call.edge.config.region !== 'us-east-1') {
+    throw s3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: bucket });
+  }
+  const found = await call.bucket();
+  if ((found.documents['acl'] ?? null) === acl) return;
+  await call.objects.buckets.change(call.context(), TENANT, bucket, { documents: { acl } });
 }
 
 function checkLocation(constraint: string | null, region: string): void {

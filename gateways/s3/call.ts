@@ -77,7 +77,25 @@ export class Call {
   async bucket(): Promise<Bucket> {
     const bucket = await this.findBucket();
     if (bucket === null) throw noSuchBucket(this.route.bucket);
+    this.#checkOwner(bucket, 'x-amz-expected-bucket-owner');
     return bucket;
+  }
+
+  /** Of the source of a copy. Throws NoSuchBucket. */
+  async sourceBucket(name: string): Promise<Bucket> {
+    const isSame = name === this.route.bucket;
+    const bucket = isSame
+      ? await this.findBucket()
+      : await this.edge.objects.buckets.get(this.context(), TENANT, name);
+    if (bucket === null) throw noSuchBucket(name);
+    this.#checkOwner(bucket, 'x-amz-source-expected-bucket-owner');
+    return bucket;
+  }
+
+  /** Throws AccessDenied where the client believes it to be another's. */
+  #checkOwner({ owner }: Bucket, name: string): void {
+    const expected = this.header(name);
+    if (expected !== null && expected !== owner) throw s3Error('AccessDenied');
   }
 
   /** The bucket of a put, made where the mount makes them. */

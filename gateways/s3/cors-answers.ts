@@ -67,7 +67,7 @@ export async function corsHeaders(call: Call, method: string): Promise<HeaderPai
   }
 }
 
-/** A browser's question before a request: nobody signs it. Throws BadRequest, AccessDenied. */
+/** A browser's question before a request: nobody signs it. Throws BadRequest, AccessForbidden. */
 export async function preflight(call: Call, headers: IncomingHttpHeaders): Promise<Answer> {
   const given: Headers = headers;
   const origin = headerOf(given, 'origin');
@@ -84,14 +84,14 @@ export async function preflight(call: Call, headers: IncomingHttpHeaders): Promi
   await call.bucket();
   const rules = await rulesOf(call);
   if (rules === null) {
-    throw s3Error('AccessDenied', 'CORSResponse: CORS is not enabled for this bucket.', {
+    throw s3Error('AccessForbidden', 'CORSResponse: CORS is not enabled for this bucket.', {
       ...{ Method: method.slice(0, 32), ResourceType: 'BUCKET' },
     });
   }
   const rule = ruleFor(rules, wanted);
   if (rule === null) {
     throw s3Error(
-      'AccessDenied',
+      'AccessForbidden',
       "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.",
       { Method: method.slice(0, 32), ResourceType: 'OBJECT' },
     );

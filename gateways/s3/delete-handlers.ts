@@ -11,9 +11,10 @@ import {
   readDelete,
   renderDeleteResult,
 } from './delete-objects.ts';
-import { s3ErrorOf } from './errors.ts';
+import { s3Error, s3ErrorOf } from './errors.ts';
 import { checkObjectKey } from './object-key.ts';
 import { bypassesGovernance } from './object-lock-headers.ts';
+import { isBucketPublic } from './permissions.ts';
 import { refusalOf } from './result-errors.ts';
 import { checkVersionId, versionHeader } from './versions.ts';
 import { apply, conditionOf } from './write-object.ts';
@@ -53,6 +54,10 @@ async function remove(
     case 'no_such_key':
     case 'no_such_version':
       return { versionId, marker: false };
+    case 'precondition_failed':
+      // S3 answers so whatever the condition was.
+      if (result.etag === null) return { versionId, marker: false };
+      throw refusalOf(result, condition.match !== null);
     default:
       throw refusalOf(result, condition.match !== null);
   }
@@ -63,20 +68,27 @@ const AT_ONCE = 16;
 
 /** Each key by itself: one that fails is told in the answer and does not hold up the others. */
 export async function deleteObjects(call: Call): Promise<Answer> {
-  const { objects, quiet } = readDelete(await call.body.document(DELETE_BODY_BYTES_MAX));
+  const body = await call.body.checkedDocument(DELETE_BODY_BYTES_MAX);
+  const { objects, quiet } = readDelete(body);
   const bucket = await call.bucket();
+  const mayDelete = call.sender.isOwner || isBucketPublic(call, bucket, 'WRITE');
   const results: (DeletedObject | DeleteFailure)[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < objects.length) {
       const at = next++;
-      results[at] = await deleteOne(call, bucket, objects[at] as ObjectIdentifier);
+      const object = objects[at] as ObjectIdentifier;
+      results[at] = mayDelete ? await deleteOne(call, bucket, object) : denied(object);
     }
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, objects.length) }, work));
   const deleted = results.filter((result): result is DeletedObject => !('error' in result));
   const failures = results.filter((result): result is DeleteFailure => 'error' in result);
   return xmlAnswer(renderDeleteResult({ deleted, failures }, quiet));
+}
+
+function denied({ key, versionId }: ObjectIdentifier): DeleteFailure {
+  return { key, versionId, error: s3Error('AccessDenied') };
 }
 
 async function deleteOne(

@@ -2,7 +2,7 @@ import type { ObjectService } from '../../protocol/object-access.ts';
 import type { Edge } from '../http/app.ts';
 import type { Owner } from './acl.ts';
 import type { Endpoint } from './address.ts';
-import type { Credentials } from './sigv4.ts';
+import type { Credentials, SigV4 } from './sigv4.ts';
 
 /** How the S3 endpoint is set up. */
 export interface S3Config {
@@ -29,6 +29,7 @@ export interface S3Edge {
   readonly http: Edge;
   readonly objects: ObjectService;
   readonly config: S3Config;
+  readonly verifier: SigV4<Credentials>;
   /** To whom all buckets belong. */
   readonly owner: Owner;
 }

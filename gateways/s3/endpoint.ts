@@ -6,6 +6,7 @@ import { Listener } from '../http/listener.ts';
 import type { Mount, S3Edge, S3Options } from './edge.ts';
 import { renderError, s3ErrorOf } from './errors.ts';
 import { S3Gateway } from './gateway.ts';
+import { SigV4 } from './sigv4.ts';
 
 const PREFIX = '/s3';
 /** S3 shows the hash of an account as the id of an owner. */
@@ -28,8 +29,9 @@ export class S3Endpoint {
   #listener: Listener | null = null;
 
   constructor(http: Edge, { objects, config, credentialsOf }: S3Options) {
-    this.#edge = { http, objects, config, owner: OWNER };
-    this.#gateway = new S3Gateway(this.#edge, { credentialsOf });
+    const verifier = new SigV4({ clock: http.clock, region: config.region, credentialsOf });
+    this.#edge = { http, objects, config, verifier, owner: OWNER };
+    this.#gateway = new S3Gateway(this.#edge);
     this.#underPath = {
       endpoint: { baseDomains: config.baseDomains, pathPrefix: PREFIX },
       makesBuckets: config.allowUnsigned,

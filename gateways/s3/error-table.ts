@@ -88,6 +88,8 @@ const BY_STATUS = {
   },
   403: {
     AccessDenied: 'Access Denied',
+    /** Of preflights. */
+    AccessForbidden: 'CORSResponse: This CORS request is not allowed.',
     InvalidAccessKeyId: 'The AWS Access Key Id you provided does not exist in our records.',
     InvalidObjectState: "The operation is not valid for the object's storage class",
     InvalidSecurity: 'The provided security credentials are not valid.',
@@ -110,6 +112,7 @@ const BY_STATUS = {
     NoSuchUpload:
       'The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.',
     NoSuchVersion: 'The specified version does not exist.',
+    ReplicationConfigurationNotFoundError: 'The replication configuration was not found',
     NoSuchWebsiteConfiguration: 'The specified bucket does not have a website configuration',
     ObjectLockConfigurationNotFoundError:
       'Object Lock configuration does not exist for this bucket',

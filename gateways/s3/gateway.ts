@@ -3,7 +3,7 @@ import { requestIdOf } from '../http/raw-answer.ts';
 import type { Answer } from './answer.ts';
 import { Call } from './call.ts';
 import { corsHeaders, preflight } from './cors-answers.ts';
-import type { Mount, S3Edge, S3Options } from './edge.ts';
+import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
 import { HANDLERS } from './handlers.ts';
 import { checkOrigin, senderOf } from './identity.ts';
@@ -11,17 +11,13 @@ import { checkMay } from './permissions.ts';
 import { RequestBody } from './request-body.ts';
 import { routeOf } from './route.ts';
 import { sendAnswer } from './send-answer.ts';
-import { type Credentials, SigV4 } from './sigv4.ts';
 
 /** Answers S3 requests, whichever listener they came in by. */
 export class S3Gateway {
   readonly #edge: S3Edge;
-  readonly #verifier: SigV4<Credentials>;
 
-  constructor(edge: S3Edge, { credentialsOf }: Pick<S3Options, 'credentialsOf'>) {
+  constructor(edge: S3Edge) {
     this.#edge = edge;
-    const { region } = edge.config;
-    this.#verifier = new SigV4({ clock: edge.http.clock, region, credentialsOf });
   }
 
   /** Never rejects. */
@@ -29,7 +25,7 @@ export class S3Gateway {
     const { http } = this.#edge;
     const requestId = requestIdOf(http, req);
     const startedMs = http.traffic.begin();
-    const request = new Request(this.#edge, this.#verifier, { req, res, mount });
+    const request = new Request(this.#edge, { req, res, mount });
     res.once('close', () => {
       const route = http.traffic.route(`s3 ${request.operation}`);
       http.traffic.end(startedMs, req.method ?? '', route, res.statusCode);
@@ -49,7 +45,6 @@ export class S3Gateway {
 
 class Request {
   readonly #edge: S3Edge;
-  readonly #verifier: SigV4<Credentials>;
   readonly #req: EdgeRequest;
   readonly #res: EdgeResponse;
   readonly #mount: Mount;
@@ -58,11 +53,9 @@ class Request {
 
   constructor(
     edge: S3Edge,
-    verifier: SigV4<Credentials>,
     parts: { readonly req: EdgeRequest; readonly res: EdgeResponse; readonly mount: Mount },
   ) {
     this.#edge = edge;
-    this.#verifier = verifier;
     this.#req = parts.req;
     this.#res = parts.res;
     this.#mount = parts.mount;
@@ -87,7 +80,7 @@ class Request {
     const isPreflight = method === 'OPTIONS';
     const sender = isPreflight
       ? { isOwner: false, isAnonymous: true, headers: new Map(), payload: null, seed: null }
-      : await senderOf(edge, this.#verifier, this.#req);
+      : await senderOf(edge, this.#req);
     const body = new RequestBody(edge, this.#req, this.#res, sender);
     this.#body = body;
     const headers = isPreflight ? this.#req.headers : Object.fromEntries(sender.headers);
@@ -99,8 +92,10 @@ class Request {
   async #run(call: Call): Promise<Answer> {
     if (call.route.operation === 'OptionsObject') return preflight(call, this.#req.headers);
     const hasOrigin = this.#req.headers.origin !== undefined;
+    // A form is signed inside: its handler looks at its origin.
+    const isForm = call.route.operation === 'PostObject';
     const isAllowed = hasOrigin && (await corsHeaders(call, this.#req.method ?? '')).length > 0;
-    checkOrigin(this.#edge, this.#req, call.sender, isAllowed);
+    if (!isForm) checkOrigin(this.#edge, this.#req, call.sender, isAllowed);
     await checkMay(call);
     return HANDLERS[call.route.operation](call);
   }

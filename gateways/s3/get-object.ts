@@ -46,8 +46,7 @@ interface Found {
 }
 
 async function found(call: Call): Promise<Found> {
-  const isUnsigned = call.sender.isAnonymous && !call.sender.isOwner;
-  const overrides = responseOverrides(call.route.query, isUnsigned);
+  const overrides = responseOverrides(call.route.query, call.sender.isAnonymous);
   const partNumber = parsePartNumber(call.route.query.get('partNumber') ?? null);
   checkRangeOrPart(call.header('range'), partNumber);
   const { bucket, version } = await versionOf(call);

@@ -12,23 +12,51 @@ import type { Handler } from './call.ts';
 import { completeMultipartUpload } from './complete-upload.ts';
 import { copyObject } from './copy-object.ts';
 import { deleteObject, deleteObjects } from './delete-handlers.ts';
+import { serverSideEncryptionConfiguration } from './encryption.ts';
 import type { S3ErrorCode } from './error-table.ts';
 import { s3Error } from './errors.ts';
 import { getObject, headObject } from './get-object.ts';
+import { lifecycleConfiguration } from './lifecycle.ts';
 import { listObjects, listObjectsV2 } from './list-handlers.ts';
 import { listMultipartUploads, listObjectVersions } from './list-version-handlers.ts';
 import { bucketLoggingStatus } from './logging.ts';
-import { notificationConfiguration } from './notification.ts';
+import { type NotificationConfiguration, notificationConfiguration } from './notification.ts';
 import * as object from './object-settings.ts';
 import type { Operation } from './operations.ts';
+import { postObject } from './post-object.ts';
 import { putObject } from './put-object.ts';
 import * as upload from './upload-handlers.ts';
+import { websiteConfiguration } from './website.ts';
+import type { Document } from './xml-shape.ts';
+import { s3Document } from './xml-writer.ts';
 
 /** What would be kept and not acted upon. */
 const notImplemented: Handler = async (call) => {
   await call.bucket();
   throw s3Error('NotImplemented', `${call.route.operation} is not implemented`);
 };
+
+const DOCUMENT_BYTES_MAX = 1024 * 1024;
+
+/** The same for one that is sound and asks for something: what is wrong with it is told first. */
+function refused<T>(
+  document: Document<T>,
+  isNothing: (value: T) => boolean = () => false,
+): Handler {
+  return async (call) => {
+    const value = document.read(await call.body.document(DOCUMENT_BYTES_MAX));
+    if (isNothing(value)) {
+      await call.bucket();
+      return emptyAnswer(200);
+    }
+    return notImplemented(call);
+  };
+}
+
+function hasNoTarget(value: NotificationConfiguration): boolean {
+  const { topics, queues, functions, eventBridge } = value;
+  return topics.length + queues.length + functions.length === 0 && eventBridge === null;
+}
 
 /** Such a configuration cannot be there. */
 function none(code: S3ErrorCode): Handler {
@@ -63,7 +91,7 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   ListObjectVersions: listObjectVersions,
   ListMultipartUploads: listMultipartUploads,
   DeleteObjects: deleteObjects,
-  PostObject: notImplemented,
+  PostObject: postObject,
 
   GetBucketVersioning: bucket.getBucketVersioning,
   PutBucketVersioning: bucket.putBucketVersioning,
@@ -87,24 +115,29 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   PutBucketRequestPayment: bucket.putBucketRequestPayment,
 
   GetBucketEncryption: none('ServerSideEncryptionConfigurationNotFoundError'),
-  PutBucketEncryption: notImplemented,
+  PutBucketEncryption: refused(serverSideEncryptionConfiguration),
   DeleteBucketEncryption: nothingToDelete,
   GetBucketLifecycleConfiguration: none('NoSuchLifecycleConfiguration'),
-  PutBucketLifecycleConfiguration: notImplemented,
+  PutBucketLifecycleConfiguration: refused(lifecycleConfiguration),
   DeleteBucketLifecycle: nothingToDelete,
   GetBucketPolicy: none('NoSuchBucketPolicy'),
   GetBucketPolicyStatus: none('NoSuchBucketPolicy'),
   PutBucketPolicy: notImplemented,
   DeleteBucketPolicy: nothingToDelete,
   GetBucketWebsite: none('NoSuchWebsiteConfiguration'),
-  PutBucketWebsite: notImplemented,
+  PutBucketWebsite: refused(websiteConfiguration),
   DeleteBucketWebsite: nothingToDelete,
   GetBucketLogging: constant(bucketLoggingStatus.write({ loggingEnabled: null })),
-  PutBucketLogging: notImplemented,
+  PutBucketLogging: refused(bucketLoggingStatus, ({ loggingEnabled }) => loggingEnabled === null),
   GetBucketNotificationConfiguration: constant(
     notificationConfiguration.write({ topics: [], queues: [], functions: [], eventBridge: null }),
   ),
-  PutBucketNotificationConfiguration: notImplemented,
+  PutBucketNotificationConfiguration: refused(notificationConfiguration, hasNoTarget),
+  GetBucketReplication: none('ReplicationConfigurationNotFoundError'),
+  PutBucketReplication: notImplemented,
+  DeleteBucketReplication: nothingToDelete,
+  GetBucketAccelerateConfiguration: constant(s3Document('AccelerateConfiguration', [])),
+  PutBucketAccelerateConfiguration: notImplemented,
 
   PutObject: putObject,
   CopyObject: copyObject,

@@ -4,7 +4,7 @@ import type { S3Edge } from './edge.ts';
 import { s3Error } from './errors.ts';
 import type { PayloadForm } from './payload-form.ts';
 import type { Headers } from './signed-request.ts';
-import type { ChunkSeed, Credentials, SigV4 } from './sigv4.ts';
+import type { ChunkSeed } from './sigv4.ts';
 
 /** Who sent a request, and what they said of it and its body. */
 export interface Sender {
@@ -17,13 +17,9 @@ export interface Sender {
 }
 
 /** A signature is always verified, also where nobody has to sign. */
-export async function senderOf(
-  edge: S3Edge,
-  verifier: SigV4<Credentials>,
-  req: EdgeRequest,
-): Promise<Sender> {
+export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> {
   const request = { method: req.method ?? '', target: req.url ?? '', rawHeaders: req.rawHeaders };
-  const found = await verifier.authenticate(request);
+  const found = await edge.verifier.authenticate(request);
   const { headers, payload } = found;
   if (found.kind === 'authenticated') {
     return { isOwner: true, isAnonymous: false, headers, payload, seed: found.seed };

@@ -46,8 +46,9 @@ export async function listObjects(call: Call): Promise<Answer> {
   const page = await pageFrom(call, fields, afterStart(marker, fields));
   const last = page.entries[page.entries.length - 1];
   const isTruncated = page.next !== null;
-  // S3 tells it only with a delimiter; without one, some clients would not go on.
-  const nextMarker = isTruncated && last !== undefined ? nameOf(last) : null;
+  // S3 tells it only with a delimiter: else it is the last key.
+  const isTold = isTruncated && fields.delimiter !== null;
+  const nextMarker = isTold && last !== undefined ? nameOf(last) : null;
   return xmlAnswer(
     renderListObjects({
       ...{ bucket, ...frameOf(fields), marker, nextMarker, isTruncated },

@@ -2,15 +2,15 @@ import { fromLatin1, textOrNull } from '../../protocol/bytes.ts';
 import { s3Error } from './errors.ts';
 import type { Headers } from './headers.ts';
 
-/** User metadata: names in lower case without `x-amz-meta-`, and text. In the order of the request. */
+/** User metadata: names in lower case without `x-amz-meta-`, and bytes as latin1. In the order of the request. */
 export type UserMetadata = ReadonlyMap<string, string>;
 
 const PREFIX = 'x-amz-meta-';
-/** UTF-8 bytes of all names and values. */
+/** Bytes of all names and values. */
 const METADATA_BYTES_MAX = 2048;
 
 /**
- * The headers x-amz-meta-*. Values are latin1 text; RFC 2047 words in them are decoded, as S3 does. Throws
+ * The headers x-amz-meta-*. Values are bytes as latin1, UTF-8 by what most clients mean; RFC 2047 words in them become UTF-8, as in S3. Throws
  * MetadataTooLarge.
  */
 export function userMetadataOf(headers: Headers): UserMetadata {
@@ -20,7 +20,7 @@ export function userMetadataOf(headers: Headers): UserMetadata {
     if (!header.startsWith(PREFIX) || value === undefined) continue;
     const name = header.slice(PREFIX.length);
     const text = decodedWords(Array.isArray(value) ? value.join(',') : value);
-    bytes += Buffer.byteLength(name) + Buffer.byteLength(text);
+    bytes += name.length + text.length;
     metadata.set(name, text);
   }
   if (bytes <= METADATA_BYTES_MAX) return metadata;
@@ -30,7 +30,10 @@ export function userMetadataOf(headers: Headers): UserMetadata {
   });
 }
 
-/** Back to headers, as pairs of name and value. What is not printable ASCII is an RFC 2047 word. */
+/**
+ * Back to headers, as pairs of name and value, byte for byte as they came: clients that send UTF-8 read it back.
+ * What a header cannot carry came as an RFC 2047 word and goes as one.
+ */
 export function metadataHeaders(metadata: UserMetadata): readonly (readonly [string, string])[] {
   return [...metadata].map(([name, text]) => [PREFIX + name, encodedWord(text)]);
 }
@@ -38,12 +41,12 @@ export function metadataHeaders(metadata: UserMetadata): readonly (readonly [str
 const WORD = /=\?([A-Za-z0-9-]{1,32})\?([BQbq])\?([\x21-\x3e\x40-\x7e]*)\?=/g;
 /** White space between two words belongs to neither. */
 const BETWEEN_WORDS = /(\?=)[ \t]+(?==\?[A-Za-z0-9-]{1,32}\?[BQbq]\?)/g;
-/** Printable ASCII that HTTP neither trims nor takes for something else. */
-const PLAIN = /^(?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?$/;
+/** What a header carries as it is: printable latin1 that HTTP neither trims nor takes for something else. */
+const PLAIN = /^(?:[\x21-\x7e\x80-\xff](?:[\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
 
 export function encodedWord(text: string): string {
   if (PLAIN.test(text) && !text.includes('=?')) return text;
-  return `=?UTF-8?B?${Buffer.from(text, 'utf8').toString('base64')}?=`;
+  return `=?UTF-8?B?${Buffer.from(text, 'latin1').toString('base64')}?=`;
 }
 
 /** A word that cannot be decoded stays as it is. */
@@ -53,7 +56,8 @@ export function decodedWords(value: string): string {
     .replace(BETWEEN_WORDS, '$1')
     .replace(WORD, (word, charset: string, encoding: string, content: string) => {
       const bytes = bytesOf(encoding.toUpperCase(), content);
-      return (bytes === null ? null : inCharset(charset.toUpperCase(), bytes)) ?? word;
+      const text = bytes === null ? null : inCharset(charset.toUpperCase(), bytes);
+      return text === null ? word : Buffer.from(text, 'utf8').toString('latin1');
     });
 }
 

@@ -17,7 +17,7 @@ export function attributesOfHeader(header: string | undefined): ReadonlySet<Obje
   const name = 'x-amz-object-attributes';
   const words = (header ?? '').split(',').map((word) => word.trim());
   if (words.length === 1 && words[0] === '') {
-    throw s3Error('InvalidArgument', `The ${name} header is missing`, { ArgumentName: name });
+    throw s3Error('InvalidRequest', `The ${name} header is missing`, { ArgumentName: name });
   }
   return new Set(
     words.map((word) => {

@@ -68,7 +68,8 @@ export async function requestedAcl(call: Call) {
   }
   if (body.length === 0) throw s3Error('MissingSecurityHeader');
   const { owner, grants } = accessControlPolicy.read(body);
-  if (owner !== null && owner.id !== call.edge.owner.id) throw s3Error('AccessDenied');
+  if (owner === null) throw s3Error('MalformedACLError');
+  if (owner.id !== call.edge.owner.id) throw s3Error('AccessDenied');
   return { type: 'grants', grants } as const;
 }
 
@@ -82,7 +83,9 @@ export async function getObjectRetention(call: Call): Promise<Answer> {
 }
 
 export async function putObjectRetention(call: Call): Promise<Answer> {
-  const { mode, retainUntilMs } = retention.read(await call.body.document(DOCUMENT_BYTES_MAX));
+  const { mode, retainUntilMs } = retention.read(
+    await call.body.checkedDocument(DOCUMENT_BYTES_MAX),
+  );
   checkHasLock((await call.bucket()).rule.objectLock);
   const wanted =
     mode === null || retainUntilMs === null
@@ -101,7 +104,7 @@ export async function getObjectLegalHold(call: Call): Promise<Answer> {
 }
 
 export async function putObjectLegalHold(call: Call): Promise<Answer> {
-  const { status } = legalHold.read(await call.body.document(DOCUMENT_BYTES_MAX));
+  const { status } = legalHold.read(await call.body.checkedDocument(DOCUMENT_BYTES_MAX));
   checkHasLock((await call.bucket()).rule.objectLock);
   return amend(call, { type: 'legalHold', legalHold: status === 'ON' });
 }

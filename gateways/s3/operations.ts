@@ -13,6 +13,7 @@ export const OPERATIONS = {
     GET: {
       plain: 'ListObjects',
       by: {
+        accelerate: 'GetBucketAccelerateConfiguration',
         acl: 'GetBucketAcl',
         cors: 'GetBucketCors',
         encryption: 'GetBucketEncryption',
@@ -25,6 +26,7 @@ export const OPERATIONS = {
         policy: 'GetBucketPolicy',
         policyStatus: 'GetBucketPolicyStatus',
         publicAccessBlock: 'GetPublicAccessBlock',
+        replication: 'GetBucketReplication',
         requestPayment: 'GetBucketRequestPayment',
         tagging: 'GetBucketTagging',
         uploads: 'ListMultipartUploads',
@@ -37,6 +39,7 @@ export const OPERATIONS = {
     PUT: {
       plain: 'CreateBucket',
       by: {
+        accelerate: 'PutBucketAccelerateConfiguration',
         acl: 'PutBucketAcl',
         cors: 'PutBucketCors',
         encryption: 'PutBucketEncryption',
@@ -47,6 +50,7 @@ export const OPERATIONS = {
         ownershipControls: 'PutBucketOwnershipControls',
         policy: 'PutBucketPolicy',
         publicAccessBlock: 'PutPublicAccessBlock',
+        replication: 'PutBucketReplication',
         requestPayment: 'PutBucketRequestPayment',
         tagging: 'PutBucketTagging',
         versioning: 'PutBucketVersioning',
@@ -63,6 +67,7 @@ export const OPERATIONS = {
         ownershipControls: 'DeleteBucketOwnershipControls',
         policy: 'DeleteBucketPolicy',
         publicAccessBlock: 'DeletePublicAccessBlock',
+        replication: 'DeleteBucketReplication',
         tagging: 'DeleteBucketTagging',
         website: 'DeleteBucketWebsite',
       },
@@ -123,9 +128,9 @@ export type Operation =
 export const NOT_OFFERED: Readonly<Record<Level, ReadonlySet<string>>> = {
   service: new Set(),
   bucket: new Set([
-    ...['abac', 'accelerate', 'analytics', 'intelligent-tiering', 'inventory', 'metadataTable'],
+    ...['abac', 'analytics', 'intelligent-tiering', 'inventory', 'metadataTable'],
     ...['metadataConfiguration', 'metadataInventoryTable', 'metadataJournalTable'],
-    ...['metadataAnnotationTable', 'metrics', 'replication', 'session'],
+    ...['metadataAnnotationTable', 'metrics', 'session'],
   ]),
   object: new Set([
     ...['annotation', 'encryption', 'renameObject', 'restore', 'select', 'torrent'],

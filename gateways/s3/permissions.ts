@@ -16,7 +16,7 @@ const PUBLIC: Partial<Record<Operation, 'object' | 'READ' | 'WRITE'>> = {
   PutObject: 'WRITE',
   PostObject: 'WRITE',
   DeleteObject: 'WRITE',
-  DeleteObjects: 'WRITE',
+  DeleteObjects: 'object',
 };
 
 /** Throws AccessDenied, before a byte of the body is read. */
@@ -24,7 +24,7 @@ export async function checkMay(call: Call): Promise<void> {
   if (call.sender.isOwner) return;
   const needed = PUBLIC[call.route.operation];
   if (needed === undefined) throw s3Error('AccessDenied');
-  // The object's own ACL says so, once it is read; a form brings its own signature.
+  // Told of each object, once it is looked at; a form brings its own signature.
   if (needed === 'object' || call.route.operation === 'PostObject') return;
   const bucket = await call.findBucket();
   if (bucket === null || !isBucketPublic(call, bucket, needed)) throw s3Error('AccessDenied');
@@ -43,7 +43,7 @@ export function checkMayRead(call: Call, bucket: Bucket, { record }: ObjectVersi
   }
 }
 
-export function publicAccessOf(bucket: Bucket) {
+export function publicAccessOf(bucket: Pick<Bucket, 'documents'>) {
   const stored = bucket.documents['publicAccessBlock'];
   return stored === undefined ? null : publicAccessBlock.read(Buffer.from(stored));
 }

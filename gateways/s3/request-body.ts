@@ -124,6 +124,18 @@ export class RequestBody {
     return Buffer.concat(pieces);
   }
 
+  /** One that S3 only takes with a digest of it. Throws InvalidRequest. */
+  async checkedDocument(bytesMax: number): Promise<Buffer> {
+    const { headers } = this.#sender;
+    if (contentMd5Of(headers) === null && declaredChecksumOf(headers) === null) {
+      throw s3Error(
+        'InvalidRequest',
+        'Missing required header for this request: Content-MD5 OR x-amz-checksum-*',
+      );
+    }
+    return this.document(bytesMax);
+  }
+
   /** As it came, for a form: it has no framing and no checksum of S3's. */
   raw(): BodyStream {
     return this.#open();

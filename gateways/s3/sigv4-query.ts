@@ -96,7 +96,7 @@ function payloadHashOf(fields: readonly QueryField[], headers: Headers): string 
 }
 
 function expiresSecondsOf(text: string): number {
-  if (/^-\d+$/.test(text)) throw refused('X-Amz-Expires must be non-negative');
+  if (/^-\d+$/.test(text)) throw s3Error('AccessDenied', 'X-Amz-Expires must be non-negative');
   if (!/^\d+$/.test(text)) throw refused('X-Amz-Expires should be a number');
   const seconds = Number(text);
   // S3 says 400 AuthorizationQueryParametersError here; for us it is a URL that has no right any more (I29).

@@ -187,7 +187,7 @@ function mechanismOf(headers: Headers, fields: readonly QueryField[]): 'header' 
   if (header === '') return null;
   if (header.startsWith(`${ALGORITHM} `)) return 'header';
   // Version 2, and 4A with its elliptic curves.
-  if (/^AWS4?[ -]/.test(header)) throw s3Error('InvalidRequest', SIGV4_ONLY);
+  if (/^AWS [^:\s]+:\S+$|^AWS4-\S+ /.test(header)) throw s3Error('InvalidRequest', SIGV4_ONLY);
   throw s3Error('InvalidArgument', 'Unsupported Authorization Type', {
     ArgumentName: 'Authorization',
     ArgumentValue: header,

@@ -84,6 +84,11 @@ export function tagsOfHeader(header: string): readonly Tag[] {
     });
   }
   const tags = pairs.map(([key, value]) => ({ key, value }));
+  if (new Set(tags.map(({ key }) => key)).size !== tags.length) {
+    throw s3Error('InvalidArgument', 'The header x-amz-tagging names a tag twice', {
+      ArgumentName: 'x-amz-tagging',
+    });
+  }
   checkTags(tags, OBJECT_TAGS_MAX);
   return tags;
 }

@@ -3,8 +3,8 @@ import { parseVersionId, versionIdOf } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { HttpDates } from '../http/http-date.ts';
 import type { HeaderPair } from './answer.ts';
-import { type Call, noSuchBucket, refOf } from './call.ts';
-import { invalidArgument, s3Error, withHeaders } from './errors.ts';
+import { type Call, refOf } from './call.ts';
+import { invalidArgument, S3Error, s3Error, withHeaders } from './errors.ts';
 import { checkMayRead, isBucketPublic } from './permissions.ts';
 
 const dates = new HttpDates();
@@ -47,14 +47,25 @@ export async function sourceOf(
   call: Call,
   source: { bucket: string; key: string; versionId: string | null },
 ): Promise<{ bucket: Bucket; version: ObjectVersion }> {
-  const isSame = source.bucket === call.route.bucket;
-  const found = isSame
-    ? await call.bucket()
-    : await call.objects.buckets.get(call.context(), refOf('', '').tenant, source.bucket);
-  if (found === null) throw noSuchBucket(source.bucket);
-  const version = await readVersion(call, found, source);
+  const found = await call.sourceBucket(source.bucket);
+  const version = await readSourceVersion(call, found, source);
   checkMayRead(call, found, version);
   return { bucket: found, version };
+}
+
+/** Throws InvalidRequest for a delete marker, which a read of it answers otherwise. */
+async function readSourceVersion(
+  ...[call, bucket, name]: Parameters<typeof readVersion>
+): Promise<ObjectVersion> {
+  try {
+    return await readVersion(call, bucket, name);
+  } catch (error) {
+    if (!(error instanceof S3Error) || error.code !== 'MethodNotAllowed') throw error;
+    throw s3Error(
+      'InvalidRequest',
+      'The source of a copy request may not specifically refer to a delete marker by version id.',
+    );
+  }
 }
 
 async function readVersion(

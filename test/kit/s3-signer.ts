@@ -209,3 +209,17 @@ export function plainChunks(
     Buffer.from(`0${extension}\r\n${trailers.map((t) => `${t}\r\n`).join('')}\r\n`),
   ]);
 }
+
+export const SIGNATURE_NAME = 'x-amz-trailer-signature';
+
+/** Whether a byte of an aws-chunked body is in that name, whose case nobody signs. */
+export function isInSignatureName(bytes: Buffer, at: number): boolean {
+  const start = bytes.lastIndexOf('\n', at) + 1;
+  const end = start + SIGNATURE_NAME.length;
+  return at < end && bytes.toString('latin1', start, end) === SIGNATURE_NAME;
+}
+
+/** The line up to a byte, itself included. */
+export function lineStart(bytes: Buffer, at: number): string {
+  return bytes.toString('latin1', bytes.lastIndexOf('\n', at) + 1, at + 1);
+}

@@ -10,8 +10,11 @@ import { S3Error } from '../../../../gateways/s3/errors.ts';
 import {
   EMPTY_SHA256,
   EXAMPLE,
+  isInSignatureName,
+  lineStart,
   oracle,
   plainChunks,
+  SIGNATURE_NAME,
   seedOf,
   signedChunks,
 } from '../../../kit/s3-signer.ts';
@@ -61,11 +64,6 @@ const plain = (decodedBytes: number, trailers: readonly string[] | null = []): C
   seed: null,
   trailers,
 });
-
-/** The line up to a byte, itself included. */
-function lineStart(bytes: Buffer, at: number): string {
-  return bytes.toString('latin1', bytes.lastIndexOf('\n', at) + 1, at + 1);
-}
 
 const BIG = Buffer.alloc(8192, 'b');
 const SMALL = Buffer.from('the end\r\n0\r\n\r\n');
@@ -190,8 +188,8 @@ describe('what is refused', () => {
         fc.property(fc.constantFrom(...places), fc.integer({ min: 1, max: 255 }), (at, flip) => {
           const changed = Buffer.from(bytes);
           changed[at] = (changed[at] as number) ^ flip;
-          // Sizes and the names of trailers may be written in either case.
-          const isCase = /^(?:[0-9a-f]*|x-amz-trailer-[a-z]*)$/i.test(lineStart(bytes, at));
+          // Sizes may be written in either case, and so may the one name that is not signed.
+          const isCase = /^[0-9a-f]*$/i.test(lineStart(bytes, at)) || isInSignatureName(bytes, at);
           fc.pre(flip !== 0x20 || !isCase);
           expect(refusal([changed], body).status).toBeLessThan(500);
         }),
@@ -199,6 +197,18 @@ describe('what is refused', () => {
       );
     },
   );
+
+  it('the name of the signature in another case is no change, a change of its value is', () => {
+    const { bytes, body } = FORMS[1] as (typeof FORMS)[number];
+    const start = bytes.indexOf(SIGNATURE_NAME);
+    const upper = Buffer.from(bytes);
+    upper.write(SIGNATURE_NAME.toUpperCase(), start, 'latin1');
+    expect(decode([upper], body).payload.length).toBe(body.decodedBytes);
+    const at = start + SIGNATURE_NAME.length + 1;
+    const changed = Buffer.from(bytes);
+    changed.write(changed.toString('latin1', at, at + 1) === '0' ? '1' : '0', at, 'latin1');
+    expect(refusal([changed], body).code).toBe('SignatureDoesNotMatch');
+  });
 
   it('I24 a declared length that is not the payload', () => {
     for (const decodedBytes of [0, 4, 6, 2 ** 40]) {
