@@ -22,6 +22,11 @@ export const buckets = area('buckets', {
     else await refused(w.sdk.createBucket({ Bucket }), 409, 'BucketAlreadyOwnedByYou');
     assert.equal(await w.text(Bucket, 'kept'), 'text');
   },
+  'creating it again with another ACL resets its ACL': async (w) => {
+    const Bucket = await w.bucket({ ACL: 'public-read', ObjectOwnership: 'ObjectWriter' });
+    await w.sdk.createBucket({ Bucket });
+    assert.equal((await w.sdk.getBucketAcl({ Bucket })).Grants?.length, 1);
+  },
   'HEAD answers 200 without a body and names the region': async (w) => {
     const reply = isStatus(await w.call('HEAD', await w.bucket(), ''), 200);
     assert.equal(reply.headers['x-amz-bucket-region'], w.target.region);

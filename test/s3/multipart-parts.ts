@@ -11,8 +11,8 @@ async function threeParts(w: World): Promise<{ Bucket: string; bodies: Buffer[] 
 }
 
 const BAD_RANGES: readonly (readonly [string, number, string])[] = [
-  ['bytes=0-1000', 400, 'InvalidArgument'],
-  ['bytes=1000-2000', 400, 'InvalidArgument'],
+  ['bytes=0-1000', 416, 'InvalidRange'],
+  ['bytes=1000-2000', 416, 'InvalidRange'],
   ['bytes=5-3', 400, 'InvalidArgument'],
   ['bytes=0-', 400, 'InvalidArgument'],
   ['bytes=-5', 400, 'InvalidArgument'],

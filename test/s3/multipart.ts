@@ -71,7 +71,7 @@ const SIZES: readonly (readonly number[])[] = [
 const BAD_BODIES: readonly (readonly [string, string, string])[] = [
   ['no parts', '<CompleteMultipartUpload></CompleteMultipartUpload>', 'MalformedXML'],
   ['no XML', 'complete', 'MalformedXML'],
-  ['nothing', '', 'InvalidRequest'],
+  ['nothing', '', 'MalformedXML'],
   [
     'a part without a number',
     '<CompleteMultipartUpload><Part><ETag>"a"</ETag></Part></CompleteMultipartUpload>',

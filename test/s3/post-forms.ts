@@ -266,7 +266,7 @@ export const postForms = area('post forms', {
     assert.deepEqual([searchParams.get('bucket'), searchParams.get('key')], [bucket, 'foo.txt']);
     assert.equal(searchParams.get('etag'), '"37b51d194a7513e45b56f6524f2d51f2"');
   },
-  'the file’s name stands in for ${filename}': async (w) => {
+  'the file’s name stands in for the variable filename': async (w) => {
     const bucket = await w.bucket();
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the form's own variable.
     isStatus(await signedPost(w, { bucket, key: 'foo/${filename}' }), 204);

@@ -126,7 +126,19 @@ const REQUESTS: readonly Wrong[] = [
     what: 'an authorization of one word',
     options: () => authorization(() => 'AWS4-HMAC-SHA256'),
     status: 400,
-    code: 'AuthorizationHeaderMalformed',
+    code: 'InvalidArgument',
+  },
+  {
+    what: 'an authorization of version 2 that is none',
+    options: () => authorization(() => 'AWS HAHAHA'),
+    status: 400,
+    code: 'InvalidArgument',
+  },
+  {
+    what: 'an empty authorization',
+    options: () => authorization(() => ''),
+    status: 403,
+    code: 'AccessDenied',
   },
   {
     what: 'a date that is none',

@@ -46,7 +46,7 @@ const BAD: readonly (readonly [string, readonly Tag[]])[] = [
 ];
 
 const BAD_HEADERS: readonly (readonly [string, string, string])[] = [
-  ['eleven', Array.from({ length: 11 }, (_, i) => `k${i}=v`).join('&'), 'BadRequest'],
+  ['eleven', Array.from({ length: 11 }, (_, i) => `k${i}=v`).join('&'), 'InvalidTag'],
   ['one key twice', 'a=1&a=2', 'InvalidArgument'],
   ['a key of 129 characters', `${'k'.repeat(129)}=v`, 'InvalidTag'],
   ['an empty key', '=v', 'InvalidTag'],
@@ -75,10 +75,10 @@ export const tagging = area('tagging', {
       assert.deepEqual((await w.sdk.getObjectTagging({ Bucket: bucket, Key: 'k' })).TagSet, []);
     },
   ),
-  'tags of an object: eleven are BadRequest': async (w) => {
+  'tags of an object: eleven are InvalidTag': async (w) => {
     const bucket = await w.bucket();
     await w.put(bucket, 'k');
-    isRefused(await putTags(w, bucket, 'k', documentOf(tagsOf(11))), 400, 'BadRequest');
+    isRefused(await putTags(w, bucket, 'k', documentOf(tagsOf(11))), 400, 'InvalidTag');
   },
   'tags of an object: no XML is MalformedXML': async (w) => {
     const bucket = await w.bucket();
