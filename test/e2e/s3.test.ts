@@ -27,7 +27,12 @@ function bytesOf(name: string, size: number): Buffer {
   return out;
 }
 
-function put(url: string, path: string, body: string | Buffer, headers: Record<string, string> = {}) {
+function put(
+  url: string,
+  path: string,
+  body: string | Buffer,
+  headers: Record<string, string> = {},
+) {
   return fetch(`${url}/s3/${path}`, { method: 'PUT', body, headers });
 }
 
