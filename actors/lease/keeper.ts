@@ -12,6 +12,7 @@ import {
   type ReplicaContext,
   type Reply,
   rejected,
+  trustedWallMs,
 } from '../replica/context.ts';
 import { answerFromView } from '../replica/from-view.ts';
 import { type ReadRounds, thisMoment } from '../replica/reads.ts';
@@ -185,7 +186,7 @@ export class LeaseKeeper {
     if (tenure.table.size >= LIMITS.leasesPerGroupMax) {
       return reply(rejected('overloaded', `group ${group} has leasesPerGroupMax leases`));
     }
-    const revision = clock.assign(1, ports.clock.wallMs());
+    const revision = clock.assign(1, trustedWallMs(this.#context));
     const command: Command = { type: 'leaseGrant', revision, epoch, lease, ttlMs };
     this.#context.propose(command, (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
@@ -230,7 +231,7 @@ export class LeaseKeeper {
   ): void {
     const { clock, ports } = this.#context;
     for (const lease of leases) tenure.table.beginEnd(lease);
-    const revision = clock.assign(1, ports.clock.wallMs());
+    const revision = clock.assign(1, trustedWallMs(this.#context));
     const command: Command = {
       type: 'leaseEnd',
       revision,

@@ -2,7 +2,13 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestOf } from '../../protocol/messages/request.ts';
 import { isAwaited, nextDetach, readAttached } from '../apply/lease.ts';
 import type { Closer } from '../replica/closer.ts';
-import { notLeader, type ReplicaContext, type Reply, rejected } from '../replica/context.ts';
+import {
+  notLeader,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+  trustedWallMs,
+} from '../replica/context.ts';
 import { answerFromView, unreadable } from '../replica/from-view.ts';
 import { type ReadParts, type ReadRounds, refusedPromise } from '../replica/reads.ts';
 
@@ -59,7 +65,7 @@ function sweepStep(
           const giveUp = () => reply(rejected('unavailable', 'a snapshot was being taken'));
           return gate.wait(ports.clock.monotonicMs() + GATE_MS_MAX, again, giveUp);
         }
-        const revision = clock.assign(keys.length, ports.clock.wallMs());
+        const revision = clock.assign(keys.length, trustedWallMs(context));
         context.propose({ type: 'detach', revision, keys }, (outcome) => {
           if (outcome.type !== 'applied') return reply(notLeader(context));
           const removed = outcome.applied.events.length;

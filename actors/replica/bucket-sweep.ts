@@ -1,6 +1,6 @@
 import { nextBucketSweep } from '../apply/object-upload-list.ts';
 import type { Tended } from './chores.ts';
-import type { ReplicaContext } from './context.ts';
+import { type ReplicaContext, trustedWallMs } from './context.ts';
 
 const SWEEP_EVERY_MS = 5_000;
 /** Where there was something, more may be left. */
@@ -44,7 +44,7 @@ export class BucketSweep implements Tended {
       .then(
         (sweep) => {
           if (sweep === null || !this.#maySweep()) return done();
-          const revision = this.#context.clock.assign(1, ports.clock.wallMs());
+          const revision = this.#context.clock.assign(1, trustedWallMs(this.#context));
           this.#context.propose({ type: 'bucketSweep', revision, ...sweep }, (outcome) => {
             done();
             if (outcome.type === 'applied') this.#dueMs = nowMs + AGAIN_MS;

@@ -9,7 +9,7 @@ import { positionAfter } from '../apply/position.ts';
 import { dropOldGenerations } from '../apply/snapshot-rows.ts';
 import { WorkMeter } from '../apply/work-meter.ts';
 import { encodeShardMap, initialShardMap, vshardsOf } from '../router/shard-map.ts';
-import type { ReplicaContext } from './context.ts';
+import { type ReplicaContext, trustedWallMs } from './context.ts';
 
 /** What is tended beside the chores. */
 export interface Tended {
@@ -115,7 +115,7 @@ export class Chores {
       const vshards = vshardsOf(map, group);
       this.#context.propose({ type: 'own', epoch: map.epoch, vshards }, settle);
     } else {
-      const revision = this.#context.clock.assign(1, this.#context.ports.clock.wallMs());
+      const revision = this.#context.clock.assign(1, trustedWallMs(this.#context));
       const json = encodeShardMap(map);
       this.#context.propose(
         { type: 'metaPut', revision, name: 'shard-map', json, ifRevision: 0 },
@@ -153,7 +153,7 @@ export class Chores {
             this.#expiring = false;
             return;
           }
-          const revision = this.#context.clock.assign(keys.length, ports.clock.wallMs());
+          const revision = this.#context.clock.assign(keys.length, trustedWallMs(this.#context));
           this.#context.propose({ type: 'expire', revision, keys }, (outcome) => {
             this.#expiring = false;
             // There may be more. What was locked meanwhile stays due: that is no reason to hurry.

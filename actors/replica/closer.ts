@@ -1,7 +1,7 @@
 import { LIMITS } from '../../protocol/limits.ts';
 import { REVISIONS_PER_MS, revisionAtWallMs } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
-import type { ReplicaContext } from './context.ts';
+import { type ReplicaContext, trustedWallMs } from './context.ts';
 import { SnapshotGate } from './snapshot-gate.ts';
 
 export type Settled = 'ok' | 'refused';
@@ -125,11 +125,11 @@ export class Closer {
 
   /** Proposes one reserve entry that covers everything that waits and some time to come. */
   #reserveMore(): void {
-    const { clock, ports } = this.#context;
+    const { clock } = this.#context;
     let highest = 0;
     for (const waiting of this.#waiting) highest = Math.max(highest, waiting.revision);
     if (highest <= clock.committedBound || this.#reserving >= highest) return;
-    const now = Math.max(highest, revisionAtWallMs(ports.clock.wallMs()));
+    const now = Math.max(highest, revisionAtWallMs(trustedWallMs(this.#context)));
     const bound = now + LIMITS.reserveAheadMs * REVISIONS_PER_MS;
     this.#reserving = bound;
     this.#context.propose({ type: 'reserve', bound }, (outcome) => {

@@ -48,6 +48,11 @@ export interface ReplicaContext {
   wake(): void;
 }
 
+/** Unix ms as far as revisions may follow it: 0 while the wall clock is not trusted, and the group's clock counts on. */
+export function trustedWallMs(context: ReplicaContext): number {
+  return context.clockTrusted() ? context.ports.clock.wallMs() : 0;
+}
+
 /** A refusal as it travels. `definite` comes from the table of errors. */
 export function rejected(
   code: ErrorCode,

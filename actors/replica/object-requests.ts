@@ -12,6 +12,7 @@ import {
   type ReplicaContext,
   type Reply,
   rejected,
+  trustedWallMs,
   waited,
 } from './context.ts';
 import { handleMetaCheck, handleMetaList } from './meta-requests.ts';
@@ -99,7 +100,7 @@ function handleObjectWrite(
   if (closer.gate.isClosed) return closer.gate.wait(endMs, again, giveUp);
   // The disk has the time until the entry is committed to read what is current now.
   if (state.isCold) state.warm(currentKeyOf(state, op.ref), null);
-  const revision = context.clock.assign(1, context.ports.clock.wallMs());
+  const revision = context.clock.assign(1, trustedWallMs(context));
   const span = spans.propose(traceparent);
   const command: Command = {
     type: 'object',

@@ -10,7 +10,14 @@ import { handleAttached, handleSweep } from '../lease/sweep.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Transactions } from '../txn/transactions.ts';
 import { type Closer, highestPromise, type Settled } from './closer.ts';
-import { notApplied, notLeader, type ReplicaContext, type Reply, rejected } from './context.ts';
+import {
+  notApplied,
+  notLeader,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+  trustedWallMs,
+} from './context.ts';
 import type { ReplicaFeed } from './feed.ts';
 import { answerFromView } from './from-view.ts';
 import {
@@ -208,7 +215,7 @@ function handleMetaPut(context: ReplicaContext, body: RequestOf<'MetaPut'>, repl
   if (!context.clockTrusted()) {
     return reply(rejected('clock_skew', 'this leader has no trusted clock and hands over'));
   }
-  const revision = context.clock.assign(1, context.ports.clock.wallMs());
+  const revision = context.clock.assign(1, trustedWallMs(context));
   const { name, json, ifRevision } = body;
   context.propose({ type: 'metaPut', revision, name, json, ifRevision }, (outcome) => {
     if (outcome.type !== 'applied') return reply(notApplied(context, outcome));

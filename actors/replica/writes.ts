@@ -13,6 +13,7 @@ import {
   type ReplicaContext,
   type Reply,
   rejected,
+  trustedWallMs,
   waited,
 } from './context.ts';
 import type { LockWaits } from './lock-waits.ts';
@@ -58,7 +59,7 @@ export function handleWrite(
   if (parts.closer.gate.isClosed) return parts.closer.gate.wait(endMs, again, giveUp);
   // The disk has the time until the entry is committed to read what the write replaces.
   if (state.isCold) for (const op of request.ops) state.warm(currentKeyOf(state, op.ref), null);
-  const revision = context.clock.assign(request.ops.length, context.ports.clock.wallMs());
+  const revision = context.clock.assign(request.ops.length, trustedWallMs(context));
   const span = spans.propose(traceparent);
   const command: Command = {
     type: 'write',

@@ -13,7 +13,7 @@ import { recallTxn } from '../apply/txn-request.ts';
 import type { RaftState } from '../raft/state.ts';
 import { highestPromise } from '../replica/closer.ts';
 import type { ProposalOutcome, ReplicaContext, Reply } from '../replica/context.ts';
-import { notLeader, rejected } from '../replica/context.ts';
+import { notLeader, rejected, trustedWallMs } from '../replica/context.ts';
 import type { Calls } from '../router/calls.ts';
 import type { ShardMap } from '../router/shard-map.ts';
 import { answerTo, CONFLICT, doneReply, MISMATCH, SILENT } from './answers.ts';
@@ -176,7 +176,7 @@ export class Coordinator {
       warmRows(context.state, own.body);
     }
     const others = without(groups, context.group);
-    const start = context.clock.assign(1, context.ports.clock.wallMs());
+    const start = context.clock.assign(1, trustedWallMs(context));
     const id = { home: context.group, term: this.#raft.currentTerm, start };
     const isSilent = (group: GroupId): boolean => this.#silent.has(group);
     const asked = atHome ? others : groups;
@@ -304,7 +304,7 @@ export class Coordinator {
         return this.#on(live, { type: 'undecided', definite: true });
       }
       context.clock.raise(above);
-      const revision = context.clock.assign(1, context.ports.clock.wallMs());
+      const revision = context.clock.assign(1, trustedWallMs(context));
       if (wallMsOfRevision(revision) >= validUntilMs) return lapsed();
       const part = parts.get(context.group) as TxnPart;
       const { thenBytes, otherwiseBytes } = readBytesOf(attempt.votes);

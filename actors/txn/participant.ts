@@ -33,6 +33,7 @@ import {
   type ReplicaContext,
   type Reply,
   rejected,
+  trustedWallMs,
 } from '../replica/context.ts';
 import type { ReadRounds } from '../replica/reads.ts';
 import { roomRefusal } from '../replica/writes.ts';
@@ -80,7 +81,7 @@ export class Participant {
     }
     const { epoch, id, part, indexEpoch } = request;
     warmRows(context.state, part.body);
-    const revision = context.clock.assign(1, context.ports.clock.wallMs());
+    const revision = context.clock.assign(1, trustedWallMs(context));
     const command = { type: 'txnPrepare', revision, epoch, id, part, indexEpoch } as const;
     this.#preparing++;
     context.propose(command, (outcome) => {

@@ -9,7 +9,13 @@ import { tripleOf } from '../../storage/kv/keyspace.ts';
 import type { GroupIndexes } from '../apply/index-codec.ts';
 import { branchOf } from '../apply/txn-eval.ts';
 import { encodeOutcome, refusedWith } from '../apply/txn-outcome.ts';
-import { notApplied, type ReplicaContext, type Reply, rejected } from '../replica/context.ts';
+import {
+  notApplied,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+  trustedWallMs,
+} from '../replica/context.ts';
 import type { Calls } from '../router/calls.ts';
 import type { ShardMap } from '../router/shard-map.ts';
 import { doneReply, MISMATCH } from './answers.ts';
@@ -74,7 +80,7 @@ export function refuse(
   if (idempotency === null) return reply(doneReply(context, outcome, false));
   const refusal = leaderRefusal(context);
   if (refusal !== null) return reply(refusal);
-  const start = context.clock.assign(1, context.ports.clock.wallMs());
+  const start = context.clock.assign(1, trustedWallMs(context));
   const id = { home: context.group, term, start };
   const request = { idempotency, anchor: anchorOf(body), outcome: encodeOutcome(outcome) };
   const rest = { participants: [], request, removed: [] };

@@ -9,8 +9,15 @@ import { footprintOf } from '../apply/txn-locks.ts';
 import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Closer } from '../replica/closer.ts';
-import type { ReplicaContext, Reply } from '../replica/context.ts';
-import { notApplied, notLeader, rejected, waited } from '../replica/context.ts';
+import {
+  notApplied,
+  notLeader,
+  type ReplicaContext,
+  type Reply,
+  rejected,
+  trustedWallMs,
+  waited,
+} from '../replica/context.ts';
 import { LockWaits } from '../replica/lock-waits.ts';
 import type { ReadRounds } from '../replica/reads.ts';
 import { hasReservations } from './claims.ts';
@@ -106,7 +113,7 @@ export class Transactions implements TxnEffects {
     }
     if (this.#closer.gate.isClosed) return this.#closer.gate.wait(endMs, again, giveUp);
     warmRows(context.state, body);
-    const revision = context.clock.assign(1, context.ports.clock.wallMs());
+    const revision = context.clock.assign(1, trustedWallMs(context));
     const command = { type: 'txn', revision, epoch, body, idempotency, traceparent } as const;
     context.propose(command, (end) => {
       if (end.type !== 'applied') return reply(notApplied(context, end));

@@ -1,4 +1,5 @@
 import type { Command, Condition, WriteCommand, WriteOp } from '../../protocol/commands.ts';
+import { homeOfLease } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { GroupId } from '../../protocol/types.ts';
@@ -56,6 +57,8 @@ export class StoreModel {
       case 'write':
         return this.#write(group, entry.index, command, atMs);
       case 'leaseGrant':
+        // A group that does not own the lease's vshard, such as one that was formed just now, refuses it.
+        if (this.#owned.get(group)?.has(homeOfLease(command.lease)) !== true) return;
         return this.leases.grant(command, atMs);
       case 'leaseEnd':
         return this.leases.end(command, atMs);

@@ -30,4 +30,23 @@ describe('the clock watch', () => {
     watch.note(n2, 1_000_000, 9_000);
     expect(watch.offsetMs(n2, 1_009_000, 9_000)).toBe(0);
   });
+
+  it('F19 does not believe a peer that was an hour ahead and was set right, when its own clock goes there', () => {
+    const watch = new ClockWatch();
+    watch.note(n2, 1_000_000 + 3_600_000, 0);
+    watch.note(n2, 1_001_000, 1_000);
+    watch.note(n3, 1_001_000, 1_000);
+    expect(watch.isTrusted(1_001_000, 1_000)).toBe(true);
+    expect(watch.isTrusted(1_002_000 + 3_600_000, 2_000)).toBe(false);
+  });
+
+  it('keeps its trust while all that it hears is late', () => {
+    const watch = new ClockWatch();
+    for (const peer of [n2, n3]) {
+      watch.note(peer, 1_000_000, 0);
+      watch.note(peer, 1_000_000, 9_000);
+    }
+    expect(watch.isTrusted(1_009_000, 9_000)).toBe(true);
+    expect(watch.isTrusted(1_009_000 + 3_600_000, 9_000)).toBe(false);
+  });
 });

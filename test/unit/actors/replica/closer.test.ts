@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Closer, highestPromise, type Settled } from '../../../../actors/replica/closer.ts';
+import { trustedWallMs } from '../../../../actors/replica/context.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import { REVISIONS_PER_MS, revisionAtWallMs } from '../../../../protocol/revision.ts';
 import { put } from '../../../kit/applied-group.ts';
@@ -65,6 +66,21 @@ describe('the closer', () => {
     expect(world.settled).toEqual(['ok', 'ok', 'ok']);
     world.replica.commit();
     expect(world.settled).toHaveLength(4);
+  });
+
+  it('F19 reserves no hour ahead for what has waited when the wall clock jumps', () => {
+    const world = new World();
+    const before = world.now;
+    world.reserve(before);
+    world.reserve(before + 600 * REVISIONS_PER_MS);
+    world.replica.ports.clock.wallStartMs += 3_600_000;
+    world.replica.trusted = false;
+    world.replica.commit();
+    world.closer.advanced();
+    for (const bound of world.bounds()) {
+      expect(bound).toBeLessThan(before + 2_000 * REVISIONS_PER_MS);
+    }
+    expect(trustedWallMs(world.replica)).toBe(0);
   });
 
   it('closes when everything that was in the log by then is applied', () => {
