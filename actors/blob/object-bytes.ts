@@ -34,6 +34,15 @@ export interface DataHost {
   isAway(node: NodeId): boolean;
 }
 
+/** Chunks that are to be written to the disks of some voters. */
+interface Copies {
+  readonly id: DataId;
+  readonly voters: readonly ReplicaId[];
+  /** Nobody has chunks of it yet, nor was anybody asked to name it. */
+  readonly isNew: boolean;
+  isQuorum(replicas: ReadonlySet<ReplicaId>): boolean;
+}
+
 /** Bytes of objects, written to and read from the disks of the nodes that vote in the object's group. */
 export class ObjectBytes implements ObjectData {
   readonly #host: DataHost;
@@ -63,7 +72,8 @@ export class ObjectBytes implements ObjectData {
     }
     const config = this.#host.members(ref);
     const isQuorum = (replicas: ReadonlySet<ReplicaId>) => isQuorumOf(config, replicas);
-    return this.#upload(id, isQuorum, votersOf(config), [first.value], pieces);
+    const copies = { id, isQuorum, voters: votersOf(config), isNew: true };
+    return this.#upload(copies, [first.value], pieces);
   }
 
   async replicate(
@@ -82,7 +92,9 @@ export class ObjectBytes implements ObjectData {
     const range = { start: 0, end: bytes };
     const source = this.#host.reader.read([...data.holders, ...voters].map(nodeOf), piece, range);
     const pieces = piecesOf(asAppErrors(source), LIMITS.blobPieceBytes);
-    const copied = await this.#upload(dataIdOf(data.id), isQuorum, missing, [], pieces);
+    // What fails leaves the chunks alone: a copy of the command that was refused may yet name them.
+    const copies = { id: dataIdOf(data.id), isQuorum, voters: missing, isNew: false };
+    const copied = await this.#upload(copies, [], pieces);
     return { ...data, holders: [...data.holders, ...copied.holders] };
   }
 
@@ -101,9 +113,7 @@ export class ObjectBytes implements ObjectData {
   }
 
   async #upload(
-    id: DataId,
-    isQuorum: (replicas: ReadonlySet<ReplicaId>) => boolean,
-    voters: readonly ReplicaId[],
+    { id, isQuorum, voters, isNew }: Copies,
     begun: readonly Uint8Array[],
     pieces: AsyncGenerator<Uint8Array, void>,
   ): Promise<NewData> {
@@ -121,7 +131,8 @@ export class ObjectBytes implements ObjectData {
       return { id: dataIdBytes(id), bytes: upload.bytes, chunkBytes, holders, inline: null };
     } catch (error) {
       await pieces.return();
-      upload.abandon().then(() => this.#discard(id, upload.chunks));
+      const abandoned = upload.abandon();
+      if (isNew) abandoned.then(() => this.#discard(id, upload.chunks));
       throw error instanceof UploadFailed ? asAppError(error) : error;
     }
   }

@@ -215,8 +215,11 @@ function checkSkew(claim: Claim, wallMs: number): void {
 /** In the string to sign whether they are signed as headers or not. */
 const COVERED = new Set(['x-amz-content-sha256', 'x-amz-date']);
 
+/** Headers that say what is to be done. `x-minikv-ttl` takes an object away. */
+const OURS = /^x-(?:amz|minikv)-/;
+
 /**
- * Signed are the host and every `x-amz-` header that came, and what is said to be signed has come. Without this
+ * Signed are the host and every such header that came, and what is said to be signed has come. Without this
  * one could add a header that nobody signed (an ACL, a source to copy from) to a URL that was given away.
  */
 function checkSignedHeaders(claim: Claim, headers: Headers): void {
@@ -226,7 +229,7 @@ function checkSignedHeaders(claim: Claim, headers: Headers): void {
     if (!headers.has(name)) throw s3Error('SignatureDoesNotMatch');
   }
   const unsigned = [...headers.keys()].filter(
-    (name) => name.startsWith('x-amz-') && !signed.has(name) && !COVERED.has(name),
+    (name) => OURS.test(name) && !signed.has(name) && !COVERED.has(name),
   );
   if (unsigned.length === 0) return;
   throw s3Error('AccessDenied', 'There were headers present in the request which were not signed', {

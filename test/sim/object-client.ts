@@ -34,6 +34,9 @@ export interface ObjectWorld extends ClusterPort {
   votersOf(ref: KeyRef): readonly ReplicaId[];
 }
 
+/** The bucket is made where there is none; the body is there at once. */
+const USUAL = { makes: true, bodyMs: 0 };
+
 type Told = ObjectResult | { readonly type: 'read'; readonly etag: string | null };
 
 /**
@@ -132,18 +135,19 @@ export class ObjectClient {
   /** As an edge does it: the bucket first, made where there is none. */
   async #apply(
     op: ObjectOp,
-    more: { readonly makes: boolean } = { makes: true },
+    { makes, bodyMs }: { readonly makes: boolean; readonly bodyMs: number } = USUAL,
   ): Promise<Outcome<Told>> {
     const { tenant, space: name } = op.ref;
     const key = 'etag' in op && this.#random.next() < 0.5 ? null : this.#unique();
     const outcome = await this.#ask(async (objects, ctx) => {
       const plain = { ...ctx, idempotency: null };
       let bucket = await objects.buckets.get(plain, tenant, name);
-      if (bucket === null && !more.makes) return { type: 'no_such_bucket' } as const;
+      if (bucket === null && !makes) return { type: 'no_such_bucket' } as const;
       if (bucket === null) {
         const wanted = { tenant, name, owner: this.#name, objectLock: false, documents: {} };
         ({ bucket } = await objects.buckets.create(plain, wanted));
       }
+      if (bodyMs > 0) await this.#world.sleep(bodyMs);
       const { result, clock } = await objects.apply(ctx, bucket, op);
       this.#history.see(clock);
       return result;
@@ -341,18 +345,19 @@ export class ObjectClient {
     for (let i = 0; i < BRIEF_KEYS && !this.#stopped; i++) {
       const rest = { versionId: null, condition: NO_CONDITION, bypass: false };
       const ref = this.#ref(BRIEF, `b${i}`);
-      await this.#apply({ type: 'delete', ref, ...rest }, { makes: false });
+      await this.#apply({ type: 'delete', ref, ...rest }, { makes: false, bodyMs: 0 });
     }
+    // The bucket is there when the body begins, and being deleted when it has come.
     const late = async (): Promise<void> => {
-      await this.#world.sleep(this.#random.next() * 20);
-      await this.#putBrief(false);
+      await this.#world.sleep(this.#random.next() * 10);
+      await this.#putBrief(false, this.#random.next() * 40);
     };
     const drop = this.#ask((objects, ctx) => objects.buckets.delete(ctx, DEFAULT_TENANT, BRIEF));
     await Promise.all([drop, late(), late(), late()]);
   }
 
-  async #putBrief(makes: boolean): Promise<void> {
+  async #putBrief(makes: boolean, bodyMs = 0): Promise<void> {
     const ref = this.#ref(BRIEF, `b${randomInt(this.#random, 0, BRIEF_KEYS - 1)}`);
-    await this.#apply(this.#putOp(ref, null, NO_CONDITION), { makes });
+    await this.#apply(this.#putOp(ref, null, NO_CONDITION), { makes, bodyMs });
   }
 }

@@ -58,4 +58,18 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
       'this.#tellAll(row.bucket.rule, endMs).catch(onlyRefusals);',
     ),
   },
+  {
+    ...BASE,
+    name: 'bucket-deleted-unfenced',
+    what: 'a bucket is looked through for objects before its groups refuse new ones: one that is put meanwhile is lost (O2)',
+    faults: ['clog', 'slowSync'],
+    busy: 'objects',
+    seedsMax: 8,
+    patches: patch(
+      'actors/router/buckets.ts',
+      `    await this.#tellAll(rule, endMs);
+    const state =`,
+      '    const state =',
+    ),
+  },
 ];

@@ -240,6 +240,21 @@ describe('writing the bytes of an object', () => {
     expect(copied.holders.map(nodeOf).sort()).toEqual(['n1', 'n2', 'n3']);
     expect((await cluster.chunks('n3')).length).toBe(2);
   });
+
+  it('that cannot be copied stays where it is: a late copy of the command may yet name it', async () => {
+    const cluster = await DataCluster.of(THREE);
+    const bytes = bytesOf(LIMITS.blobChunkBytes + 100, 10);
+    const data = await cluster.written('n1', bytes);
+    await cluster.time.pass(1_000);
+    const voters = ['n1', 'n2', 'n3'].map((node) => cluster.node(node).replicaId);
+    const holders = voters.slice(0, 1);
+    for (const node of ['n2', 'n3']) cluster.kill(node);
+    const work = cluster.node('n1').data.replicate(CTX, REF, { ...data, holders }, voters);
+    expect(await cluster.time.until(codeOf(work))).toBe('unavailable');
+    await cluster.time.pass(1_000);
+    expect((await cluster.chunks('n1')).length).toBe(2);
+    expectSame(await cluster.time.until(cluster.read('n1', data)), bytes);
+  });
 });
 
 describe('reading the bytes of an object', () => {

@@ -93,6 +93,9 @@ describe('SigV4 in the header', () => {
       status: 403,
       extra: { HeadersNotSigned: 'x-amz-copy-source' },
     });
+    // Ours too: it would take the object away.
+    const brief = await refusal(withHeaders(request, { 'x-minikv-ttl': '1' }));
+    expect(brief).toMatchObject({ extra: { HeadersNotSigned: 'x-minikv-ttl' } });
   });
 
   it('names the region that it is, so that SDKs can ask again', async () => {
