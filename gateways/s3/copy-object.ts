@@ -13,6 +13,8 @@ import { s3Error } from './errors.ts';
 import { renderCopyObject } from './multipart-documents.ts';
 import { bytesOf } from './object-bytes.ts';
 import { objectHeadOf } from './object-head.ts';
+import { checkMayDo } from './permissions.ts';
+import { ACTIONS } from './policy-actions.ts';
 import { type PutHeaders, putHeadersOf } from './put-headers.ts';
 import type { ByteRange } from './ranges.ts';
 import { type Payload, PUT_BYTES_MAX } from './request-body.ts';
@@ -31,6 +33,7 @@ export async function copyObject(call: Call): Promise<Answer> {
   checkNewAcl(bucket, put.acl);
   const source = await readSource(call, copy);
   const { version } = source;
+  if (copy.taggingDirective === 'COPY') await checkMayCopyTags(call, bucket, source, copy.source);
   if (version.record.size > PUT_BYTES_MAX) {
     throw s3Error(
       'InvalidRequest',
@@ -59,6 +62,21 @@ export async function copyObject(call: Call): Promise<Answer> {
     }),
     [...sourceHeaders(source), ...versionHeader(bucket, written.versionId)],
   );
+}
+
+/** Tags that go along are read and written like any. Throws AccessDenied. */
+async function checkMayCopyTags(
+  call: Call,
+  bucket: Bucket,
+  source: { readonly bucket: Bucket; readonly version: ObjectVersion },
+  { key, versionId }: CopySource,
+): Promise<void> {
+  const tags = source.version.record.head.tags.map(({ name, value }) => ({ key: name, value }));
+  if (tags.length === 0) return;
+  const read = { bucket: source.bucket, key, versionId, existingTags: tags };
+  await checkMayDo(call, ACTIONS.GetObjectTagging, read);
+  const write = { bucket, key: call.route.key, versionId: null, newTags: tags };
+  await checkMayDo(call, ACTIONS.PutObjectTagging, write);
 }
 
 /** Read and let through by the conditions of the copy. Throws PreconditionFailed. */

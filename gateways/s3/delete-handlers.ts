@@ -11,10 +11,11 @@ import {
   readDelete,
   renderDeleteResult,
 } from './delete-objects.ts';
-import { s3Error, s3ErrorOf } from './errors.ts';
+import { s3ErrorOf } from './errors.ts';
 import { checkObjectKey } from './object-key.ts';
 import { bypassesGovernance } from './object-lock-headers.ts';
-import { isBucketPublic } from './permissions.ts';
+import { checkMayDo } from './permissions.ts';
+import { ACTIONS } from './policy-actions.ts';
 import { refusalOf } from './result-errors.ts';
 import { checkVersionId, versionHeader } from './versions.ts';
 import { apply, conditionOf } from './write-object.ts';
@@ -63,6 +64,8 @@ async function remove(
   }
 }
 
+const DELETION = ACTIONS.DeleteObjects;
+
 /** Requests to the store that one DeleteObjects has under way. */
 const AT_ONCE = 16;
 
@@ -71,24 +74,19 @@ export async function deleteObjects(call: Call): Promise<Answer> {
   const body = await call.body.checkedDocument(DELETE_BODY_BYTES_MAX);
   const { objects, quiet } = readDelete(body);
   const bucket = await call.bucket();
-  const mayDelete = call.sender.isOwner || isBucketPublic(call, bucket, 'WRITE');
   const results: (DeletedObject | DeleteFailure)[] = [];
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < objects.length) {
       const at = next++;
       const object = objects[at] as ObjectIdentifier;
-      results[at] = mayDelete ? await deleteOne(call, bucket, object) : denied(object);
+      results[at] = await deleteOne(call, bucket, object);
     }
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, objects.length) }, work));
   const deleted = results.filter((result): result is DeletedObject => !('error' in result));
   const failures = results.filter((result): result is DeleteFailure => 'error' in result);
   return xmlAnswer(renderDeleteResult({ deleted, failures }, quiet));
-}
-
-function denied({ key, versionId }: ObjectIdentifier): DeleteFailure {
-  return { key, versionId, error: s3Error('AccessDenied') };
 }
 
 async function deleteOne(
@@ -99,6 +97,7 @@ async function deleteOne(
   try {
     checkObjectKey(key);
     checkVersionId(versionId);
+    await checkMayDo(call, DELETION, { bucket, key, versionId });
     const condition = eTag === null ? NO_CONDITION : { match: [eTag], noneMatch: null };
     const bypass = bypassesGovernance(call.headers);
     const done = await remove(call, bucket, { key, versionId, condition, bypass });

@@ -3,6 +3,7 @@ import type { Edge } from '../http/app.ts';
 import type { Owner } from './acl.ts';
 import type { Endpoint } from './address.ts';
 import type { Credentials, SigV4 } from './sigv4.ts';
+import type { StoredPolicies } from './stored-policy.ts';
 
 /** How the S3 endpoint is set up. */
 export interface S3Config {
@@ -32,6 +33,7 @@ export interface S3Edge {
   readonly verifier: SigV4<Credentials>;
   /** To whom all buckets belong. */
   readonly owner: Owner;
+  readonly policies: StoredPolicies;
 }
 
 /** Where requests come in: the root of a port of its own, or a path on the HTTP port. */

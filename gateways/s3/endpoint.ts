@@ -7,6 +7,7 @@ import type { Mount, S3Edge, S3Options } from './edge.ts';
 import { renderError, s3ErrorOf } from './errors.ts';
 import { S3Gateway } from './gateway.ts';
 import { SigV4 } from './sigv4.ts';
+import { StoredPolicies } from './stored-policy.ts';
 
 const PREFIX = '/s3';
 /** S3 shows the hash of an account as the id of an owner. */
@@ -30,7 +31,8 @@ export class S3Endpoint {
 
   constructor(http: Edge, { objects, config, credentialsOf }: S3Options) {
     const verifier = new SigV4({ clock: http.clock, region: config.region, credentialsOf });
-    this.#edge = { http, objects, config, verifier, owner: OWNER };
+    const policies = new StoredPolicies();
+    this.#edge = { http, objects, config, verifier, owner: OWNER, policies };
     this.#gateway = new S3Gateway(this.#edge);
     this.#underPath = {
       endpoint: { baseDomains: config.baseDomains, pathPrefix: PREFIX },

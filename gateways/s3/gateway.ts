@@ -6,7 +6,7 @@ import { corsHeaders, preflight } from './cors-answers.ts';
 import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
 import { HANDLERS } from './handlers.ts';
-import { checkOrigin, senderOf } from './identity.ts';
+import { checkOrigin, nobody, senderOf } from './identity.ts';
 import { checkMay } from './permissions.ts';
 import { RequestBody } from './request-body.ts';
 import { routeOf } from './route.ts';
@@ -78,9 +78,7 @@ class Request {
     const { url = '', method = '' } = this.#req;
     const edge = this.#edge;
     const isPreflight = method === 'OPTIONS';
-    const sender = isPreflight
-      ? { isOwner: false, isAnonymous: true, headers: new Map(), payload: null, seed: null }
-      : await senderOf(edge, this.#req);
+    const sender = isPreflight ? nobody(this.#req) : await senderOf(edge, this.#req);
     const body = new RequestBody(edge, this.#req, this.#res, sender);
     this.#body = body;
     const headers = isPreflight ? this.#req.headers : Object.fromEntries(sender.headers);

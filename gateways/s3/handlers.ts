@@ -23,6 +23,7 @@ import { bucketLoggingStatus } from './logging.ts';
 import { type NotificationConfiguration, notificationConfiguration } from './notification.ts';
 import * as object from './object-settings.ts';
 import type { Operation } from './operations.ts';
+import * as policy from './policy-handlers.ts';
 import { postObject } from './post-object.ts';
 import { putObject } from './put-object.ts';
 import * as upload from './upload-handlers.ts';
@@ -120,10 +121,10 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   GetBucketLifecycleConfiguration: none('NoSuchLifecycleConfiguration'),
   PutBucketLifecycleConfiguration: refused(lifecycleConfiguration),
   DeleteBucketLifecycle: nothingToDelete,
-  GetBucketPolicy: none('NoSuchBucketPolicy'),
-  GetBucketPolicyStatus: none('NoSuchBucketPolicy'),
-  PutBucketPolicy: notImplemented,
-  DeleteBucketPolicy: nothingToDelete,
+  GetBucketPolicy: policy.getBucketPolicy,
+  GetBucketPolicyStatus: policy.getBucketPolicyStatus,
+  PutBucketPolicy: policy.putBucketPolicy,
+  DeleteBucketPolicy: policy.deleteBucketPolicy,
   GetBucketWebsite: none('NoSuchWebsiteConfiguration'),
   PutBucketWebsite: refused(websiteConfiguration),
   DeleteBucketWebsite: nothingToDelete,

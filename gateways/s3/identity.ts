@@ -1,3 +1,4 @@
+import { TLSSocket } from 'node:tls';
 import type { EdgeRequest } from '../http/exchange.ts';
 import { isForeignOrigin } from '../http/screen.ts';
 import type { S3Edge } from './edge.ts';
@@ -11,6 +12,11 @@ export interface Sender {
   /** They may do everything: they signed, or nobody has to. */
   readonly isOwner: boolean;
   readonly isAnonymous: boolean;
+  /** Where the signature was; null: there was none. */
+  readonly signedBy: 'header' | 'query' | null;
+  /** Of the client, or of the last proxy before this node. */
+  readonly address: string | null;
+  readonly isSecure: boolean;
   readonly headers: Headers;
   readonly payload: PayloadForm | null;
   readonly seed: ChunkSeed | null;
@@ -21,10 +27,25 @@ export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> 
   const request = { method: req.method ?? '', target: req.url ?? '', rawHeaders: req.rawHeaders };
   const found = await edge.verifier.authenticate(request);
   const { headers, payload } = found;
+  const link = linkOf(req);
   if (found.kind === 'authenticated') {
-    return { isOwner: true, isAnonymous: false, headers, payload, seed: found.seed };
+    const { by: signedBy, seed } = found;
+    return { isOwner: true, isAnonymous: false, signedBy, ...link, headers, payload, seed };
   }
-  return { isOwner: edge.config.allowUnsigned, isAnonymous: true, headers, payload, seed: null };
+  const isOwner = edge.config.allowUnsigned;
+  return { isOwner, isAnonymous: true, signedBy: null, ...link, headers, payload, seed: null };
+}
+
+/** Of a preflight, which nobody signs and whose headers say nothing of the sender. */
+export function nobody(req: EdgeRequest): Sender {
+  return {
+    ...{ isOwner: false, isAnonymous: true, signedBy: null, ...linkOf(req) },
+    ...{ headers: new Map(), payload: null, seed: null },
+  };
+}
+
+function linkOf({ socket }: EdgeRequest): Pick<Sender, 'address' | 'isSecure'> {
+  return { address: socket.remoteAddress ?? null, isSecure: socket instanceof TLSSocket };
 }
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);

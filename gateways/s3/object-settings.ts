@@ -9,6 +9,9 @@ import type { Call } from './call.ts';
 import { s3Error } from './errors.ts';
 import { legalHold, retention } from './object-lock.ts';
 import { bypassesGovernance } from './object-lock-headers.ts';
+import { checkMayDo } from './permissions.ts';
+import { ACTIONS, type PolicyAction } from './policy-actions.ts';
+import type { Target } from './policy-request.ts';
 import { refusalOf } from './result-errors.ts';
 import { policyOf, storedAcl } from './stored-acl.ts';
 import { objectTagging } from './tagging.ts';
@@ -16,6 +19,16 @@ import { checkVersionId, versionHeader, versionOf } from './versions.ts';
 import { apply } from './write-object.ts';
 
 const DOCUMENT_BYTES_MAX = 64 * 1024;
+
+/** What a body says to the policy of the bucket, before it is carried out. Throws AccessDenied. */
+async function checkMaySet(
+  call: Call,
+  action: PolicyAction,
+  said: Pick<Target, 'newTags' | 'body'>,
+): Promise<void> {
+  const { key, versionId } = call.route;
+  await checkMayDo(call, action, { bucket: await call.bucket(), key, versionId, ...said });
+}
 
 /** A change of one version that leaves its bytes alone. */
 async function amend(call: Call, change: Amendment, status: 200 | 204 = 200): Promise<Answer> {
@@ -37,6 +50,7 @@ export async function getObjectTagging(call: Call): Promise<Answer> {
 
 export async function putObjectTagging(call: Call): Promise<Answer> {
   const tags = objectTagging.read(await call.body.document(DOCUMENT_BYTES_MAX));
+  await checkMaySet(call, ACTIONS.PutObjectTagging, { newTags: tags });
   const stored = tags.map(({ key, value }) => ({ name: key, value }));
   return amend(call, { type: 'tags', tags: stored });
 }
@@ -86,6 +100,9 @@ export async function putObjectRetention(call: Call): Promise<Answer> {
   const { mode, retainUntilMs } = retention.read(
     await call.body.checkedDocument(DOCUMENT_BYTES_MAX),
   );
+  await checkMaySet(call, ACTIONS.PutObjectRetention, {
+    body: retentionFacts(mode, retainUntilMs),
+  });
   checkHasLock((await call.bucket()).rule.objectLock);
   const wanted =
     mode === null || retainUntilMs === null
@@ -97,6 +114,12 @@ export async function putObjectRetention(call: Call): Promise<Answer> {
   return amend(call, { type: 'retention', retention: wanted });
 }
 
+function retentionFacts(mode: string | null, untilMs: number | null): Record<string, string> {
+  if (mode === null || untilMs === null) return {};
+  const until = new Date(untilMs).toISOString();
+  return { 's3:object-lock-mode': mode, 's3:object-lock-retain-until-date': until };
+}
+
 export async function getObjectLegalHold(call: Call): Promise<Answer> {
   const { bucket, version } = await versionOf(call);
   checkHasLock(bucket.rule.objectLock);
@@ -105,6 +128,9 @@ export async function getObjectLegalHold(call: Call): Promise<Answer> {
 
 export async function putObjectLegalHold(call: Call): Promise<Answer> {
   const { status } = legalHold.read(await call.body.checkedDocument(DOCUMENT_BYTES_MAX));
+  await checkMaySet(call, ACTIONS.PutObjectLegalHold, {
+    body: { 's3:object-lock-legal-hold': status },
+  });
   checkHasLock((await call.bucket()).rule.objectLock);
   return amend(call, { type: 'legalHold', legalHold: status === 'ON' });
 }

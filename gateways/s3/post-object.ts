@@ -11,7 +11,8 @@ import { boundaryOf, type FormHead, FormReader } from './form-reader.ts';
 import type { Headers } from './headers.ts';
 import { objectHeadOf } from './object-head.ts';
 import { checkObjectKey } from './object-key.ts';
-import { isBucketPublic } from './permissions.ts';
+import { checkMayDo, isBucketPublic } from './permissions.ts';
+import { ACTIONS } from './policy-actions.ts';
 import { checkLengthRange, type LengthRange } from './post-policy.ts';
 import { authenticatePost } from './post-signature.ts';
 import { type PutHeaders, putHeadersOf } from './put-headers.ts';
@@ -33,11 +34,15 @@ export async function postObject(call: Call): Promise<Answer> {
   });
   const bucket = await call.bucket();
   const lengthRange = author.kind === 'anonymous' ? null : author.lengthRange;
-  if (author.kind === 'anonymous') {
-    checkMayPost(call, isBucketPublic(call, bucket, 'WRITE'));
-  }
+  const isSigned = author.kind === 'authenticated';
+  if (!isSigned && !isBucketPublic(call, bucket, 'WRITE')) checkFormOrigin(call);
   const success = successOf(fields);
-  const put = putOf(form, call.nowMs);
+  const headers = headersOf(form);
+  const put = putOf(form, headers, call.nowMs);
+  await checkMayDo(call, ACTIONS.PostObject, {
+    ...{ bucket, key, versionId: null, newTags: put.tags },
+    form: { isOwner: isSigned || call.sender.isOwner, headers },
+  });
   const head = objectHeadOf(put);
   checkNewAcl(bucket, put.acl);
   const payload = filePayload(reader, fields, lengthRange);
@@ -52,9 +57,8 @@ export async function postObject(call: Call): Promise<Answer> {
 }
 
 /** Where nobody has to sign, the page that sends the form must not be another site's. */
-function checkMayPost(call: Call, isPublic: boolean): void {
-  if (isPublic) return;
-  if (!call.sender.isOwner) throw s3Error('AccessDenied');
+function checkFormOrigin(call: Call): void {
+  if (!call.sender.isOwner) return;
   const { origin, host } = call.headers;
   const req = { headers: { origin, host } } as Parameters<typeof isForeignOrigin>[0];
   if (isForeignOrigin(req, call.edge.http.config.allowedOrigins ?? []))
@@ -83,7 +87,7 @@ const CONTENT_FIELDS = [
   ...['content-language', 'expires', 'x-minikv-ttl'],
 ];
 
-function putOf({ fields, fileType }: FormHead, nowMs: number): PutHeaders {
+function headersOf({ fields, fileType }: FormHead): Headers {
   const headers: Record<string, string> = {};
   if (fileType !== null) headers['content-type'] = fileType;
   for (const [name, value] of fields) {
@@ -91,7 +95,11 @@ function putOf({ fields, fileType }: FormHead, nowMs: number): PutHeaders {
       headers[name] = latin1(utf8(value));
     else if (name === 'acl') headers['x-amz-acl'] = value;
   }
-  const put = putHeadersOf(headers satisfies Headers, nowMs);
+  return headers;
+}
+
+function putOf({ fields }: FormHead, headers: Headers, nowMs: number): PutHeaders {
+  const put = putHeadersOf(headers, nowMs);
   const tagging = fields.get('tagging');
   if (tagging === undefined) return put;
   return { ...put, tags: objectTagging.read(Buffer.from(tagging)) };

@@ -17,6 +17,10 @@ export function storedAcl(acl: AclRequest): string {
   throw s3Error('InvalidRequest', 'The access control list is too large');
 }
 
+export function requestOf(stored: string | null): AclRequest | null {
+  return stored === null ? null : (JSON.parse(stored) as AclRequest);
+}
+
 function group(uri: string, permission: Permission): Grant {
   return { grantee: { type: 'Group', uri }, permission };
 }

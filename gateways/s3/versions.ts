@@ -5,7 +5,7 @@ import { HttpDates } from '../http/http-date.ts';
 import type { HeaderPair } from './answer.ts';
 import { type Call, refOf } from './call.ts';
 import { invalidArgument, S3Error, s3Error, withHeaders } from './errors.ts';
-import { checkMayRead, isBucketPublic } from './permissions.ts';
+import { checkMayRead } from './permissions.ts';
 
 const dates = new HttpDates();
 
@@ -38,7 +38,6 @@ export function versionHeader(bucket: Bucket, versionId: string | null): HeaderP
 export async function versionOf(call: Call): Promise<{ bucket: Bucket; version: ObjectVersion }> {
   const bucket = await call.bucket();
   const version = await readVersion(call, bucket, call.route);
-  checkMayRead(call, bucket, version);
   return { bucket, version };
 }
 
@@ -49,7 +48,6 @@ export async function sourceOf(
 ): Promise<{ bucket: Bucket; version: ObjectVersion }> {
   const found = await call.sourceBucket(source.bucket);
   const version = await readSourceVersion(call, found, source);
-  checkMayRead(call, found, version);
   return { bucket: found, version };
 }
 
@@ -77,10 +75,8 @@ async function readVersion(
   const read = await call.objects.read(call.context(), refOf(name.bucket, name.key), {
     ...{ versionId, revision: null },
   });
+  checkMayRead(call, bucket, name, read.type === 'none' ? null : read.version);
   if (read.type === 'none') {
-    // Who may not list is not told what is there.
-    if (!call.sender.isOwner && !isBucketPublic(call, bucket, 'READ'))
-      throw s3Error('AccessDenied');
     if (versionId !== null) {
       throw s3Error('NoSuchVersion', undefined, { Key: name.key, VersionId: versionId });
     }

@@ -1,0 +1,75 @@
+import type { Bucket } from '../../protocol/object-access.ts';
+import type { Call } from './call.ts';
+import { copySourceOf } from './copy-headers.ts';
+import { timeOf } from './credential-scope.ts';
+import { type Headers, headerOf } from './headers.ts';
+import type { PolicyRequest } from './policy-keys.ts';
+import { type Tag, tagsOfHeader } from './tagging.ts';
+
+/** What an operation is about. */
+export interface Target {
+  readonly bucket: Bucket;
+  /** Empty: the bucket. */
+  readonly key: string;
+  readonly versionId: string | null;
+  /** Of the object as it is; left out: they are read when a policy asks for them. */
+  readonly existingTags?: readonly Tag[];
+  /** Of the object as it is to be, where no header says them. */
+  readonly newTags?: readonly Tag[];
+  /** By condition key. */
+  readonly body?: PolicyRequest['body'];
+  /** Of a form: who signed it, and the headers that its fields stand for. */
+  readonly form?: { readonly isOwner: boolean; readonly headers: Headers };
+}
+
+export function headersOf(call: Call, { form }: Target): Headers {
+  return form?.headers ?? call.headers;
+}
+
+/** Whether the account asks, and not somebody who did not sign. */
+export function isOwners(call: Call, { form }: Target): boolean {
+  return form?.isOwner ?? call.sender.isOwner;
+}
+
+const NOTHING = {};
+
+export function policyRequestOf(call: Call, target: Target): PolicyRequest {
+  const { sender, edge, nowMs, route } = call;
+  const headers = headersOf(call, target);
+  const date = call.header('x-amz-date') ?? route.query.get('X-Amz-Date') ?? '';
+  return {
+    ...{ nowMs, region: edge.config.region, owner: edge.owner.id, query: route.query, headers },
+    isOwner: isOwners(call, target),
+    signed: target.form?.isOwner === true && sender.isAnonymous ? 'POST' : signedBy(call),
+    signedAtMs: sender.isAnonymous ? null : timeOf(date),
+    ...{ address: sender.address, isSecure: sender.isSecure, versionId: target.versionId },
+    existingTags: target.existingTags ?? [],
+    newTags: () => target.newTags ?? tagsOf(headers),
+    copySource: () => copySourceIn(headers),
+    body: target.body ?? NOTHING,
+  };
+}
+
+function signedBy({ sender }: Call): PolicyRequest['signed'] {
+  switch (sender.signedBy) {
+    case 'header':
+      return 'REST-HEADER';
+    case 'query':
+      return 'REST-QUERY-STRING';
+    case null:
+      return null;
+  }
+}
+
+function tagsOf(headers: Headers): readonly Tag[] {
+  const header = headerOf(headers, 'x-amz-tagging');
+  return header === null ? [] : tagsOfHeader(header);
+}
+
+/** One form of it, however the client wrote it: a condition must not be passed by an escape or a slash. */
+function copySourceIn(headers: Headers): string | null {
+  const header = headerOf(headers, 'x-amz-copy-source');
+  if (header === null) return null;
+  const { bucket, key } = copySourceOf(header);
+  return `${bucket}/${key}`;
+}
