@@ -143,6 +143,7 @@ function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Opti
         baseDomains: config.s3Domains,
       },
       allowUnsigned: isPrivate || config.insecure,
+      customerKeysOverHttp: config.insecure,
     },
   };
 }

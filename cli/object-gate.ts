@@ -22,7 +22,7 @@ export function objectGate(): ObjectGate {
       delete: async (ctx, tenant, name) => real().buckets.delete(ctx, tenant, name),
     },
     data: {
-      write: async (ctx, ref, source) => real().data.write(ctx, ref, source),
+      write: async (ctx, ref, source, id) => real().data.write(ctx, ref, source, id),
       replicate: async (ctx, ref, data, voters) => real().data.replicate(ctx, ref, data, voters),
       discard: (data) => real().data.discard(data),
       read: (ctx, ref, piece, range) => real().data.read(ctx, ref, piece, range),

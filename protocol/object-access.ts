@@ -1,3 +1,4 @@
+import type { DataId } from './blob.ts';
 import type { BucketRule, NewData, ObjectOp, ObjectResult } from './object-ops.ts';
 import type { Checksum, ObjectHead, ObjectRecord, Piece } from './objects.ts';
 import type { RequestContext } from './service.ts';
@@ -124,12 +125,14 @@ export interface ObjectData {
   /**
    * Takes a stream and makes it durable on a quorum of the voters of the group of `ref`. Null: there were no bytes.
    * Memory is bounded, and `source` is asked for no more than disks and links take. When `source` throws, this
-   * rejects with that error and nothing is left behind. One write gives what one operation may name.
+   * rejects with that error and nothing is left behind. One write gives what one operation may name. `id`: drawn
+   * just now (protocol/blob.ts) by a caller who has to know it before the bytes; else it is drawn here.
    */
   write(
     ctx: RequestContext,
     ref: KeyRef,
     source: AsyncIterable<Uint8Array>,
+    id?: DataId,
   ): Promise<NewData | null>;
   /** Has the same bytes at these voters, after `copies_missing`. */
   replicate(

@@ -55,12 +55,13 @@ export class ObjectBytes implements ObjectData {
     _ctx: RequestContext,
     ref: KeyRef,
     source: AsyncIterable<Uint8Array>,
+    given?: DataId,
   ): Promise<NewData | null> {
     const { clock, random } = this.#host.ports;
     const pieces = piecesOf(source, LIMITS.blobPieceBytes);
     const first = await pieces.next();
     if (first.done) return null;
-    const id = makeDataId(clock.wallMs(), random.bytes(ID_RANDOM_BYTES));
+    const id = given ?? makeDataId(clock.wallMs(), random.bytes(ID_RANDOM_BYTES));
     const { length } = first.value;
     // A piece is larger than what may be inline, so a shorter one is all there is.
     if (length <= LIMITS.objectInlineBytesMax) {

@@ -9,6 +9,7 @@ import {
   renderObjectAttributes,
 } from './object-attributes.ts';
 import { partCount } from './object-bytes.ts';
+import { readingOf } from './object-encryption.ts';
 import { storageClassOf } from './object-head.ts';
 import { shownAlgorithm, shownChecksum, shownKind } from './stored-checksum.ts';
 import { httpDate, lastModifiedMs, versionHeader, versionOf } from './versions.ts';
@@ -21,6 +22,8 @@ export async function getObjectAttributes(call: Call): Promise<Answer> {
   const marker = wholeOf(call, 'x-amz-part-number-marker') ?? 0;
   const { bucket, version } = await versionOf(call);
   const { record } = version;
+  // Who does not have the key is told nothing of what it locks.
+  await readingOf(call, record);
   const isParted = partCount(version) > 0;
   const checksum = wanted.has('Checksum') ? record.checksum : null;
   const isWhole = wanted.has('ObjectParts') && isParted;

@@ -26,6 +26,8 @@ export class Call {
   /** As the client sent and signed them; also those of a presigned URL's query. */
   readonly headers: Headers;
   readonly nowMs: number;
+  /** Of the client; '' where it is gone. */
+  readonly remoteAddress: () => string;
   #bucket: Promise<Bucket | null> | null = null;
 
   constructor(parts: {
@@ -34,12 +36,14 @@ export class Call {
     readonly route: Route;
     readonly sender: Sender;
     readonly body: RequestBody;
+    readonly remoteAddress: () => string;
   }) {
     this.edge = parts.edge;
     this.mount = parts.mount;
     this.route = parts.route;
     this.sender = parts.sender;
     this.body = parts.body;
+    this.remoteAddress = parts.remoteAddress;
     this.headers = Object.fromEntries(parts.sender.headers);
     this.nowMs = parts.edge.http.clock.wallMs();
   }

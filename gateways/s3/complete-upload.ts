@@ -1,8 +1,9 @@
 import type { Bucket, ListedPart, UploadParts } from '../../protocol/object-access.ts';
 import { type Checksum as StoredChecksum, versionIdOf } from '../../protocol/objects.ts';
-import { type Answer, xmlAnswer } from './answer.ts';
+import { type Answer, type HeaderPair, xmlAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { CHECKSUM_ALGORITHMS, CHECKSUMS } from './checksums.ts';
+import { customerKeyOf } from './encryption-headers.ts';
 import { type S3Error, s3Error } from './errors.ts';
 import { multipartChecksum, multipartETag } from './multipart-checksums.ts';
 import {
@@ -11,6 +12,7 @@ import {
   readComplete,
   renderCompleted,
 } from './multipart-documents.ts';
+import { shownEncryption } from './object-encryption.ts';
 import { putHeadersOf } from './put-headers.ts';
 import { refusalOf } from './result-errors.ts';
 import { shownAlgorithm, shownChecksum, shownKind } from './stored-checksum.ts';
@@ -31,6 +33,7 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   checkObjectSize(call, parts);
   const checksum = checksumOf(call, found, named, parts);
   const etag = multipartETag(parts.map((part) => Buffer.from(part.etag, 'hex')));
+  const shown = shownEncryption(found.head.encryption, customerKeyOf(call.headers));
   const result = await apply(call, bucket, {
     ...{ type: 'uploadComplete', ref: call.ref, upload, etag, checksum, condition },
     parts: parts.map(({ number, etag: partETag, piece }) => ({
@@ -41,19 +44,22 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   // Another completion of the same upload was first.
   if (result.type === 'no_such_upload') return completedBefore(call, bucket, upload);
   if (result.type !== 'put') throw refusalOf(result, condition.match !== null);
-  return completed(call, bucket, { etag, checksum, parts: parts.length }, result.versionId);
+  const made = { etag, checksum, parts: parts.length, shown };
+  return completed(call, bucket, made, result.versionId);
 }
 
 interface Completed {
   readonly etag: string;
   readonly checksum: StoredChecksum | null;
   readonly parts: number;
+  /** What is said of its encryption. */
+  readonly shown: readonly HeaderPair[];
 }
 
 function completed(
   call: Call,
   bucket: Bucket,
-  { etag, checksum, parts }: Completed,
+  { etag, checksum, parts, shown }: Completed,
   versionId: string | null,
 ): Answer {
   const { bucket: name, key } = call.route;
@@ -65,7 +71,7 @@ function completed(
       checksum: checksum === null ? null : shownChecksum(checksum, parts),
       checksumType: checksum === null ? null : shownKind(checksum.kind),
     }),
-    versionHeader(bucket, versionId),
+    [...versionHeader(bucket, versionId), ...shown],
   );
 }
 
@@ -77,7 +83,9 @@ async function completedBefore(call: Call, bucket: Bucket, upload: string): Prom
   if (read.type === 'none' || read.version.record.upload !== upload) throw noSuchUpload(upload);
   const { record } = read.version;
   const { etag, checksum, pieces } = record;
-  return completed(call, bucket, { etag, checksum, parts: pieces.length }, versionIdOf(record));
+  const shown = shownEncryption(record.head.encryption, customerKeyOf(call.headers));
+  const made = { etag, checksum, parts: pieces.length, shown };
+  return completed(call, bucket, made, versionIdOf(record));
 }
 
 const PAGE = 1000;

@@ -11,12 +11,12 @@ import { checkCopySource } from './conditions.ts';
 import { type CopyHeaders, type CopySource, copyHeadersOf } from './copy-headers.ts';
 import { s3Error } from './errors.ts';
 import { renderCopyObject } from './multipart-documents.ts';
-import { bytesOf } from './object-bytes.ts';
+import { bytesOf, type VersionRange } from './object-bytes.ts';
+import { newSealing, openedWith, type Reading, type Sealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
 import { checkMayDo } from './permissions.ts';
 import { ACTIONS } from './policy-actions.ts';
 import { type PutHeaders, putHeadersOf } from './put-headers.ts';
-import type { ByteRange } from './ranges.ts';
 import { type Payload, PUT_BYTES_MAX } from './request-body.ts';
 import { shownAlgorithm } from './stored-checksum.ts';
 import { lastModifiedMs, sourceOf, versionHeader } from './versions.ts';
@@ -25,7 +25,6 @@ import { conditionOf, writeObject } from './write-object.ts';
 export async function copyObject(call: Call): Promise<Answer> {
   const put = putHeadersOf(call.headers, call.nowMs);
   const copy = copyHeadersOf(call.headers, call.nowMs);
-  if (copy.customerKey !== null) throw s3Error('NotImplemented');
   const condition = conditionOf(call);
   const named = namedAlgorithm(call);
   checkChanges(call, copy);
@@ -34,6 +33,8 @@ export async function copyObject(call: Call): Promise<Answer> {
   const source = await readSource(call, copy);
   const { version } = source;
   if (copy.taggingDirective === 'COPY') await checkMayCopyTags(call, bucket, source, copy.source);
+  const { key } = await sourceReading(call, copy, version);
+  const sealing = await newSealing(call, call.ref, put.encryption);
   if (version.record.size > PUT_BYTES_MAX) {
     throw s3Error(
       'InvalidRequest',
@@ -43,10 +44,11 @@ export async function copyObject(call: Call): Promise<Answer> {
   const stored = version.record.checksum;
   const algorithm = named ?? (stored === null ? null : shownAlgorithm(stored.algorithm));
   const range = { start: 0, end: version.record.size };
-  const payload = copiedPayload(call, copy.source, version, range, algorithm);
+  const what = { version, range, key };
+  const payload = copiedPayload(call, copy.source, what, sealing, algorithm);
   const head = copiedHead(put, copy, version.record.head);
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
-  const object = { ref: call.ref, head, ttlMs, condition };
+  const object = { ref: call.ref, head, ttlMs, condition, sealing };
   const written = await writeObject(call, bucket, object, payload);
   const { checksum } = written.facts;
   const shown =
@@ -60,7 +62,11 @@ export async function copyObject(call: Call): Promise<Answer> {
       checksum: shown,
       checksumType: shown === null ? null : 'FULL_OBJECT',
     }),
-    [...sourceHeaders(source), ...versionHeader(bucket, written.versionId)],
+    [
+      ...sourceHeaders(source),
+      ...versionHeader(bucket, written.versionId),
+      ...(sealing?.headers ?? []),
+    ],
   );
 }
 
@@ -77,6 +83,15 @@ async function checkMayCopyTags(
   await checkMayDo(call, ACTIONS.GetObjectTagging, read);
   const write = { bucket, key: call.route.key, versionId: null, newTags: tags };
   await checkMayDo(call, ACTIONS.PutObjectTagging, write);
+}
+
+/** What the source is opened with. */
+export function sourceReading(
+  call: Call,
+  { source, customerKey }: CopyHeaders,
+  { record }: ObjectVersion,
+): Promise<Reading> {
+  return openedWith(call, refOf(source.bucket, source.key), record, customerKey);
 }
 
 /** Read and let through by the conditions of the copy. Throws PreconditionFailed. */
@@ -104,7 +119,10 @@ export function namedAlgorithm(call: Call): ChecksumAlgorithm | null {
   throw s3Error('InvalidRequest', 'Checksum algorithm provided is unsupported.');
 }
 
-const CHANGES = ['x-amz-storage-class', 'x-amz-website-redirect-location', 'x-minikv-ttl'];
+const CHANGES = [
+  ...['x-amz-storage-class', 'x-amz-website-redirect-location', 'x-minikv-ttl'],
+  ...['x-amz-server-side-encryption', 'x-amz-server-side-encryption-customer-algorithm'],
+];
 
 function checkChanges(call: Call, { source, metadataDirective, taggingDirective }: CopyHeaders) {
   const isSame =
@@ -144,24 +162,20 @@ function copiedHead(put: PutHeaders, copy: CopyHeaders, source: ObjectHead): Obj
 export function copiedPayload(
   call: Call,
   source: CopySource,
-  version: ObjectVersion,
-  range: ByteRange,
+  what: VersionRange,
+  sealing: Sealing | null,
   algorithm: ChecksumAlgorithm | null,
 ): Payload {
+  const { range } = what;
+  const hasETag = sealing === null || !sealing.hasOwnETag;
   const ref = refOf(source.bucket, source.key);
   let facts: BodyFacts | null = null;
   async function* pieces(): AsyncGenerator<Uint8Array> {
     const digests = new BodyDigests({
       ...{ payload: null, contentMd5: null, checksum: null },
-      ...{ defaultChecksum: algorithm, hasETag: true },
+      ...{ defaultChecksum: algorithm, hasETag },
     });
-    for await (const bytes of bytesOf(
-      call.objects,
-      () => call.longContext(),
-      ref,
-      version,
-      range,
-    )) {
+    for await (const bytes of bytesOf(call.objects, () => call.longContext(), ref, what)) {
       digests.update(bytes);
       yield bytes;
     }

@@ -16,6 +16,8 @@ export interface S3Config {
   readonly baseDomains: readonly string[];
   /** Whether requests without credentials may do everything (loopback, or --insecure). */
   readonly allowUnsigned: boolean;
+  /** Whether clients on other machines may send keys (SSE-C), although there is no TLS here. */
+  readonly customerKeysOverHttp: boolean;
 }
 
 export interface S3Options {

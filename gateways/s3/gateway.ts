@@ -7,6 +7,7 @@ import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
 import { HANDLERS } from './handlers.ts';
 import { checkOrigin, nobody, senderOf } from './identity.ts';
+import { bringsKey, checkLink } from './object-encryption.ts';
 import { checkMay } from './permissions.ts';
 import { RequestBody } from './request-body.ts';
 import { routeOf } from './route.ts';
@@ -84,7 +85,8 @@ class Request {
     const headers = isPreflight ? this.#req.headers : Object.fromEntries(sender.headers);
     const route = routeOf({ method, url, headers }, this.#mount.endpoint);
     this.operation = route.operation;
-    return new Call({ edge, mount: this.#mount, route, sender, body });
+    const remoteAddress = () => this.#req.socket.remoteAddress ?? '';
+    return new Call({ edge, mount: this.#mount, route, sender, body, remoteAddress });
   }
 
   async #run(call: Call): Promise<Answer> {
@@ -95,6 +97,7 @@ class Request {
     const isAllowed = hasOrigin && (await corsHeaders(call, this.#req.method ?? '')).length > 0;
     if (!isForm) checkOrigin(this.#edge, this.#req, call.sender, isAllowed);
     await checkMay(call);
+    if (bringsKey(call.sender.headers)) checkLink(call);
     return HANDLERS[call.route.operation](call);
   }
 

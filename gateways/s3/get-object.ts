@@ -1,11 +1,13 @@
 import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
+import type { ObjectKey } from '../encryption/object-key.ts';
 import type { Answer, HeaderPair } from './answer.ts';
 import type { Call } from './call.ts';
 import { checkRead, ifRangeHolds, readConditions, type Validators } from './conditions.ts';
 import { quoted } from './entity-tags.ts';
 import { S3Error, withHeaders } from './errors.ts';
 import { bytesOf, inlineBytes, partCount, partSizes } from './object-bytes.ts';
+import { readingOf } from './object-encryption.ts';
 import { headHeaders } from './object-head.ts';
 import {
   type ByteRange,
@@ -22,11 +24,11 @@ import { checksumHeaders } from './stored-checksum.ts';
 import { httpDate, lastModifiedMs, versionHeader, versionOf } from './versions.ts';
 
 export async function getObject(call: Call): Promise<Answer> {
-  const { version, head, range } = await found(call);
+  const { version, head, range, key } = await found(call);
   const { objects } = call;
-  const inline = inlineBytes(version, range);
+  const inline = inlineBytes(version, range, key);
   const context = () => call.longContext();
-  const body = inline ?? bytesOf(objects, context, call.ref, version, range);
+  const body = inline ?? bytesOf(objects, context, call.ref, { version, range, key });
   return { ...head, body };
 }
 
@@ -38,6 +40,8 @@ export async function headObject(call: Call): Promise<Answer> {
 interface Found {
   readonly version: ObjectVersion;
   readonly range: ByteRange;
+  /** Null: it is not encrypted. */
+  readonly key: ObjectKey | null;
   readonly head: {
     readonly status: number;
     readonly headers: HeaderPair[];
@@ -51,6 +55,7 @@ async function found(call: Call): Promise<Found> {
   checkRangeOrPart(call.header('range'), partNumber);
   const { bucket, version } = await versionOf(call);
   const validators = { eTag: version.record.etag, lastModifiedMs: lastModifiedMs(version) };
+  const { key, headers: encryption } = await readingOf(call, version.record);
   const identity = identityHeaders(bucket, version);
   try {
     checkRead(readConditions(call.headers, call.nowMs), validators);
@@ -61,7 +66,7 @@ async function found(call: Call): Promise<Found> {
   const { size } = version.record;
   const isPartial = part !== null;
   const range = part ?? { start: 0, end: size };
-  const headers = [...identity, ...headHeaders(version.record, overrides)];
+  const headers = [...identity, ...encryption, ...headHeaders(version.record, overrides)];
   if (isPartial && range.end > range.start) {
     headers.push(['content-range', contentRange(range, size)]);
   }
@@ -72,7 +77,7 @@ async function found(call: Call): Promise<Found> {
     headers.push(...checksumHeaders(version.record.checksum, parts));
   }
   const status = isPartial ? 206 : 200;
-  return { version, range, head: { status, headers, bytes: range.end - range.start } };
+  return { version, range, key, head: { status, headers, bytes: range.end - range.start } };
 }
 
 /** Null is all of it. */

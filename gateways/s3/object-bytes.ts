@@ -2,15 +2,24 @@ import type { ObjectService, ObjectVersion } from '../../protocol/object-access.
 import type { Piece } from '../../protocol/objects.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
+import type { ObjectKey } from '../encryption/object-key.ts';
+import type { Span } from '../encryption/segments.ts';
 import type { ByteRange } from './ranges.ts';
+
+/** What is read of a version. */
+export interface VersionRange {
+  readonly version: ObjectVersion;
+  readonly range: ByteRange;
+  /** Null: it is not encrypted. */
+  readonly key: ObjectKey | null;
+}
 
 /** The bytes of a version in a range, piece by piece. Each is verified by the store before it is given. */
 export async function* bytesOf(
   objects: ObjectService,
   context: () => RequestContext,
   ref: KeyRef,
-  version: ObjectVersion,
-  range: ByteRange,
+  { version, range, key }: VersionRange,
 ): AsyncGenerator<Uint8Array> {
   let at = 0;
   for (const piece of version.record.pieces) {
@@ -18,24 +27,40 @@ export async function* bytesOf(
     const end = Math.min(piece.size, range.end - at);
     at += piece.size;
     if (start >= end) continue;
-    if (isInline(piece)) yield (version.inline ?? NOTHING).subarray(start, end);
-    else yield* objects.data.read(context(), ref, piece, { start, end });
+    const span = { start, end };
+    const read = (stored: Span) => objects.data.read(context(), ref, piece, stored);
+    if (isInline(piece)) yield inlineOf(version, piece, span, key);
+    else yield* key === null ? read(span) : key.open(piece, span, read);
     if (at >= range.end) return;
   }
 }
 
 const NOTHING = new Uint8Array(0);
 
+function inlineOf(
+  { inline }: ObjectVersion,
+  piece: Piece,
+  span: Span,
+  key: ObjectKey | null,
+): Uint8Array {
+  const stored = inline ?? NOTHING;
+  return key === null ? stored.subarray(span.start, span.end) : key.openInline(piece, stored, span);
+}
+
 function isInline(piece: Piece): boolean {
   return piece.chunkBytes === 0;
 }
 
 /** All of it, where it is at hand without another question: small objects leave with their head. */
-export function inlineBytes(version: ObjectVersion, range: ByteRange): Uint8Array | null {
+export function inlineBytes(
+  version: ObjectVersion,
+  range: ByteRange,
+  key: ObjectKey | null,
+): Uint8Array | null {
   const [piece, more] = version.record.pieces;
   if (piece === undefined) return NOTHING;
   if (more !== undefined || !isInline(piece) || version.inline === null) return null;
-  return version.inline.subarray(range.start, range.end);
+  return inlineOf(version, piece, range, key);
 }
 
 /** Sizes of the parts; of an object that was put in one piece, its own. */

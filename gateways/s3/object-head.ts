@@ -1,7 +1,7 @@
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ObjectHead, ObjectRecord } from '../../protocol/objects.ts';
 import type { HeaderPair } from './answer.ts';
-import { invalidArgument, s3Error } from './errors.ts';
+import { invalidArgument } from './errors.ts';
 import { metadataHeaders } from './metadata.ts';
 import type { LockHeaders } from './object-lock-headers.ts';
 import type { ContentHeaders, PutHeaders } from './put-headers.ts';
@@ -11,11 +11,8 @@ import { isoTime } from './xml-writer.ts';
 const STORAGE_CLASS = 'x-amz-storage-class';
 const HEADER_BYTES_MAX = 2048;
 
-/** What is kept of a put's headers. */
+/** What is kept of a put's headers, without its encryption. */
 export function objectHeadOf(put: PutHeaders): ObjectHead {
-  if (put.encryption !== null) {
-    throw s3Error('NotImplemented', 'Server-side encryption is not implemented');
-  }
   return {
     contentType: contentTypeOf(put.content),
     headers: keptHeaders(put),

@@ -9,6 +9,7 @@ import { quoted } from './entity-tags.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { boundaryOf, type FormHead, FormReader } from './form-reader.ts';
 import type { Headers } from './headers.ts';
+import { checkLink, newSealing, type Sealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
 import { checkObjectKey } from './object-key.ts';
 import { checkMayDo, isBucketPublic } from './permissions.ts';
@@ -45,15 +46,22 @@ export async function postObject(call: Call): Promise<Answer> {
   });
   const head = objectHeadOf(put);
   checkNewAcl(bucket, put.acl);
-  const payload = filePayload(reader, fields, lengthRange);
   const condition = conditionOf(call);
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
-  const object = { ref: refOf(call.route.bucket, key), head, ttlMs, condition };
+  const ref = refOf(call.route.bucket, key);
+  if (put.encryption?.type === 'SSE-C') checkLink(call);
+  const sealing = await newSealing(call, ref, put.encryption);
+  const object = { ref, head, ttlMs, condition, sealing };
+  const payload = filePayload(reader, fields, lengthRange, sealing);
   const written = await writeObject(call, bucket, object, payload, ({ bytes }) => {
     if (lengthRange !== null) checkLengthRange(lengthRange, bytes);
   });
   const version = versionHeader(bucket, written.versionId);
-  return answerOf(call, key, written, success, [...writtenHeaders(written), ...version]);
+  return answerOf(call, key, written, success, [
+    ...writtenHeaders(written),
+    ...(sealing?.headers ?? []),
+    ...version,
+  ]);
 }
 
 /** Where nobody has to sign, the page that sends the form must not be another site's. */
@@ -110,10 +118,12 @@ function filePayload(
   reader: FormReader,
   fields: ReadonlyMap<string, string>,
   range: LengthRange | null,
+  sealing: Sealing | null,
 ): Payload {
   const bytesMax = Math.min(PUT_BYTES_MAX, range?.max ?? PUT_BYTES_MAX);
   const digests = new BodyDigests({
-    ...{ payload: null, defaultChecksum: null, hasETag: true },
+    ...{ payload: null, defaultChecksum: null },
+    hasETag: sealing === null || !sealing.hasOwnETag,
     ...{ contentMd5: contentMd5Of(fields), checksum: declaredChecksumOf(fields) },
   });
   let facts: BodyFacts | null = null;

@@ -4,6 +4,7 @@ import { emptyAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { CHECKSUMS } from './checksums.ts';
 import { quoted } from './entity-tags.ts';
+import { newSealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
 import { putHeadersOf } from './put-headers.ts';
 import { PUT_BYTES_MAX } from './request-body.ts';
@@ -15,20 +16,23 @@ export async function putObject(call: Call): Promise<Answer> {
   const condition = conditionOf(call);
   const head = objectHeadOf(put);
   call.body.checkFramed();
-  const payload = call.body.payload({
-    ...{ defaultChecksum: null, hasETag: true, bytesMax: PUT_BYTES_MAX },
-  });
   const bucket = await call.bucketForPut();
   checkNewAcl(bucket, put.acl);
+  const sealing = await newSealing(call, call.ref, put.encryption);
+  const hasETag = sealing === null || !sealing.hasOwnETag;
+  const payload = call.body.payload({
+    ...{ defaultChecksum: null, hasETag, bytesMax: PUT_BYTES_MAX },
+  });
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
   const written = await writeObject(
     call,
     bucket,
-    { ref: call.ref, head, ttlMs, condition },
+    { ref: call.ref, head, ttlMs, condition, sealing },
     payload,
   );
   return emptyAnswer(200, [
     ...writtenHeaders(written),
+    ...(sealing?.headers ?? []),
     ...versionHeader(bucket, written.versionId),
   ]);
 }

@@ -7,31 +7,39 @@ import { type Answer, emptyAnswer, type HeaderPair, xmlAnswer } from './answer.t
 import type { Call } from './call.ts';
 import { CHECKSUMS, type ChecksumAlgorithm, type ChecksumType } from './checksums.ts';
 import { copyHeadersOf } from './copy-headers.ts';
-import { copiedPayload, namedAlgorithm, readSource, sourceHeaders } from './copy-object.ts';
+import {
+  copiedPayload,
+  namedAlgorithm,
+  readSource,
+  sourceHeaders,
+  sourceReading,
+} from './copy-object.ts';
 import { declaredChecksumOf } from './declared-checksum.ts';
 import { quoted } from './entity-tags.ts';
 import { s3Error } from './errors.ts';
 import { numberOf, pageOf } from './list-fields.ts';
 import { checksumTypeOf } from './multipart-checksums.ts';
 import { renderCopyPart, renderInitiated, renderListParts } from './multipart-documents.ts';
+import { newSealing, partSealing, sealedHead } from './object-encryption.ts';
 import { objectHeadOf, storageClassOf } from './object-head.ts';
 import { putHeadersOf } from './put-headers.ts';
 import { copySourceRange, parsePartNumber } from './ranges.ts';
-import { type Payload, PUT_BYTES_MAX } from './request-body.ts';
+import { PUT_BYTES_MAX } from './request-body.ts';
 import { refusalOf } from './result-errors.ts';
 import { shownAlgorithm, shownKind, storedAlgorithm, storedKind } from './stored-checksum.ts';
-import { apply, withData } from './write-object.ts';
+import { apply, type NewBytes, withData } from './write-object.ts';
 
 export async function createMultipartUpload(call: Call): Promise<Answer> {
   const put = putHeadersOf(call.headers, call.nowMs);
   if (put.ttlSeconds !== null) {
     throw s3Error('NotImplemented', 'X-Minikv-TTL belongs to the completion of an upload');
   }
-  const head = objectHeadOf(put);
+  const plainHead = objectHeadOf(put);
   const algorithm = namedAlgorithm(call);
   const type = typeOf(call, algorithm);
   const bucket = await call.bucket();
   checkNewAcl(bucket, put.acl);
+  const sealing = await newSealing(call, call.ref, put.encryption);
   // In the order of their beginnings, as listings show those of one key.
   const drawn = randomHex(call.edge.http.random, 18);
   const upload = call.nowMs.toString(16).padStart(12, '0') + drawn;
@@ -40,10 +48,11 @@ export async function createMultipartUpload(call: Call): Promise<Answer> {
       ? null
       : { algorithm: storedAlgorithm(algorithm), kind: storedKind(type) };
   const result = await apply(call, bucket, {
-    ...{ type: 'uploadCreate', ref: call.ref, upload, head, checksum },
+    ...{ type: 'uploadCreate', ref: call.ref, upload, checksum },
+    head: sealedHead(plainHead, sealing),
   });
   if (result.type !== 'uploaded') throw refusalOf(result);
-  const headers: HeaderPair[] = [];
+  const headers: HeaderPair[] = [...(sealing?.headers ?? [])];
   if (algorithm !== null) headers.push(['x-amz-checksum-algorithm', algorithm]);
   if (type !== null) headers.push(['x-amz-checksum-type', type]);
   const { bucket: name, key } = call.route;
@@ -89,7 +98,8 @@ export async function uploadPart(call: Call): Promise<Answer> {
   const declared = declaredChecksumOf(call.sender.headers);
   const bucket = await call.bucket();
   // Known before the body comes: what its checksum must be, and that there is an upload.
-  const { checksum } = await uploadOf(call, bucket, upload);
+  const { checksum, head } = await uploadOf(call, bucket, upload);
+  const sealing = await partSealing(call, call.ref, head);
   const algorithm = checksum === null ? null : shownAlgorithm(checksum.algorithm);
   if (declared !== null && algorithm !== null && declared.algorithm !== algorithm) {
     throw s3Error(
@@ -98,21 +108,21 @@ export async function uploadPart(call: Call): Promise<Answer> {
     );
   }
   const payload = call.body.payload({
-    ...{ defaultChecksum: algorithm, hasETag: true, bytesMax: PUT_BYTES_MAX },
+    ...{ defaultChecksum: algorithm, bytesMax: PUT_BYTES_MAX },
+    hasETag: sealing === null || !sealing.hasOwnETag,
   });
-  const { etag } = await writePart(call, bucket, { upload, number, payload, algorithm });
+  const part = { upload, number, payload, sealing, algorithm };
+  const { etag } = await writePart(call, bucket, part);
   const { checksum: computed } = payload.facts();
-  const headers: HeaderPair[] = [['etag', quoted(etag)]];
+  const headers: HeaderPair[] = [['etag', quoted(etag)], ...(sealing?.headers ?? [])];
   if (computed !== null) {
     headers.push([CHECKSUMS[computed.algorithm].header, computed.value.toString('base64')]);
   }
   return emptyAnswer(200, headers);
 }
 
-interface NewPart {
+interface NewPart extends NewBytes {
   readonly upload: string;
-  readonly number: number;
-  readonly payload: Payload;
   /** The upload's; null: parts are kept without a checksum. */
   readonly algorithm: ChecksumAlgorithm | null;
 }
@@ -125,9 +135,8 @@ interface WrittenPart {
 async function writePart(call: Call, bucket: Bucket, part: NewPart): Promise<WrittenPart> {
   const { upload, number, payload, algorithm } = part;
   const { ref } = call;
-  return withData(call, ref, payload, async (data) => {
+  return withData(call, ref, part, async (data, etag) => {
     const facts = payload.facts();
-    const etag = (facts.md5 as Buffer).toString('hex');
     const checksum = algorithm === null ? null : (facts.checksum?.value ?? null);
     const result = await apply(call, bucket, {
       ...{ type: 'uploadPart', ref, upload, number, size: facts.bytes, etag, checksum, data },
@@ -143,17 +152,20 @@ export async function uploadPartCopy(call: Call): Promise<Answer> {
   const upload = uploadIdOf(call);
   const number = partNumberOf(call);
   const copy = copyHeadersOf(call.headers, call.nowMs);
-  if (copy.customerKey !== null) throw s3Error('NotImplemented');
   const bucket = await call.bucket();
-  const { checksum } = await uploadOf(call, bucket, upload);
+  const { checksum, head } = await uploadOf(call, bucket, upload);
+  const sealing = await partSealing(call, call.ref, head);
   const algorithm = checksum === null ? null : shownAlgorithm(checksum.algorithm);
   const source = await readSource(call, copy);
+  const { key } = await sourceReading(call, copy, source.version);
   const { size } = source.version.record;
   const given = call.header('x-amz-copy-source-range');
   const range = given === null ? { start: 0, end: size } : copySourceRange(given, size);
   if (range.end - range.start > PUT_BYTES_MAX) throw s3Error('EntityTooLarge');
-  const payload = copiedPayload(call, copy.source, source.version, range, algorithm);
-  const written = await writePart(call, bucket, { upload, number, payload, algorithm });
+  const what = { version: source.version, range, key };
+  const payload = copiedPayload(call, copy.source, what, sealing, algorithm);
+  const part = { upload, number, payload, sealing, algorithm };
+  const written = await writePart(call, bucket, part);
   const { etag: eTag, revision } = written;
   const lastModifiedMs = revision === null ? call.nowMs : wallMsOfRevision(revision);
   const { checksum: computed } = payload.facts();
@@ -161,10 +173,10 @@ export async function uploadPartCopy(call: Call): Promise<Answer> {
     computed === null
       ? null
       : { algorithm: computed.algorithm, value: computed.value.toString('base64') };
-  return xmlAnswer(
-    renderCopyPart({ eTag, lastModifiedMs, checksum: shown }),
-    sourceHeaders(source),
-  );
+  return xmlAnswer(renderCopyPart({ eTag, lastModifiedMs, checksum: shown }), [
+    ...sourceHeaders(source),
+    ...(sealing?.headers ?? []),
+  ]);
 }
 
 export async function abortMultipartUpload(call: Call): Promise<Answer> {

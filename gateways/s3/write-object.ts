@@ -1,3 +1,4 @@
+import { dataIdBytes, makeDataId } from '../../protocol/blob.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { Bucket } from '../../protocol/object-access.ts';
 import type {
@@ -11,9 +12,11 @@ import type { ObjectHead } from '../../protocol/objects.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
+import { sealed } from '../encryption/segments.ts';
 import type { BodyFacts } from './body-digests.ts';
 import type { Call } from './call.ts';
 import { type WriteCondition, writeCondition } from './conditions.ts';
+import { type Sealing, sealedHead } from './object-encryption.ts';
 import type { Payload } from './request-body.ts';
 import { refusalOf } from './result-errors.ts';
 import { storedChecksum } from './stored-checksum.ts';
@@ -44,6 +47,7 @@ export interface NewObject {
   readonly head: ObjectHead;
   readonly ttlMs: number | null;
   readonly condition: ObjectCondition;
+  readonly sealing: Sealing | null;
 }
 
 export interface WrittenObject {
@@ -62,11 +66,11 @@ export async function writeObject(
   payload: Payload,
   check: (facts: BodyFacts) => void = () => {},
 ): Promise<WrittenObject> {
-  const { ref, head, ttlMs, condition } = object;
-  return withData(call, ref, payload, async (data) => {
+  const { ref, ttlMs, condition, sealing } = object;
+  const head = sealedHead(object.head, sealing);
+  return withData(call, ref, { payload, sealing, number: 0 }, async (data, etag) => {
     const facts = payload.facts();
     check(facts);
-    const etag = (facts.md5 as Buffer).toString('hex');
     const checksum = storedChecksum(facts.checksum);
     const size = facts.bytes;
     const op = { type: 'put', ref, size, etag, checksum, head, data, ttlMs, condition } as const;
@@ -87,21 +91,47 @@ export async function apply(call: Call, bucket: Bucket, op: ObjectOp): Promise<O
   return result;
 }
 
+/** Bytes as they come, and how they are stored. */
+export interface NewBytes {
+  readonly payload: Payload;
+  readonly sealing: Sealing | null;
+  /** Of the part; 0: they are no part. */
+  readonly number: number;
+}
+
 /** What is written and then not named is taken away, unless it may have been named after all. */
 export async function withData<T>(
   call: Call,
   ref: KeyRef,
-  payload: Payload,
-  use: (data: NewData | null) => Promise<T>,
+  bytes: NewBytes,
+  use: (data: NewData | null, etag: string) => Promise<T>,
 ): Promise<T> {
-  const data = await call.objects.data.write(call.longContext(), ref, payload);
+  const { data, etag } = await stored(call, ref, bytes);
   try {
-    return await use(data);
+    return await use(data, etag());
   } catch (error) {
     const isIndefinite = error instanceof AppError && !error.definite;
     if (data !== null && !isIndefinite) call.objects.data.discard(data);
     throw error;
   }
+}
+
+async function stored(
+  call: Call,
+  ref: KeyRef,
+  { payload, sealing, number }: NewBytes,
+): Promise<{ data: NewData | null; etag: () => string }> {
+  const { data: store } = call.objects;
+  const ofPayload = (): string => (payload.facts().md5 as Buffer).toString('hex');
+  if (sealing === null) {
+    return { data: await store.write(call.longContext(), ref, payload), etag: ofPayload };
+  }
+  const { clock, random } = call.edge.http;
+  const id = makeDataId(clock.wallMs(), random.bytes(10));
+  const sealer = sealing.key.sealer(dataIdBytes(id), number);
+  const data = await store.write(call.longContext(), ref, sealed(payload, sealer), id);
+  const ofSealed = (): string => sealer.digest().toString('hex', 0, 16);
+  return { data, etag: sealing.hasOwnETag ? ofSealed : ofPayload };
 }
 
 /** An earlier attempt was done, and its answer was lost. */

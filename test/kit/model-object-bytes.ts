@@ -1,3 +1,4 @@
+import type { DataId } from '../../protocol/blob.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ObjectData } from '../../protocol/object-access.ts';
 import type { NewData } from '../../protocol/object-ops.ts';
@@ -20,13 +21,14 @@ export class ModelObjectData implements ObjectData {
     _ctx: unknown,
     _ref: unknown,
     source: AsyncIterable<Uint8Array>,
+    given?: DataId,
   ): Promise<NewData | null> {
     const pieces: Uint8Array[] = [];
     for await (const piece of source) pieces.push(Uint8Array.from(piece));
     const bytes = Buffer.concat(pieces);
     if (bytes.length === 0) return null;
-    const id = Buffer.alloc(16);
-    id.writeUInt32BE(++this.#lastId, 12);
+    const id = given === undefined ? Buffer.alloc(16) : Buffer.from(given, 'hex');
+    if (given === undefined) id.writeUInt32BE(++this.#lastId, 12);
     if (bytes.length <= LIMITS.objectInlineBytesMax) {
       return { id, bytes: bytes.length, chunkBytes: 0, holders: [], inline: bytes };
     }

@@ -41,6 +41,7 @@ export async function startS3Server(
           region: 'us-east-1',
           baseDomains: ['localhost'],
           allowUnsigned: true,
+          customerKeysOverHttp: false,
         },
         ...config,
       },

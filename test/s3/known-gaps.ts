@@ -50,28 +50,11 @@ const GAPS: readonly { readonly reason: string; readonly cases: readonly string[
     cases: ['encryption: SSE-S3: the default of a bucket'],
   },
   {
-    reason: 'SSE-C, SSE-S3 and SSE-KMS answer 501',
+    reason: 'SSE-S3 and SSE-KMS answer 501',
     cases: [
-      'encryption: SSE-C: 0 bytes',
-      'encryption: SSE-C: 1 bytes',
-      'encryption: SSE-C: 1000 bytes',
-      'encryption: SSE-C: 100000 bytes',
-      'encryption: SSE-C: 5000001 bytes',
-      'encryption: SSE-C: a copy from one key to another',
-      'encryption: SSE-C: a get with another key is AccessDenied',
-      'encryption: SSE-C: a get without the key is InvalidRequest',
-      'encryption: SSE-C: an upload in parts',
-      'encryption: SSE-C: ranges',
       'encryption: SSE-KMS: a put with a key of its own tells the key',
       'encryption: SSE-S3: a put says AES256, and so does a get',
       'policies: a put that must be encrypted',
-    ],
-  },
-  {
-    reason: 'Headers of SSE on a read are passed over',
-    cases: [
-      'encryption: SSE-C: a key for an object that has none is InvalidRequest',
-      'encryption: a GET with the header of SSE-S3 is InvalidArgument',
     ],
   },
   {

@@ -85,7 +85,7 @@ export function zoneOf(path: string): Zone | null {
 }
 
 /** Which gateway folders other gateways may use. */
-export const SHARED_GATEWAYS = /^gateways\/(?:http|kv|peer)\//;
+export const SHARED_GATEWAYS = /^gateways\/(?:encryption|http|kv|peer)\//;
 
 /** Mounts all HTTP gateways on one listener. */
 export const GATEWAY_ROOT = 'gateways/http/server.ts';
