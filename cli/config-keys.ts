@@ -250,7 +250,10 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
 ];
 
 /** Other variables with our prefix that mean something. */
-export const OTHER_VARIABLES: readonly string[] = ['MINIKV_CONFIG', 'MINIKV_ENDPOINT'];
+export const OTHER_VARIABLES: readonly string[] = [
+  ...['MINIKV_CONFIG', 'MINIKV_ENDPOINT', 'MINIKV_S3_ENDPOINT', 'MINIKV_FROM_ENDPOINT'],
+  ...['MINIKV_FROM_ACCESS_KEY', 'MINIKV_FROM_SECRET_KEY', 'MINIKV_FROM_SESSION_TOKEN'],
+];
 
 export function variableOf(key: string): string {
   return `MINIKV_${key.toUpperCase().replaceAll('-', '_')}`;

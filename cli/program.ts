@@ -1,13 +1,9 @@
-import { Command, CommanderError, Option } from 'commander';
-import {
-  type ClientFlags,
-  type Context,
-  ENDPOINT_DEFAULT,
-  openContext,
-} from './commands/context.ts';
+import { Command, CommanderError } from 'commander';
+import { clientCommand } from './client-command.ts';
 import { CONFIG_KEYS, variableOf } from './config-keys.ts';
 import { CommandFailed, UsageError } from './failures.ts';
 import type { Io } from './io.ts';
+import { addMirrorCommand } from './object-commands.ts';
 import type { Compose } from './serve.ts';
 
 /**
@@ -72,6 +68,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addLeaseCommands(program, io);
   addTxnCommand(program, io);
   addBulkCommands(program, io);
+  addMirrorCommand(program, io);
   addIndexCommands(program, io);
   addStatusCommands(program, io);
   return program;
@@ -150,33 +147,6 @@ function addNodeCommands(
     const { configPrint } = await import('./commands/config-print.ts');
     await configPrint(io, configFlags(values), values['json'] === true);
   });
-}
-
-/** A command that talks to a node: the common options, and its work with an open client. */
-function clientCommand(program: Command, io: Io, name: string, description: string) {
-  const command = program
-    .command(name)
-    .description(description)
-    .addOption(
-      new Option(
-        '--endpoint <url,...>',
-        `Nodes to talk to, tried in turn (MINIKV_ENDPOINT, default ${ENDPOINT_DEFAULT})`,
-      ),
-    )
-    .option('--timeout <seconds>', 'How long one request is tried, over all nodes', '15')
-    .option('--json', 'Print JSON, one document per line');
-  return {
-    command,
-    /** `work` gets the context, the arguments and the options. */
-    action(
-      work: (context: Context, args: string[], flags: Record<string, never>) => Promise<void>,
-    ) {
-      command.action(async (...all: unknown[]) => {
-        const flags = all.at(-2) as ClientFlags & Record<string, never>;
-        await work(openContext(io, flags), all.slice(0, -2) as string[], flags);
-      });
-    },
-  };
 }
 
 function addKeyCommands(program: Command, io: Io): void {

@@ -36,3 +36,21 @@ export function openProgress(
     stop: () => bar.stop(),
   };
 }
+
+const LINE_EVERY_MS = 500;
+const PLAIN_EVERY_MS = 5_000;
+
+/** One line on standard error that is written again as it changes; on no terminal a new one, more seldom. */
+export function openStatusLine(isShown: boolean, say: () => string): { stop(): void } {
+  if (!isShown) return { stop: () => {} };
+  const { stderr } = process;
+  const isTerminal = stderr.isTTY === true;
+  const show = (): void => void stderr.write(isTerminal ? `\r\u001b[K${say()}` : `${say()}\n`);
+  const timer = setInterval(show, isTerminal ? LINE_EVERY_MS : PLAIN_EVERY_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      if (isTerminal) stderr.write('\r\u001b[K');
+    },
+  };
+}
