@@ -2,7 +2,7 @@ import type { NodeConfig } from '../protocol/config.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { META_GROUP, type NodeId, type ReplicaId } from '../protocol/types.ts';
-import { closeAll, keptGroup } from './blob/kept-groups.ts';
+import { closeAll, keptGroup, lookAt } from './blob/kept-groups.ts';
 import { NodeBlobs } from './blob/node-blobs.ts';
 import type { RecoveredNode } from './boot.ts';
 import type { ClockWatch } from './clock-watch.ts';
@@ -239,6 +239,7 @@ export class ActorTree {
           .filter(({ group }) => group !== META_GROUP)
           .map(keptGroup),
       dataGroups: groups,
+      look: (group, ids) => lookAt(routing.calls, group, ids),
       close: () => closeAll(routing.calls, groups()),
     });
   }

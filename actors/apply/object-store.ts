@@ -1,3 +1,4 @@
+import { type DataId, dataIdBytes } from '../../protocol/blob.ts';
 import { latin1 } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
@@ -56,6 +57,16 @@ function isMajority(voters: readonly ReplicaId[], holders: readonly ReplicaId[])
 function isNamed(state: GroupState, id: string): boolean {
   const bytes = state.row(dataKey(state.prefix, 'D', id));
   return bytes !== null && decodeRow(dataRowCodec, bytes).endedAt === 0;
+}
+
+/** Whether the group has a row of this data, named or ended. `rows`: its applied rows, or a view of them. */
+export function hasDataRow(rows: DataRows, id: DataId): boolean {
+  return rows.get(dataKey(rows.prefix, 'D', latin1(dataIdBytes(id)))) !== null;
+}
+
+interface DataRows {
+  readonly prefix: string;
+  get(key: string): Uint8Array | null;
 }
 
 /** From here on a version or a part of this triple names it. */

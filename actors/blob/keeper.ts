@@ -5,18 +5,17 @@ import type {
   RestoreCounts,
   SweepCounts,
 } from '../../protocol/chunk-care.ts';
-import { LIMITS } from '../../protocol/limits.ts';
-import type { GroupId, NodeId } from '../../protocol/types.ts';
+import type { NodeId } from '../../protocol/types.ts';
 import type { BlobStore } from '../../storage/ports.ts';
+import { hasDataRow } from '../apply/object-store.ts';
 import type { Ports } from '../kit/ports.ts';
 import { ChunkCheck } from './chunk-check.ts';
 import { type ChoreActor, startChoreMachine } from './machine.ts';
 import type { Mender } from './mender.ts';
-import { hasRow } from './named.ts';
-import { type KeptGroup, restore } from './restore.ts';
+import { restore } from './restore.ts';
 import { firstMark, type ScrubPace } from './scrub-plan.ts';
 import { Scrubber, type ScrubFinding } from './scrubber.ts';
-import { type GroupSight, judgePage } from './sweep.ts';
+import { judgeFiles, type SightHost } from './sights.ts';
 
 const RECENT_EVERY_MS = 15_000;
 /** Data that was drawn within this time is looked for again and again: its writer may have left this node out. */
@@ -28,16 +27,12 @@ const SWEEP_EVERY_MS = 10 * 60_000;
 const START_MS = 3_000;
 const PAGE_FILES = 256;
 
-export interface KeeperHost {
+export interface KeeperHost extends SightHost {
   readonly ports: Pick<Ports, 'clock' | 'telemetry'>;
   readonly blobs: BlobStore;
   readonly mender: Mender;
   /** Null: nothing is done unless it is asked for. */
   readonly pace: ScrubPace | null;
-  /** Groups that hold keys and have a replica here. */
-  groups(): readonly KeptGroup[];
-  /** All groups that hold keys. */
-  dataGroups(): readonly GroupId[];
   /** Has all groups close the revisions up to now, as far as they can. */
   close(): Promise<void>;
   /** All other nodes that are known. */
@@ -140,7 +135,7 @@ export class BlobKeeper implements ChunkCare {
       const last = files[files.length - 1];
       if (last === undefined) break;
       after = last.path;
-      const page = await this.#judge(files);
+      const page = await judgeFiles(files, this.#host);
       for (const verdict of ['named', 'young', 'unseen', 'unneeded'] as const) {
         counts[verdict] += page.counts[verdict];
       }
@@ -159,21 +154,9 @@ export class BlobKeeper implements ChunkCare {
   isKnown(id: DataId): boolean {
     return this.#host
       .groups()
-      .some(({ state }) => hasRow(state, (key) => state.store.get(key), id));
-  }
-
-  async #judge(files: Parameters<typeof judgePage>[0]) {
-    const views = this.#host.groups().map(({ state, closed }) => ({ view: state.view(), closed }));
-    try {
-      const sights: GroupSight[] = views.map(({ view, closed }) => ({
-        ...{ group: view.group, closedRevision: closed, mapEpoch: view.epoch },
-        isNamed: (id) => hasRow(view, (key) => view.get(key), id),
-      }));
-      const groups = this.#host.dataGroups();
-      return judgePage(files, { groups, views: sights, ageMsMax: LIMITS.objectDataAgeMsMax });
-    } finally {
-      for (const { view } of views) await view.close();
-    }
+      .some(({ state: { prefix, store } }) =>
+        hasDataRow({ prefix, get: (key) => store.get(key) }, id),
+      );
   }
 
   async #restoreAll(): Promise<number> {

@@ -1,10 +1,12 @@
+import type { DataId } from '../../protocol/blob.ts';
 import { onlyRefusals } from '../../protocol/errors.ts';
 import { type GroupId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
 import type { Replica } from '../replica/replica.ts';
 import type { CallOptions, Calls } from '../router/calls.ts';
 import type { KeptGroup } from './restore.ts';
+import type { GroupSight } from './sweep.ts';
 
-const CLOSE_MS = 2_000;
+const ASKING = { deadlineMs: 2_000, traceparent: null, repeatable: true } as const;
 
 /** A replica as the care for chunks sees it. */
 export function keptGroup({ state, clock, raft, self }: Replica): KeptGroup {
@@ -16,13 +18,28 @@ export function keptGroup({ state, clock, raft, self }: Replica): KeptGroup {
   };
 }
 
+/** Asks a replica of the group, wherever it is. Null: none answers. */
+export async function lookAt(
+  calls: Calls,
+  group: GroupId,
+  ids: readonly DataId[],
+): Promise<GroupSight | null> {
+  const body = { type: 'DataLook' as const, ids: [...ids] };
+  try {
+    const seen = await calls.call(group, body, 'DataSeen', { ...ASKING, target: 'any' });
+    const named = new Set(seen.named);
+    const { closed: closedRevision, epoch: mapEpoch } = seen;
+    return { group, closedRevision, mapEpoch, isNamed: (id) => named.has(id) };
+  } catch (error) {
+    onlyRefusals(error);
+    return null;
+  }
+}
+
 /** Has the leaders close the revisions up to now. A group that cannot keeps what it has closed. */
 export async function closeAll(calls: Calls, groups: readonly GroupId[]): Promise<void> {
   const revision = calls.wallRevision();
-  const options: CallOptions = {
-    ...{ deadlineMs: CLOSE_MS, traceparent: null, repeatable: true },
-    target: 'leader',
-  };
+  const options: CallOptions = { ...ASKING, target: 'leader' };
   const closing = groups.map((group) =>
     calls.call(group, { type: 'Close', revision, gate: null }, 'Closed', options),
   );

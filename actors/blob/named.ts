@@ -55,12 +55,6 @@ export function namedSince(state: GroupState, wallMs: number): string {
   return dataKey(state.prefix, 'D', latin1(id));
 }
 
-/** Whether the group has a row of this data, named or ended. */
-export function hasRow(state: Pick<GroupState, 'prefix'>, get: RowOf, id: DataId): boolean {
-  return get(dataKey(state.prefix, 'D', latin1(Buffer.from(id, 'hex')))) !== null;
-}
-type RowOf = (key: string) => Uint8Array | null;
-
 function namedOf(prefix: string, key: string, value: Uint8Array): NamedData {
   const id = dataIdOf(fromLatin1(key.slice(dataKey(prefix, 'D', '').length)));
   const { bytes, chunkBytes, endedAt, holders } = decodeRow(dataRowCodec, value);

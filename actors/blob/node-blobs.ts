@@ -1,4 +1,4 @@
-import type { ChunkName } from '../../protocol/blob.ts';
+import type { ChunkName, DataId } from '../../protocol/blob.ts';
 import type { Message } from '../../protocol/envelope.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import {
@@ -18,6 +18,7 @@ import { ObjectBytes } from './object-bytes.ts';
 import type { KeptGroup } from './restore.ts';
 import type { ScrubPace } from './scrub-plan.ts';
 import { SourceTimes } from './source-times.ts';
+import type { GroupSight } from './sweep.ts';
 import { BlobTransfers, type TransferCounts } from './transfers.ts';
 
 /** A node says hello each second: one that was not heard for this long is asked only when it must be. */
@@ -44,6 +45,8 @@ export interface NodeBlobsHost {
   groups(): readonly KeptGroup[];
   /** All groups that hold keys. */
   dataGroups(): readonly GroupId[];
+  /** What a group that has no replica here says of this data; null: it does not answer. */
+  look(group: GroupId, ids: readonly DataId[]): Promise<GroupSight | null>;
   /** Has all groups close the revisions up to now, as far as they can. */
   close(): Promise<void>;
 }
@@ -87,6 +90,7 @@ export class NodeBlobs {
       ...{ ports, blobs, mender: this.#mender, pace, others },
       groups: () => host.groups(),
       dataGroups: () => host.dataGroups(),
+      look: (group, ids) => host.look(group, ids),
       close: () => host.close(),
     });
     this.data = new ObjectBytes({

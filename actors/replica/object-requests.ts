@@ -16,6 +16,7 @@ import {
   waited,
 } from './context.ts';
 import { handleMetaCheck, handleMetaList } from './meta-requests.ts';
+import { handleDataLook } from './named-look.ts';
 import {
   handleObjectList,
   handleObjectRead,
@@ -44,6 +45,7 @@ export type ObjectRequest = RequestOf<
   | 'BucketLook'
   | 'MetaCheck'
   | 'MetaList'
+  | 'DataLook'
 >;
 
 /** Dispatch only, as in requests.ts. `endMs` is monotonic. */
@@ -75,6 +77,8 @@ export function handleObjectRequest(
       return handleMetaCheck(parts, body, reply);
     case 'MetaList':
       return handleMetaList(parts, body, reply);
+    case 'DataLook':
+      return handleDataLook(parts, body, reply);
   }
 }
 

@@ -1,3 +1,4 @@
+import { dataIdCodec } from '../blob.ts';
 import { idempotencyCodec } from '../commands.ts';
 import { keyRefCodec, NAME_BYTES_MAX } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
@@ -20,6 +21,9 @@ const keyCodec = s.latin1Str(LIMITS.keyBytesMax);
 /** Just behind a key, too. */
 const startCodec = s.latin1Str(LIMITS.keyBytesMax + 1);
 const versionIdCodec = s.str(16);
+
+/** Data that is asked for at once. */
+export const DATA_LOOK_MAX = 256;
 
 /** Part of a page of a bucket. */
 const queryFields = {
@@ -120,6 +124,8 @@ export const objectRequests = {
   ],
   /** Meta group: rows with this prefix and names above `after`, by name. */
   MetaList: [69, s.record({ prefix: s.str(256), after: s.str(256), limit: s.count })],
+  /** Which of this data the group has a row of: for a node that has chunks, and no replica of the group. Any replica. */
+  DataLook: [70, s.record({ ids: s.list(dataIdCodec, DATA_LOOK_MAX) })],
 } as const;
 
 const metaRowCodec = s.record({ name: s.str(256), json: s.str(512 * 1024), revision: s.count });
@@ -186,4 +192,14 @@ export const objectReplies = {
   ],
   /** `more`: there are further rows. */
   MetaListed: [68, s.record({ rows: s.list(metaRowCodec, 1024), more: s.bool, clock: s.count })],
+  /** All of one view of the group's state, as of the closed revision and the shard map's epoch of that view. */
+  DataSeen: [
+    69,
+    s.record({
+      named: s.list(dataIdCodec, DATA_LOOK_MAX),
+      closed: s.count,
+      epoch: s.count,
+      clock: s.count,
+    }),
+  ],
 } as const;

@@ -1,3 +1,4 @@
+import { dataIdOf } from '../../protocol/blob.ts';
 import type { ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 import type { ObjectHead, ObjectRecord } from '../../protocol/objects.ts';
@@ -36,7 +37,7 @@ const inline = {
 
 type Requests =
   | ('ObjectWrite' | 'ObjectRead' | 'ObjectList' | 'VersionList' | 'UploadList' | 'PartList')
-  | ('BucketSet' | 'BucketLook' | 'MetaCheck' | 'MetaList');
+  | ('BucketSet' | 'BucketLook' | 'MetaCheck' | 'MetaList' | 'DataLook');
 
 export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = {
   ObjectWrite: {
@@ -55,11 +56,12 @@ export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = 
   BucketLook: { tenant: 't', name: 'bucket' },
   MetaCheck: { rows: [{ name: 'a', revision: 3 }] },
   MetaList: { prefix: 'a', after: 'ab', limit: 3 },
+  DataLook: { ids: [dataIdOf(Buffer.alloc(16, 5))] },
 };
 
 type Replies =
   | ('ObjectDone' | 'ObjectFound' | 'ObjectPage' | 'UploadPage' | 'PartPage')
-  | ('BucketState' | 'MetaChecked' | 'MetaListed');
+  | ('BucketState' | 'MetaChecked' | 'MetaListed' | 'DataSeen');
 
 export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
   ObjectDone: {
@@ -96,4 +98,5 @@ export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
     ...{ changed: [{ name: 'a', json: '{}', revision: 4 }], unknown: ['b'], clock: 9 },
   },
   MetaListed: { rows: [{ name: 'a', json: '{}', revision: 4 }], more: true, clock: 9 },
+  DataSeen: { named: [dataIdOf(Buffer.alloc(16, 5))], closed: 8, epoch: 1, clock: 9 },
 };

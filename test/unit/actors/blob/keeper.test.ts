@@ -3,6 +3,7 @@ import { FetchFailed } from '../../../../actors/blob/fetched.ts';
 import { BlobKeeper } from '../../../../actors/blob/keeper.ts';
 import { type Mended, Mender } from '../../../../actors/blob/mender.ts';
 import type { ScrubPace } from '../../../../actors/blob/scrub-plan.ts';
+import type { GroupSight } from '../../../../actors/blob/sweep.ts';
 import {
   type ChunkName,
   chunkText,
@@ -14,7 +15,7 @@ import { LIMITS } from '../../../../protocol/limits.ts';
 import { NO_CONDITION, type ObjectOp } from '../../../../protocol/object-ops.ts';
 import { NO_HEAD } from '../../../../protocol/objects.ts';
 import { revisionAtWallMs } from '../../../../protocol/revision.ts';
-import type { NodeId } from '../../../../protocol/types.ts';
+import type { GroupId, NodeId } from '../../../../protocol/types.ts';
 import { HEADER_BYTES } from '../../../../storage/blob/format.ts';
 import { pathOfChunk } from '../../../../storage/blob/paths.ts';
 import { MemoryDisk } from '../../../../storage/disk/memory-disk.ts';
@@ -42,6 +43,9 @@ class Kept {
   readonly keeper: BlobKeeper;
   readonly mended: [string, Mended][] = [];
   isMember = true;
+  /** Groups that have no replica here, and what they say; null: nothing. */
+  readonly elsewhere = new Map<GroupId, GroupSight | null>();
+  readonly asked: DataId[] = [];
   #drawn = 0;
 
   constructor(pace: ScrubPace | null = null) {
@@ -53,7 +57,13 @@ class Kept {
     });
     this.keeper = new BlobKeeper({
       ...{ ports: { clock: this.clock, telemetry: recordingTelemetry() }, blobs: this.own },
-      ...{ mender, pace, others: () => ['n2' as NodeId], dataGroups: () => [GROUP] },
+      ...{ mender, pace, others: () => ['n2' as NodeId] },
+      dataGroups: () =>
+        this.isMember ? [GROUP, ...this.elsewhere.keys()] : [...this.elsewhere.keys()],
+      look: async (group, ids) => {
+        this.asked.push(...ids);
+        return this.elsewhere.get(group) ?? null;
+      },
       groups: () => [
         {
           ...{ state: this.group.state, isMember: this.isMember, members: ['n2' as NodeId] },
@@ -178,6 +188,32 @@ describe('the keeper', () => {
     expect(old).toMatchObject({ named: 2, young: 0, unneeded: 2, removed: 2 });
     expect(old.removedBytes).toBe(2 * (CHUNK + HEADER_BYTES));
     expect(await kept.files()).toBe(2);
+  });
+
+  it('asks groups that have no replica here, only of what its own would let go', async () => {
+    const kept = new Kept();
+    const other = 7 as GroupId;
+    await kept.object('named', CHUNK);
+    const [never] = await kept.object('never', CHUNK, false);
+    const [theirs] = await kept.object('theirs', CHUNK, false);
+    kept.group.wallMs += DAY_MS + 1_000;
+    const sight = (closedMs: number, mapEpoch: number): GroupSight => ({
+      ...{ group: other, closedRevision: revisionAtWallMs(closedMs), mapEpoch },
+      isNamed: (id) => id === theirs?.data,
+    });
+    const { epoch } = kept.group.state;
+    const nowMs = kept.group.wallMs;
+    const answers = [null, sight(nowMs, epoch + 1), sight(nowMs - 2_000, epoch)];
+    for (const answer of answers) {
+      kept.elsewhere.set(other, answer);
+      expect(await kept.time.until(kept.keeper.sweep())).toMatchObject({ removed: 0 });
+      expect(kept.asked.splice(0).sort()).toEqual([never?.data, theirs?.data].sort());
+    }
+    kept.elsewhere.set(other, sight(nowMs, epoch));
+    const swept = await kept.time.until(kept.keeper.sweep());
+    expect(swept).toMatchObject({ named: 2, removed: 1 });
+    await expect(kept.time.until(get(kept.own, never as ChunkName))).rejects.toThrow();
+    expectSame(await kept.time.until(get(kept.own, theirs as ChunkName)), bytesOf(CHUNK, 0));
   });
 
   it('does all of it by itself, in time', async () => {

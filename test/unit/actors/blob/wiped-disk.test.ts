@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { makeDataId } from '../../../../protocol/blob.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import type { Bucket } from '../../../../protocol/object-access.ts';
 import { NO_CONDITION } from '../../../../protocol/object-ops.ts';
 import { NO_HEAD } from '../../../../protocol/objects.ts';
 import type { RequestContext } from '../../../../protocol/service.ts';
-import { bytesOf, expectSame } from '../../../conformance/blob-store.ts';
+import { bytesOf, expectSame, openStore, put } from '../../../conformance/blob-store.ts';
 import { MemoryCluster } from '../../../kit/memory-cluster.ts';
 
 const CTX: RequestContext = { deadlineMs: 5_000, traceparent: null, idempotency: null };
@@ -101,5 +102,23 @@ describe('the chunks of a node', () => {
     expect(await cluster.time.until(cluster.node('n2').chunks.verify())).toMatchObject({
       ...{ chunks: 2, missing: 0, verified: 2 },
     });
+  });
+
+  it('go when nothing names them, also where not every group has a replica', async () => {
+    const cluster = new ObjectCluster('n1 n2 n3', { groupCount: 4 });
+    await cluster.start();
+    await cluster.time.until(cluster.joinNode('n4'));
+    await cluster.time.pass(5_000);
+    const bucket = await cluster.make();
+    const bytes = bytesOf(LIMITS.blobPieceBytes * 2, 1);
+    for (let i = 0; i < 8; i++) await cluster.put('n1', bucket, `photo-${i}`, bytes);
+    const twoDaysAgo = cluster.time.process().clock.wallMs() - 2 * LIMITS.objectDataAgeMsMax;
+    const stray = { data: makeDataId(twoDaysAgo, Buffer.alloc(10, 1)), number: 0 };
+    for (const node of ['n1', 'n4']) {
+      await cluster.time.until(put(openStore(cluster.disk(node)), stray, bytes));
+      const swept = await cluster.time.until(cluster.node(node).chunks.sweep());
+      expect([node, swept.removed, swept.unseen]).toEqual([node, 1, 0]);
+    }
+    for (let i = 0; i < 8; i++) expectSame(await cluster.get('n4', `photo-${i}`), bytes);
   });
 });
