@@ -44,6 +44,15 @@ function withoutPrefix(rawPath: string, prefix: string): string {
   return rawPath.slice(prefix.length);
 }
 
+/** The bucket whose website a Host header names (`bucket.s3-website.<domain>`); null: it names none. */
+export function websiteOf(host: string, { baseDomains, pathPrefix }: Endpoint): string | null {
+  if (pathPrefix !== '' || !host.includes(WEBSITE)) return null;
+  const sites = baseDomains.map((domain) => `${WEBSITE.slice(1)}.${domain}`);
+  return bucketOfHost(host, sites);
+}
+
+const WEBSITE = '.s3-website';
+
 /** The bucket in a Host header; null in path style. A bucket's name may have dots itself. */
 function bucketOfHost(host: string, baseDomains: readonly string[]): string | null {
   const name = host.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');

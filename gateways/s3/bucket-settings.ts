@@ -17,6 +17,7 @@ import { type DefaultRetention, objectLockConfiguration } from './object-lock.ts
 import { requestedAcl } from './object-settings.ts';
 import { policyOf, storedAcl } from './stored-acl.ts';
 import { bucketTagging } from './tagging.ts';
+import { websiteConfiguration } from './website.ts';
 import type { Document } from './xml-shape.ts';
 
 const DOCUMENT_BYTES_MAX = 256 * 1024;
@@ -64,6 +65,7 @@ function kept<T>(
 }
 
 export const cors = kept('cors', corsConfiguration, 'NoSuchCORSConfiguration');
+export const website = kept('website', websiteConfiguration, 'NoSuchWebsiteConfiguration');
 export const tagging = kept('tagging', bucketTagging, 'NoSuchTagSet', 204);
 export const ownership = kept(
   'ownershipControls',
@@ -141,15 +143,19 @@ export async function putBucketAcl(call: Call): Promise<Answer> {
   return emptyAnswer(200);
 }
 
-/** Owners pay, which is nothing: requesters who pay are not offered. */
+const REQUEST_PAYMENT = 'requestPayment';
+
+/** Nobody is billed. Where requesters pay, those who did not sign are refused, since nobody would pay for them. */
 export async function getBucketRequestPayment(call: Call): Promise<Answer> {
-  await call.bucket();
-  return xmlAnswer(requestPaymentConfiguration.write({ payer: 'BucketOwner' }));
+  const { documents } = await call.bucket();
+  const owners = requestPaymentConfiguration.write({ payer: 'BucketOwner' });
+  return xmlAnswer(documents[REQUEST_PAYMENT] ?? owners);
 }
 
 export async function putBucketRequestPayment(call: Call): Promise<Answer> {
-  const { payer } = await bodyOf(call, requestPaymentConfiguration);
-  await call.bucket();
-  if (payer === 'Requester') throw s3Error('NotImplemented', 'Requesters cannot pay here');
+  const wanted = await bodyOf(call, requestPaymentConfiguration);
+  const isKept = wanted.payer === 'Requester';
+  const kept = isKept ? requestPaymentConfiguration.write(wanted) : null;
+  await change(call, { documents: { [REQUEST_PAYMENT]: kept } });
   return emptyAnswer(200);
 }

@@ -77,6 +77,16 @@ export class Call {
     return this.#bucket;
   }
 
+  /** The same of another object of the bucket; `headers` in place of the client's. */
+  about(key: string, headers?: Headers): Call {
+    const { edge, mount, body, route, remoteAddress } = this;
+    const said = headers === undefined ? this.sender.headers : new Map(Object.entries(headers));
+    const sender = { ...this.sender, headers: said as Sender['headers'] };
+    const call = new Call({ edge, mount, route: { ...route, key }, sender, body, remoteAddress });
+    call.#bucket = this.#bucket;
+    return call;
+  }
+
   /** Throws NoSuchBucket. */
   async bucket(): Promise<Bucket> {
     const bucket = await this.findBucket();

@@ -1,17 +1,21 @@
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
 import { requestIdOf } from '../http/raw-answer.ts';
+import { websiteOf } from './address.ts';
 import type { Answer } from './answer.ts';
+import { checkBucketName } from './bucket-name.ts';
 import { Call } from './call.ts';
 import { corsHeaders, preflight } from './cors-answers.ts';
 import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
 import { HANDLERS } from './handlers.ts';
-import { checkOrigin, nobody, senderOf } from './identity.ts';
+import { checkOrigin, nobody, senderOf, visitor } from './identity.ts';
 import { bringsKey, checkLink } from './object-encryption.ts';
+import { objectKeyOf } from './object-key.ts';
 import { checkMay } from './permissions.ts';
 import { RequestBody } from './request-body.ts';
 import { routeOf } from './route.ts';
 import { sendAnswer } from './send-answer.ts';
+import { websiteAnswer } from './website-page.ts';
 
 /** Answers S3 requests, whichever listener they came in by. */
 export class S3Gateway {
@@ -63,6 +67,8 @@ class Request {
   }
 
   async answer(requestId: string): Promise<Answer> {
+    const site = websiteOf(this.#req.headers.host ?? '', this.#mount.endpoint);
+    if (site !== null) return this.#page(site, requestId);
     let call: Call | null = null;
     let answer: Answer;
     try {
@@ -87,6 +93,27 @@ class Request {
     this.operation = route.operation;
     const remoteAddress = () => this.#req.socket.remoteAddress ?? '';
     return new Call({ edge, mount: this.#mount, route, sender, body, remoteAddress });
+  }
+
+  /** Of a website: reading only, by nobody. */
+  async #page(bucket: string, requestId: string): Promise<Answer> {
+    this.operation = 'website';
+    const [path = ''] = (this.#req.url ?? '').split('?');
+    const sender = visitor(this.#req);
+    const body = new RequestBody(this.#edge, this.#req, this.#res, sender);
+    this.#body = body;
+    try {
+      checkBucketName(bucket);
+      const key = objectKeyOf(path.slice(1));
+      const operation = this.#req.method === 'HEAD' ? 'HeadObject' : 'GetObject';
+      const route = { operation, bucket, key, query: new Map(), versionId: null } as const;
+      const remoteAddress = () => sender.address ?? '';
+      const [edge, mount] = [this.#edge, this.#mount];
+      const call = new Call({ edge, mount, route, sender, body, remoteAddress });
+      return await websiteAnswer({ call, req: this.#req, requestId });
+    } catch (error) {
+      return this.#refusal(error, requestId);
+    }
   }
 
   async #run(call: Call): Promise<Answer> {

@@ -27,7 +27,6 @@ import * as policy from './policy-handlers.ts';
 import { postObject } from './post-object.ts';
 import { putObject } from './put-object.ts';
 import * as upload from './upload-handlers.ts';
-import { websiteConfiguration } from './website.ts';
 import type { Document } from './xml-shape.ts';
 import { s3Document } from './xml-writer.ts';
 
@@ -125,9 +124,9 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   GetBucketPolicyStatus: policy.getBucketPolicyStatus,
   PutBucketPolicy: policy.putBucketPolicy,
   DeleteBucketPolicy: policy.deleteBucketPolicy,
-  GetBucketWebsite: none('NoSuchWebsiteConfiguration'),
-  PutBucketWebsite: refused(websiteConfiguration),
-  DeleteBucketWebsite: nothingToDelete,
+  GetBucketWebsite: bucket.website.get,
+  PutBucketWebsite: bucket.website.put,
+  DeleteBucketWebsite: bucket.website.remove,
   GetBucketLogging: constant(bucketLoggingStatus.write({ loggingEnabled: null })),
   PutBucketLogging: refused(bucketLoggingStatus, ({ loggingEnabled }) => loggingEnabled === null),
   GetBucketNotificationConfiguration: constant(

@@ -4,7 +4,7 @@ import { isForeignOrigin } from '../http/screen.ts';
 import type { S3Edge } from './edge.ts';
 import { s3Error } from './errors.ts';
 import type { PayloadForm } from './payload-form.ts';
-import type { Headers } from './signed-request.ts';
+import { type Headers, headersOf } from './signed-request.ts';
 import type { ChunkSeed } from './sigv4.ts';
 
 /** Who sent a request, and what they said of it and its body. */
@@ -42,6 +42,12 @@ export function nobody(req: EdgeRequest): Sender {
     ...{ isOwner: false, isAnonymous: true, signedBy: null, ...linkOf(req) },
     ...{ headers: new Map(), payload: null, seed: null },
   };
+}
+
+/** Of a website: no signature counts there, nor any other header that is S3's own. */
+export function visitor(req: EdgeRequest): Sender {
+  const headers = [...headersOf(req.rawHeaders)].filter(([name]) => !name.startsWith('x-amz-'));
+  return { ...nobody(req), headers: new Map(headers) };
 }
 
 function linkOf({ socket }: EdgeRequest): Pick<Sender, 'address' | 'isSecure'> {

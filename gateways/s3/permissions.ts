@@ -84,7 +84,9 @@ export async function checkMayDo(call: Call, action: PolicyAction, target: Targe
       ? 'silent'
       : judged(call, policy, action, await withTags(call, policy, action, target));
   if (answer === 'deny') throw s3Error('AccessDenied');
-  if (isOwner || answer === 'allow') return;
+  if (isOwner) return;
+  checkIsFree(bucket);
+  if (answer === 'allow') return;
   if (!isAllowedByAcl(call, action, target)) throw s3Error('AccessDenied');
 }
 
@@ -104,6 +106,7 @@ export function checkMayRead(
   const answer = policy === null ? 'silent' : judged(call, policy, readingOf(call), target);
   if (answer === 'deny') throw s3Error('AccessDenied');
   if (isOwner) return;
+  checkIsFree(bucket);
   // Who may not list is not told what is there.
   if (head === null && mayList(call, bucket)) return;
   if (head === null) throw s3Error('AccessDenied');
@@ -188,6 +191,11 @@ async function withTags(
   const read = await call.objects.read(call.context(), ref, { versionId, revision: null });
   const found = read.type === 'none' ? [] : read.version.record.head.tags;
   return { ...target, existingTags: found.map(({ name, value }) => ({ key: name, value })) };
+}
+
+/** Where requesters pay, who did not sign is refused. */
+function checkIsFree({ documents }: Bucket): void {
+  if (documents['requestPayment'] !== undefined) throw s3Error('AccessDenied');
 }
 
 function isAllowedByAcl(call: Call, action: PolicyAction, target: Target): boolean {

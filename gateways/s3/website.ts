@@ -78,6 +78,7 @@ export const websiteConfiguration = document('WebsiteConfiguration', shape, { ch
 function checkSite(site: WebsiteConfiguration): void {
   const { indexDocument, errorDocument, redirectAllRequestsTo, routingRules } = site;
   if (redirectAllRequestsTo !== null) {
+    checkHostName(redirectAllRequestsTo.hostName);
     if (indexDocument === null && errorDocument === null && routingRules.length === 0) return;
     throw refused('RedirectAllRequestsTo cannot be provided in conjunction with other elements.');
   }
@@ -90,7 +91,14 @@ function checkSite(site: WebsiteConfiguration): void {
   for (const each of routingRules) checkRule(each);
 }
 
+/** It becomes a header, and the host of a URL. */
+function checkHostName(hostName: string): void {
+  if (/^[A-Za-z0-9._-]+(?::\d{1,5})?$/.test(hostName)) return;
+  throw s3Error('InvalidRequest', 'The HostName is not the name of a host');
+}
+
 function checkRule({ condition, redirect }: RoutingRule): void {
+  if (redirect.hostName !== null) checkHostName(redirect.hostName);
   const { httpRedirectCode, replaceKeyPrefixWith, replaceKeyWith } = redirect;
   if (httpRedirectCode !== null && !/^3\d\d$/.test(httpRedirectCode)) {
     throw s3Error('InvalidRequest', 'The provided HTTP redirect code is not valid');

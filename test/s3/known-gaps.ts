@@ -31,14 +31,6 @@ const GAPS: readonly { readonly reason: string; readonly cases: readonly string[
     ],
   },
   {
-    reason: 'PutBucketWebsite answers 501',
-    cases: ['configurations: a website comes back, and goes'],
-  },
-  {
-    reason: 'Requesters cannot pay',
-    cases: ['configurations: request payment is the owner’s, and can be the requester’s'],
-  },
-  {
     reason: 'PutBucketLogging answers 501',
     cases: [
       'configurations: logging into another bucket comes back',
