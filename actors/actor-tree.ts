@@ -1,4 +1,5 @@
 import type { NodeConfig } from '../protocol/config.ts';
+import { DAY_MS } from '../protocol/lifecycle.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { META_GROUP, type NodeId, type ReplicaId } from '../protocol/types.ts';
@@ -14,6 +15,8 @@ import type { Ports } from './kit/ports.ts';
 import { PostOffice } from './kit/post-office.ts';
 import { TurnLoop } from './kit/turn-loop.ts';
 import { LeaseSweeper } from './lease/sweeper.ts';
+import { LifecycleKeeper } from './lifecycle/keeper.ts';
+import { lifecycleGroup } from './lifecycle/led-group.ts';
 import { reportGauges } from './node-metrics.ts';
 import { NodeRouting } from './node-routing.ts';
 import type { PeerWatch } from './peer-watch.ts';
@@ -31,6 +34,8 @@ const LEADER_CHECK_MS = 100;
 const MANAGER_EVERY_MS = 500;
 const SWEEP_EVERY_MS = 60;
 const BLOB_EVERY_MS = 100;
+/** The pace of its steps. */
+const LIFECYCLE_EVERY_MS = 100;
 const HANDOVER_MS = 300;
 /** Bytes of chunks that are read again per second, at least and at most. */
 const SCRUB_RATES = { bytesPerSecondMin: 1024 * 1024, bytesPerSecondMax: 64 * 1024 * 1024 };
@@ -64,6 +69,7 @@ export class ActorTree {
   readonly #builder: IndexBuilder;
   readonly #sweeper: LeaseSweeper;
   readonly #buckets: BucketKeeper;
+  readonly #lifecycle: LifecycleKeeper;
   #stopped = false;
 
   constructor(parts: TreeParts) {
@@ -107,6 +113,7 @@ export class ActorTree {
     this.#manager = this.#shardManager();
     this.#builder = this.#indexBuilder();
     this.#sweeper = this.#leaseSweeper();
+    this.#lifecycle = this.#lifecycleKeeper();
   }
 
   /** Begins to work; `periodic` drives it from then on. */
@@ -119,6 +126,7 @@ export class ActorTree {
     periodic.every(MANAGER_EVERY_MS, () => this.#buckets.tick());
     periodic.every(SWEEP_EVERY_MS, () => this.#sweeper.tick());
     periodic.every(BLOB_EVERY_MS, () => this.blob.tick());
+    periodic.every(LIFECYCLE_EVERY_MS, () => this.#lifecycle.tick());
     periodic.every(LEADER_CHECK_MS, () => this.routing.watchLeaders());
     periodic.every(DISK_CHECK_MS, () => care.tick());
     periodic.every(CHECKPOINT_CHECK_MS, () => {
@@ -163,6 +171,7 @@ export class ActorTree {
     this.#manager.stop();
     this.#builder.stop();
     this.#sweeper.stop();
+    this.#lifecycle.stop();
     this.blob.stop();
     this.#buckets.stop();
     this.routing.stop();
@@ -196,6 +205,10 @@ export class ActorTree {
     ports.bus.send(node, 'raft', this.post.encode(node, []));
   }
 
+  #dataReplicas() {
+    return this.replicas.all().filter(({ group }) => group !== META_GROUP);
+  }
+
   #leadsMeta(): boolean {
     return this.replicas.get(META_GROUP)?.isLeader() ?? false;
   }
@@ -217,7 +230,7 @@ export class ActorTree {
 
   #nodeBlobs(): NodeBlobs {
     const { ports, self, formation, presence, peers, config } = this.#parts;
-    const { routing, post, replicas } = this;
+    const { routing, post } = this;
     const groups = () => dataGroups(routing.map());
     return new NodeBlobs({
       ...{ ports, post, self },
@@ -233,11 +246,7 @@ export class ActorTree {
         config.scrubPeriodMs === undefined
           ? null
           : { ...SCRUB_RATES, periodMs: config.scrubPeriodMs },
-      groups: () =>
-        replicas
-          .all()
-          .filter(({ group }) => group !== META_GROUP)
-          .map(keptGroup),
+      groups: () => this.#dataReplicas().map(keptGroup),
       dataGroups: groups,
       look: (group, ids) => lookAt(routing.calls, group, ids),
       close: () => closeAll(routing.calls, groups()),
@@ -255,6 +264,15 @@ export class ActorTree {
     });
     routing.onIndexesChanged = () => builder.changed();
     return builder;
+  }
+
+  #lifecycleKeeper(): LifecycleKeeper {
+    const { config, ports } = this.#parts;
+    return new LifecycleKeeper({
+      ...{ clock: ports.clock, telemetry: ports.telemetry, objects: this.objects },
+      dayMs: config.lifecycleDayMs ?? DAY_MS,
+      groups: () => this.#dataReplicas().map(lifecycleGroup),
+    });
   }
 
   #leaseSweeper(): LeaseSweeper {

@@ -141,6 +141,7 @@ function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Opti
         portMoves: config.s3PortMoves,
         region: config.s3Region,
         baseDomains: config.s3Domains,
+        lifecycleDayMs: config.lifecycleDayMs,
       },
       allowUnsigned: isPrivate || config.insecure,
       customerKeysOverHttp: config.insecure,

@@ -234,6 +234,13 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     help: 'In this time every stored chunk of an object is read and verified once',
   },
   {
+    key: 'lifecycle-day-seconds',
+    kind: 'integer',
+    fallback: '86400',
+    flag: false,
+    help: 'How long a day of lifecycle rules is, for tests: things end at the next multiple of it, which is midnight UTC; the same on all nodes',
+  },
+  {
     key: 'log-level',
     kind: 'text',
     fallback: 'info',

@@ -49,6 +49,7 @@ export interface Config {
   readonly clusterSecrets: ClusterSecrets | null;
   readonly retentionMs: number;
   readonly scrubPeriodMs: number;
+  readonly lifecycleDayMs: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly logFormat: 'auto' | 'json' | 'text';
 }
@@ -86,6 +87,7 @@ export function nodeConfig(config: Config, httpUrl: string, version: string): No
     groupCount: config.groups,
     retentionMs: config.retentionMs,
     scrubPeriodMs: config.scrubPeriodMs,
+    lifecycleDayMs: config.lifecycleDayMs,
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     httpUrl,
     version,
@@ -273,6 +275,7 @@ function check(settings: readonly Setting[]): Config {
     clusterSecrets: clusterSecrets(read),
     retentionMs: read.integer('retention-seconds', 60, 30 * 24 * 3600) * 1000,
     scrubPeriodMs: read.integer('scrub-period-seconds', 60, 365 * 24 * 3600) * 1000,
+    lifecycleDayMs: read.integer('lifecycle-day-seconds', 1, 86_400) * 1000,
     logLevel: read.oneOf('log-level', ['debug', 'info', 'warn', 'error', 'silent']),
     logFormat: read.oneOf('log-format', ['auto', 'json', 'text']),
   };

@@ -60,6 +60,10 @@ export const METRICS = {
   blob_chunks_mended: counter('Chunks that were missing or damaged here.', 'outcome'),
   blob_chunks_swept: counter('Chunks that nothing named any more, removed.'),
   blob_bytes_written: counter('Bytes of objects that were written as chunks.'),
+  lifecycle_passes: counter('Passes of lifecycle rules that began.', 'group'),
+  lifecycle_looked: counter('Versions that lifecycle rules were held against.'),
+  lifecycle_removed: counter('What lifecycle rules have taken away.', 'action'),
+  lifecycle_kept: counter('What was due and not taken away now.', 'reason'),
   applied_entries: counter('Log entries applied.'),
   apply_batch_seconds: seconds('Time one batch of entries took to apply.'),
   // Raft

@@ -19,6 +19,8 @@ export interface NodeConfig {
   readonly durability: 'quorum-fsync' | 'memory';
   /** One round of the scrubber over all chunks; none: chunks are not looked after. */
   readonly scrubPeriodMs?: number;
+  /** How long a day of lifecycle rules is; without it, a day. */
+  readonly lifecycleDayMs?: number;
   readonly httpUrl: string;
   readonly version: string;
 }

@@ -152,6 +152,25 @@ export const objectOpCodec = s.union({
     }),
   ],
   uploadAbort: [7, s.record({ ref: keyRefCodec, upload: uploadIdCodec })],
+  /**
+   * What a lifecycle rule takes away, if it is still what the rule was held against, and no lock holds it: else
+   * `precondition_failed`, `object_locked`.
+   */
+  expire: [
+    8,
+    s.record({
+      ref: keyRefCodec,
+      versionId: s.str(16),
+      /** Revision of the version's row: nothing was said of it since. */
+      seen: s.count,
+      /** When the next newer version was put; 0: it is the newest one. A marker that is goes only if it is alone. */
+      newer: s.count,
+      /** Newer versions that are not current there must be, at least. */
+      newerNoncurrent: s.count,
+      /** Unix ms, by the wall time of the entry's revision: not before. */
+      dueMs: s.count,
+    }),
+  ],
 });
 export type ObjectOp = s.Of<typeof objectOpCodec>;
 export type ObjectOpOf<T extends ObjectOp['type']> = Extract<ObjectOp, { type: T }>;

@@ -1,4 +1,4 @@
-import type { ObjectOpOf, ObjectResult } from '../../protocol/object-ops.ts';
+import type { ObjectResult } from '../../protocol/object-ops.ts';
 import {
   encodeRecord,
   markerRecord,
@@ -22,15 +22,20 @@ import type { ObjectContext } from './object-write.ts';
 import { type FullSlot, putRow, removeRow } from './write.ts';
 
 /** Deletions: of the current version, by a marker where there are versions, or of one version for good. */
-export function deleteObject(context: ObjectContext, op: ObjectOpOf<'delete'>): ObjectResult {
-  if (op.versionId !== null) return deleteVersion(context, op.versionId, op.bypass);
+export function deleteObject(
+  context: ObjectContext,
+  versionId: string | null,
+  bypass: boolean,
+  kind: 'delete' | 'expire',
+): ObjectResult {
+  if (versionId !== null) return deleteVersion(context, versionId, bypass);
   const { state, rule, slot, current, revision, events } = context;
-  if (rule.versioning !== 'off') return putMarker(context, op.bypass);
+  if (rule.versioning !== 'off') return putMarker(context, bypass, kind);
   if (current === null) return NOTHING_THERE;
-  const held = lockRefusal(current.record.head, op.bypass, revision);
+  const held = lockRefusal(current.record.head, bypass, revision);
   if (held !== null) return held;
   endData(state, current.record.pieces, revision);
-  events.push(removeRow(state, slot as FullSlot, revision, 'delete'));
+  events.push(removeRow(state, slot as FullSlot, revision, kind));
   return { type: 'deleted', revision, versionId: null, marker: false };
 }
 
@@ -41,7 +46,11 @@ const NOTHING_THERE: ObjectResult = Object.freeze({
   marker: false,
 });
 
-function putMarker(context: ObjectContext, bypass: boolean): ObjectResult {
+function putMarker(
+  context: ObjectContext,
+  bypass: boolean,
+  why: 'delete' | 'expire',
+): ObjectResult {
   const { state, rule, slot, current, revision, events } = context;
   // A marker is a version too.
   if (rule.state !== 'live') return { type: 'no_such_bucket' };
@@ -51,7 +60,7 @@ function putMarker(context: ObjectContext, bypass: boolean): ObjectResult {
   if (held !== null) return held;
   makeRoom(context, replaced);
   if (slot.row !== null) {
-    const kind = current === null ? 'expire' : 'delete';
+    const kind = current === null ? 'expire' : why;
     events.push(removeRow(state, slot as FullSlot, revision, kind));
   }
   const record = markerRecord(revision, isNull);
@@ -67,7 +76,11 @@ function storedMarker(record: ObjectRecord): StoredVersion {
   return { row, record };
 }
 
-function deleteVersion(context: ObjectContext, versionId: string, bypass: boolean): ObjectResult {
+export function deleteVersion(
+  context: ObjectContext,
+  versionId: string,
+  bypass: boolean,
+): ObjectResult {
   const { state, slot, current, revision, events } = context;
   const version = findVersion(context, versionId);
   if (version === null) return { type: 'deleted', revision: 0, versionId, marker: false };

@@ -5,7 +5,7 @@ import { decodeRecord } from '../../protocol/objects.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { BODY_OFFSET, refOfStoredTriple, spaceRange, tripleOf } from '../../storage/kv/keyspace.ts';
 import { objectRange, parseVersionKey, versionKey } from '../../storage/kv/object-keys.ts';
-import { decodeCurrent } from '../../storage/kv/rows.ts';
+import { decodeCurrent, type VersionRow } from '../../storage/kv/rows.ts';
 import type { GroupView } from './group-state.ts';
 import { hasExpired } from './item.ts';
 import { commonPrefix, EntryList, type ListQuery, listed } from './object-list.ts';
@@ -57,16 +57,22 @@ export async function listVersions(
   return { entries, next: null };
 }
 
-interface FoundVersion {
+export interface FoundVersion {
   readonly key: string;
+  readonly row: VersionRow;
   readonly record: ReturnType<typeof decodeRecord>;
   readonly isLatest: boolean;
 }
 
+interface BucketSpace {
+  readonly tenant: string;
+  readonly space: string;
+}
+
 /** Current rows and the others, merged: of one key the current one comes first (O1). */
-class VersionWalk {
+export class VersionWalk {
   readonly #view: GroupView;
-  readonly #space: ListQuery;
+  readonly #space: BucketSpace;
   readonly #end: string | null;
   readonly #revision: Revision;
   #current: RowReader | null = null;
@@ -76,7 +82,7 @@ class VersionWalk {
   /** The key that the newest version has been given of. */
   #begun: string | null = null;
 
-  constructor(view: GroupView, space: ListQuery, end: string | null, revision: Revision) {
+  constructor(view: GroupView, space: BucketSpace, end: string | null, revision: Revision) {
     this.#view = view;
     this.#space = space;
     this.#end = end;
@@ -125,7 +131,7 @@ class VersionWalk {
       if (this.#below > 0 && key === this.#start && record.putAt >= this.#below) continue;
       const isLatest = this.#begun !== key;
       this.#begun = key;
-      return { key, record, isLatest };
+      return { key, row, record, isLatest };
     }
   }
 

@@ -81,7 +81,7 @@ export function dropVersion(state: GroupState, triple: string, putAt: Revision):
   });
 }
 
-function readLink(state: GroupState, triple: string, putAt: Revision): VersionLink {
+export function readLink(state: GroupState, triple: string, putAt: Revision): VersionLink {
   const bytes = state.row(versionLinkKey(state.prefix, triple, putAt));
   return bytes === null ? { newer: 0, older: 0 } : decodeVersionLink(bytes);
 }

@@ -13,6 +13,7 @@ import { hasExpired } from './item.ts';
 import { amendObject } from './object-amend.ts';
 import { conditionRefusal } from './object-condition.ts';
 import { deleteObject } from './object-delete.ts';
+import { expireObject } from './object-expire.ts';
 import { putObject } from './object-put.ts';
 import { recallObject, rememberObject } from './object-request.ts';
 import { abortUpload, completeUpload, createUpload, putPart } from './object-upload.ts';
@@ -20,7 +21,7 @@ import type { StoredVersion } from './object-versions.ts';
 import { readSlot, type Slot } from './write.ts';
 
 /**
- * Operations on objects (ADR 0034): one entry each, which does all of it or nothing. The rules O1 to O9 and why they
+ * Operations on objects (ADR 0034): one entry each, which does all of it or nothing. The rules O1 to O10 and why they
  * hold are in docs/protocol/objects.md.
  *
  *   O1  A key's current row is its newest version: all others, and markers, were put before it. Without a
@@ -36,6 +37,7 @@ import { readSlot, type Slot } from './write.ts';
  *       within a day of its id.
  *   O8  When its name goes data stays until the floor has passed that revision.
  *   O9  A bucket's id is never used again; what is left of one that is gone is found by it.
+ *   O10 A lifecycle rule takes away what it was held against, where that is, or nothing.
  */
 export type ObjectCommand = Extract<Command, { type: 'object' }>;
 
@@ -102,7 +104,7 @@ function perform(context: ObjectContext, op: ObjectOp): ObjectResult {
     case 'put':
       return putObject(context, op);
     case 'delete':
-      return deleteObject(context, op);
+      return deleteObject(context, op.versionId, op.bypass, 'delete');
     case 'amend':
       return amendObject(context, op);
     case 'uploadCreate':
@@ -113,6 +115,8 @@ function perform(context: ObjectContext, op: ObjectOp): ObjectResult {
       return completeUpload(context, op);
     case 'uploadAbort':
       return abortUpload(context, op);
+    case 'expire':
+      return expireObject(context, op);
     default:
       return assertNever(op);
   }

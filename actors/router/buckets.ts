@@ -177,26 +177,36 @@ export class RoutedBuckets implements Buckets {
   async finishAll(deadlineMs: number): Promise<number> {
     const endMs = this.#nowMs() + deadlineMs;
     let finished = 0;
+    for await (const row of this.#allRows(endMs)) {
+      if (row.isSettled) continue;
+      const isDeleting = row.bucket.rule.state === 'deleting';
+      await this.#settle(isDeleting ? await this.#endDeletion(row, endMs) : row, endMs);
+      finished++;
+    }
+    return finished;
+  }
+
+  /** Live buckets of all tenants that have this document. Looks at every bucket, in up to `deadlineMs`. */
+  async withDocument(name: string, deadlineMs: number): Promise<Bucket[]> {
+    const found: Bucket[] = [];
+    for await (const row of this.#allRows(this.#nowMs() + deadlineMs)) {
+      if (isLive(row) && row.bucket.documents[name] !== undefined) found.push(row.bucket);
+    }
+    return found;
+  }
+
+  async *#allRows(endMs: number): AsyncGenerator<BucketRow> {
     for (let after = '', more = true; more; ) {
-      const body = {
-        type: 'MetaList' as const,
-        prefix: bucketRowPrefix(null),
-        after,
-        limit: LIST_ROWS,
-      };
+      const prefix = bucketRowPrefix(null);
+      const body = { type: 'MetaList' as const, prefix, after, limit: LIST_ROWS };
       const options = { deadlineMs: endMs - this.#nowMs(), ...FROM_LEADER };
       const page = await this.#calls.call(META_GROUP, body, 'MetaListed', options);
       for (const { name, json } of page.rows) {
         after = name;
-        const row = parseBucketRow(json);
-        if (row.isSettled) continue;
-        const isDeleting = row.bucket.rule.state === 'deleting';
-        await this.#settle(isDeleting ? await this.#endDeletion(row, endMs) : row, endMs);
-        finished++;
+        yield parseBucketRow(json);
       }
       ({ more } = page);
     }
-    return finished;
   }
 
   /** All groups have `deleting`, so what they find is so for good: the bucket is gone, or live again. */

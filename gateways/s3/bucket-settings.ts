@@ -23,7 +23,7 @@ import type { Document } from './xml-shape.ts';
 const DOCUMENT_BYTES_MAX = 256 * 1024;
 const DAY_MS = 86_400_000;
 
-async function change(call: Call, wanted: BucketChange): Promise<Bucket> {
+export async function change(call: Call, wanted: BucketChange): Promise<Bucket> {
   const { bucket } = call.route;
   const done = await call.objects.buckets.change(call.context(), TENANT, bucket, wanted);
   if (done.type === 'changed') return done.bucket;
@@ -31,7 +31,7 @@ async function change(call: Call, wanted: BucketChange): Promise<Bucket> {
   throw s3Error('InvalidBucketState');
 }
 
-async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
+export async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
   const body = await call.body.document(DOCUMENT_BYTES_MAX);
   if (body.length === 0) throw s3Error('MissingRequestBodyError');
   return document.read(body);

@@ -1,10 +1,12 @@
 import type { Bucket, ListedPart, UploadParts } from '../../protocol/object-access.ts';
 import { type Checksum as StoredChecksum, versionIdOf } from '../../protocol/objects.ts';
+import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { type Answer, type HeaderPair, xmlAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { CHECKSUM_ALGORITHMS, CHECKSUMS } from './checksums.ts';
 import { customerKeyOf } from './encryption-headers.ts';
 import { type S3Error, s3Error } from './errors.ts';
+import { expirationHeader } from './lifecycle-handlers.ts';
 import { multipartChecksum, multipartETag } from './multipart-checksums.ts';
 import {
   COMPLETE_BODY_BYTES_MAX,
@@ -45,7 +47,11 @@ export async function completeMultipartUpload(call: Call): Promise<Answer> {
   if (result.type === 'no_such_upload') return completedBefore(call, bucket, upload);
   if (result.type !== 'put') throw refusalOf(result, condition.match !== null);
   const made = { etag, checksum, parts: parts.length, shown };
-  return completed(call, bucket, made, result.versionId);
+  const answer = completed(call, bucket, made, result.versionId);
+  const { size, revision } = result;
+  const current = { key: call.ref.key, size, lastModifiedMs: wallMsOfRevision(revision) };
+  const expiration = expirationHeader(call, bucket, { ...current, head: found.head });
+  return { ...answer, headers: [...answer.headers, ...expiration] };
 }
 
 interface Completed {

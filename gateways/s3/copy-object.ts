@@ -10,6 +10,7 @@ import { isChecksumAlgorithm } from './checksums.ts';
 import { checkCopySource } from './conditions.ts';
 import { type CopyHeaders, type CopySource, copyHeadersOf } from './copy-headers.ts';
 import { s3Error } from './errors.ts';
+import { expirationHeader } from './lifecycle-handlers.ts';
 import { renderCopyObject } from './multipart-documents.ts';
 import { bytesOf, type VersionRange } from './object-bytes.ts';
 import { newSealing, openedWith, type Reading, type Sealing } from './object-encryption.ts';
@@ -66,6 +67,7 @@ export async function copyObject(call: Call): Promise<Answer> {
       ...sourceHeaders(source),
       ...versionHeader(bucket, written.versionId),
       ...(sealing?.headers ?? []),
+      ...expirationHeader(call, bucket, { key: call.ref.key, head, ...written }),
     ],
   );
 }

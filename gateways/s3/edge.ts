@@ -14,6 +14,8 @@ export interface S3Config {
   readonly region: string;
   /** `bucket.<domain>` is that bucket. */
   readonly baseDomains: readonly string[];
+  /** How long a day of lifecycle rules is. */
+  readonly lifecycleDayMs: number;
   /** Whether requests without credentials may do everything (loopback, or --insecure). */
   readonly allowUnsigned: boolean;
   /** Whether clients on other machines may send keys (SSE-C), although there is no TLS here. */

@@ -6,6 +6,7 @@ import type { Call } from './call.ts';
 import { checkRead, ifRangeHolds, readConditions, type Validators } from './conditions.ts';
 import { quoted } from './entity-tags.ts';
 import { S3Error, withHeaders } from './errors.ts';
+import { expirationHeader } from './lifecycle-handlers.ts';
 import { bytesOf, inlineBytes, partCount, partSizes } from './object-bytes.ts';
 import { readingOf } from './object-encryption.ts';
 import { headHeaders } from './object-head.ts';
@@ -57,6 +58,7 @@ async function found(call: Call): Promise<Found> {
   const validators = { eTag: version.record.etag, lastModifiedMs: lastModifiedMs(version) };
   const { key, headers: encryption } = await readingOf(call, version.record);
   const identity = identityHeaders(bucket, version);
+  const expiration = version.isLatest ? currentExpiration(call, bucket, version) : [];
   try {
     checkRead(readConditions(call.headers, call.nowMs), validators);
   } catch (error) {
@@ -66,7 +68,8 @@ async function found(call: Call): Promise<Found> {
   const { size } = version.record;
   const isPartial = part !== null;
   const range = part ?? { start: 0, end: size };
-  const headers = [...identity, ...encryption, ...headHeaders(version.record, overrides)];
+  const shown = headHeaders(version.record, overrides);
+  const headers = [...identity, ...encryption, ...shown, ...expiration];
   if (isPartial && range.end > range.start) {
     headers.push(['content-range', contentRange(range, size)]);
   }
@@ -98,6 +101,12 @@ function rangeOf(
     if (!(error instanceof S3Error)) throw error;
     throw withHeaders(error, [['content-range', unsatisfiedRange(size)]]);
   }
+}
+
+function currentExpiration(call: Call, bucket: Bucket, version: ObjectVersion): HeaderPair[] {
+  const { size, head } = version.record;
+  const at = lastModifiedMs(version);
+  return expirationHeader(call, bucket, { key: call.ref.key, size, head, lastModifiedMs: at });
 }
 
 /** What says which version it is; answers without a body have it too. */

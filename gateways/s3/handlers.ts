@@ -16,7 +16,7 @@ import { serverSideEncryptionConfiguration } from './encryption.ts';
 import type { S3ErrorCode } from './error-table.ts';
 import { s3Error } from './errors.ts';
 import { getObject, headObject } from './get-object.ts';
-import { lifecycleConfiguration } from './lifecycle.ts';
+import * as lifecycle from './lifecycle-handlers.ts';
 import { listObjects, listObjectsV2 } from './list-handlers.ts';
 import { listMultipartUploads, listObjectVersions } from './list-version-handlers.ts';
 import { bucketLoggingStatus } from './logging.ts';
@@ -117,9 +117,9 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   GetBucketEncryption: none('ServerSideEncryptionConfigurationNotFoundError'),
   PutBucketEncryption: refused(serverSideEncryptionConfiguration),
   DeleteBucketEncryption: nothingToDelete,
-  GetBucketLifecycleConfiguration: none('NoSuchLifecycleConfiguration'),
-  PutBucketLifecycleConfiguration: refused(lifecycleConfiguration),
-  DeleteBucketLifecycle: nothingToDelete,
+  GetBucketLifecycleConfiguration: lifecycle.getBucketLifecycle,
+  PutBucketLifecycleConfiguration: lifecycle.putBucketLifecycle,
+  DeleteBucketLifecycle: lifecycle.deleteBucketLifecycle,
   GetBucketPolicy: policy.getBucketPolicy,
   GetBucketPolicyStatus: policy.getBucketPolicyStatus,
   PutBucketPolicy: policy.putBucketPolicy,

@@ -1,48 +1,17 @@
+import {
+  type LifecycleConfiguration,
+  type LifecycleExpiration,
+  type LifecycleFilter,
+  type LifecycleRule,
+  type LifecycleSelection,
+  type NoncurrentVersionExpiration,
+  selectionOf,
+} from '../../protocol/lifecycle.ts';
 import { s3Error } from './errors.ts';
-import { checkTags, OBJECT_TAGS_MAX, type Tag, tagShape } from './tagging.ts';
+import { checkTags, OBJECT_TAGS_MAX, tagShape } from './tagging.ts';
 import { malformedXml } from './xml-reader.ts';
 import { choice, flag, instant, integer, text } from './xml-scalars.ts';
 import { document, many, maybe, one, type Shape, struct } from './xml-shape.ts';
-
-/** Which objects a rule is for: all of these hold. Sizes are in bytes and exclusive. */
-export interface LifecycleSelection {
-  readonly prefix: string | null;
-  readonly tags: readonly Tag[];
-  readonly objectSizeGreaterThan: number | null;
-  readonly objectSizeLessThan: number | null;
-}
-
-export interface LifecycleFilter extends LifecycleSelection {
-  /** Several conditions stand in it, one stands in the filter itself. */
-  readonly and: LifecycleSelection | null;
-}
-
-/** Exactly one of the three is given. */
-export interface LifecycleExpiration {
-  readonly dateMs: number | null;
-  readonly days: number | null;
-  readonly expiredObjectDeleteMarker: boolean | null;
-}
-
-export interface NoncurrentVersionExpiration {
-  readonly newerNoncurrentVersions: number | null;
-  readonly noncurrentDays: number;
-}
-
-export interface LifecycleRule {
-  readonly abortIncompleteMultipartUpload: { readonly daysAfterInitiation: number } | null;
-  readonly expiration: LifecycleExpiration | null;
-  readonly filter: LifecycleFilter | null;
-  readonly id: string | null;
-  readonly noncurrentVersionExpiration: NoncurrentVersionExpiration | null;
-  /** From before there were filters; then there is no filter. */
-  readonly prefix: string | null;
-  readonly status: 'Enabled' | 'Disabled';
-}
-
-export interface LifecycleConfiguration {
-  readonly rules: readonly LifecycleRule[];
-}
 
 const RULES_MAX = 1000;
 const ID_LENGTH_MAX = 255;
@@ -99,18 +68,6 @@ export const lifecycleConfiguration = document<LifecycleConfiguration>(
   struct({ rules: many('Rule', rule, 1, RULES_MAX) }),
   { check: checkRules },
 );
-
-/** What a rule is for, wherever it says so. */
-export function selectionOf({ filter, prefix }: LifecycleRule): LifecycleSelection {
-  const { and = null } = filter ?? {};
-  const chosen = and ?? filter;
-  return {
-    prefix: chosen?.prefix ?? prefix,
-    tags: chosen?.tags ?? [],
-    objectSizeGreaterThan: chosen?.objectSizeGreaterThan ?? null,
-    objectSizeLessThan: chosen?.objectSizeLessThan ?? null,
-  };
-}
 
 function checkRules({ rules }: LifecycleConfiguration): void {
   const ids = new Set<string>();

@@ -9,6 +9,7 @@ import { quoted } from './entity-tags.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { boundaryOf, type FormHead, FormReader } from './form-reader.ts';
 import type { Headers } from './headers.ts';
+import { expirationHeader } from './lifecycle-handlers.ts';
 import { checkLink, newSealing, type Sealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
 import { checkObjectKey } from './object-key.ts';
@@ -57,10 +58,12 @@ export async function postObject(call: Call): Promise<Answer> {
     if (lengthRange !== null) checkLengthRange(lengthRange, bytes);
   });
   const version = versionHeader(bucket, written.versionId);
+  const current = { key: object.ref.key, head, ...written };
   return answerOf(call, key, written, success, [
     ...writtenHeaders(written),
     ...(sealing?.headers ?? []),
     ...version,
+    ...expirationHeader(call, bucket, current),
   ]);
 }
 

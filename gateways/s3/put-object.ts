@@ -4,6 +4,7 @@ import { emptyAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { CHECKSUMS } from './checksums.ts';
 import { quoted } from './entity-tags.ts';
+import { expirationHeader } from './lifecycle-handlers.ts';
 import { newSealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
 import { putHeadersOf } from './put-headers.ts';
@@ -34,6 +35,7 @@ export async function putObject(call: Call): Promise<Answer> {
     ...writtenHeaders(written),
     ...(sealing?.headers ?? []),
     ...versionHeader(bucket, written.versionId),
+    ...expirationHeader(call, bucket, { key: call.ref.key, head, ...written }),
   ]);
 }
 

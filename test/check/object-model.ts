@@ -23,6 +23,8 @@ export interface ModelVersion {
   readonly ids: readonly string[];
   readonly upload: string | null;
   expiresAtMs: number | null;
+  /** Revision of its row. */
+  seen: number;
 }
 
 export interface ModelPart {
@@ -92,7 +94,7 @@ export class ObjectModel {
         return this.#put(op, revision);
       case 'delete':
         return op.versionId === null
-          ? this.#delete(op, revision)
+          ? this.#delete(op.ref.key, op.bypass, revision)
           : this.#deleteVersion(op.ref.key, op.versionId, op.bypass, revision);
       case 'amend':
         return this.#amend(op, revision);
@@ -107,6 +109,8 @@ export class ObjectModel {
         this.uploads.delete(uploadName(op));
         return { type: 'aborted', revision };
       }
+      case 'expire':
+        return this.#expire(op, revision);
     }
   }
 
@@ -173,7 +177,8 @@ export class ObjectModel {
     this.#clear(key, isNull, revision);
     const expiresAtMs = ttlMs === null ? null : nowMs + ttlMs;
     const head = { ...fields.head, retention };
-    const version = { ...fields, head, putAt: revision, isNull, isMarker: false, expiresAtMs };
+    const rest = { putAt: revision, seen: revision, isNull, isMarker: false, expiresAtMs };
+    const version = { ...fields, head, ...rest };
     this.keys.set(key, [version, ...this.versions(key)]);
     const versionId = isVersioned ? idOf(version) : null;
     return { type: 'put', revision, versionId, etag: fields.etag, size: fields.size, expiresAtMs };
@@ -195,9 +200,24 @@ export class ObjectModel {
     this.keys.set(key, left);
   }
 
-  #delete(op: ObjectOpOf<'delete'>, revision: number): ObjectResult {
-    const rule = this.rule as BucketRule;
+  /** By position: what a lifecycle rule saw must be there, and be the same. */
+  #expire(op: ObjectOpOf<'expire'>, revision: number): ObjectResult {
     const { key } = op.ref;
+    const changed: ObjectResult = { type: 'precondition_failed', etag: null };
+    const all = this.versions(key).filter((one) => !isOver(one, revision));
+    const at = all.findIndex((one) => idOf(one) === op.versionId);
+    const found = all[at];
+    const isDue = op.dueMs <= wallMsOfRevision(revision);
+    if (!isDue || found === undefined || found.seen !== op.seen) return changed;
+    if ((all[at - 1]?.putAt ?? 0) !== op.newer) return changed;
+    if (Math.max(0, at - 1) < op.newerNoncurrent) return changed;
+    if (at > 0) return this.#deleteVersion(key, op.versionId, false, revision);
+    if (!found.isMarker) return this.#delete(key, false, revision);
+    return all.length > 1 ? changed : this.#deleteVersion(key, op.versionId, false, revision);
+  }
+
+  #delete(key: string, bypass: boolean, revision: number): ObjectResult {
+    const rule = this.rule as BucketRule;
     if (rule.versioning === 'off') {
       const current = this.current(key, revision);
       if (current === null) return { type: 'deleted', revision: 0, versionId: null, marker: false };
@@ -206,12 +226,12 @@ export class ObjectModel {
     }
     if (rule.state !== 'live') return { type: 'no_such_bucket' };
     const isNull = rule.versioning === 'suspended';
-    const held = isNull ? this.#heldNull(key, op.bypass, revision) : null;
+    const held = isNull ? this.#heldNull(key, bypass, revision) : null;
     if (held !== null) return held;
     this.#clear(key, isNull, revision);
     const marker: ModelVersion = {
       ...{ putAt: revision, isNull, isMarker: true, size: 0, etag: '', head: null, ids: [] },
-      ...{ upload: null, expiresAtMs: null },
+      ...{ upload: null, expiresAtMs: null, seen: revision },
     };
     this.keys.set(key, [marker, ...this.versions(key)]);
     return { type: 'deleted', revision, versionId: idOf(marker), marker: true };
@@ -227,8 +247,11 @@ export class ObjectModel {
     if (found === null) return { type: 'deleted', revision: 0, versionId: id, marker: false };
     const held = heldBy(found, bypass, revision);
     if (held !== null) return held;
+    const wasNewest = this.versions(key)[0] === found;
     const left = this.versions(key).filter((one) => one !== found);
     this.keys.set(key, left);
+    // What is brought back has a new row.
+    if (wasNewest && left[0]?.isMarker === false) left[0].seen = revision;
     return { type: 'deleted', revision, versionId: id, marker: found.isMarker };
   }
 
@@ -258,6 +281,7 @@ export class ObjectModel {
     }
     const { type: _, ...fields } = change;
     found.head = { ...head, ...fields };
+    found.seen = revision;
     const versionId = rule.versioning === 'off' ? null : idOf(found);
     return { type: 'amended', revision, versionId };
   }

@@ -84,6 +84,8 @@ export class ModelObjects implements ObjectService {
         if (result.type === 'put') rows.uploads.delete(op.upload);
         return result;
       }
+      case 'expire':
+        throw new Error('no edge takes anything away by a rule');
       case 'uploadAbort':
         if (uploadOf(rows, op) === null) return { type: 'no_such_upload' };
         rows.uploads.delete(op.upload);

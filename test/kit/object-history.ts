@@ -200,6 +200,16 @@ export class ObjectHistory {
       }
       case 'complete':
         return this.#complete(step);
+      case 'lifecycle': {
+        const versionId = this.#version(at, step.version) ?? 'null';
+        const all = this.model.versions(at);
+        const index = all.findIndex((one) => idOf(one) === versionId);
+        const seen = (all[index]?.seen ?? 1) - (step.stale === 'seen' ? 1 : 0);
+        const newer = (all[index - 1]?.putAt ?? 0) + (step.stale === 'newer' ? 1 : 0);
+        const newerNoncurrent = Math.max(0, index - 1) + step.more;
+        const dueMs = this.group.wallMs + step.aheadMs;
+        return { type: 'expire', ref, versionId, seen, newer, newerNoncurrent, dueMs };
+      }
       case 'abort':
         return { type: 'uploadAbort', ref: this.#uploadRef(step), upload: this.#name(step) };
       default:

@@ -71,6 +71,17 @@ const anyStep = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('abort' as const), key, upload }) },
   {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant('lifecycle' as const),
+      ...{ key, version: anyVersion },
+      // As it is now, or as it was when something else was there.
+      stale: fc.constantFrom('no', 'no', 'no', 'no', 'seen', 'newer'),
+      more: fc.constantFrom(0, 0, 0, 1),
+      aheadMs: fc.constantFrom(-1, 0, 0, 1_000),
+    }),
+  },
+  {
     weight: 2,
     arbitrary: fc.record({
       type: fc.constant('rule' as const),

@@ -40,6 +40,7 @@ export async function startS3Server(
           portMoves: false,
           region: 'us-east-1',
           baseDomains: ['localhost'],
+          lifecycleDayMs: 86_400_000,
           allowUnsigned: true,
           customerKeysOverHttp: false,
         },

@@ -12,25 +12,6 @@ const GAPS: readonly { readonly reason: string; readonly cases: readonly string[
     cases: ['object lock: governance can become compliance with bypass only'],
   },
   {
-    reason: 'PutBucketLifecycleConfiguration answers 501',
-    cases: [
-      'lifecycle: a delete is 204, also of none',
-      'lifecycle: a filter by prefix, tags and sizes comes back',
-      'lifecycle: a filter by size comes back',
-      'lifecycle: a filter by tag comes back',
-      'lifecycle: a put replaces all rules',
-      'lifecycle: a rule of the old form has its prefix outside',
-      'lifecycle: a rule that is off comes back',
-      'lifecycle: a rule without an id gets one',
-      'lifecycle: an object under a rule says when it ends',
-      'lifecycle: expiry after days comes back',
-      'lifecycle: expiry on a date comes back',
-      'lifecycle: lonely delete markers comes back',
-      'lifecycle: noncurrent versions comes back',
-      'lifecycle: uploads under way comes back',
-    ],
-  },
-  {
     reason: 'PutBucketLogging answers 501',
     cases: [
       'configurations: logging into another bucket comes back',

@@ -3,9 +3,10 @@ import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { decodeConfig, type GroupConfig } from '../../protocol/membership.ts';
 import type { ObjectOp, ObjectResult } from '../../protocol/object-ops.ts';
 import type { GroupId } from '../../protocol/types.ts';
-import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { vshardOf } from '../../protocol/vshard.ts';
 import { type ModelVersion, ObjectModel, uploadName } from '../check/object-model.ts';
 import type { Change } from '../check/truth.ts';
+import { checkExpired } from './lifecycle-truth.ts';
 import { SimViolation } from './violation.ts';
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
@@ -69,12 +70,16 @@ export class ObjectsModel {
     const config = this.#configs.get(group);
     model.voters = config?.voters ?? founders ?? [];
     model.votersOld = config?.votersOld ?? null;
+    const before = [...model.versions(op.ref.key)];
     const result = model.do(op, bucket, revision);
+    if (op.type === 'expire' && result.type === 'deleted') {
+      checkExpired(op, before, revision);
+    }
     fate.results.push(result);
     const isAnswer = !PASSING.has(result.type);
     if (isAnswer && idempotency !== null) this.#answers.set(idempotency.key, result);
     if ('revision' in result && result.revision === revision) fate.effects.push(revision);
-    return this.#changeOf(op.ref, model, revision);
+    return this.#changeOf(op, model, revision);
   }
 
   /** Versions of a bucket over all groups, by key, newest first. */
@@ -84,7 +89,7 @@ export class ObjectsModel {
     return all.flatMap(([key, versions]) => versions.map((version) => ({ key, version })));
   }
 
-  #changeOf(ref: KeyRef, model: ObjectModel, revision: number): Change | null {
+  #changeOf({ type, ref }: ObjectOp, model: ObjectModel, revision: number): Change | null {
     const name = `${ref.space}\0${ref.key}`;
     const before = this.#rows.get(name);
     const now = model.current(ref.key, revision);
@@ -93,7 +98,8 @@ export class ObjectsModel {
     const prevRevision = before?.revision ?? 0;
     if (now === null) {
       this.#rows.delete(name);
-      return { ...rest, kind: 'delete', prevRevision, value: null };
+      const kind = type === 'expire' ? 'expire' : 'delete';
+      return { ...rest, kind, prevRevision, value: null };
     }
     this.#rows.set(name, { revision, etag: now.etag, putAt: now.putAt });
     return { ...rest, kind: 'put', prevRevision, value: now.etag };

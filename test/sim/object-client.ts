@@ -15,6 +15,7 @@ import { askNode, type Outcome, type ProcessNumbers } from './client.ts';
 import type { ClusterPort } from './cluster-port.ts';
 import type { History } from './history.ts';
 import type { KeyPool, LiveKey } from './keys.ts';
+import { AGEING, DUE_PREFIX, RULED, settingsOf } from './lifecycle-truth.ts';
 import { fateName } from './model-objects.ts';
 import { SIM_WALL_START_MS } from './sim-clock.ts';
 
@@ -103,7 +104,8 @@ export class ObjectClient {
     if (draw < 0.66) return this.#list();
     if (draw < 0.8) return this.#changeVersions();
     if (draw < 0.87) return this.#upload();
-    if (draw < 0.92) return this.#claim();
+    if (draw < 0.9) return this.#claim();
+    if (draw < 0.95) return this.#changeRuled();
     return this.#comeAndGo();
   }
 
@@ -144,7 +146,8 @@ export class ObjectClient {
       let bucket = await objects.buckets.get(plain, tenant, name);
       if (bucket === null && !makes) return { type: 'no_such_bucket' } as const;
       if (bucket === null) {
-        const wanted = { tenant, name, owner: this.#name, objectLock: false, documents: {} };
+        const rules = settingsOf(name);
+        const wanted = { tenant, name, owner: this.#name, ...rules };
         ({ bucket } = await objects.buckets.create(plain, wanted));
       }
       if (bodyMs > 0) await this.#world.sleep(bodyMs);
@@ -338,6 +341,23 @@ export class ObjectClient {
     const holders = voters.filter(() => this.#random.next() < 0.6);
     const rest = { bytes: 100_000, chunkBytes: 65_536, holders: [...holders], inline: null };
     await this.#apply(this.#putOp(ref, { id: this.#dataId(), ...rest }, NO_CONDITION));
+  }
+
+  /** What rules take away meanwhile: what was put, or what was put in its place. */
+  async #changeRuled(): Promise<void> {
+    const space = RULED[randomInt(this.#random, 0, RULED.length - 1)] as string;
+    const key = this.#random.next() < 0.9 ? `${DUE_PREFIX}${randomInt(this.#random, 0, 2)}` : 'k';
+    const ref = this.#ref(space, key);
+    if (this.#random.next() < 0.2) {
+      const rest = { versionId: null, condition: NO_CONDITION, bypass: false };
+      await this.#apply({ type: 'delete', ref, ...rest });
+      return;
+    }
+    const op = this.#putOp(ref, this.#inline(), NO_CONDITION);
+    const isKept = space === AGEING && this.#random.next() < 0.3;
+    const untilMs = Math.floor(SIM_WALL_START_MS + this.#world.nowMs()) + 8_000;
+    const retention = isKept ? ({ mode: 'compliance', untilMs } as const) : null;
+    await this.#apply({ ...op, head: { ...NO_HEAD, retention } });
   }
 
   async #comeAndGo(): Promise<void> {

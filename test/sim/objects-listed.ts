@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { ListedPrefix, ListedVersion, VersionPosition } from '../../protocol/object-access.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import { idOf } from '../check/object-model.ts';
+import { RULED } from './lifecycle-truth.ts';
 import { PLAIN, VERSIONED } from './object-client.ts';
 import { SimViolation } from './violation.ts';
 import type { World } from './world.ts';
@@ -10,7 +11,7 @@ const LIMIT = 7;
 
 /** After the heal: every version and marker is listed, through all nodes in turn, as the logs made them. */
 export async function objectsListed(world: World): Promise<void> {
-  for (const bucket of [PLAIN, VERSIONED]) {
+  for (const bucket of [PLAIN, VERSIONED, ...RULED]) {
     const wanted = world.model.objects
       .versions(world.groups(), bucket)
       .map(({ key, version }) => ({ key, versionId: idOf(version), isMarker: version.isMarker }));

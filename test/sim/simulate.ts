@@ -9,6 +9,7 @@ import { reservationsTrue } from './invariants/reservations-true.ts';
 import { StateHashes } from './invariants/state-hashes.ts';
 import { KeyPool } from './keys.ts';
 import { LeaseClient } from './lease-client.ts';
+import { rulesCarriedOut } from './lifecycle-truth.ts';
 import type { TxnModel } from './model-txn.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
@@ -106,6 +107,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(work.clientsDone, 30_000, 'clients end');
   await world.drive(awaitUnlocked(world), UNLOCK_MS, 'every prepared transaction ends');
   await world.drive(leasesGone(world), 60_000, 'all leases end, and all keys with them');
+  await world.drive(rulesCarriedOut(world), 60_000, 'rules take away all that is due');
   await world.drive(objectsListed(world), 60_000, 'versions are listed as they are');
   await world.drive(reservationsTrue(world), 60_000, 'reservations are those of live values');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');

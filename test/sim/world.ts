@@ -10,6 +10,7 @@ import { DamageBook } from './damage-book.ts';
 import { History } from './history.ts';
 import { STEP_INVARIANTS } from './invariants/all.ts';
 import type { Invariant } from './invariants/invariant.ts';
+import { LIFECYCLE_DAY_MS } from './lifecycle-truth.ts';
 import type { Machine } from './machine.ts';
 import { StoreModel } from './model.ts';
 import { SimNetwork } from './network.ts';
@@ -175,6 +176,7 @@ export class World implements ClusterPort {
       groupCount: config.groupCount,
       retentionMs: config.retentionMs,
       durability: 'quorum-fsync',
+      lifecycleDayMs: LIFECYCLE_DAY_MS,
       httpUrl: `http://${id(index)}.sim`,
       version: '0.0.0-sim',
     };

@@ -46,6 +46,31 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
   },
   {
     ...BASE,
+    name: 'rules-take-what-is-there',
+    what: 'a lifecycle rule takes away what it has not looked at: a newer object of the name (O10)',
+    faults: ['slowSync', 'pauseLeader'],
+    busy: 'objects',
+    seedsMax: 6,
+    patches: patch(
+      'actors/apply/object-expire.ts',
+      'if (version === null || version.row.revision !== op.seen) return CHANGED;',
+      'if (version === null) return CHANGED;',
+    ),
+  },
+  {
+    ...BASE,
+    name: 'days-cut-short',
+    what: 'days of lifecycle rules are rounded down to midnight: an object goes before it is a day old',
+    faults: ['slowSync'],
+    busy: 'objects',
+    patches: patch(
+      'protocol/lifecycle.ts',
+      'return Math.ceil((atMs + days * dayMs) / dayMs) * dayMs;',
+      'return Math.floor((atMs + days * dayMs) / dayMs) * dayMs;',
+    ),
+  },
+  {
+    ...BASE,
     name: 'versioning-acknowledged-early',
     what: 'versioning counts as enabled when the meta group has it: a put in another group overwrites (O2)',
     faults: ['clog', 'slowSync'],

@@ -12,7 +12,7 @@ import {
 } from '../../../../gateways/s3/bucket-documents.ts';
 import { corsConfiguration } from '../../../../gateways/s3/cors.ts';
 import { serverSideEncryptionConfiguration } from '../../../../gateways/s3/encryption.ts';
-import { lifecycleConfiguration, selectionOf } from '../../../../gateways/s3/lifecycle.ts';
+import { lifecycleConfiguration } from '../../../../gateways/s3/lifecycle.ts';
 import { bucketLoggingStatus } from '../../../../gateways/s3/logging.ts';
 import { keyFilterOf, notificationConfiguration } from '../../../../gateways/s3/notification.ts';
 import {
@@ -23,6 +23,7 @@ import {
 import { bucketTagging, objectTagging } from '../../../../gateways/s3/tagging.ts';
 import { websiteConfiguration } from '../../../../gateways/s3/website.ts';
 import type { Document } from '../../../../gateways/s3/xml-shape.ts';
+import { selectionOf } from '../../../../protocol/lifecycle.ts';
 import { SdkOracle } from '../../../kit/s3-sdk.ts';
 
 const oracle = new SdkOracle();
