@@ -96,6 +96,7 @@ export class NodeBlobs {
     this.data = new ObjectBytes({
       ...{ ports, self, transfers, blobs, reader, isAway, others },
       members: (ref) => host.members(ref),
+      isKnown: (id) => this.keeper.isKnown(id),
     });
   }
 

@@ -30,6 +30,8 @@ export interface DataHost {
   others(): readonly NodeId[];
   /** The members of the group of `ref`, as far as this node knows. */
   members(ref: KeyRef): GroupConfig;
+  /** A group here has a row of it. */
+  isKnown(id: DataId): boolean;
   /** Nothing was heard of the node for a while, or the bus says that it is gone. */
   isAway(node: NodeId): boolean;
 }
@@ -158,10 +160,11 @@ export class ObjectBytes implements ObjectData {
 
   /** At most once: what is not told, or comes too late, is swept in time. */
   #discard(id: DataId, chunks: number): void {
-    const { self, transfers, blobs } = this.#host;
+    const { self, transfers, blobs, isKnown } = this.#host;
     if (chunks === 0) return;
     const names = Array.from({ length: chunks }, (_, number) => ({ data: id, number }));
-    blobs.remove(names).catch(() => {}); // a failed sync of a folder has ended the process
+    // Where a record names it after all, whoever discards it is wrong.
+    if (!isKnown(id)) blobs.remove(names).catch(() => {}); // a failed sync of a folder has ended the process
     for (const node of this.#host.others()) {
       if (node !== nodeOf(self)) transfers.send(node, { type: 'BlobDiscard', data: id, chunks });
     }

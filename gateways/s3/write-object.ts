@@ -16,6 +16,7 @@ import { sealed } from '../encryption/segments.ts';
 import type { BodyFacts } from './body-digests.ts';
 import type { Call } from './call.ts';
 import { type WriteCondition, writeCondition } from './conditions.ts';
+import { S3Error } from './errors.ts';
 import { type Sealing, sealedHead } from './object-encryption.ts';
 import type { Payload } from './request-body.ts';
 import { refusalOf } from './result-errors.ts';
@@ -110,10 +111,14 @@ export async function withData<T>(
   try {
     return await use(data, etag());
   } catch (error) {
-    const isIndefinite = error instanceof AppError && !error.definite;
-    if (data !== null && !isIndefinite) call.objects.data.discard(data);
+    if (data !== null && wasRefused(error)) call.objects.data.discard(data);
     throw error;
   }
+}
+
+/** Certainly nothing names its data. What nobody foresaw says nothing of that. */
+function wasRefused(error: unknown): boolean {
+  return error instanceof S3Error || (error instanceof AppError && error.definite);
 }
 
 async function stored(
@@ -140,7 +145,8 @@ async function versionWith(
   ref: KeyRef,
   data: NewData | null,
 ): Promise<{ versionId: string; lastModifiedMs: number }> {
-  const read = await call.objects.read(call.context(), ref, { versionId: null, revision: null });
+  const latest = { versionId: null, revision: null };
+  const read = await call.objects.read(call.context(), ref, latest).catch(afterWrite);
   const [piece] = read.type === 'found' ? read.version.record.pieces : [];
   const isOurs = data !== null && piece?.data != null && Buffer.compare(piece.data, data.id) === 0;
   if (read.type === 'found' && isOurs) {
@@ -148,4 +154,10 @@ async function versionWith(
     return { versionId: versionIdOf(record), lastModifiedMs: wallMsOfRevision(record.putAt) };
   }
   throw new AppError('outcome_unknown', 'it was written, and something else was written after it');
+}
+
+/** The read failed; the write was done, so its data stays. */
+function afterWrite(error: unknown): never {
+  if (!(error instanceof AppError)) throw error;
+  throw new AppError('outcome_unknown', 'it was written, and cannot be read now', { cause: error });
 }

@@ -35,11 +35,16 @@ class Client {
     return (await this.ask((objects) => objects.buckets.create(CTX, wanted))).bucket;
   }
 
-  put(bucket: Bucket, key: string, text: string, more: { condition?: ObjectCondition } = {}) {
-    const condition = more.condition ?? NO_CONDITION;
+  put(
+    bucket: Bucket,
+    key: string,
+    text: string,
+    more: { condition?: ObjectCondition; ttlMs?: number } = {},
+  ) {
+    const { condition = NO_CONDITION, ttlMs = null } = more;
     return this.apply(bucket, {
       ...{ type: 'put', ref: this.ref(bucket, key), size: text.length, etag: `"${text}"` },
-      ...{ checksum: null, head: NO_HEAD, data: this.inline(text), ttlMs: null, condition },
+      ...{ checksum: null, head: NO_HEAD, data: this.inline(text), ttlMs, condition },
     });
   }
 
@@ -185,6 +190,26 @@ describe('objects over three nodes', () => {
     }
   });
 
+  it('is gone when its time is over: for reads, listings, conditions, and the end of its bucket', async () => {
+    const bucket = await client.make('brief');
+    const keys = ['a', 'b', 'c', 'd', 'e', 'f'];
+    for (const key of keys) await client.put(bucket, key, key, { ttlMs: 20_000 });
+    expect(await client.text(bucket, 'a')).toBe('a');
+    expect(await client.drop('brief')).toBe('not_empty');
+    await client.cluster.time.pass(20_000);
+    for (const key of keys) expect(await client.text(bucket, key)).toBeNull();
+    const query = { tenant: 'default', space: 'brief', prefix: '', delimiter: null };
+    const page = await client.ask((objects) =>
+      objects.list(CTX, { ...query, start: '', limit: 10, revision: null }),
+    );
+    expect(page.entries).toEqual([]);
+    const again = await client.put(bucket, 'a', 'new', { condition: ABSENT });
+    expect(again).toMatchObject({ type: 'put', expiresAtMs: null });
+    expect(await client.text(bucket, 'a')).toBe('new');
+    await client.remove(bucket, 'a');
+    expect(await client.drop('brief')).toBe('deleted');
+  });
+
   it('uploads in parts, from any node', async () => {
     const bucket = await client.make('parts');
     const ref = client.ref(bucket, 'big');
@@ -326,6 +351,19 @@ describe('buckets over three nodes', () => {
       } else {
         expect([dropped, put.type]).toEqual(['deleted', 'no_such_bucket']);
       }
+    }
+  });
+
+  it('who puts while it is being deleted in vain is always heard', async () => {
+    const bucket = await client.make('kept');
+    await client.put(bucket, 'first', 'v');
+    for (let round = 0; round < 8; round++) {
+      const puts = [0, 1, 2].map((i) =>
+        client.cluster.time.pass(round * 3 + i).then(() => client.put(bucket, `k${i}`, 'v')),
+      );
+      const [dropped, ...done] = await Promise.all([client.drop('kept'), ...puts]);
+      expect(dropped).toBe('not_empty');
+      expect(done.map(({ type }) => type)).toEqual(['put', 'put', 'put']);
     }
   });
 

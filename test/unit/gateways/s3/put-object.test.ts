@@ -11,7 +11,9 @@ import {
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { AppError } from '../../../../protocol/errors.ts';
+import { ModelObjects } from '../../../kit/model-objects.ts';
 import { refused, type S3Server, startS3Server } from '../../../kit/s3-start.ts';
 
 let server: S3Server;
@@ -228,5 +230,42 @@ describe('objects', () => {
       new PutObjectCommand({ Bucket, Key: 'sse', Body: 'x', ServerSideEncryption: 'AES256' }),
     );
     expect(await refused(put)).toEqual({ name: 'NotImplemented', status: 501 });
+  });
+});
+
+describe('data that may be named', () => {
+  const op = { Bucket, Key: 'doubtful', Body: Buffer.alloc(70_000) };
+  const { apply, read: readOne } = ModelObjects.prototype;
+
+  afterEach(() => {
+    Object.assign(server.objects, { apply, read: readOne });
+  });
+
+  /** Puts while the store behaves like this; whether the data was given up. */
+  async function isDiscarded(store: Partial<ModelObjects>): Promise<boolean> {
+    Object.assign(server.objects, store);
+    const before = server.objects.data.discarded.length;
+    await expect(s3.send(new PutObjectCommand(op))).rejects.toThrow();
+    return server.objects.data.discarded.length > before;
+  }
+
+  it('is given up where it was refused', async () => {
+    const refusal = async () => ({ result: { type: 'no_such_bucket' } as const, clock: 1 });
+    expect(await isDiscarded({ apply: refusal })).toBe(true);
+    const full = () => Promise.reject(new AppError('storage_full', 'no room'));
+    expect(await isDiscarded({ apply: full })).toBe(true);
+  });
+
+  it('stays where nobody knows what became of it, or something broke', async () => {
+    const unknown = () => Promise.reject(new AppError('outcome_unknown', 'no answer'));
+    expect(await isDiscarded({ apply: unknown })).toBe(false);
+    const broken = () => Promise.reject(new TypeError('a flaw of ours'));
+    expect(await isDiscarded({ apply: broken })).toBe(false);
+  });
+
+  it('stays where it is named already, also when that cannot be read', async () => {
+    const taken = async () => ({ result: { type: 'data_taken' } as const, clock: 1 });
+    const away = () => Promise.reject(new AppError('unavailable', 'no leader'));
+    expect(await isDiscarded({ apply: taken, read: away })).toBe(false);
   });
 });
