@@ -29,6 +29,7 @@ import {
   NO_INDEXES,
 } from './index-codec.ts';
 import { RowCache } from './row-cache.ts';
+import { RowGaps } from './row-gaps.ts';
 import { RowWarmer } from './row-warmer.ts';
 import { TxnTable } from './txn-table.ts';
 
@@ -36,6 +37,8 @@ import { TxnTable } from './txn-table.ts';
 const CACHE_BYTES_MAX = 4 * 1024 * 1024;
 /** Entries after a row that was not in memory, during which what is proposed is read ahead. */
 const COLD_ENTRIES = 1_000;
+/** About 300 bytes each. */
+const GAPS_MAX = 16_384;
 const CURRENT_KIND = 'c'.charCodeAt(0);
 
 /**
@@ -94,6 +97,9 @@ export class GroupState {
    * writes; beside another group's they would keep that one's in memory.
    */
   readonly slab = new Slab();
+
+  /** Local, not replicated: where listings found no row. */
+  readonly gaps = new RowGaps(GAPS_MAX);
 
   #writes: EngineWrite[] = [];
   #stagedBytes = 0;
@@ -204,6 +210,7 @@ export class GroupState {
     if (isCurrent(key)) {
       this.#current.set(key, value);
       this.#warmer.written(key);
+      this.gaps.written(key);
     } else this.#staged.set(key, value);
     this.stage(key, value);
   }
@@ -282,6 +289,9 @@ export class GroupView {
   readonly config: GroupConfig | null;
   readonly ownedSince: Readonly<Float64Array>;
   readonly indexes: GroupIndexes;
+  /** Of the group as it is now, and how many writes of this view they count. */
+  readonly gaps: RowGaps;
+  readonly writes: number;
   readonly #rows: StateView;
 
   constructor(state: GroupState, rows: StateView) {
@@ -296,6 +306,8 @@ export class GroupView {
     this.config = state.config;
     this.ownedSince = state.ownedSince;
     this.indexes = state.indexes;
+    this.gaps = state.gaps;
+    this.writes = state.gaps.writes;
     this.#rows = rows;
   }
 

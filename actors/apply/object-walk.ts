@@ -64,12 +64,31 @@ export class KeysAt {
     }
   }
 
-  /** Goes on at the first key that is not below this one. */
-  async seek(start: string): Promise<void> {
-    await this.#current.reseek(this.#range('c', start));
+  /** Goes on at the first key that is not below this one; so many rows are read at first. */
+  async seek(start: string, rows: number): Promise<void> {
+    await this.#current.reseek({ ...this.#range('c', start), rows });
     if (this.#past === null) return;
     await this.#past.close();
     this.#past = this.#history(start);
+  }
+
+  /**
+   * The first key from `start` on, where that is known without reading: it is there, and nothing is between. Where the
+   * walk is does not matter, and does not change.
+   */
+  known(start: string): string | null {
+    const { gaps, writes } = this.#view;
+    const next = gaps.after(this.#range('c', start).start, writes, this.#revision);
+    return next === null ? null : refOfStoredTriple(next.slice(BODY_OFFSET)).key;
+  }
+
+  /** The walk has passed all before `start` and nothing behind it, and `peek` was asked: that is known from now on. */
+  remember(start: string): void {
+    const head = this.#current.head;
+    // What expires is gone without a write.
+    if (head === undefined || decodeCurrent(head[1]).expiresAtMs !== null) return;
+    const { gaps, writes, clock } = this.#view;
+    gaps.remember({ start: this.#range('c', start).start, next: head[0], since: writes, clock });
   }
 
   async close(): Promise<void> {

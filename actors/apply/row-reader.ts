@@ -54,13 +54,14 @@ export class RowReader {
     this.#at++;
   }
 
-  /** Drops what was read ahead and goes on in another range of the same moment. */
+  /** Drops what was read ahead and goes on in another range of the same moment; `range.rows` as at first. */
   async reseek(range: EngineRange): Promise<void> {
     await this.#cursor.close();
     this.#cursor = this.#view.cursor(range);
     this.#rows = [];
     this.#at = 0;
     this.#ended = false;
+    if (range.rows !== undefined) this.#wanted = Math.min(range.rows, AHEAD_ROWS_MAX);
   }
 
   close(): Promise<void> {
