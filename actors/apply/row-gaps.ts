@@ -1,5 +1,4 @@
 import type { Revision } from '../../protocol/types.ts';
-import { newTree } from '../../storage/kv/tree.ts';
 
 /** From `start` on the first current row is the one at `next`. Both are row keys. */
 interface Gap {
@@ -24,7 +23,9 @@ const RECENT_MAX = 512;
 export class RowGaps {
   readonly #gapsMax: number;
   readonly #byStart = new Map<string, Gap>();
-  readonly #byNext = newTree<Gap[]>();
+  readonly #byNext = new Map<string, Gap[]>();
+  /** The keys of `#byNext`, sorted: a few thousand, so that an insertion costs microseconds. */
+  readonly #nexts: string[] = [];
   readonly #recent: string[] = [];
   #writes = 0;
 
@@ -41,9 +42,10 @@ export class RowGaps {
   written(key: string): void {
     this.#recent[this.#writes++ % RECENT_MAX] = key;
     if (this.#byStart.size === 0) return;
-    const nearest = this.#byNext.getPairOrNextHigher(key);
+    const nearest = this.#nexts[this.#placeOf(key)];
     if (nearest === undefined) return;
-    for (const gap of nearest[1].filter(({ start }) => start <= key)) this.#forget(gap);
+    const ending = this.#byNext.get(nearest) ?? [];
+    for (const gap of ending.filter(({ start }) => start <= key)) this.#forget(gap);
   }
 
   /**
@@ -67,7 +69,9 @@ export class RowGaps {
     const before = this.#byStart.get(start);
     if (before !== undefined) this.#forget(before);
     this.#byStart.set(start, gap);
-    this.#byNext.set(next, [...(this.#byNext.get(next) ?? []), gap]);
+    const ending = this.#byNext.get(next);
+    if (ending === undefined) this.#nexts.splice(this.#placeOf(next), 0, next);
+    this.#byNext.set(next, [...(ending ?? []), gap]);
     if (this.#byStart.size <= this.#gapsMax) return;
     for (const oldest of this.#byStart.values()) {
       this.#forget(oldest);
@@ -76,9 +80,26 @@ export class RowGaps {
   }
 
   #forget(gap: Gap): void {
-    this.#byStart.delete(gap.start);
-    const left = (this.#byNext.get(gap.next) ?? []).filter((other) => other !== gap);
-    if (left.length > 0) this.#byNext.set(gap.next, left);
-    else this.#byNext.delete(gap.next);
+    const { start, next } = gap;
+    this.#byStart.delete(start);
+    const left = (this.#byNext.get(next) ?? []).filter((other) => other !== gap);
+    if (left.length > 0) {
+      this.#byNext.set(next, left);
+      return;
+    }
+    this.#byNext.delete(next);
+    this.#nexts.splice(this.#placeOf(next), 1);
+  }
+
+  /** Of the first of `#nexts` that is not below this key. */
+  #placeOf(key: string): number {
+    let low = 0;
+    let high = this.#nexts.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#nexts[middle] as string) < key) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

@@ -6,6 +6,7 @@
  * All flow at the same pace and none is completed: what they wrote is taken away when they break off one byte before
  * their end, so the disk needs room for all of them, and no more.
  */
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -77,10 +78,9 @@ async function upload(signer: Signer, i: number): Promise<void> {
   answered.catch(() => {}); // it is raced below; one that breaks off never answers
   for (let at = 0; at < bytes - 1 && performance.now() < endMs; at += PIECE.length) {
     const piece = at + PIECE.length < bytes ? PIECE : PIECE.subarray(1);
-    const hasRoom = socket.write(piece);
     sent += piece.length;
-    const drained = new Promise<void>((resolved) => void socket.once('drain', resolved));
-    if (!hasRoom) await Promise.race([drained, answered]);
+    if (socket.write(piece)) continue;
+    await Promise.race([once(socket, 'drain'), answered]);
   }
   connection.close();
 }
