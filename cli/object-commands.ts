@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { clientCommand } from './client-command.ts';
 import type { MirrorFlags } from './commands/mirror.ts';
 import type { Io } from './io.ts';
 
@@ -33,4 +34,22 @@ export function addMirrorCommand(program: Command, io: Io): void {
   command.action(async (buckets: string[], flags: MirrorFlags) =>
     (await import('./commands/mirror.ts')).mirror(io, buckets, flags),
   );
+}
+
+export function addCareCommands(program: Command, io: Io): void {
+  for (const [name, description] of [
+    ['verify', 'Read every chunk of objects, and look for those that are missing'],
+    ['repair', 'The same, and bring what is damaged or missing from other nodes'],
+    ['compact', 'Remove chunks that no object needs'],
+  ] as const) {
+    const care = clientCommand(program, io, name, description);
+    care.command
+      .option('--node <name,...>', 'Only these nodes')
+      .option('--progress', 'Show progress although standard error is no terminal')
+      .option('--no-progress', 'Show none');
+    care.command.setOptionValue('progress', undefined);
+    care.action(async (context, _, flags) =>
+      (await import('./commands/chunks.ts')).careForChunks(context, name, flags),
+    );
+  }
 }

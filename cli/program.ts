@@ -3,7 +3,7 @@ import { clientCommand } from './client-command.ts';
 import { CONFIG_KEYS, variableOf } from './config-keys.ts';
 import { CommandFailed, UsageError } from './failures.ts';
 import type { Io } from './io.ts';
-import { addMirrorCommand } from './object-commands.ts';
+import { addCareCommands, addMirrorCommand } from './object-commands.ts';
 import type { Compose } from './serve.ts';
 
 /**
@@ -69,6 +69,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addTxnCommand(program, io);
   addBulkCommands(program, io);
   addMirrorCommand(program, io);
+  addCareCommands(program, io);
   addIndexCommands(program, io);
   addStatusCommands(program, io);
   return program;

@@ -33,11 +33,24 @@ export interface SweepCounts {
   removedBytes: number;
 }
 
-/** Each takes as long as it takes: verifying reads everything. */
+/** How far one of the three below has come: its owner writes it as it goes, others look at it when they like. */
+export interface CareProgress<C> {
+  /** `counting` the files; `reading` or `sweeping` them; `restoring`: looking for what this node is to have. */
+  phase: 'counting' | 'reading' | 'sweeping' | 'restoring';
+  /** Files that were looked at, of so many there were when it began; null while they are counted. */
+  looked: number;
+  total: number | null;
+  readonly counts: C;
+}
+
+/** Is given the progress once, before anything is done. */
+export type OnCare<C> = (progress: CareProgress<C>) => void;
+
+/** Each takes as long as it takes: verifying reads everything. Throws AppError `unavailable` when the node stops. */
 export interface ChunkCare {
   /** Changes nothing. */
-  verify(): Promise<RepairCounts>;
-  repair(): Promise<RepairCounts>;
+  verify(onCare?: OnCare<RepairCounts>): Promise<RepairCounts>;
+  repair(onCare?: OnCare<RepairCounts>): Promise<RepairCounts>;
   /** Takes away what nothing names and nothing can name any more. */
-  sweep(): Promise<SweepCounts>;
+  sweep(onCare?: OnCare<SweepCounts>): Promise<SweepCounts>;
 }

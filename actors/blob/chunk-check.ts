@@ -1,7 +1,7 @@
 import type { ChunkName } from '../../protocol/blob.ts';
-import type { VerifyCounts } from '../../protocol/chunk-care.ts';
+import type { CareProgress, VerifyCounts } from '../../protocol/chunk-care.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { BlobStore } from '../../storage/ports.ts';
+import type { BlobFile, BlobStore } from '../../storage/ports.ts';
 import { unreadableOf } from './disk-errors.ts';
 
 const PAGE_FILES = 256;
@@ -16,20 +16,37 @@ export class ChunkCheck {
     this.#isStopped = isStopped;
   }
 
-  async all(onDamage: (name: ChunkName) => Promise<void>): Promise<VerifyCounts> {
-    const counts = { verified: 0, verifiedBytes: 0, damaged: 0, foreign: 0 };
+  /** Files there are, chunks or not. */
+  async files(): Promise<number> {
+    let files = 0;
+    for await (const page of this.#pages()) files += page.length;
+    return files;
+  }
+
+  async all(
+    progress: CareProgress<VerifyCounts>,
+    onDamage: (name: ChunkName) => Promise<void>,
+  ): Promise<void> {
+    const { counts } = progress;
+    for await (const page of this.#pages()) {
+      for (const { name } of page) {
+        if (this.#isStopped()) return;
+        if (name === null) counts.foreign++;
+        else await this.#one(name, counts, onDamage);
+        progress.looked++;
+      }
+    }
+  }
+
+  async *#pages(): AsyncGenerator<readonly BlobFile[]> {
     let after: string | null = null;
     while (!this.#isStopped()) {
       const files = await this.#blobs.list(after, PAGE_FILES);
       const last = files[files.length - 1];
-      if (last === undefined) break;
+      if (last === undefined) return;
       after = last.path;
-      for (const { name } of files) {
-        if (name === null) counts.foreign++;
-        else await this.#one(name, counts, onDamage);
-      }
+      yield files;
     }
-    return counts;
   }
 
   async #one(

@@ -1,10 +1,14 @@
 import type { DataId } from '../../protocol/blob.ts';
 import type {
+  CareProgress,
   ChunkCare,
+  OnCare,
   RepairCounts,
   RestoreCounts,
   SweepCounts,
+  VerifyCounts,
 } from '../../protocol/chunk-care.ts';
+import { AppError } from '../../protocol/errors.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import type { BlobStore } from '../../storage/ports.ts';
 import { hasDataRow } from '../apply/object-store.ts';
@@ -77,7 +81,7 @@ export class BlobKeeper implements ChunkCare {
       chore(() => this.#restoreAll(), START_MS),
       chore(() => this.#restoreRecent(), RECENT_EVERY_MS),
       chore(async () => {
-        await this.sweep();
+        await this.#sweep(begun(noneSwept()));
         return SWEEP_EVERY_MS;
       }, SWEEP_EVERY_MS),
     ];
@@ -105,29 +109,46 @@ export class BlobKeeper implements ChunkCare {
   }
 
   /** Reads every chunk of this node now, and looks for those it is to have. Changes nothing. */
-  async verify(): Promise<RepairCounts> {
-    const counts = { ...(await this.#check.all(async () => {})), ...NOTHING_RESTORED };
-    await this.#restore(null, false, counts);
-    return counts;
+  verify(onCare?: OnCare<RepairCounts>): Promise<RepairCounts> {
+    return this.#readAll(onCare, false);
   }
 
   /** As verify; what is damaged or missing is brought from other nodes. */
-  async repair(): Promise<RepairCounts> {
-    const restored = { ...NOTHING_RESTORED };
-    const checked = await this.#check.all(async (name) => {
-      if ((await this.#mendDamaged(name)) === 'mended') restored.mended++;
-      else restored.lost++;
-    });
-    await this.#restore(null, true, restored);
-    return { ...checked, ...restored };
+  repair(onCare?: OnCare<RepairCounts>): Promise<RepairCounts> {
+    return this.#readAll(onCare, true);
   }
 
   /** Takes away the chunks that no record needs, and none ever can (sweep.ts). */
-  async sweep(): Promise<SweepCounts> {
+  async sweep(onCare?: OnCare<SweepCounts>): Promise<SweepCounts> {
+    const progress = begun(noneSwept());
+    onCare?.(progress);
+    if (onCare !== undefined) progress.total = await this.#check.files();
+    progress.phase = 'sweeping';
+    await this.#sweep(progress);
+    this.#expectRunning();
+    return progress.counts;
+  }
+
+  async #readAll(onCare: OnCare<RepairCounts> | undefined, mends: boolean): Promise<RepairCounts> {
+    const progress = begun<RepairCounts>({ ...NOTHING_VERIFIED, ...NOTHING_RESTORED });
+    const { counts } = progress;
+    onCare?.(progress);
+    if (onCare !== undefined) progress.total = await this.#check.files();
+    progress.phase = 'reading';
+    await this.#check.all(progress, async (name) => {
+      if (!mends) return;
+      if ((await this.#mendDamaged(name)) === 'mended') counts.mended++;
+      else counts.lost++;
+    });
+    progress.phase = 'restoring';
+    await this.#restore(null, mends, counts);
+    this.#expectRunning();
+    return counts;
+  }
+
+  async #sweep(progress: CareProgress<SweepCounts>): Promise<void> {
     const { blobs, close, ports } = this.#host;
-    const counts: SweepCounts = {
-      ...{ named: 0, young: 0, unseen: 0, unneeded: 0, removed: 0, removedBytes: 0 },
-    };
+    const { counts } = progress;
     await close();
     let after: string | null = null;
     while (!this.#stopped) {
@@ -139,6 +160,7 @@ export class BlobKeeper implements ChunkCare {
       for (const verdict of ['named', 'young', 'unseen', 'unneeded'] as const) {
         counts[verdict] += page.counts[verdict];
       }
+      progress.looked += files.length;
       if (page.unneeded.length === 0) continue;
       const unneeded = new Set(page.unneeded);
       const usage = await blobs.measure(files.filter(({ name }) => name && unneeded.has(name)));
@@ -147,7 +169,11 @@ export class BlobKeeper implements ChunkCare {
       counts.removedBytes += usage.bytes;
     }
     if (counts.removed > 0) ports.telemetry.count('blob_chunks_swept', counts.removed);
-    return counts;
+  }
+
+  /** What stopped half-way has counted half. */
+  #expectRunning(): void {
+    if (this.#stopped) throw new AppError('unavailable', 'the node is stopping');
   }
 
   /** Whether a group here knows of this data: then nobody may take it away. */
@@ -226,3 +252,18 @@ const NOTHING_RESTORED: RestoreCounts = Object.freeze({
   mended: 0,
   lost: 0,
 });
+
+const NOTHING_VERIFIED: VerifyCounts = Object.freeze({
+  verified: 0,
+  verifiedBytes: 0,
+  damaged: 0,
+  foreign: 0,
+});
+
+function noneSwept(): SweepCounts {
+  return { named: 0, young: 0, unseen: 0, unneeded: 0, removed: 0, removedBytes: 0 };
+}
+
+function begun<C>(counts: C): CareProgress<C> {
+  return { phase: 'counting', looked: 0, total: null, counts };
+}

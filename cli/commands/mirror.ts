@@ -7,6 +7,7 @@ import { Progress } from '../mirror/state.ts';
 import { S3Store } from '../mirror/store.ts';
 import { openStatusLine } from '../progress.ts';
 import { countOf, printJson } from './context.ts';
+import { sizeText } from './size-text.ts';
 
 export interface MirrorFlags {
   readonly from?: string;
@@ -120,17 +121,6 @@ function lineOf(counts: MirrorCounts, ms: number): string {
     `${failed} failed`,
   ];
   return parts.join(', ');
-}
-
-export function sizeText(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1024 && unit < units.length - 1) {
-    value /= 1024;
-    unit++;
-  }
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
 function endpointsOf(text: string | undefined, name: string): string[] {

@@ -1,7 +1,7 @@
 import type { HttpConfig } from '../../gateways/http/app.ts';
 import { createHttpServer, type HttpServer } from '../../gateways/http/server.ts';
 import { NO_TELEMETRY, type Telemetry } from '../../observability/port.ts';
-import type { ChunkCare, RepairCounts } from '../../protocol/chunk-care.ts';
+import type { ChunkCare, OnCare, RepairCounts } from '../../protocol/chunk-care.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { ModelService } from './model-service.ts';
 import { REAL_CLOCK } from './real-clock.ts';
@@ -36,7 +36,12 @@ const NOTHING_FOUND: RepairCounts = {
 };
 const NOTHING_SWEPT = { named: 0, young: 0, unseen: 0, unneeded: 0, removed: 0, removedBytes: 0 };
 const NO_CHUNKS: ChunkCare = {
-  verify: async () => NOTHING_FOUND,
-  repair: async () => NOTHING_FOUND,
-  sweep: async () => NOTHING_SWEPT,
+  verify: async (onCare) => nothing(NOTHING_FOUND, onCare),
+  repair: async (onCare) => nothing(NOTHING_FOUND, onCare),
+  sweep: async (onCare) => nothing(NOTHING_SWEPT, onCare),
 };
+
+function nothing<C>(counts: C, onCare?: OnCare<C>): C {
+  onCare?.({ phase: 'reading', looked: 0, total: 0, counts });
+  return counts;
+}

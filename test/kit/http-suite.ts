@@ -174,6 +174,17 @@ function healthTests(send: Send): void {
     }
     const swept = await send('POST', '/admin/compact');
     expect([swept.status, swept.json.removed, swept.json.unneeded]).toEqual([200, 0, 0]);
+    for (const what of ['verify', 'repair', 'compact']) {
+      const headers = { accept: 'application/x-ndjson' };
+      const { status, text } = await send('POST', `/admin/${what}`, { headers });
+      const lines = text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      const last = lines.at(-1);
+      expect([status, lines.length >= 2, last.done]).toEqual([200, true, true]);
+      expect(last.looked).toBe(last.total);
+    }
   });
   it('each promised path that is not served yet is 501', async () => {
     for (const [method, path] of [

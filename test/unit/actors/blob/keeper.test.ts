@@ -11,6 +11,7 @@ import {
   dataIdBytes,
   makeDataId,
 } from '../../../../protocol/blob.ts';
+import type { CareProgress } from '../../../../protocol/chunk-care.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import { NO_CONDITION, type ObjectOp } from '../../../../protocol/object-ops.ts';
 import { NO_HEAD } from '../../../../protocol/objects.ts';
@@ -172,6 +173,27 @@ describe('the keeper', () => {
     expectSame(await kept.time.until(get(kept.own, names[0] as ChunkName)), bytesOf(CHUNK, 0));
     expect(await kept.files()).toBe(1);
     expect((await kept.time.until(kept.disk.list('quarantine/blobs'))).length).toBe(1);
+  });
+
+  it('tells how far it is: of so many files, in which phase', async () => {
+    const kept = new Kept();
+    const names = await kept.object('a', CHUNK * 3);
+    await kept.time.until(kept.own.remove(names.slice(2)));
+    const seen: CareProgress<object>[] = [];
+    const keep = (progress: CareProgress<object>): void => {
+      seen.push(progress);
+      expect(progress).toMatchObject({ phase: 'counting', looked: 0, total: null });
+    };
+    await kept.time.until(kept.keeper.verify(keep));
+    const counts = { verified: 2, chunks: 3, missing: 1, mended: 0 };
+    expect(seen[0]).toMatchObject({ phase: 'restoring', looked: 2, total: 2, counts });
+    await kept.time.until(kept.keeper.repair(keep));
+    expect(seen[1]).toMatchObject({ looked: 2, total: 2, counts: { ...counts, mended: 1 } });
+    await kept.time.until(kept.keeper.sweep(keep));
+    expect(seen[2]).toMatchObject({ phase: 'sweeping', looked: 3, total: 3 });
+    const stopping = kept.keeper.verify(keep);
+    kept.keeper.stop();
+    await expect(kept.time.until(stopping)).rejects.toMatchObject({ code: 'unavailable' });
   });
 
   it('takes away what nothing names once nothing can name it, and nothing else', async () => {
