@@ -4,6 +4,13 @@ import { MinikvError } from './errors.ts';
 import { Item } from './item.ts';
 import { callOf, JSON_BODY, type Keys } from './keys.ts';
 import {
+  isObjectOperation,
+  type ObjectCompare,
+  type ObjectOperation,
+  type ObjectOperationResult,
+  objectResultOf,
+} from './objects.ts';
+import {
   type Operation,
   type OperationResult,
   operationToJson,
@@ -15,7 +22,9 @@ import type { CallOptions, Transport } from './transport.ts';
 type Relation = '=' | '!=' | '<' | '>';
 
 /** What must be true of a key; an absent key has revision 0 and version 0. `op` is `=` by default. */
-export type Compare = { readonly key: Key; readonly op?: Relation | undefined } & (
+export type Compare = ObjectCompare | KeyCompare;
+
+export type KeyCompare = { readonly key: Key; readonly op?: Relation | undefined } & (
   | { readonly revision: number }
   | { readonly version: number }
   | { readonly value: Value }
@@ -24,12 +33,15 @@ export type Compare = { readonly key: Key; readonly op?: Relation | undefined } 
   | { readonly lease: number }
 );
 
+/** Of keys and of objects, all at one revision. */
+export type TxnOperation = Operation | ObjectOperation;
+
 export interface Txn {
   readonly compare?: readonly Compare[] | undefined;
   /** What is done when all compares are true: `then` over HTTP, which no object here should have. */
-  readonly success?: readonly Operation[] | undefined;
+  readonly success?: readonly TxnOperation[] | undefined;
   /** What is done otherwise: `else` over HTTP. Without it, that is the error `compare_failed`. */
-  readonly failure?: readonly Operation[] | undefined;
+  readonly failure?: readonly TxnOperation[] | undefined;
 }
 
 export interface TxnResult {
@@ -37,7 +49,7 @@ export interface TxnResult {
   readonly succeeded: boolean;
   readonly revision: number;
   /** Of the branch that was done, in order. */
-  readonly results: readonly OperationResult[];
+  readonly results: readonly (OperationResult | ObjectOperationResult)[];
 }
 
 export interface TransactionOptions extends CallOptions {
@@ -56,8 +68,8 @@ export async function runTxn(
   options: CallOptions & { readonly idempotencyKey?: string | undefined },
 ): Promise<TxnResult> {
   const body: Record<string, unknown> = { compare: compare.map(compareToJson) };
-  body['then'] = success.map(operationToJson);
-  if (failure !== undefined) body['else'] = failure.map(operationToJson);
+  body['then'] = success.map(shapeOf);
+  if (failure !== undefined) body['else'] = failure.map(shapeOf);
   const answer = await transport.json<{
     succeeded: boolean;
     revision: number;
@@ -70,11 +82,20 @@ export async function runTxn(
   });
   const { succeeded, revision } = answer;
   const branch = succeeded ? success : (failure ?? []);
-  const results = branch.map((operation, i) => resultOf(operation, answer.results[i] as RawResult));
+  const results = branch.map((operation, i) => {
+    const raw = answer.results[i] as RawResult;
+    if (isObjectOperation(operation)) return objectResultOf(operation, raw as object);
+    return resultOf(operation, raw);
+  });
   return { succeeded, revision, results };
 }
 
-function compareToJson(compare: Compare): Record<string, unknown> {
+function shapeOf(operation: TxnOperation): object {
+  return isObjectOperation(operation) ? operation : operationToJson(operation);
+}
+
+function compareToJson(compare: Compare): object {
+  if ('object' in compare) return compare;
   const { key, op, ...target } = compare;
   const shape: Record<string, unknown> = { ...keyFields(key), ...target };
   if ('value' in target) {

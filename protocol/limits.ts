@@ -50,6 +50,11 @@ export const LIMITS = Object.freeze({
   rangeDeleteBytesMax: 448 * KIB,
   /** Bytes of values that one transaction replaces or removes in one group: all become old versions at once. */
   txnReplacedBytesMax: 32 * MIB,
+  /**
+   * Parts of the objects whose data one transaction takes away in one group: each has rows of its own, and all change in
+   * one batch.
+   */
+  txnObjectPartsMax: 20_000,
   /** Items of one page, also where more are asked for, and the default; a page tells a lower limit. */
   pageItemsMax: 1000,
   pageItemsDefault: 100,
@@ -205,6 +210,10 @@ assert(
 assert(
   LIMITS.objectPartsMax * 76 + LIMITS.keyBytesMax + 8 * KIB <= LIMITS.entryBytesMax,
   'the list of parts that completes an upload fits an entry',
+);
+assert(
+  LIMITS.objectPartsMax <= LIMITS.txnObjectPartsMax,
+  'a transaction can delete an object of any size',
 );
 assert(LIMITS.requestDeadlineMsMax * 2 < LIMITS.txnMemoryMs, 'no attempt outlives its memory');
 assert(LIMITS.entryBytesMax + 4 * KIB <= LIMITS.appendBytesMax, 'an entry fits an append');

@@ -55,7 +55,9 @@ export type ObjectCondition = s.Of<typeof objectConditionCodec>;
 
 export const NO_CONDITION: ObjectCondition = Object.freeze({ match: null, noneMatch: null });
 
-const versionId = s.nullable(s.str(16));
+/** A version id, 'null' for the version without one. */
+export const versionIdTextCodec = s.str(16);
+const versionId = s.nullable(versionIdTextCodec);
 export const uploadIdCodec = s.str(64);
 export const UPLOAD_ID = /^[A-Za-z0-9_-]{1,64}$/;
 

@@ -2,6 +2,8 @@ import { type Attachment, attachmentCodec } from './attachment.ts';
 import { conditionCodec } from './conditions.ts';
 import { keyRangeFields, keyRefCodec, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import { versionIdTextCodec } from './object-ops.ts';
+import { etagCodec, tagsCodec } from './objects.ts';
 import * as s from './schema.ts';
 import type { KeyRef } from './vshard.ts';
 
@@ -14,7 +16,7 @@ import type { KeyRef } from './vshard.ts';
 export const RELATIONS = ['=', '!=', '<', '>'] as const;
 export type Relation = (typeof RELATIONS)[number];
 
-/** A test of one key. An absent or expired key has revision 0, version 0 and no value. */
+/** A test of one key, or of an object's current version. An absent or expired key has revision 0, version 0 and no value. */
 export const compareCodec = s.record({
   ref: keyRefCodec,
   relation: s.oneOf(...RELATIONS),
@@ -25,6 +27,9 @@ export const compareCodec = s.record({
     exists: [4, s.record({ exists: s.bool })],
     /** 0: attached to none, or absent. */
     lease: [5, s.record({ lease: s.count })],
+    /** Of an object: one that is absent has none. */
+    etag: [6, s.record({ etag: etagCodec })],
+    versionId: [7, s.record({ versionId: versionIdTextCodec })],
   }),
 });
 export type Compare = s.Of<typeof compareCodec>;
@@ -61,6 +66,24 @@ const txnOpShapes = s.union({
       owed: s.nullable(s.record({ id: s.count, encoded: s.latin1Str(LIMITS.indexEntryBytesMax) })),
     }),
   ],
+  /**
+   * As S3 deletes: the current version, by a marker where there are versions, or one version for good. `bucket`: its
+   * id; 0 until the router has looked it up by its name, the space.
+   */
+  deleteObject: [
+    9,
+    s.record({ ref: keyRefCodec, bucket: s.count, versionId: s.nullable(versionIdTextCodec) }),
+  ],
+  /** Refused where there is no such version. */
+  tagObject: [
+    10,
+    s.record({
+      ref: keyRefCodec,
+      bucket: s.count,
+      versionId: s.nullable(versionIdTextCodec),
+      tags: tagsCodec,
+    }),
+  ],
 });
 type TxnOpShape = s.Of<typeof txnOpShapes>;
 type PutShape = Extract<TxnOpShape, { type: 'put' }>;
@@ -81,6 +104,21 @@ export function isKeyed(op: TxnOp): op is Exclude<TxnOp, { start: string }> {
 }
 
 const NO_OPS: readonly TxnOp[] = [];
+
+/** What changes an object, by the rule of its bucket. Objects are read as keys are, by a `get` in the bucket's space. */
+export type ObjectTxnOp = TxnOpOf<'deleteObject'> | TxnOpOf<'tagObject'>;
+
+export function isObjectOp(op: TxnOp): op is ObjectTxnOp {
+  return op.type === 'deleteObject' || op.type === 'tagObject';
+}
+
+/** Whether either branch changes objects. */
+export function changesObjects({ then, otherwise }: TxnBody): boolean {
+  for (let i = 0; i < then.length; i++) if (isObjectOp(then[i] as TxnOp)) return true;
+  if (otherwise === null) return false;
+  for (let i = 0; i < otherwise.length; i++) if (isObjectOp(otherwise[i] as TxnOp)) return true;
+  return false;
+}
 
 /** `otherwise` null: there is no else branch, and a failed compare fails the transaction. */
 export const txnBodyCodec = s.record({
@@ -176,7 +214,14 @@ const ATTACHMENT_BYTES = 24;
 
 function opBytes(op: TxnOp): number {
   if (!isKeyed(op)) return 128 + op.start.length + (op.end?.length ?? 0);
+  if (op.type === 'tagObject') return 96 + op.ref.key.length + tagBytes(op.tags);
   if (op.type !== 'put') return 96 + op.ref.key.length;
   const type = op.contentType === null ? 0 : op.contentType.length;
   return 96 + op.ref.key.length + op.value.length + type + (op.attach ? ATTACHMENT_BYTES : 0);
+}
+
+function tagBytes(tags: TxnOpOf<'tagObject'>['tags']): number {
+  let bytes = 0;
+  for (const { name, value } of tags) bytes += 8 + 2 * (name.length + value.length);
+  return bytes;
 }

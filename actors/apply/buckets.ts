@@ -11,6 +11,7 @@ import type { GroupState } from './group-state.ts';
 import { type BucketRow, bucketRowCodec, decodeRow, encodeRow } from './object-codec.ts';
 import { endData } from './object-store.ts';
 import { readUpload, removeUpload } from './object-upload.ts';
+import { ruleTriple } from './txn-locks.ts';
 
 /** What a group knows of buckets. The rule is decided in the meta group and comes through the group's own log (O2). */
 
@@ -21,10 +22,14 @@ export function readBucket(state: GroupState, tenant: string, name: string): Buc
   return bytes === null ? null : decodeRow(bucketRowCodec, bytes);
 }
 
-/** A rule no newer than the one in force changes nothing: it was overtaken on its way. */
+/**
+ * A rule no newer than the one in force changes nothing: it was overtaken on its way. One of a bucket whose objects a
+ * prepared transaction changes is refused as locked (X2).
+ */
 export function applyBucket(state: GroupState, { rule }: CommandOf<'bucket'>): Outcome {
   const known = readBucket(state, rule.tenant, rule.name);
   if (known !== null && rule.epoch <= known.rule.epoch) return DONE;
+  if (isRuleLocked(state, rule)) return LOCKED;
   const { versioning } = rule;
   // Who had versions has them: `off` would forget them.
   const hadVersions =
@@ -34,6 +39,11 @@ export function applyBucket(state: GroupState, { rule }: CommandOf<'bucket'>): O
   const isSwept = isSame && (known === null || known.isSwept);
   writeBucket(state, { rule: { ...rule, versioning: kept }, isSwept });
   return DONE;
+}
+
+/** Whether a prepared transaction changes objects of the bucket: its rule stays as it is until then. */
+export function isRuleLocked({ txns }: GroupState, { tenant, name }: BucketRule): boolean {
+  return txns.size > 0 && !txns.locks.isFree(ruleTriple(tenant, name));
 }
 
 /** Takes uploads of buckets of this name away that are gone: all but those of the one that has the name now (O9). */
@@ -52,6 +62,14 @@ export function applyBucketSweep(state: GroupState, command: CommandOf<'bucketSw
   if (uploads.length === 0 && rule.epoch === ruleEpoch) writeBucket(state, { rule, isSwept: true });
   return DONE;
 }
+
+const LOCKED: Outcome = Object.freeze({
+  results: [],
+  repeated: false,
+  rejection: 'locked',
+  events: [],
+  txn: null,
+});
 
 const NONE_TAKEN: ReadonlySet<number> = new Set();
 

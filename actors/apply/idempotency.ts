@@ -72,6 +72,8 @@ function resultsOfTxn(encoded: Uint8Array): OpResult[] {
   const { revision, results, refused } = decodeOutcome(encoded);
   if (refused?.type === 'duplicate') return [{ type: 'duplicate', ...refused.duplicate }];
   if (refused?.type === 'leaseGone') return [{ type: 'lease_stale', revision: 0 }];
+  // No plain write has operations on objects.
+  if (refused?.type === 'object') return [];
   if (refused) return [{ type: 'precondition_failed', revision: refused.revision }];
   return results.flatMap((result) => {
     if (result.type !== 'put') return [];

@@ -23,6 +23,9 @@ export function amendObject(context: ObjectContext, op: ObjectOpOf<'amend'>): Ob
   const record = { ...version.record, head };
   const value = encodeRecord(record);
   if (value.length > LIMITS.valueBytesMax) return { type: 'too_large' };
+  const versionId = rule.versioning === 'off' ? null : versionIdOf(record);
+  const done: ObjectResult = { type: 'amended', revision, versionId };
+  if (context.trial !== null) return done;
   const { contentType } = head;
   const { expiresAtMs } = version.row;
   if (version === current) {
@@ -32,8 +35,7 @@ export function amendObject(context: ObjectContext, op: ObjectOpOf<'amend'>): Ob
     const row = { ...version.row, revision, contentType, value };
     writeVersion(state, slot.triple, { row, record });
   }
-  const versionId = rule.versioning === 'off' ? null : versionIdOf(record);
-  return { type: 'amended', revision, versionId };
+  return done;
 }
 
 function missing({ state, rule, slot }: ObjectContext, versionId: string | null): ObjectResult {

@@ -18,7 +18,7 @@ import {
   readVersions,
   type StoredVersion,
 } from './object-versions.ts';
-import type { ObjectContext } from './object-write.ts';
+import type { ObjectContext, Trial } from './object-write.ts';
 import { type FullSlot, putRow, removeRow } from './write.ts';
 
 /** Deletions: of the current version, by a marker where there are versions, or of one version for good. */
@@ -29,14 +29,21 @@ export function deleteObject(
   kind: 'delete' | 'expire',
 ): ObjectResult {
   if (versionId !== null) return deleteVersion(context, versionId, bypass);
-  const { state, rule, slot, current, revision, events } = context;
+  const { state, rule, slot, current, revision, events, trial } = context;
   if (rule.versioning !== 'off') return putMarker(context, bypass, kind);
   if (current === null) return NOTHING_THERE;
   const held = lockRefusal(current.record.head, bypass, revision);
   if (held !== null) return held;
+  const done: ObjectResult = { type: 'deleted', revision, versionId: null, marker: false };
+  if (trial !== null) return foreseen(trial, current, done);
   endData(state, current.record.pieces, revision);
   events.push(removeRow(state, slot as FullSlot, revision, kind));
-  return { type: 'deleted', revision, versionId: null, marker: false };
+  return done;
+}
+
+function foreseen(trial: Trial, ended: StoredVersion | null, result: ObjectResult): ObjectResult {
+  trial.pieces += ended?.record.pieces.length ?? 0;
+  return result;
 }
 
 const NOTHING_THERE: ObjectResult = Object.freeze({
@@ -51,21 +58,24 @@ function putMarker(
   bypass: boolean,
   why: 'delete' | 'expire',
 ): ObjectResult {
-  const { state, rule, slot, current, revision, events } = context;
+  const { state, rule, slot, current, revision, events, trial } = context;
   // A marker is a version too.
   if (rule.state !== 'live') return { type: 'no_such_bucket' };
   const isNull = rule.versioning !== 'enabled';
   const replaced = isNull ? nullVersion(context) : null;
   const held = replaced === null ? null : lockRefusal(replaced.record.head, bypass, revision);
   if (held !== null) return held;
+  const record = markerRecord(revision, isNull);
+  const versionId = versionIdOf(record);
+  const done: ObjectResult = { type: 'deleted', revision, versionId, marker: true };
+  if (trial !== null) return foreseen(trial, replaced, done);
   makeRoom(context, replaced);
   if (slot.row !== null) {
     const kind = current === null ? 'expire' : why;
     events.push(removeRow(state, slot as FullSlot, revision, kind));
   }
-  const record = markerRecord(revision, isNull);
   pushVersion(state, slot.triple, storedMarker(record));
-  return { type: 'deleted', revision, versionId: versionIdOf(record), marker: true };
+  return done;
 }
 
 function storedMarker(record: ObjectRecord): StoredVersion {
@@ -81,12 +91,14 @@ export function deleteVersion(
   versionId: string,
   bypass: boolean,
 ): ObjectResult {
-  const { state, slot, current, revision, events } = context;
+  const { state, slot, current, revision, events, trial } = context;
   const version = findVersion(context, versionId);
   if (version === null) return { type: 'deleted', revision: 0, versionId, marker: false };
   const { record } = version;
   const held = lockRefusal(record.head, bypass, revision);
   if (held !== null) return held;
+  const done: ObjectResult = { type: 'deleted', revision, versionId, marker: record.isMarker };
+  if (trial !== null) return foreseen(trial, version, done);
   endData(state, record.pieces, revision);
   const { triple } = slot;
   if (version !== current) dropVersion(state, triple, record.putAt);
@@ -101,7 +113,7 @@ export function deleteVersion(
       events.push(removeRow(state, slot as FullSlot, revision, 'delete'));
     }
   }
-  return { type: 'deleted', revision, versionId, marker: record.isMarker };
+  return done;
 }
 
 /** The newest of the versions that are not current, unless that is a marker: then the object stays deleted. */

@@ -41,6 +41,12 @@ import { readSlot, type Slot } from './write.ts';
  */
 export type ObjectCommand = Extract<Command, { type: 'object' }>;
 
+/** What an operation would do. */
+export interface Trial {
+  /** Pieces whose data it would end. */
+  pieces: number;
+}
+
 /** What an operation is done with. */
 export interface ObjectContext {
   readonly state: GroupState;
@@ -52,6 +58,8 @@ export interface ObjectContext {
   readonly revision: Revision;
   readonly founders: readonly ReplicaId[] | null;
   readonly events: AppliedChange[];
+  /** Not null: nothing is done, and the result says what would come of it. */
+  readonly trial: Trial | null;
 }
 
 export function applyObject(state: GroupState, command: ObjectCommand): Outcome {
@@ -77,7 +85,8 @@ export function applyObject(state: GroupState, command: ObjectCommand): Outcome 
   const events: AppliedChange[] = [];
   const current = presentVersion(slot, revision);
   const { founders } = command;
-  const context = { state, rule, slot, current, revision, founders, events };
+  const trial = null;
+  const context = { state, rule, slot, current, revision, founders, events, trial };
   const result = perform(context, op);
   if (idempotency !== null && isAnswer(result)) {
     rememberObject(state, idempotency, ref, revision, result);
@@ -124,7 +133,7 @@ function perform(context: ObjectContext, op: ObjectOp): ObjectResult {
 
 const NO_BUCKET: ObjectResult = Object.freeze({ type: 'no_such_bucket' });
 
-function presentVersion({ row, bytes }: Slot, revision: Revision): StoredVersion | null {
+export function presentVersion({ row, bytes }: Slot, revision: Revision): StoredVersion | null {
   if (row === null || bytes === null || hasExpired(row, revision)) return null;
   const version = decodeCurrent(bytes);
   return { row: version, record: decodeRecord(version.value) };

@@ -1,7 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import { staleAttachment } from '../../protocol/attachment.ts';
 import type { Command } from '../../protocol/commands.ts';
-import { ABORTED, hasRange, type TxnId } from '../../protocol/txn.ts';
+import { ABORTED, changesObjects, hasRange, type TxnId } from '../../protocol/txn.ts';
 import type { Outcome } from './apply.ts';
 import type { GroupState } from './group-state.ts';
 import { addsReservations, hasUnclaimed } from './reservations.ts';
@@ -23,7 +23,10 @@ export function applyTxnCommit(state: GroupState, command: TxnCommit): Outcome {
   const known = readDecision(state, id);
   if (known !== null) return txnOutcome({ type: 'ended', fate: known.fate, outcome: null });
   if (!isRemembered(id.start, revision)) return refuse(state, id, { type: 'over' });
-  if (hasRange(body) || addsReservations(body) || !ownsKeys(state, body, epoch)) {
+  if (hasRange(body) || addsReservations(body) || changesObjects(body)) {
+    return refuse(state, id, { type: 'wrongShard', epoch: state.epoch });
+  }
+  if (!ownsKeys(state, body, epoch)) {
     return refuse(state, id, { type: 'wrongShard', epoch: state.epoch });
   }
   const { locks } = state.txns;

@@ -3,10 +3,14 @@ import { compareBytes } from '../../protocol/bytes.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Item } from '../../protocol/messages/request.ts';
 import type { TxnResult } from '../../protocol/messages/txn.ts';
+import type { ObjectResult } from '../../protocol/object-ops.ts';
+import { decodeRecord, versionIdOf } from '../../protocol/objects.ts';
 import {
   type Compare,
   hasRange,
   isKeyed,
+  isObjectOp,
+  type ObjectTxnOp,
   type Relation,
   refsOf,
   type TxnBody,
@@ -31,6 +35,7 @@ import {
   performReservation,
   type ReservationOp,
 } from './reservations.ts';
+import { foreseeObject, ofRevision, performObject } from './txn-objects.ts';
 import { putRow, readSlot, removeRow, type Slot } from './write.ts';
 
 /** What a transaction is to see and to do in one group, at one revision. */
@@ -69,7 +74,9 @@ export function firstFailed(
     const isHeld =
       target.type === 'value'
         ? holdsValue(relation, target.value, presentRow(state, ref, revision))
-        : holds(relation, target, presentHead(state, ref, revision));
+        : target.type === 'etag' || target.type === 'versionId'
+          ? holdsOfObject(relation, target, presentRow(state, ref, revision))
+          : holds(relation, target, presentHead(state, ref, revision));
     if (!isHeld) return i;
   }
   return null;
@@ -80,7 +87,21 @@ function holdsValue(relation: Relation, value: Uint8Array, row: VersionRow | nul
   return row === null ? relation === '!=' : relates(relation, compareBytes(row.value, value));
 }
 
-type HeadTarget = Exclude<Compare['target'], { type: 'value' }>;
+/** An object that is absent has neither ETag nor version: they are unequal to all. */
+function holdsOfObject(
+  relation: Relation,
+  target: Extract<Compare['target'], { type: 'etag' | 'versionId' }>,
+  row: VersionRow | null,
+): boolean {
+  const record = row === null ? null : decodeRecord(row.value);
+  const isEqual =
+    target.type === 'etag'
+      ? record?.etag === target.etag
+      : record !== null && versionIdOf(record) === target.versionId;
+  return relates(relation, Number(isEqual) - 1);
+}
+
+type HeadTarget = Exclude<Compare['target'], { type: 'value' | 'etag' | 'versionId' }>;
 
 function holds(relation: Relation, target: HeadTarget, row: VersionHead | null): boolean {
   switch (target.type) {
@@ -149,22 +170,29 @@ export function foresee(
   seen: Seen | null,
 ): TxnResult[] | null {
   const results = new Array<TxnResult>(ops.length);
+  const trial = { pieces: 0 };
   let bytes = 0;
   let replaced = 0;
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     const row = isKeyed(op) ? presentRow(state, op.ref, revision) : null;
     if (seen !== null && row !== null) see(seen, row);
-    const result = foreseeOne(state, op, row);
+    const result = isObjectOp(op)
+      ? foreseeObject(state, op, revision, trial)
+      : foreseeOne(state, op, row);
     results[i] = result;
     if (result.type === 'got') bytes += itemBytes(result.item);
     else if (row !== null && op.type !== 'expect') replaced += row.value.length;
   }
-  const isMore = bytes > LIMITS.txnResultBytesMax || replaced > LIMITS.txnReplacedBytesMax;
-  return isMore ? null : results;
+  if (bytes > LIMITS.txnResultBytesMax || replaced > LIMITS.txnReplacedBytesMax) return null;
+  return trial.pieces > LIMITS.txnObjectPartsMax ? null : results;
 }
 
-function foreseeOne(state: GroupState, op: TxnOp, row: VersionRow | null): TxnResult {
+function foreseeOne(
+  state: GroupState,
+  op: Exclude<TxnOp, ObjectTxnOp>,
+  row: VersionRow | null,
+): TxnResult {
   switch (op.type) {
     case 'range':
       return { type: 'page', items: [], more: false };
@@ -197,7 +225,13 @@ function presentRevision(state: GroupState, op: ReservationOp, revision: Revisio
 /** What a branch gave; or the first of its operations that cannot be done, by place, and nothing is. */
 export type BranchEnd =
   | { readonly type: 'done'; readonly results: TxnResult[]; readonly events: AppliedChange[] }
-  | { readonly type: 'refused'; readonly at: number; readonly revision: Revision };
+  | {
+      readonly type: 'refused';
+      readonly at: number;
+      readonly revision: Revision;
+      /** What an object says. */
+      readonly object: ObjectResult | null;
+    };
 
 /**
  * foresee and perform at one revision, for operations on keys: each row is read once. Null, and nothing done, where
@@ -213,6 +247,7 @@ export function doBranch(
   const results = new Array<TxnResult>(ops.length);
   let bytes = otherBytes;
   let replaced = 0;
+  const trial = { pieces: 0 };
   let refused: BranchEnd | null = null;
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
@@ -228,7 +263,15 @@ export function doBranch(
       results[i] = result;
       slots[i] = null;
       if (result.type === 'refused' && refused === null) {
-        refused = { type: 'refused', at: i, revision: result.revision };
+        refused = { type: 'refused', at: i, revision: result.revision, object: null };
+      }
+    } else if (isObjectOp(op)) {
+      const result = foreseeObject(state, op, revision, trial);
+      results[i] = ofRevision(result, revision);
+      slots[i] = null;
+      replaced += state.row(currentKey(state.prefix, tripleOf(op.ref)))?.length ?? 0;
+      if (result.type === 'objectRefused' && refused === null) {
+        refused = { type: 'refused', at: i, revision: 0, object: result.result };
       }
     } else {
       const slot = readSlot(state, op.ref, vshardOf(op.ref));
@@ -243,7 +286,7 @@ export function doBranch(
       slots[i] = slot;
     }
   }
-  if (bytes > LIMITS.txnResultBytesMax) return null;
+  if (bytes > LIMITS.txnResultBytesMax || trial.pieces > LIMITS.txnObjectPartsMax) return null;
   // Rows are larger than their values: nearly always that tells already.
   if (replaced > LIMITS.txnReplacedBytesMax && foresee(state, ops, revision, null) === null)
     return null;
@@ -254,6 +297,7 @@ export function doBranch(
     const slot = slots[i] as Slot | null;
     if (slot === null) {
       if (isReservation(op)) performReservation(state, op);
+      else if (isObjectOp(op)) performObject(state, op, revision, events);
     } else if (op.type === 'put') putRow(state, op, slot, revision, events);
     else removeSlot(state, slot, revision, events);
   }
@@ -291,6 +335,7 @@ export function perform(
     else if (op.type === 'put') {
       putRow(state, op, readSlot(state, op.ref, vshardOf(op.ref)), revision, events);
     } else if (isReservation(op)) performReservation(state, op);
+    else if (isObjectOp(op)) performObject(state, op, revision, events);
   }
   for (let i = 0; i < removed.length; i++) remove(state, removed[i] as KeyRef, revision, events);
   return inOrder(events);

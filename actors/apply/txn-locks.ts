@@ -1,5 +1,5 @@
 import { LIMITS } from '../../protocol/limits.ts';
-import { type Compare, isKeyed, type TxnBody, type TxnOp } from '../../protocol/txn.ts';
+import { type Compare, isKeyed, isObjectOp, type TxnBody, type TxnOp } from '../../protocol/txn.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 
 /** Triples in [start, end). */
@@ -17,6 +17,11 @@ export interface Footprint {
   readonly writes: readonly string[];
   readonly reads: readonly string[];
   readonly ranges: readonly TripleRange[];
+}
+
+/** The name under which the rule of a bucket is locked: no object's key is empty. */
+export function ruleTriple(tenant: string, bucket: string): string {
+  return tripleOf({ tenant, space: bucket, key: '' });
 }
 
 /** Of both branches: which one is done is decided elsewhere. */
@@ -41,8 +46,10 @@ function noteBranch(
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as TxnOp;
     if (op.type === 'get' || op.type === 'expect') reads.push(tripleOf(op.ref));
-    else if (isKeyed(op)) writes.push(tripleOf(op.ref));
-    else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
+    else if (isKeyed(op)) {
+      writes.push(tripleOf(op.ref));
+      if (isObjectOp(op)) reads.push(ruleTriple(op.ref.tenant, op.ref.space));
+    } else ranges.push({ ...triplesOf(op), exclusive: op.type === 'deleteRange' });
   }
 }
 

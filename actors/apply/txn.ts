@@ -29,6 +29,7 @@ import {
   perform,
 } from './txn-eval.ts';
 import { footprintOf } from './txn-locks.ts';
+import { isOfBucket } from './txn-objects.ts';
 import { refusedWith } from './txn-outcome.ts';
 import { recallTxn, rememberTxn } from './txn-request.ts';
 import { decodeDecision, encodeDecision, encodePrepared, type Prepared } from './txn-table.ts';
@@ -119,7 +120,11 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
   const done = doBranch(state, ops, revision, 0);
   if (done === null) return txnOutcome({ type: 'tooLarge' });
   if (done.type === 'refused') {
-    return answered(refusedWith({ type: 'operation', at: done.at, revision: done.revision }));
+    const { at, revision: found, object: result } = done;
+    if (result === null) return answered(refusedWith({ type: 'operation', at, revision: found }));
+    const refused = refusedWith({ type: 'object', at, result });
+    // X4
+    return isOfBucket(result) ? txnOutcome({ type: 'done', outcome: refused }) : answered(refused);
   }
   return answered({ succeeded, failedCompare, revision, results: done.results }, done.events);
 }

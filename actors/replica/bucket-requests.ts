@@ -1,18 +1,25 @@
 import type { RequestOf } from '../../protocol/messages/request.ts';
 import { META_GROUP } from '../../protocol/types.ts';
-import { readBucket } from '../apply/buckets.ts';
+import { isRuleLocked, readBucket } from '../apply/buckets.ts';
 import { isEmptyBucket } from '../apply/object-read.ts';
-import { notApplied, notLeader, type Reply, rejected } from './context.ts';
+import { ruleTriple } from '../apply/txn-locks.ts';
+import { notApplied, notLeader, type Reply, rejected, waited } from './context.ts';
 import { answerFromView } from './from-view.ts';
 import { type ReadParts, refusedPromise, thisMoment } from './reads.ts';
 import { diskRefusal } from './writes.ts';
 
-/** Enters a bucket's rule in the group's log; one that it has already, or a newer one, needs no entry. */
+/**
+ * Enters a bucket's rule in the group's log; one that it has already, or a newer one, needs no entry. It waits for
+ * transactions that are prepared under the old one, until `endMs`.
+ */
 export function handleBucketSet(
-  { context }: ReadParts,
-  { rule }: RequestOf<'BucketSet'>,
+  parts: ReadParts,
+  request: RequestOf<'BucketSet'>,
+  endMs: number,
   reply: Reply,
 ): void {
+  const { context, waits } = parts;
+  const { rule } = request;
   if (context.group === META_GROUP) {
     return reply(rejected('invalid_argument', 'the meta group has no objects'));
   }
@@ -22,9 +29,14 @@ export function handleBucketSet(
   if (known !== null && known.rule.epoch >= rule.epoch) return done();
   const refusal = diskRefusal(context.ports.storage.health);
   if (refusal !== null) return reply(refusal);
+  const name = ruleTriple(rule.tenant, rule.name);
+  const again = () => handleBucketSet(parts, request, endMs, reply);
+  const giveUp = () => reply(waited('unavailable', 'a transaction on objects was in the way'));
+  if (isRuleLocked(context.state, rule)) return waits.waitForRule(name, endMs, again, giveUp);
   context.propose({ type: 'bucket', rule }, (outcome) => {
-    if (outcome.type === 'applied') done();
-    else reply(notApplied(context, outcome));
+    if (outcome.type !== 'applied') return reply(notApplied(context, outcome));
+    if (outcome.applied.rejection !== 'locked') return done();
+    waits.waitForRule(name, endMs, again, giveUp);
   });
 }
 

@@ -1,4 +1,6 @@
 import { LIMITS } from '../../protocol/limits.ts';
+import type { TxnBody } from '../../protocol/txn.ts';
+import { footprintOf } from '../apply/txn-locks.ts';
 import type { ReplicaContext } from './context.ts';
 
 /** Requests of one replica that may wait for locks at once. */
@@ -17,6 +19,8 @@ interface Waiting {
 export class LockWaits {
   readonly #context: ReplicaContext;
   #waiting = new Set<Waiting>();
+  /** Names of rules whose change waits, and how many of them: no transaction may lock these meanwhile. */
+  readonly #wanted = new Map<string, number>();
 
   constructor(context: ReplicaContext) {
     this.#context = context;
@@ -39,6 +43,24 @@ export class LockWaits {
     this.#waiting.add(waiting);
   }
 
+  /** The same for the change of a bucket's rule, which nobody overtakes: its name is wanted until it is tried again. */
+  waitForRule(name: string, endMs: number, again: () => void, giveUp: () => void): void {
+    const then = (go: () => void) => (): void => {
+      const others = (this.#wanted.get(name) ?? 1) - 1;
+      if (others === 0) this.#wanted.delete(name);
+      else this.#wanted.set(name, others);
+      go();
+    };
+    this.#wanted.set(name, (this.#wanted.get(name) ?? 0) + 1);
+    this.wait(endMs, then(again), then(giveUp));
+  }
+
+  /** Whether the change of a rule waits that a transaction would lock. */
+  isWanted(body: TxnBody): boolean {
+    if (this.#wanted.size === 0) return false;
+    return footprintOf(body).reads.some((name) => this.#wanted.has(name));
+  }
+
   /** Transactions have ended, or this replica leads no more: everybody tries again. */
   release(): void {
     if (this.#waiting.size === 0) return;
@@ -53,5 +75,6 @@ export class LockWaits {
   stop(): void {
     for (const one of this.#waiting) one.cancel();
     this.#waiting.clear();
+    this.#wanted.clear();
   }
 }

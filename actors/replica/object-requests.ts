@@ -70,7 +70,7 @@ export function handleObjectRequest(
     case 'PartList':
       return handlePartList(parts, body, reply);
     case 'BucketSet':
-      return handleBucketSet(parts, body, reply);
+      return handleBucketSet(parts, body, endMs, reply);
     case 'BucketLook':
       return handleBucketLook(parts, body, reply);
     case 'MetaCheck':

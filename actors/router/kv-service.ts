@@ -21,10 +21,11 @@ import type {
   WatchOptions,
   WriteResult,
 } from '../../protocol/service.ts';
-import type { TxnBody } from '../../protocol/txn.ts';
+import { changesObjects, type TxnBody } from '../../protocol/txn.ts';
 import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
+import { RoutedBuckets } from './buckets.ts';
 import type { Calls } from './calls.ts';
 import { type IndexHost, RoutedIndexes } from './indexes.ts';
 import { attachesAny, LeasePromises, withPromise } from './lease-promises.ts';
@@ -34,6 +35,7 @@ import { scanPage } from './scan.ts';
 import type { ShardMap } from './shard-map.ts';
 import { Snapshots } from './snapshots.ts';
 import { transact } from './transact.ts';
+import { transactObjects } from './transact-objects.ts';
 
 /** What the service needs of its node beside the calls. */
 export interface ServiceHost extends IndexHost {
@@ -67,6 +69,7 @@ export class RoutedKvService implements KvService {
   readonly #calls: Calls;
   readonly #host: ServiceHost;
   readonly #promises: LeasePromises;
+  readonly #buckets: RoutedBuckets;
   readonly snapshots: Snapshots;
 
   /** `life` names this life of this node. */
@@ -74,6 +77,7 @@ export class RoutedKvService implements KvService {
     this.#calls = calls;
     this.#host = host;
     this.#promises = new LeasePromises(calls, host);
+    this.#buckets = new RoutedBuckets(calls, host);
     this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
     this.snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
     this.indexes = new RoutedIndexes(calls, host, this.snapshots);
@@ -185,6 +189,14 @@ export class RoutedKvService implements KvService {
   }
 
   transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer> {
+    if (changesObjects(body)) {
+      const send = (own: RequestContext, named: TxnBody) => this.#transact(own, named);
+      return transactObjects(this.#buckets, this.#host, ctx, body, send);
+    }
+    return this.#transact(ctx, body);
+  }
+
+  #transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer> {
     if (!attachesAny(body)) return transact(this.#calls, this.#host, ctx, body);
     return this.#promises.transact(ctx, body, (promised, deadlineMs) =>
       transact(this.#calls, this.#host, { ...ctx, deadlineMs }, promised),

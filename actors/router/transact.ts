@@ -7,10 +7,12 @@ import { anchorOf, type TxnBody, txnBytes } from '../../protocol/txn.ts';
 import { flawOfTxn } from '../../protocol/txn-flaw.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { vshardOf } from '../../protocol/vshard.ts';
+import { isOfBucket } from '../apply/txn-objects.ts';
 import type { Calls } from './calls.ts';
 import { followingMap, type MapSource } from './following-map.ts';
 import { writeOptions } from './options.ts';
 import type { ShardMap } from './shard-map.ts';
+import { objectRefusal } from './transact-objects.ts';
 
 /**
  * Hands a transaction to the leader of its home group, the group of its first key, which applies it as one
@@ -41,6 +43,11 @@ function told(reply: ReplyOf<'TxnDone'>): ReplyOf<'TxnDone'> {
   if (refused.type === 'duplicate') throw duplicateError(refused.key, refused.duplicate);
   if (refused.type === 'leaseGone') {
     throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
+  }
+  if (refused.type === 'object') {
+    // The caller knows what to do about a bucket.
+    if (isOfBucket(refused.result)) return reply;
+    throw objectRefusal(refused);
   }
   throw new AppError('internal', 'an operation was refused');
 }

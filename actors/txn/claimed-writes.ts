@@ -194,6 +194,9 @@ function putResult({ results, revision }: TxnOutcome): OpResult {
 function refusedResult(refused: TxnRefusal, ops: readonly TxnOp[]): OpResult {
   if (refused.type === 'duplicate') return { type: 'duplicate', ...refused.duplicate };
   if (refused.type === 'leaseGone') return { type: 'lease_stale', revision: 0 };
+  if (refused.type === 'object') {
+    return { type: 'failed', code: 'internal', message: 'a put met an object' };
+  }
   const { at, revision } = refused;
   if (ops[at]?.type === 'expect') return { type: 'precondition_failed', revision };
   return { type: 'failed', code: 'internal', message: 'a put was refused for itself' };

@@ -1,5 +1,5 @@
 import { LIMITS } from '../../protocol/limits.ts';
-import type { TxnFate } from '../../protocol/txn.ts';
+import { changesObjects, type TxnFate } from '../../protocol/txn.ts';
 import { branchOf } from '../apply/txn-eval.ts';
 import type { Prepared } from '../apply/txn-table.ts';
 import type { Reply } from '../replica/context.ts';
@@ -22,7 +22,7 @@ export function piecesOf(endings: readonly Ending[]): Ending[][] {
   let writes = 0;
   for (const ending of endings) {
     const isCommit = ending.fate.commitRevision > 0;
-    const own = isCommit ? ending.prepared.footprint.writes.length : 0;
+    const own = isCommit ? weightOf(ending.prepared) : 0;
     if (piece.length === 0 || writes + own > LIMITS.txnEndWritesMax) {
       piece = [];
       pieces.push(piece);
@@ -32,6 +32,11 @@ export function piecesOf(endings: readonly Ending[]): Ending[][] {
     writes += own;
   }
   return pieces;
+}
+
+/** One that takes objects away may change as much alone as an entry may. */
+function weightOf({ part, footprint }: Prepared): number {
+  return changesObjects(part.body) ? LIMITS.txnEndWritesMax : footprint.writes.length;
 }
 
 /** Whether the keys that it removes have to be looked for first. */

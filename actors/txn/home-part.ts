@@ -1,5 +1,5 @@
 import type { YesVote } from '../../protocol/messages/txn.ts';
-import { hasRange, type TxnBody } from '../../protocol/txn.ts';
+import { changesObjects, hasRange, type TxnBody } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { addsReservations } from '../apply/reservations.ts';
 import { gotBytes } from '../apply/txn-eval.ts';
@@ -12,14 +12,15 @@ import type { Ballot } from './outcome.ts';
 
 /**
  * Whether the home group prepares nothing. Not where something has to be known of its part before the decision:
- * the keys of a range, the outcome that an idempotency key remembers, the branch whose leases count, or whose claims.
+ * the keys of a range, the outcome that an idempotency key remembers, the branch whose leases count, or whose claims, or
+ * what its objects say.
  */
 export function commitsAtHome(
   body: TxnBody,
   isRemembered: boolean,
   groups: readonly GroupId[],
 ): boolean {
-  if (groups.length === 1 || isRemembered) return false;
+  if (groups.length === 1 || isRemembered || changesObjects(body)) return false;
   return !hasRange(body) && !attachesAny(body) && !addsReservations(body);
 }
 

@@ -1,7 +1,9 @@
 import { assert } from '../../protocol/assert.ts';
 import type { TxnOutcome, TxnResult, YesVote } from '../../protocol/messages/txn.ts';
+import type { ObjectResult } from '../../protocol/object-ops.ts';
 import type { TxnBody, TxnFate, TxnOp, TxnPart } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
+import { ofRevision } from '../apply/txn-objects.ts';
 
 /** What a group has voted. */
 export interface Ballot {
@@ -53,13 +55,18 @@ export interface RefusedAt {
   readonly at: number;
   readonly revision: number;
   readonly holder: string | null;
+  /** What an object says, where the operation is on one. */
+  readonly object: ObjectResult | null;
 }
 
 export function firstRefused(votes: readonly Ballot[], succeeded: boolean): RefusedAt | null {
   for (const { group, vote } of votes) {
     for (const [at, result] of (succeeded ? vote.then : vote.otherwise).entries()) {
+      if (result.type === 'objectRefused') {
+        return { group, at, revision: 0, holder: null, object: result.result };
+      }
       if (result.type !== 'refused') continue;
-      return { group, at, revision: result.revision, holder: result.holder };
+      return { group, at, revision: result.revision, holder: result.holder, object: null };
     }
   }
   return null;
@@ -82,7 +89,7 @@ function joined(
   if (given.type === 'put' && given.createRevision === 0) {
     return { ...given, createRevision: commitRevision };
   }
-  if (before === undefined) return given;
+  if (before === undefined) return ofRevision(given, commitRevision);
   if (before.type === 'deleted' && given.type === 'deleted') {
     return { type: 'deleted', count: before.count + given.count };
   }

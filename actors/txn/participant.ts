@@ -35,6 +35,7 @@ import {
   rejected,
   trustedWallMs,
 } from '../replica/context.ts';
+import type { LockWaits } from '../replica/lock-waits.ts';
 import type { ReadRounds } from '../replica/reads.ts';
 import { roomRefusal } from '../replica/writes.ts';
 import { type Ending, piecesOf, removesRanges, together } from './ends.ts';
@@ -52,6 +53,7 @@ export class Participant {
   readonly #context: ReplicaContext;
   readonly #rounds: ReadRounds;
   readonly #closer: Closer;
+  readonly #waits: LockWaits;
   /** Votes that read ranges, and ends that do, by transaction: whoever asks again shares them. */
   readonly #voting = new Map<string, ((vote: TxnVote) => void)[]>();
   readonly #ending = new Map<string, Reply[]>();
@@ -59,10 +61,11 @@ export class Participant {
   #preparing = 0;
   #isStopped = false;
 
-  constructor(context: ReplicaContext, rounds: ReadRounds, closer: Closer) {
+  constructor(context: ReplicaContext, rounds: ReadRounds, closer: Closer, waits: LockWaits) {
     this.#context = context;
     this.#rounds = rounds;
     this.#closer = closer;
+    this.#waits = waits;
   }
 
   /** Whether somebody waits for votes: they follow when entries are applied. */
@@ -80,6 +83,9 @@ export class Participant {
       return this.whenOpen(() => this.prepare(request, reply), giveUp);
     }
     const { epoch, id, part, indexEpoch } = request;
+    if (this.#waits.isWanted(part.body)) {
+      return reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
+    }
     warmRows(context.state, part.body);
     const revision = context.clock.assign(1, trustedWallMs(context));
     const command = { type: 'txnPrepare', revision, epoch, id, part, indexEpoch } as const;

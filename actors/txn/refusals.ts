@@ -8,6 +8,7 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 import type { GroupIndexes } from '../apply/index-codec.ts';
 import { branchOf } from '../apply/txn-eval.ts';
+import { isOfBucket } from '../apply/txn-objects.ts';
 import { encodeOutcome, refusedWith } from '../apply/txn-outcome.ts';
 import {
   notApplied,
@@ -49,6 +50,9 @@ export function afterRefusal(
   const part = parts.get(refusal.group) as TxnPart;
   const at = (succeeded ? part.thenAt : part.otherwiseAt)[refusal.at] as number;
   const ops = branchOf(body, succeeded);
+  if (refusal.object !== null) {
+    return { type: 'tell', refusal: { type: 'object', at, result: refusal.object } };
+  }
   const op = ops[at] as TxnOp;
   if (op.type !== 'claim' || refusal.holder === null) {
     // A holder that was to be as it had been seen: everything is looked at again.
@@ -77,7 +81,9 @@ export function refuse(
   reply: Reply,
 ): void {
   const outcome = refusedWith(refused);
-  if (idempotency === null) return reply(doneReply(context, outcome, false));
+  // X4: the same request comes again, and may be done then.
+  const isOpen = refused.type === 'object' && isOfBucket(refused.result);
+  if (idempotency === null || isOpen) return reply(doneReply(context, outcome, false));
   const refusal = leaderRefusal(context);
   if (refusal !== null) return reply(refusal);
   const start = context.clock.assign(1, trustedWallMs(context));

@@ -63,7 +63,7 @@ export class Transactions implements TxnEffects {
     this.waits = new LockWaits(context);
     this.#reach = reach;
     this.#closer = closer;
-    this.#participant = new Participant(context, rounds, closer);
+    this.#participant = new Participant(context, rounds, closer, this.waits);
     this.#messenger = new Messenger(context, this.#participant, reach);
     const parts = [this.#participant, this.#messenger, reach] as const;
     this.#coordinator = new Coordinator(context, raft, ...parts);

@@ -68,6 +68,22 @@ export const Problem = Type.Object(
   { description: 'RFC 9457 problem details.' },
 );
 
+/** Of a batch, and of a branch of a transaction. */
+export const operationFields = {
+  ...keyFields,
+  ...valueFields,
+  ttl: Type.Optional(Type.Integer({ minimum: 1, description: 'Seconds.' })),
+  contentType: Type.Optional(Type.String()),
+  ifRevision: Type.Optional(Type.Integer({ minimum: 0, description: '0: must be absent.' })),
+  lease: Type.Optional(leaseId),
+  prefix: Type.Optional(Type.String()),
+  start: Type.Optional(Type.String()),
+  end: Type.Optional(Type.String()),
+  limit: Type.Optional(Type.Integer({ minimum: 1 })),
+  reverse: Type.Optional(Type.Boolean()),
+  values: Type.Optional(Type.Boolean()),
+};
+
 export const Operation = Type.Object(
   {
     op: Type.Union([
@@ -76,18 +92,7 @@ export const Operation = Type.Object(
       Type.Literal('delete'),
       Type.Literal('range'),
     ]),
-    ...keyFields,
-    ...valueFields,
-    ttl: Type.Optional(Type.Integer({ minimum: 1, description: 'Seconds.' })),
-    contentType: Type.Optional(Type.String()),
-    ifRevision: Type.Optional(Type.Integer({ minimum: 0, description: '0: must be absent.' })),
-    lease: Type.Optional(leaseId),
-    prefix: Type.Optional(Type.String()),
-    start: Type.Optional(Type.String()),
-    end: Type.Optional(Type.String()),
-    limit: Type.Optional(Type.Integer({ minimum: 1 })),
-    reverse: Type.Optional(Type.Boolean()),
-    values: Type.Optional(Type.Boolean()),
+    ...operationFields,
   },
   CLOSED,
 );

@@ -1,7 +1,7 @@
 import { Type } from 'typebox';
 import { LIMITS } from '../../protocol/limits.ts';
 import { RELATIONS } from '../../protocol/txn.ts';
-import { CLOSED, Operation, revision } from './schemas.ts';
+import { CLOSED, operationFields, revision } from './schemas.ts';
 
 /** The schemas of transactions in the public API; bodies are read by gateways/kv/txn-shapes.ts. */
 const Compare = Type.Object(
@@ -15,15 +15,39 @@ const Compare = Type.Object(
     version: Type.Optional(Type.Integer({ minimum: 0 })),
     exists: Type.Optional(Type.Boolean()),
     lease: Type.Optional(Type.Integer({ minimum: 0, description: '0: attached to none.' })),
+    object: Type.Optional(Type.Object({ bucket: Type.String(), key: Type.String() }, CLOSED)),
+    etag: Type.Optional(Type.String({ description: 'Of the object; only with = and !=.' })),
+    versionId: Type.Optional(Type.String({ description: 'Of the object; only with = and !=.' })),
   },
   {
     ...CLOSED,
-    description: 'A key, and exactly one of value, revision, version, exists and lease.',
+    description:
+      'A key, and exactly one of value, revision, version, exists and lease; or an object, and exactly one of ' +
+      'etag, versionId, revision and exists.',
   },
 );
 
+const TxnOperation = Type.Object(
+  {
+    op: Type.Union(
+      [...['put', 'get', 'delete', 'range', 'headObject', 'deleteObject', 'putObjectTags']].map(
+        (name) => Type.Literal(name),
+      ),
+    ),
+    ...operationFields,
+    bucket: Type.Optional(Type.String({ description: 'With key: of operations on objects.' })),
+    versionId: Type.Optional(
+      Type.String({
+        description: 'Of deleteObject and putObjectTags; the current version without.',
+      }),
+    ),
+    tags: Type.Optional(Type.Record(Type.String(), Type.String())),
+  },
+  CLOSED,
+);
+
 const branch = (description: string) =>
-  Type.Optional(Type.Array(Operation, { maxItems: LIMITS.txnOpsMax, description }));
+  Type.Optional(Type.Array(TxnOperation, { maxItems: LIMITS.txnOpsMax, description }));
 
 export const TxnBody = Type.Object(
   {

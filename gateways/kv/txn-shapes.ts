@@ -23,6 +23,14 @@ import {
   valueFromJson,
   valueToJson,
 } from './shapes.ts';
+import { invalid, objectOf, refuseOthers } from './txn-fields.ts';
+import {
+  isObjectCompare,
+  isObjectShape,
+  objectCompare,
+  objectOp,
+  objectResult,
+} from './txn-objects.ts';
 
 /** The public shapes of transactions: `{compare, then, else}` and what they answer. */
 
@@ -61,6 +69,7 @@ function listOf<T>(raw: unknown, name: string, read: (item: unknown) => T): T[] 
 
 function compareFromJson(raw: unknown): Compare {
   const shape = objectOf(raw, 'a compare');
+  if (isObjectCompare(shape)) return objectCompare(shape, relationOf(shape), targetOf);
   refuseOthers(shape, COMPARE_FIELDS, 'a compare');
   const key = bytesField(shape, 'key');
   if (key === null) throw invalid('key or keyBase64 is missing');
@@ -99,6 +108,7 @@ function countOf(raw: unknown, name: string): number {
 
 function txnOpFromJson(raw: unknown): TxnOp {
   const shape = objectOf(raw, 'an operation');
+  if (isObjectShape(shape)) return objectOp(shape);
   if (shape['ifRevision'] !== undefined) {
     throw invalid('conditions of a transaction are compares, not ifRevision');
   }
@@ -187,6 +197,8 @@ export function resultToJson(
   revision: number,
   binary: boolean,
 ): Shape {
+  const ofObject = objectResult(op, result, revision);
+  if (ofObject !== null) return ofObject;
   const key = isKeyed(op) ? keyToJson(op.ref.key) : {};
   switch (result.type) {
     case 'put': {
@@ -208,26 +220,9 @@ export function resultToJson(
     }
     case 'held':
     case 'refused':
+    case 'objectDeleted':
+    case 'objectTagged':
+    case 'objectRefused':
       throw new AppError('internal', 'a result that no client asks for');
   }
-}
-
-function objectOf(raw: unknown, what: string): Shape {
-  const isObject = typeof raw === 'object' && raw !== null;
-  if (!isObject || Array.isArray(raw) || raw instanceof Uint8Array) {
-    throw invalid(`${what} must be an object`);
-  }
-  return raw as Shape;
-}
-
-function refuseOthers(shape: Shape, fields: readonly string[], what: string): void {
-  for (const field of Object.keys(shape)) {
-    if (!fields.includes(field)) {
-      throw invalid(`${what} has no field ${JSON.stringify(field.slice(0, 64))}`);
-    }
-  }
-}
-
-function invalid(message: string): AppError {
-  return new AppError('invalid_argument', message);
 }

@@ -7,8 +7,9 @@ import {
   type NoncurrentVersionExpiration,
   selectionOf,
 } from '../../protocol/lifecycle.ts';
+import { OBJECT_TAGS_MAX } from '../../protocol/object-tags.ts';
 import { s3Error } from './errors.ts';
-import { checkTags, OBJECT_TAGS_MAX, tagShape } from './tagging.ts';
+import { checkTags, tagShape } from './tagging.ts';
 import { malformedXml } from './xml-reader.ts';
 import { choice, flag, instant, integer, text } from './xml-scalars.ts';
 import { document, many, maybe, one, type Shape, struct } from './xml-shape.ts';

@@ -1,3 +1,4 @@
+import { isSystemTag, isTagName, isTagValue, OBJECT_TAGS_MAX } from '../../protocol/object-tags.ts';
 import { s3Error } from './errors.ts';
 import { queryPairs } from './query.ts';
 import { text } from './xml-scalars.ts';
@@ -8,13 +9,7 @@ export interface Tag {
   readonly value: string;
 }
 
-export const OBJECT_TAGS_MAX = 10;
 export const BUCKET_TAGS_MAX = 50;
-/** UTF-16 units, as S3 counts. */
-const KEY_LENGTH_MAX = 128;
-const VALUE_LENGTH_MAX = 256;
-/** Letters, digits and spaces of any script, and these signs. */
-const ALLOWED = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
 /** Lengths are checked below: a tag that is too long is InvalidTag, not MalformedXML. */
 export const tagShape: Shape<Tag> = struct({
@@ -57,16 +52,16 @@ export function checkTags(tags: readonly Tag[], tagsMax: number): void {
 }
 
 function checkTag({ key, value }: Tag): void {
-  if (key.length < 1 || key.length > KEY_LENGTH_MAX || !ALLOWED.test(key)) {
+  if (!isTagName(key)) {
     throw invalidTag('The TagKey you have provided is invalid', { TagKey: key.slice(0, 256) });
   }
-  if (value.length > VALUE_LENGTH_MAX || !ALLOWED.test(value)) {
+  if (!isTagValue(value)) {
     throw invalidTag('The TagValue you have provided is invalid', {
       TagKey: key,
       TagValue: value.slice(0, 512),
     });
   }
-  if (/^aws:/i.test(key)) {
+  if (isSystemTag(key)) {
     throw invalidTag('System tags cannot be added/updated by requester', { TagKey: key });
   }
 }

@@ -1,6 +1,7 @@
 import { duplicateCodec } from '../indexes.ts';
 import { keyRefCodec } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
+import { objectResultCodec, versionIdTextCodec } from '../object-ops.ts';
 import * as s from '../schema.ts';
 import { TXN_BRANCH_MAX } from '../txn.ts';
 
@@ -40,6 +41,17 @@ export const txnResultCodec = s.union({
     6,
     s.record({ revision: s.count, holder: s.nullable(s.latin1Str(LIMITS.keyBytesMax)) }),
   ],
+  /**
+   * `gone`: a version or marker was there, or a marker is. `versionId` of what was removed or of the marker, null
+   * where the bucket has never had versions; '' in a vote: that of the transaction's revision.
+   */
+  objectDeleted: [
+    7,
+    s.record({ gone: s.bool, versionId: s.nullable(versionIdTextCodec), marker: s.bool }),
+  ],
+  objectTagged: [8, s.record({ versionId: s.nullable(versionIdTextCodec) })],
+  /** It cannot be done to the object, and nothing of the branch is. */
+  objectRefused: [9, s.record({ result: objectResultCodec })],
 });
 export type TxnResult = s.Of<typeof txnResultCodec>;
 
@@ -50,6 +62,8 @@ export const txnRefusalCodec = s.union({
   operation: [2, s.record({ at: s.count, revision: s.count })],
   /** A put attaches to a lease that is not there. */
   leaseGone: [3, s.record({})],
+  /** What the object says to the operation at this place of the branch. */
+  object: [4, s.record({ at: s.count, result: objectResultCodec })],
 });
 export type TxnRefusal = s.Of<typeof txnRefusalCodec>;
 

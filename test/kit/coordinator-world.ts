@@ -1,4 +1,5 @@
 import { Closer } from '../../actors/replica/closer.ts';
+import { LockWaits } from '../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../actors/replica/reads.ts';
 import { initialShardMap } from '../../actors/router/shard-map.ts';
 import { Coordinator } from '../../actors/txn/coordinator.ts';
@@ -47,7 +48,7 @@ export class World {
   constructor() {
     const { replica, reach } = this;
     this.closer = new Closer(replica, () => {});
-    const participant = new Participant(replica, this.rounds, this.closer);
+    const participant = new Participant(replica, this.rounds, this.closer, new LockWaits(replica));
     const map = initialShardMap(2);
     const groups = () => ({ calls: reach.calls, map: () => map });
     this.messenger = new Messenger(replica, participant, groups);

@@ -53,7 +53,9 @@ function isTrue({ relation, target }: Compare, item: Item | null): boolean {
           ? (item?.revision ?? 0) - target.revision
           : target.type === 'lease'
             ? (item?.lease ?? 0) - target.lease
-            : (item?.version ?? 0) - target.version;
+            : target.type === 'version'
+              ? (item?.version ?? 0) - target.version
+              : notModelled();
   if (relation === '<') return order < 0;
   if (relation === '>') return order > 0;
   return (order === 0) === (relation === '=');
@@ -82,7 +84,9 @@ function foreseen(op: TxnOp, revision: number, store: ModelStore): TxnResult {
     case 'claim':
     case 'release':
     case 'expect':
-      throw new Error('no client asks for this');
+    case 'deleteObject':
+    case 'tagObject':
+      return notModelled();
   }
 }
 
@@ -94,4 +98,9 @@ function inRange(
     if (ref.tenant !== range.tenant || ref.space !== range.space) return false;
     return ref.key >= range.start && (range.end === null || ref.key < range.end);
   });
+}
+
+/** Objects, and what no client asks for. */
+function notModelled(): never {
+  throw new Error('the model has keys only');
 }

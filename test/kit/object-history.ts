@@ -11,11 +11,13 @@ import {
   type ObjectOp,
 } from '../../protocol/object-ops.ts';
 import { NO_HEAD, type ObjectHead } from '../../protocol/objects.ts';
+import type { ObjectTxnOp } from '../../protocol/txn.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { idOf, ObjectModel, uploadName } from '../check/object-model.ts';
 import { AppliedGroup } from './applied-group.ts';
 import { KEYS, type ObjectStep } from './object-steps.ts';
+import { plainResult, transacted } from './object-txns.ts';
 
 /** Operations on one bucket, each done to a group and to a model of S3. */
 
@@ -62,6 +64,8 @@ export class ObjectHistory {
       case 'rule':
         this.#setRule(step);
         return none;
+      case 'txn':
+        return this.#transact(step);
       case 'expire':
         return { applied: await this.#expire(), wanted: null };
       case 'sweep':
@@ -93,6 +97,30 @@ export class ObjectHistory {
     const wanted = this.model.do(op, id, revision);
     this.#note();
     return { applied, wanted };
+  }
+
+  /** The operation in a transaction of one entry, or of two with others that try to come between them. */
+  #transact(step: Extract<ObjectStep, { type: 'txn' }>): { applied: Applied; wanted: unknown } {
+    const ref = objectRef(KEYS[step.key] as string);
+    const versionId = this.#version(ref.key, step.version);
+    const { id: bucket, state } = this.#rule;
+    const tags = [{ name: 'x', value: String(this.#drawn) }];
+    const op: ObjectTxnOp =
+      step.what === 'delete'
+        ? { type: 'deleteObject', ref, bucket, versionId }
+        : { type: 'tagObject', ref, bucket, versionId, tags };
+    const { applied, result, revision, at } = transacted(this.group, this.#rule, op, step);
+    const told = result.type === 'objectRefused' ? result.result : plainResult(result, revision);
+    if (revision === 0 && result.type !== 'objectRefused') return { applied, wanted: null };
+    const rest = { ref, versionId, condition: NO_CONDITION, bypass: false };
+    const own: ObjectOp =
+      step.what === 'delete'
+        ? { type: 'delete', ...rest }
+        : { type: 'amend', ...rest, change: { type: 'tags', tags } };
+    const wanted =
+      state === 'live' ? this.model.do(own, bucket, revision || at) : { type: 'no_such_bucket' };
+    this.#note();
+    return { applied: { ...applied, object: told }, wanted };
   }
 
   #note(): void {

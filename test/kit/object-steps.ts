@@ -90,6 +90,16 @@ const anyStep = fc.oneof(
       lock: fc.constantFrom(false, true, true, 'default'),
     }),
   },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      type: fc.constant('txn' as const),
+      ...{ key, version: anyVersion },
+      what: fc.constantFrom('delete', 'delete', 'tags'),
+      how: fc.constantFrom('whole', 'prepared', 'prepared', 'aborted'),
+      waitMs: fc.constantFrom(0, 1, 70_000),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('expire' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('sweep' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('compact' as const), back: fc.nat(20) }) },

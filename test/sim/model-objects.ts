@@ -1,10 +1,11 @@
 import type { Command } from '../../protocol/commands.ts';
 import { entryPayload, type LogEntry } from '../../protocol/entry.ts';
 import { decodeConfig, type GroupConfig } from '../../protocol/membership.ts';
-import type { ObjectOp, ObjectResult } from '../../protocol/object-ops.ts';
+import { NO_CONDITION, type ObjectOp, type ObjectResult } from '../../protocol/object-ops.ts';
+import type { ObjectTxnOp } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
-import { vshardOf } from '../../protocol/vshard.ts';
-import { type ModelVersion, ObjectModel, uploadName } from '../check/object-model.ts';
+import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { idOf, type ModelVersion, ObjectModel, uploadName } from '../check/object-model.ts';
 import type { Change } from '../check/truth.ts';
 import { checkExpired } from './lifecycle-truth.ts';
 import { SimViolation } from './violation.ts';
@@ -89,11 +90,40 @@ export class ObjectsModel {
     return all.flatMap(([key, versions]) => versions.map((version) => ({ key, version })));
   }
 
-  #changeOf({ type, ref }: ObjectOp, model: ObjectModel, revision: number): Change | null {
+  /** What keeps a transaction from changing an object; null: nothing. */
+  refuses(group: GroupId, op: ObjectTxnOp, revision: number): ObjectResult | null {
+    const model = this.#model(group, op.ref.space);
+    if (model.rule?.id === op.bucket && model.rule.state !== 'live') {
+      return { type: 'no_such_bucket' };
+    }
+    const result = foreseen(model, plainOf(op), op.bucket, revision);
+    return result.type === 'deleted' || result.type === 'amended' ? null : result;
+  }
+
+  /** An operation of a transaction, when that ends. Gives the change of the key that it makes. */
+  change(group: GroupId, op: ObjectTxnOp, revision: number): Change | null {
+    const model = this.#model(group, op.ref.space);
+    model.do(plainOf(op), op.bucket, revision);
+    return this.#changeOf(plainOf(op), model, revision);
+  }
+
+  current(group: GroupId, ref: KeyRef, revision: number): ModelVersion | null {
+    return this.#model(group, ref.space).current(ref.key, revision);
+  }
+
+  /** Of the key's row; 0: there is none. */
+  rowRevision(ref: KeyRef): number {
+    return this.#rows.get(`${ref.space}\0${ref.key}`)?.revision ?? 0;
+  }
+
+  #changeOf(op: ObjectOp, model: ObjectModel, revision: number): Change | null {
+    const { type, ref } = op;
     const name = `${ref.space}\0${ref.key}`;
     const before = this.#rows.get(name);
     const now = model.current(ref.key, revision);
-    if (now?.putAt === before?.putAt) return null;
+    // An amendment of the current version is a put of it, another's is none.
+    const isNew = type === 'amend' && now !== null && (op.versionId ?? idOf(now)) === idOf(now);
+    if (now?.putAt === before?.putAt && !isNew) return null;
     const rest = { ref, vshard: vshardOf(ref), revision, expiresAtMs: null };
     const prevRevision = before?.revision ?? 0;
     if (now === null) {
@@ -124,6 +154,29 @@ export class ObjectsModel {
     }
     return model;
   }
+}
+
+/** The result of an operation on one key that is not done. */
+function foreseen(
+  model: ObjectModel,
+  op: ObjectOp,
+  bucket: number,
+  revision: number,
+): ObjectResult {
+  const { key } = op.ref;
+  const versions = structuredClone(model.keys.get(key));
+  const result = model.do(op, bucket, revision);
+  if (versions === undefined) model.keys.delete(key);
+  else model.keys.set(key, versions);
+  return result;
+}
+
+/** The same as an operation of its own. */
+function plainOf(op: ObjectTxnOp): ObjectOp {
+  const { ref, versionId } = op;
+  const rest = { ref, versionId, condition: NO_CONDITION, bypass: false };
+  if (op.type === 'deleteObject') return { type: 'delete', ...rest };
+  return { type: 'amend', ...rest, change: { type: 'tags', tags: op.tags } };
 }
 
 /** Nothing was done, and the router asks again. */

@@ -1,8 +1,11 @@
 import type { Command } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import type { ObjectResult } from '../../protocol/object-ops.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import {
-  type Compare,
+  changesObjects,
+  isObjectOp,
+  type ObjectTxnOp,
   refsOf,
   type TxnBody,
   type TxnId,
@@ -12,27 +15,21 @@ import {
 import type { GroupId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { nameOf } from '../check/truth.ts';
+import { type ComparedKeys, holdsAll } from './model-compares.ts';
 import type { UniqueModel } from './model-unique.ts';
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
 /** The store that the model of transactions reads and writes. */
-export interface ModelKeys {
+export interface ModelKeys extends ComparedKeys {
   owns(group: GroupId, refs: readonly KeyRef[]): boolean;
-  /** What a key is at a revision; null when absent. */
-  at(ref: KeyRef, revision: number): ModelVersion | null;
   put(ref: KeyRef, revision: number, op: Extract<TxnOp, { type: 'put' }>): void;
   remove(ref: KeyRef, revision: number): void;
+  /** What keeps it from being done to the object; null: nothing. */
+  refuses(op: ObjectTxnOp, revision: number): ObjectResult | null;
+  change(op: ObjectTxnOp, revision: number): void;
   /** Writes down an idempotency key; false when the request was answered before. */
   isFirst(group: GroupId, scope: KeyRef, key: string, hash: Uint8Array, revision: number): boolean;
-}
-
-export interface ModelVersion {
-  readonly value: string;
-  readonly revision: number;
-  readonly version: number;
-  /** 0: none. */
-  readonly lease: number;
 }
 
 interface Prepared {
@@ -78,6 +75,11 @@ export class TxnModel {
     return [...this.#prepared.values()].flatMap((prepared) => [...prepared.keys()]);
   }
 
+  /** Whether a change of a bucket's rule has to stay away. */
+  holdsRule(group: GroupId, tenant: string, bucket: string): boolean {
+    return this.isLocked(group, [{ tenant, space: bucket, key: '' }]);
+  }
+
   /** Whether a plain write of these keys has to stay away. */
   isLocked(group: GroupId, refs: readonly KeyRef[]): boolean {
     for (const { names, ranges } of this.#of(group).values()) {
@@ -103,11 +105,14 @@ export class TxnModel {
       if (!ops.every((op) => isPromised(op, revision))) return;
       if (this.#beginsAny(group, ops, revision, keys)) return;
     }
+    const refusal = firstRefusal(ops, revision, keys);
+    // The group has to hear of the bucket first.
+    if (!isGone && refusal !== null && OF_BUCKETS.has(refusal.type)) return;
     if (idempotency !== null && scope !== null) {
       const { key, requestHash } = idempotency;
       if (!keys.isFirst(group, scope, key, requestHash, revision)) return;
     }
-    if (isGone || !ops.every((op) => isExpected(op, revision, keys))) return;
+    if (isGone || refusal !== null || !ops.every((op) => isExpected(op, revision, keys))) return;
     if (!succeeded && body.otherwise === null) this.counts.refused++;
     else if (body.compares.length + body.then.length > 1) this.counts.committed++;
     perform(ops, revision, keys);
@@ -168,6 +173,7 @@ export class TxnModel {
     const isHeld = isFree && holdsAll(body.compares, revision, keys);
     const succeeded = isHeld && command.failedCompare === null;
     const ops = succeeded ? body.then : (body.otherwise ?? []);
+    if (changesObjects(body)) this.flaws.push(`${name} changes objects with its decision`);
     if ([...body.then, ...(body.otherwise ?? [])].some(isReservation)) {
       this.flaws.push(`${name} does what unique indexes add with its decision`);
     }
@@ -230,6 +236,10 @@ export class TxnModel {
     if (!ops.every((op) => isPromised(op, fate.commitRevision))) {
       this.flaws.push(`group ${group} commits ${name} beyond what was promised about a lease`);
     }
+    const refusal = firstRefusal(ops, fate.commitRevision, keys);
+    if (refusal !== null) {
+      this.flaws.push(`group ${group} commits ${name}, which an object refuses: ${refusal.type}`);
+    }
     perform(ops, fate.commitRevision, keys);
     for (const ref of removed) keys.remove(ref, fate.commitRevision);
   }
@@ -252,6 +262,21 @@ export class TxnModel {
     this.#prepared.set(group, known);
     return known;
   }
+}
+
+const OF_BUCKETS: ReadonlySet<ObjectResult['type']> = new Set(['bucket_unknown', 'no_such_bucket']);
+
+/** What the first object says that an operation cannot be done to. */
+function firstRefusal(
+  ops: readonly TxnOp[],
+  revision: number,
+  keys: ModelKeys,
+): ObjectResult | null {
+  for (const op of ops) {
+    const refusal = isObjectOp(op) ? keys.refuses(op, revision) : null;
+    if (refusal !== null) return refusal;
+  }
+  return null;
 }
 
 /** Whether it began longer ago than ends are remembered: another group's clock may be far behind. */
@@ -281,9 +306,11 @@ function isPromised(op: TxnOp, revision: number): boolean {
 function footprintOf(body: TxnBody, revision: number): Prepared {
   const writes = new Set<string>();
   const ranges: NameRange[] = [];
+  const rules: string[] = [];
   for (const op of [...body.then, ...(body.otherwise ?? [])]) {
     if ('ref' in op) {
       if (op.type !== 'get' && op.type !== 'expect') writes.add(nameOf(op.ref));
+      if (isObjectOp(op)) rules.push(ruleName(op.ref));
       continue;
     }
     const { tenant, space, end } = op;
@@ -291,7 +318,18 @@ function footprintOf(body: TxnBody, revision: number): Prepared {
     const last = end === null ? `${tenant}\0${space}\x01` : nameOf({ tenant, space, key: end });
     ranges.push({ start, end: last, exclusive: op.type === 'deleteRange' });
   }
-  return { body, revision, names: new Set(refsOf(body).map(nameOf)), writes, ranges };
+  return {
+    body,
+    revision,
+    names: new Set([...refsOf(body).map(nameOf), ...rules]),
+    writes,
+    ranges,
+  };
+}
+
+/** The rule of a bucket stays as it is while something of it is to be changed. */
+function ruleName({ tenant, space }: Pick<KeyRef, 'tenant' | 'space'>): string {
+  return nameOf({ tenant, space, key: '' });
 }
 
 function areInTheWay(a: Prepared, b: Prepared): boolean {
@@ -324,25 +362,10 @@ function firstRef(body: TxnBody): KeyRef | null {
   return refsOf(body)[0] ?? null;
 }
 
-function holdsAll(compares: readonly Compare[], revision: number, keys: ModelKeys): boolean {
-  return compares.every(({ ref, relation, target }) => {
-    const found = keys.at(ref, revision);
-    if (target.type === 'value' && found === null) return relation === '!=';
-    let order: number;
-    if (target.type === 'exists') order = Number(found !== null) - Number(target.exists);
-    else if (target.type === 'revision') order = (found?.revision ?? 0) - target.revision;
-    else if (target.type === 'lease') order = (found?.lease ?? 0) - target.lease;
-    else if (target.type === 'version') order = (found?.version ?? 0) - target.version;
-    else order = Buffer.compare(Buffer.from(found?.value ?? '', 'latin1'), target.value);
-    if (relation === '<') return order < 0;
-    if (relation === '>') return order > 0;
-    return (order === 0) === (relation === '=');
-  });
-}
-
 function perform(ops: readonly TxnOp[], revision: number, keys: ModelKeys): void {
   for (const op of ops) {
     if (op.type === 'put') keys.put(op.ref, revision, op);
     else if (op.type === 'delete') keys.remove(op.ref, revision);
+    else if (isObjectOp(op)) keys.change(op, revision);
   }
 }

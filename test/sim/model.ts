@@ -4,8 +4,10 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { idOf } from '../check/object-model.ts';
 import { type Change, nameOf } from '../check/truth.ts';
 import type { CommittedEntry } from './committed-log.ts';
+import type { ModelVersion as KeyVersion } from './model-compares.ts';
 import { LeaseModel } from './model-leases.ts';
 import { ObjectsModel } from './model-objects.ts';
 import { type ModelKeys, TxnModel } from './model-txn.ts';
@@ -81,11 +83,18 @@ export class StoreModel {
         return this.txns.decide(group, command, this.#keysFor(group, entry.index, atMs));
       case 'txnResolve':
         return this.txns.resolve(group, command, this.#keysFor(group, entry.index, atMs));
-      case 'bucket':
+      case 'bucket': {
+        const { tenant, name } = command.rule;
+        if (this.txns.holdsRule(group, tenant, name)) return;
         return this.objects.bucket(group, command);
+      }
       case 'bucketSweep':
         return this.objects.sweep(group, command);
       case 'object': {
+        const { op } = command;
+        const isPart = op.type === 'uploadPart' || op.type === 'uploadCreate';
+        // It waits for the transaction that has the object.
+        if (!isPart && this.txns.isLocked(group, [op.ref])) return;
         const made = this.objects.apply(group, command);
         if (made !== null) this.changes.push(made);
         return;
@@ -145,7 +154,16 @@ export class StoreModel {
         const owned = this.#owned.get(group);
         return owned !== undefined && refs.every((ref) => owned.has(vshardOf(ref)));
       },
-      at: (ref, revision) => this.#alive(ref, revision),
+      at: (ref, revision) => this.#alive(ref, revision) ?? this.#objectAt(group, ref, revision),
+      refuses: (op, revision) => this.objects.refuses(group, op, revision),
+      change: (op, revision) => {
+        const made = this.objects.change(group, op, revision);
+        if (made !== null) this.changes.push(made);
+      },
+      object: (ref, revision) => {
+        const version = this.objects.current(group, ref, revision);
+        return version === null ? null : { etag: version.etag, versionId: idOf(version) };
+      },
       put: (ref, revision, { value, contentType, ttlMs, attach = null }) =>
         this.#writeOne(
           ...([group, index, revision] as const),
@@ -229,6 +247,13 @@ export class StoreModel {
   /** Keys that are attached to a lease now. */
   attachedKeys(): string[] {
     return [...this.#current].filter(([, { lease }]) => lease !== 0).map(([name]) => name);
+  }
+
+  /** An object as a key: its value is its ETag. */
+  #objectAt(group: GroupId, ref: KeyRef, revision: number): KeyVersion | null {
+    const version = this.objects.current(group, ref, revision);
+    if (version === null) return null;
+    return { value: version.etag, revision: this.objects.rowRevision(ref), version: 1, lease: 0 };
   }
 
   /** The version a write at `revision` sees: an expired key is absent. */

@@ -124,7 +124,7 @@ describe('a refusal', () => {
   const map = initialShardMap(1);
   const step = (asked: TxnBody, at: number, holder: string | null, takeovers = new Map()) => {
     const whole = claiming(asked, takeovers);
-    const refusal = { group: map.groups[0]!, at, revision: 4, holder };
+    const refusal = { group: map.groups[0]!, at, revision: 4, holder, object: null };
     const parts = splitTxn(whole, map);
     return afterRefusal(INDEXES, asked, whole, parts, {
       type: 'refused',

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { readLatest } from '../../../../actors/apply/read.ts';
 import { readDecision } from '../../../../actors/apply/txn.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
+import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { Participant } from '../../../../actors/txn/participant.ts';
 import { lastRevision } from '../../../../protocol/commands.ts';
@@ -26,6 +27,7 @@ class Prepared {
     this.replica,
     this.rounds,
     new Closer(this.replica, () => {}),
+    new LockWaits(this.replica),
   );
   readonly replies: ReplyBody[] = [];
 

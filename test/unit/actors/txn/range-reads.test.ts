@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Closer } from '../../../../actors/replica/closer.ts';
+import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { Participant } from '../../../../actors/txn/participant.ts';
 import type { ReplyBody } from '../../../../protocol/messages/request.ts';
@@ -41,7 +42,12 @@ class World {
       });
     };
     const closer = new Closer(replica, () => {});
-    this.participant = new Participant(replica, new ReadRounds(replica), closer);
+    this.participant = new Participant(
+      replica,
+      new ReadRounds(replica),
+      closer,
+      new LockWaits(replica),
+    );
   }
 
   prepare(type: 'range' | 'deleteRange'): void {
@@ -157,6 +163,7 @@ describe('B21 an end within a range', () => {
       replica,
       new ReadRounds(replica),
       new Closer(replica, () => {}),
+      new LockWaits(replica),
     );
     const replies: ReplyBody[] = [];
     const id = { home: 2, term: 1, start: next() };

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { foresee } from '../../../../actors/apply/txn-eval.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
+import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { Participant } from '../../../../actors/txn/participant.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
@@ -50,7 +51,12 @@ describe('what a transaction replaces in a group', () => {
     expect(foresee(state, puts as TxnOp[], state.clock, null)).toBeNull();
 
     const closer = new Closer(replica, () => {});
-    const participant = new Participant(replica, new ReadRounds(replica), closer);
+    const participant = new Participant(
+      replica,
+      new ReadRounds(replica),
+      closer,
+      new LockWaits(replica),
+    );
     const votes: ReplyBody[] = [];
     let start = state.clock;
     for (const ops of [[deleteRange(COUNT - 1)], [deleteRange(COUNT + 2)]]) {

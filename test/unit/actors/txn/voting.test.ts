@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Closer } from '../../../../actors/replica/closer.ts';
 import type { ProposalOutcome } from '../../../../actors/replica/context.ts';
+import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { Participant } from '../../../../actors/txn/participant.ts';
 import type { ReplyBody } from '../../../../protocol/messages/request.ts';
@@ -11,7 +12,12 @@ import { FakeReplica } from '../../../kit/fake-replica.ts';
 function asked(): { participant: Participant; replica: FakeReplica; replies: ReplyBody[] } {
   const replica = FakeReplica.owning();
   const closer = new Closer(replica, () => {});
-  const participant = new Participant(replica, new ReadRounds(replica), closer);
+  const participant = new Participant(
+    replica,
+    new ReadRounds(replica),
+    closer,
+    new LockWaits(replica),
+  );
   const replies: ReplyBody[] = [];
   const id = { home: 2, term: 1, start: replica.clock.assign(1, replica.ports.clock.wallMs()) };
   const body = { compares: [], then: [{ type: 'get' as const, ref: ref('a') }], otherwise: null };
