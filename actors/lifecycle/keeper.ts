@@ -94,15 +94,23 @@ class GroupWorker {
 
   #answer(work: Promise<LifecycleEvent>): void {
     work
-      .catch((error: unknown): LifecycleEvent => {
-        if (!(error instanceof AppError) && !this.#stopped) throw error;
-        if (!(error instanceof AppError)) return { type: 'ended' };
-        this.#host.telemetry.count('lifecycle_kept', 1, { reason: error.code });
-        return this.#rest();
-      })
+      .catch((error: unknown) => this.#failed(error))
       .then((event) => {
         if (!this.#stopped) this.#actor.send(event);
       });
+  }
+
+  /** What could not be read or asked now comes again with the next pass: also where the replica is being taken away. */
+  #failed(error: unknown): LifecycleEvent {
+    if (!(error instanceof Error)) throw error;
+    const { telemetry } = this.#host;
+    const isRefusal = error instanceof AppError;
+    telemetry.count('lifecycle_kept', 1, { reason: isRefusal ? error.code : 'failed' });
+    const { group } = this.#group;
+    if (!isRefusal && !this.#stopped) {
+      telemetry.log('warn', 'a pass of lifecycle rules ended', { group, error: error.message });
+    }
+    return this.#rest();
   }
 
   async #look(): Promise<LifecycleEvent> {
