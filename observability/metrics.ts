@@ -41,6 +41,7 @@ export const METRICS = {
   watchers: gauge('Open watches.', 'transport'),
   watch_events: counter('Events handed to watchers.', 'type'),
   watch_lagged: counter('Watches ended because their reader was too slow.'),
+  s3_access_log_lines_lost: counter('Lines of access logs that were not delivered.'),
   // Operations
   request_retries: counter('Requests sent again inside the cluster.'),
   clocks_refused: counter('Clocks in requests from further ahead than clocks may differ.'),

@@ -177,6 +177,10 @@ export const LIMITS = Object.freeze({
   objectSweepMax: 64,
   /** An ACL, as text. */
   objectAclBytesMax: 16 * KIB,
+  /** Lines of access logs that a node holds until they are delivered, how long, and when an object is full. */
+  accessLogBytesMax: 16 * MIB,
+  accessLogObjectBytes: 1 * MIB,
+  accessLogDelayMs: 60_000,
 });
 
 export type Limits = typeof LIMITS;

@@ -111,6 +111,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
       });
       await Promise.all([app.close(), s3?.close()]);
       cancel();
+      await s3?.closeLog();
     },
     routes: () => table.list(),
   };

@@ -9,10 +9,12 @@ import {
   requestPaymentConfiguration,
   versioningConfiguration,
 } from './bucket-documents.ts';
+import { isBucketName } from './bucket-name.ts';
 import { type Call, type Handler, noSuchBucket, TENANT } from './call.ts';
 import { corsConfiguration } from './cors.ts';
 import type { S3ErrorCode } from './error-table.ts';
 import { s3Error } from './errors.ts';
+import { bucketLoggingStatus, type LoggingEnabled } from './logging.ts';
 import { type DefaultRetention, objectLockConfiguration } from './object-lock.ts';
 import { requestedAcl } from './object-settings.ts';
 import { policyOf, storedAcl } from './stored-acl.ts';
@@ -158,4 +160,32 @@ export async function putBucketRequestPayment(call: Call): Promise<Answer> {
   const kept = isKept ? requestPaymentConfiguration.write(wanted) : null;
   await change(call, { documents: { [REQUEST_PAYMENT]: kept } });
   return emptyAnswer(200);
+}
+
+const LOGGING = 'logging';
+
+export async function getBucketLogging(call: Call): Promise<Answer> {
+  const { documents } = await call.bucket();
+  return xmlAnswer(documents[LOGGING] ?? bucketLoggingStatus.write({ loggingEnabled: null }));
+}
+
+export async function putBucketLogging(call: Call): Promise<Answer> {
+  const wanted = await bodyOf(call, bucketLoggingStatus);
+  await call.bucket();
+  const { loggingEnabled } = wanted;
+  if (loggingEnabled !== null) await checkLogTarget(call, loggingEnabled);
+  const kept = loggingEnabled === null ? null : bucketLoggingStatus.write(wanted);
+  await change(call, { documents: { [LOGGING]: kept } });
+  return emptyAnswer(200);
+}
+
+async function checkLogTarget(call: Call, { targetBucket, targetGrants }: LoggingEnabled) {
+  const isName = isBucketName(targetBucket);
+  const target = isName
+    ? await call.objects.buckets.get(call.context(), TENANT, targetBucket)
+    : null;
+  if (target === null) {
+    throw s3Error('InvalidTargetBucketForLogging', undefined, { TargetBucket: targetBucket });
+  }
+  if (targetGrants.length > 0) checkNewAcl(target, { type: 'grants', grants: targetGrants });
 }

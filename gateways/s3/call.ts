@@ -77,6 +77,11 @@ export class Call {
     return this.#bucket;
   }
 
+  /** What the request has asked for already; null: it has not. */
+  get askedBucket(): Promise<Bucket | null> | null {
+    return this.#bucket;
+  }
+
   /** The same of another object of the bucket; `headers` in place of the client's. */
   about(key: string, headers?: Headers): Call {
     const { edge, mount, body, route, remoteAddress } = this;

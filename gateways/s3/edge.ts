@@ -1,5 +1,6 @@
 import type { ObjectService } from '../../protocol/object-access.ts';
 import type { Edge } from '../http/app.ts';
+import type { AccessLog } from './access-log.ts';
 import type { Owner } from './acl.ts';
 import type { Endpoint } from './address.ts';
 import type { Credentials, SigV4 } from './sigv4.ts';
@@ -38,6 +39,7 @@ export interface S3Edge {
   /** To whom all buckets belong. */
   readonly owner: Owner;
   readonly policies: StoredPolicies;
+  readonly accessLog: AccessLog;
 }
 
 /** Where requests come in: the root of a port of its own, or a path on the HTTP port. */

@@ -3,6 +3,7 @@ import type { AppError } from '../../protocol/errors.ts';
 import type { Edge } from '../http/app.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
 import { Listener } from '../http/listener.ts';
+import { AccessLog } from './access-log.ts';
 import type { Mount, S3Edge, S3Options } from './edge.ts';
 import { renderError, s3ErrorOf } from './errors.ts';
 import { S3Gateway } from './gateway.ts';
@@ -32,7 +33,12 @@ export class S3Endpoint {
   constructor(http: Edge, { objects, config, credentialsOf }: S3Options) {
     const verifier = new SigV4({ clock: http.clock, region: config.region, credentialsOf });
     const policies = new StoredPolicies();
-    this.#edge = { http, objects, config, verifier, owner: OWNER, policies };
+    const { clock, random, telemetry } = http;
+    const { region } = config;
+    const accessLog = new AccessLog({
+      ...{ objects, clock, random, telemetry, owner: OWNER, region, policies },
+    });
+    this.#edge = { http, objects, config, verifier, owner: OWNER, policies, accessLog };
     this.#gateway = new S3Gateway(this.#edge);
     this.#underPath = {
       endpoint: { baseDomains: config.baseDomains, pathPrefix: PREFIX },
@@ -89,6 +95,11 @@ export class S3Endpoint {
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
     await closed;
+  }
+
+  /** Delivers the access logs of the last requests, once they are answered. */
+  closeLog(): Promise<void> {
+    return this.#edge.accessLog.close();
   }
 
   destroyAll(): void {

@@ -9,8 +9,10 @@ import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
 import { HANDLERS } from './handlers.ts';
 import { checkOrigin, nobody, senderOf, visitor } from './identity.ts';
+import { type AnswerTimes, logAccess } from './logged-request.ts';
 import { bringsKey, checkLink } from './object-encryption.ts';
 import { objectKeyOf } from './object-key.ts';
+import type { Operation } from './operations.ts';
 import { checkMay } from './permissions.ts';
 import { RequestBody } from './request-body.ts';
 import { routeOf } from './route.ts';
@@ -39,7 +41,9 @@ export class S3Gateway {
     const isHead = req.method === 'HEAD';
     try {
       const isLast = !request.finish();
+      const turnAroundMs = http.clock.monotonicMs() - startedMs;
       await sendAnswer(this.#edge, res, answer, { requestId, isLast, isHead });
+      await request.log(answer, { requestId, startedMs, turnAroundMs });
     } catch (error) {
       // The head is out: that the connection breaks is all that can be told.
       http.telemetry.log('warn', 'an S3 answer broke off', { requestId, error });
@@ -54,7 +58,9 @@ class Request {
   readonly #res: EdgeResponse;
   readonly #mount: Mount;
   #body: RequestBody | null = null;
-  operation = 'none';
+  #call: Call | null = null;
+  #errorCode: string | null = null;
+  operation: Operation | 'website' | 'none' = 'none';
 
   constructor(
     edge: S3Edge,
@@ -72,7 +78,8 @@ class Request {
     let call: Call | null = null;
     let answer: Answer;
     try {
-      call = await this.#call();
+      call = await this.#read();
+      this.#call = call;
       answer = await this.#run(call);
     } catch (error) {
       answer = this.#refusal(error, requestId);
@@ -81,7 +88,7 @@ class Request {
     return cors.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...cors] };
   }
 
-  async #call(): Promise<Call> {
+  async #read(): Promise<Call> {
     const { url = '', method = '' } = this.#req;
     const edge = this.#edge;
     const isPreflight = method === 'OPTIONS';
@@ -110,6 +117,7 @@ class Request {
       const remoteAddress = () => sender.address ?? '';
       const [edge, mount] = [this.#edge, this.#mount];
       const call = new Call({ edge, mount, route, sender, body, remoteAddress });
+      this.#call = call;
       return await websiteAnswer({ call, req: this.#req, requestId });
     } catch (error) {
       return this.#refusal(error, requestId);
@@ -130,6 +138,7 @@ class Request {
 
   #refusal(thrown: unknown, requestId: string): Answer {
     const error = s3ErrorOf(thrown);
+    this.#errorCode = error.code;
     this.#tell(error, requestId);
     const headers = [...error.headers];
     if (error.retryAfterMs !== null) {
@@ -153,6 +162,13 @@ class Request {
     this.#edge.http.telemetry.log('error', 'an S3 request failed', {
       ...{ requestId, operation, error: error.cause ?? error },
     });
+  }
+
+  /** Where the bucket that it was about keeps an access log. */
+  async log(answer: Answer, times: AnswerTimes): Promise<void> {
+    if (this.#call === null || this.operation === 'none') return;
+    const asked = { operation: this.operation, errorCode: this.#errorCode, req: this.#req };
+    await logAccess(this.#call, answer, { ...asked, ...times });
   }
 
   /** False where the connection has to end with the answer. */

@@ -19,7 +19,6 @@ import { getObject, headObject } from './get-object.ts';
 import * as lifecycle from './lifecycle-handlers.ts';
 import { listObjects, listObjectsV2 } from './list-handlers.ts';
 import { listMultipartUploads, listObjectVersions } from './list-version-handlers.ts';
-import { bucketLoggingStatus } from './logging.ts';
 import { type NotificationConfiguration, notificationConfiguration } from './notification.ts';
 import * as object from './object-settings.ts';
 import type { Operation } from './operations.ts';
@@ -127,8 +126,8 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   GetBucketWebsite: bucket.website.get,
   PutBucketWebsite: bucket.website.put,
   DeleteBucketWebsite: bucket.website.remove,
-  GetBucketLogging: constant(bucketLoggingStatus.write({ loggingEnabled: null })),
-  PutBucketLogging: refused(bucketLoggingStatus, ({ loggingEnabled }) => loggingEnabled === null),
+  GetBucketLogging: bucket.getBucketLogging,
+  PutBucketLogging: bucket.putBucketLogging,
   GetBucketNotificationConfiguration: constant(
     notificationConfiguration.write({ topics: [], queues: [], functions: [], eventBridge: null }),
   ),

@@ -12,13 +12,6 @@ const GAPS: readonly { readonly reason: string; readonly cases: readonly string[
     cases: ['object lock: governance can become compliance with bypass only'],
   },
   {
-    reason: 'PutBucketLogging answers 501',
-    cases: [
-      'configurations: logging into another bucket comes back',
-      'configurations: logging into no bucket is InvalidTargetBucketForLogging',
-    ],
-  },
-  {
     reason: 'PutBucketEncryption answers 501',
     cases: ['encryption: SSE-S3: the default of a bucket'],
   },
