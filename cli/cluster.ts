@@ -11,6 +11,7 @@ import { CommandFailed } from './failures.ts';
 import { type Io, sleep } from './io.ts';
 import { type NatsServer, startNatsServer } from './nats-server.ts';
 import { checkPorts, type WantedPort } from './port-check.ts';
+import { drawnRootKey, shareRootKey } from './root-keys.ts';
 import { type S3Keys, s3Keys, shareKeys } from './s3-keys.ts';
 import { systemRandom } from './system-random.ts';
 
@@ -40,6 +41,8 @@ interface Plan {
 
 interface KeyedPlan extends Plan {
   readonly keys: S3Keys;
+  /** Null: nodes find it by themselves. */
+  readonly rootKey: string | null;
 }
 
 interface RunningNode {
@@ -64,9 +67,10 @@ export async function cluster(io: Io, flags: ClusterFlags): Promise<number> {
   const say = speaker(io, flags.json === true);
   await checkPorts(portsOf(plan));
   const keys = await clusterKeys(plan);
+  const rootKey = await clusterRootKey(plan);
   const nats = flags.nats === undefined ? await startBus(plan, say) : null;
   const nodes = plan.nodeIds.map((nodeId, i) =>
-    startNode(io, { ...plan, keys }, nodeId, i, nats?.url ?? flags.nats!, say),
+    startNode(io, { ...plan, keys, rootKey }, nodeId, i, nats?.url ?? flags.nats!, say),
   );
   try {
     const allGone = Promise.all(nodes.map(({ child }) => exitOf(child))).then(
@@ -74,7 +78,7 @@ export async function cluster(io: Io, flags: ClusterFlags): Promise<number> {
     );
     const natsGone = nats === null ? [] : [nats.exited.then(() => 'without nats' as const)];
     const s3 = { s3AccessKey: keys.accessKeyId, s3SecretKey: keys.secretAccessKey };
-    await say.event('started', s3, intro({ ...plan, keys }, nodes));
+    await say.event('started', s3, intro({ ...plan, keys, rootKey }, nodes));
     const ended = await Promise.race([
       allGone,
       ...natsGone,
@@ -219,10 +223,21 @@ async function clusterKeys({ data, nodeIds, flags }: Plan): Promise<S3Keys> {
 }
 
 /** Nodes that keep nothing are told theirs. */
-function ephemeralKeys({ keys, flags }: KeyedPlan): Record<string, string> {
+function ephemeralKeys({ keys, rootKey, flags }: KeyedPlan): Record<string, string> {
   if (flags.ephemeral !== true) return {};
   const { accessKeyId, secretAccessKey } = keys;
-  return { MINIKV_S3_ACCESS_KEY: accessKeyId, MINIKV_S3_SECRET_KEY: secretAccessKey };
+  const root = rootKey === null ? {} : { MINIKV_ENCRYPTION_ROOT_KEY: rootKey };
+  return { ...root, MINIKV_S3_ACCESS_KEY: accessKeyId, MINIKV_S3_SECRET_KEY: secretAccessKey };
+}
+
+/** All nodes have the same root key: that of the environment, else one that is kept in their folders. */
+async function clusterRootKey({ data, nodeIds, flags }: Plan): Promise<string | null> {
+  const { MINIKV_ENCRYPTION_ROOT_KEY: key, MINIKV_ENCRYPTION_ROOT_KEY_FILE: file } = process.env;
+  if (key !== undefined || file !== undefined) return null;
+  if (flags.ephemeral === true) return drawnRootKey(systemRandom());
+  const folders = nodeIds.map((nodeId) => `${data}/${nodeId}`);
+  await shareRootKey(data, folders, systemRandom());
+  return null;
 }
 
 /** What `serve` needs to be this node, also when it is started again by hand. */

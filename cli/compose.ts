@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import type { Bus, Ports } from '../actors/kit/ports.ts';
 import { startNode } from '../actors/node.ts';
 import type { Node } from '../actors/node-port.ts';
+import { KeyRefusal, NamedKeys } from '../gateways/encryption/named-keys.ts';
 import type { ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
@@ -15,6 +16,7 @@ import type { S3Options } from '../gateways/s3/edge.ts';
 import type { NodeTelemetry } from '../observability/telemetry.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { AppError } from '../protocol/errors.ts';
+import { LIMITS } from '../protocol/limits.ts';
 import type { ObjectService } from '../protocol/object-access.ts';
 import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
@@ -29,6 +31,7 @@ import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { natsAccess } from './nats-access.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import { objectGate } from './object-gate.ts';
+import { rootKeys } from './root-keys.ts';
 import { credentialsOf, type S3Keys, s3Keys } from './s3-keys.ts';
 import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
@@ -80,6 +83,9 @@ async function composeLocked(
   const gate = serviceGate(config, version);
   const objects = objectGate();
   const keys = await s3Keys(config, random);
+  const roots = await rootKeys(config, random);
+  const rows = objects.objects.keyRows;
+  const encryptionKeys = new NamedKeys({ rows, roots, random, clock });
   let node: Node | null = null;
   const http = await createHttpServer({
     service: gate.service,
@@ -90,6 +96,7 @@ async function composeLocked(
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(node),
     chunks: () => started(node).chunks,
+    keys: encryptionKeys,
     s3: s3Options(config, objects.objects, keys),
     version,
   });
@@ -112,6 +119,7 @@ async function composeLocked(
     if (nats !== null) serveNats(config, basics, nats, started.service);
     return untilReady(clock, started.service);
   });
+  starting.then(() => checkRootKeys(encryptionKeys, telemetry, fatal)).catch(() => {});
   starting.catch((error: unknown) => telemetry.log('error', 'the node did not start', { error }));
   return {
     ready: starting,
@@ -127,6 +135,21 @@ async function composeLocked(
       await opened[0]?.();
     },
   };
+}
+
+/** With another root key than the others, a node would answer some requests and fail others. */
+async function checkRootKeys(
+  keys: NamedKeys,
+  telemetry: NodeTelemetry,
+  fatal: (reason: string, error: unknown) => void,
+): Promise<void> {
+  const deadlineMs = LIMITS.requestDeadlineMsDefault;
+  try {
+    await keys.check({ deadlineMs, traceparent: null, idempotency: null });
+  } catch (error) {
+    if (error instanceof KeyRefusal) fatal('the root key is not the one of this cluster', error);
+    else telemetry.log('warn', 'the encryption keys could not be checked', { error });
+  }
 }
 
 /** Who configured keys wants them asked for, also on loopback. */

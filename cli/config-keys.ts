@@ -99,6 +99,21 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     help: 'Host names in front of which a bucket may stand, as in bucket.localhost',
   },
   {
+    key: 'encryption-root-key',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'Root key of encryption, 32 bytes as hex or base64, the same on all nodes; older ones behind it, after commas',
+    secret: 'all',
+  },
+  {
+    key: 'encryption-root-key-file',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'File with that key, older ones on further lines. Neither: root-key in the data folder, which a node on its own draws',
+  },
+  {
     key: 'nats',
     kind: 'list',
     fallback: null,

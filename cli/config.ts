@@ -1,4 +1,5 @@
 import { parse as parseToml } from 'smol-toml';
+import { parseRootKeys } from '../gateways/encryption/root-keys.ts';
 import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
 import { type ClusterSecrets, SECRET_CHARS_MIN } from '../gateways/peer/sealed-bus.ts';
 import type { NodeConfig, NodeRole } from '../protocol/config.ts';
@@ -31,6 +32,9 @@ export interface Config {
   /** Null: drawn at the first start and kept in the data folder. */
   readonly s3Keys: { readonly accessKeyId: string; readonly secretAccessKey: string } | null;
   readonly s3Region: string;
+  /** The first wraps, all unwrap. Null: those of the file, else of the data folder. */
+  readonly rootKeys: readonly Uint8Array[] | null;
+  readonly rootKeyFile: string | null;
   /** `bucket.<domain>` is that bucket. */
   readonly s3Domains: readonly string[];
   /** Empty: the in-process bus. Else what parseNatsUrls takes, joined by commas. */
@@ -251,6 +255,8 @@ function check(settings: readonly Setting[]): Config {
     s3Region: read.parsed('s3-region', 'a region such as us-east-1', (text) =>
       /^[a-z0-9-]{1,63}$/.test(text) ? text : null,
     ),
+    rootKeys: rootKeysOrNull(read),
+    rootKeyFile: read.text('encryption-root-key-file'),
     s3Domains: read.list('s3-domains', 'host names', (text) =>
       /^[a-z0-9.-]{1,253}$/.test(text) ? text : null,
     ),
@@ -328,6 +334,14 @@ function s3Keys(read: Reader): Config['s3Keys'] {
   if (accessKeyId !== null && secretAccessKey !== null) return { accessKeyId, secretAccessKey };
   if (accessKeyId === null && secretAccessKey === null) return null;
   throw new UsageError('s3-access-key and s3-secret-key go together');
+}
+
+function rootKeysOrNull(read: Reader): Config['rootKeys'] {
+  if (read.text('encryption-root-key') === null) return null;
+  if (read.text('encryption-root-key-file') !== null) {
+    throw new UsageError('encryption-root-key and encryption-root-key-file are two ways: give one');
+  }
+  return read.parsed('encryption-root-key', 'keys of 32 bytes, as hex or base64', parseRootKeys);
 }
 
 /** Rules over more than one setting. */

@@ -27,6 +27,11 @@ export function objectGate(): ObjectGate {
       discard: (data) => real().data.discard(data),
       read: (ctx, ref, piece, range) => real().data.read(ctx, ref, piece, range),
     },
+    keyRows: {
+      get: async (ctx, id) => real().keyRows.get(ctx, id),
+      list: async (ctx) => real().keyRows.list(ctx),
+      put: async (ctx, row) => real().keyRows.put(ctx, row),
+    },
     apply: async (ctx, bucket, op) => real().apply(ctx, bucket, op),
     read: async (ctx, ref, options) => real().read(ctx, ref, options),
     list: async (ctx, query) => real().list(ctx, query),

@@ -1,8 +1,9 @@
-import { chmod, mkdir, open, readFile, rename } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Credentials } from '../gateways/s3/sigv4.ts';
 import type { Random } from '../protocol/random.ts';
 import type { Config } from './config.ts';
+import { keepSecret, readSecret } from './secret-file.ts';
 
 /** The one pair of S3 keys that this node knows. */
 export interface S3Keys {
@@ -29,7 +30,7 @@ export async function s3Keys(
   if (kept !== null) return { ...kept, from: 'file', path };
   const made = drawn(random);
   await mkdir(folder, { recursive: true });
-  await keep(path, folder, made);
+  await keep(path, made);
   return { ...made, from: 'new', path };
 }
 
@@ -38,7 +39,7 @@ export async function shareKeys(keys: S3Keys, data: string): Promise<void> {
   const folder = resolve(data);
   await mkdir(folder, { recursive: true });
   const { accessKeyId, secretAccessKey } = keys;
-  await keep(join(folder, FILE), folder, { accessKeyId, secretAccessKey });
+  await keep(join(folder, FILE), { accessKeyId, secretAccessKey });
 }
 
 interface Pair {
@@ -55,13 +56,8 @@ export function drawn(random: Random): Pair {
 }
 
 async function readKept(path: string): Promise<Pair | null> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
-  }
+  const text = await readSecret(path);
+  if (text === null) return null;
   const pair = parsed(text);
   if (pair !== null) return pair;
   throw new Error(`${path} has no S3 keys: put its backup there, or remove it to draw new ones`);
@@ -77,21 +73,12 @@ function parsed(text: string): Pair | null {
   }
 }
 
-/** Whole or not at all, and for nobody else to read. */
-async function keep(path: string, folder: string, pair: Pair): Promise<void> {
-  const unfinished = `${path}.tmp`;
-  const file = await open(unfinished, 'w', 0o600);
-  try {
-    await chmod(unfinished, 0o600);
-    await file.writeFile(`${JSON.stringify(pair, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(unfinished, path);
-  const directory = await open(folder, 'r');
-  await directory.sync();
-  await directory.close();
+function keep(path: string, pair: Pair): Promise<void> {
+  return keepSecret(
+    path,
+    `${JSON.stringify(pair, null, 2)}
+`,
+  );
 }
 
 export function credentialsOf(keys: S3Keys): (accessKeyId: string) => Promise<Credentials | null> {

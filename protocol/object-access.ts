@@ -1,4 +1,5 @@
 import type { DataId } from './blob.ts';
+import type { KeyRows } from './key-rows.ts';
 import type { BucketRule, NewData, ObjectOp, ObjectResult } from './object-ops.ts';
 import type { Checksum, ObjectHead, ObjectRecord, Piece } from './objects.ts';
 import type { RequestContext } from './service.ts';
@@ -13,6 +14,7 @@ import type { KeyRef } from './vshard.ts';
 export interface ObjectService {
   readonly buckets: Buckets;
   readonly data: ObjectData;
+  readonly keyRows: KeyRows;
 
   /**
    * One operation, done once however often the context's idempotency key is sent; linearizable. `bucket` is what

@@ -21,6 +21,7 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { RoutedBuckets } from './buckets.ts';
 import type { Calls } from './calls.ts';
 import { followingMap } from './following-map.ts';
+import { RoutedKeyRows } from './key-rows.ts';
 import { mergedPage, UPLOAD_ORDER, VERSION_ORDER } from './object-pages.ts';
 import { readOptions } from './options.ts';
 import { dataGroups, readRevision } from './scan.ts';
@@ -44,6 +45,7 @@ const NO_HASH = new Uint8Array(32);
 export class RoutedObjects implements ObjectService {
   readonly buckets: RoutedBuckets;
   readonly data: ObjectData;
+  readonly keyRows: RoutedKeyRows;
   readonly #calls: Calls;
   readonly #host: ObjectHost;
   readonly #snapshots: Snapshots;
@@ -53,6 +55,7 @@ export class RoutedObjects implements ObjectService {
     this.#host = host;
     this.#snapshots = snapshots;
     this.data = data;
+    this.keyRows = new RoutedKeyRows(calls);
     this.buckets = new RoutedBuckets(calls, host);
   }
 

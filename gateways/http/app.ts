@@ -13,6 +13,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import type { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
+import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
 import type { Traffic } from './traffic.ts';
@@ -41,6 +42,8 @@ export interface Edge {
   readonly stateHashes: (() => Promise<readonly ReplicaHash[]>) | null;
   /** Throws AppError `unavailable` while the node is starting. */
   readonly chunks: (() => ChunkCare) | null;
+  /** Null: there are none. */
+  readonly keys: NamedKeys | null;
   readonly durability: string;
   /** What request bodies hold, over all connections. */
   readonly bodies: ByteBudget;

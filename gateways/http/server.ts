@@ -9,9 +9,11 @@ import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
+import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
+import type { NamedKeys } from '../encryption/named-keys.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectRoutes } from '../kv/direct-routes.ts';
 import { registerIndexRoutes } from '../kv/index-routes.ts';
@@ -51,6 +53,8 @@ export interface HttpServerOptions {
   /** Of the node's own replicas; without it /admin/state-hashes answers 501. */
   readonly stateHashes?: () => Promise<readonly ReplicaHash[]>;
   readonly chunks?: () => ChunkCare;
+  /** Without it objects cannot be encrypted with keys of the store's. */
+  readonly keys?: NamedKeys;
   /** Without it /s3 answers 501, and there is no port of its own. */
   readonly s3?: S3Options;
   readonly version: string;
@@ -88,6 +92,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerHealthRoutes(app, edge);
   registerAdminRoutes(app, edge);
   registerChunkRoutes(app, edge);
+  registerEncryptionKeyRoutes(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
   registerTxnRoutes(app, edge);
@@ -127,6 +132,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     metricsText: options.metricsText ?? null,
     stateHashes: options.stateHashes ?? null,
     chunks: options.chunks ?? null,
+    keys: options.keys ?? null,
     durability: service.status().durability,
     bodies: new ByteBudget(bounds.bodyBytesHeldMax),
     answers: new ByteBudget(bounds.answerBytesHeldMax),

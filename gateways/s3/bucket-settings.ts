@@ -9,12 +9,18 @@ import {
   requestPaymentConfiguration,
   versioningConfiguration,
 } from './bucket-documents.ts';
+import { ENCRYPTION_DOCUMENT } from './bucket-encryption.ts';
 import { isBucketName } from './bucket-name.ts';
 import { type Call, type Handler, noSuchBucket, TENANT } from './call.ts';
 import { corsConfiguration } from './cors.ts';
+import {
+  type ServerSideEncryptionConfiguration,
+  serverSideEncryptionConfiguration,
+} from './encryption.ts';
 import type { S3ErrorCode } from './error-table.ts';
 import { s3Error } from './errors.ts';
 import { bucketLoggingStatus, type LoggingEnabled } from './logging.ts';
+import { dualLayer, keyNameOf } from './named-encryption.ts';
 import { type DefaultRetention, objectLockConfiguration } from './object-lock.ts';
 import { requestedAcl } from './object-settings.ts';
 import { policyOf, storedAcl } from './stored-acl.ts';
@@ -39,12 +45,18 @@ export async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
   return document.read(body);
 }
 
+interface KeptOptions<T> {
+  readonly putStatus?: 200 | 204;
+  /** Throws for what cannot be acted upon here. */
+  readonly check?: (value: T) => void;
+}
+
 /** A document that is kept as it was read, given back, and taken away. */
 function kept<T>(
   name: string,
   document: Document<T>,
   missing: S3ErrorCode,
-  putStatus: 200 | 204 = 200,
+  { putStatus = 200, check = () => {} }: KeptOptions<T> = {},
 ): { readonly get: Handler; readonly put: Handler; readonly remove: Handler } {
   return {
     async get(call) {
@@ -56,6 +68,7 @@ function kept<T>(
     },
     async put(call) {
       const value = await bodyOf(call, document);
+      check(value);
       await change(call, { documents: { [name]: document.write(value) } });
       return emptyAnswer(putStatus);
     },
@@ -68,12 +81,27 @@ function kept<T>(
 
 export const cors = kept('cors', corsConfiguration, 'NoSuchCORSConfiguration');
 export const website = kept('website', websiteConfiguration, 'NoSuchWebsiteConfiguration');
-export const tagging = kept('tagging', bucketTagging, 'NoSuchTagSet', 204);
+export const tagging = kept('tagging', bucketTagging, 'NoSuchTagSet', { putStatus: 204 });
 export const ownership = kept(
   'ownershipControls',
   ownershipControls,
   'OwnershipControlsNotFoundError',
 );
+export const encryption = kept(
+  ENCRYPTION_DOCUMENT,
+  serverSideEncryptionConfiguration,
+  'ServerSideEncryptionConfigurationNotFoundError',
+  { check: checkDefaults },
+);
+
+/** A key need not be there yet; that it could be is known. */
+function checkDefaults({ rules }: ServerSideEncryptionConfiguration): void {
+  for (const { byDefault } of rules) {
+    if (byDefault?.sseAlgorithm === 'aws:kms:dsse') throw dualLayer();
+    if (byDefault?.kmsMasterKeyId != null) keyNameOf(byDefault.kmsMasterKeyId);
+  }
+}
+
 export const publicAccess = kept(
   'publicAccessBlock',
   publicAccessBlock,

@@ -35,7 +35,7 @@ export async function copyObject(call: Call): Promise<Answer> {
   const { version } = source;
   if (copy.taggingDirective === 'COPY') await checkMayCopyTags(call, bucket, source, copy.source);
   const { key } = await sourceReading(call, copy, version);
-  const sealing = await newSealing(call, call.ref, put.encryption);
+  const sealing = await newSealing(call, bucket, call.ref, put.encryption);
   if (version.record.size > PUT_BYTES_MAX) {
     throw s3Error(
       'InvalidRequest',

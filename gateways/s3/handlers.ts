@@ -12,7 +12,6 @@ import type { Handler } from './call.ts';
 import { completeMultipartUpload } from './complete-upload.ts';
 import { copyObject } from './copy-object.ts';
 import { deleteObject, deleteObjects } from './delete-handlers.ts';
-import { serverSideEncryptionConfiguration } from './encryption.ts';
 import type { S3ErrorCode } from './error-table.ts';
 import { s3Error } from './errors.ts';
 import { getObject, headObject } from './get-object.ts';
@@ -113,9 +112,9 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   GetBucketRequestPayment: bucket.getBucketRequestPayment,
   PutBucketRequestPayment: bucket.putBucketRequestPayment,
 
-  GetBucketEncryption: none('ServerSideEncryptionConfigurationNotFoundError'),
-  PutBucketEncryption: refused(serverSideEncryptionConfiguration),
-  DeleteBucketEncryption: nothingToDelete,
+  GetBucketEncryption: bucket.encryption.get,
+  PutBucketEncryption: bucket.encryption.put,
+  DeleteBucketEncryption: bucket.encryption.remove,
   GetBucketLifecycleConfiguration: lifecycle.getBucketLifecycle,
   PutBucketLifecycleConfiguration: lifecycle.putBucketLifecycle,
   DeleteBucketLifecycle: lifecycle.deleteBucketLifecycle,

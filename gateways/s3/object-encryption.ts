@@ -1,3 +1,4 @@
+import type { Bucket } from '../../protocol/object-access.ts';
 import type { ObjectHead, ObjectRecord } from '../../protocol/objects.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import {
@@ -9,6 +10,7 @@ import {
 import { KEY_BYTES, unwrapKey, wrapKey } from '../encryption/key-wrap.ts';
 import { ObjectKey } from '../encryption/object-key.ts';
 import type { HeaderPair } from './answer.ts';
+import { requestIn } from './bucket-encryption.ts';
 import type { Call } from './call.ts';
 import {
   type CustomerKey,
@@ -17,6 +19,7 @@ import {
   encryptionOf,
 } from './encryption-headers.ts';
 import { invalidArgument, type S3Error, s3Error } from './errors.ts';
+import { type NamedRequest, namedHeaders, unwrappedNamed, wrapped } from './named-encryption.ts';
 
 const SSE = 'x-amz-server-side-encryption';
 
@@ -33,11 +36,14 @@ export interface Sealing {
 /** Of a new object or upload; null: it is not encrypted. */
 export async function newSealing(
   call: Call,
+  bucket: Bucket,
   ref: KeyRef,
-  request: EncryptionRequest | null,
+  asked: EncryptionRequest | null,
 ): Promise<Sealing | null> {
+  const isKeptOff = call.header(`${SSE}-bucket-key-enabled`)?.toLowerCase() === 'false';
+  const request = requestIn(bucket, asked, isKeptOff);
   if (request === null) return null;
-  if (request.type !== 'SSE-C') throw s3Error('NotImplemented');
+  if (request.type !== 'SSE-C') return namedSealing(call, ref, request);
   const { random } = call.edge.http;
   const key = random.bytes(KEY_BYTES);
   const { customerKey } = request;
@@ -48,6 +54,19 @@ export async function newSealing(
     hasOwnETag: true,
     headers: customerHeaders(customerKey),
   };
+}
+
+async function namedSealing(call: Call, ref: KeyRef, request: NamedRequest): Promise<Sealing> {
+  const { random } = call.edge.http;
+  const key = random.bytes(KEY_BYTES);
+  const made = await wrapped(call, ref, request, key);
+  const envelope = encodeEnvelope(made);
+  const headers: HeaderPair[] = [...namedHeaders(made)];
+  if (request.type === 'SSE-KMS' && request.context !== null) {
+    headers.push([`${SSE}-context`, request.context]);
+  }
+  const hasOwnETag = made.algorithm !== 'AES256';
+  return { key: new ObjectKey(key), envelope, hasOwnETag, headers };
 }
 
 export function sealedHead(head: ObjectHead, sealing: Sealing | null): ObjectHead {
@@ -130,12 +149,12 @@ function notHere(value: string): S3Error {
 
 /** Null: this key is not the one. */
 async function unwrapped(
-  _call: Call,
+  call: Call,
   ref: KeyRef,
   envelope: Envelope,
   customerKey: CustomerKey | null,
 ): Promise<Buffer | null> {
-  if (envelope.type !== 'customer') throw s3Error('NotImplemented');
+  if (envelope.type !== 'customer') return unwrappedNamed(call, ref, envelope);
   return customerKey === null
     ? null
     : unwrapKey(customerKey.key, envelope.wrapped, bindingOf(ref, null));
@@ -149,7 +168,7 @@ export function shownEncryption(
   if (encryption === null) return [];
   const envelope = decodeEnvelope(encryption);
   if (envelope.type === 'customer') return customerKey === null ? [] : customerHeaders(customerKey);
-  return [];
+  return namedHeaders(envelope);
 }
 
 function customerHeaders({ keyMd5 }: CustomerKey): HeaderPair[] {

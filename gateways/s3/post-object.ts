@@ -51,7 +51,7 @@ export async function postObject(call: Call): Promise<Answer> {
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
   const ref = refOf(call.route.bucket, key);
   if (put.encryption?.type === 'SSE-C') checkLink(call);
-  const sealing = await newSealing(call, ref, put.encryption);
+  const sealing = await newSealing(call, bucket, ref, put.encryption);
   const object = { ref, head, ttlMs, condition, sealing };
   const payload = filePayload(reader, fields, lengthRange, sealing);
   const written = await writeObject(call, bucket, object, payload, ({ bytes }) => {

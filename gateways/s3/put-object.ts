@@ -19,7 +19,7 @@ export async function putObject(call: Call): Promise<Answer> {
   call.body.checkFramed();
   const bucket = await call.bucketForPut();
   checkNewAcl(bucket, put.acl);
-  const sealing = await newSealing(call, call.ref, put.encryption);
+  const sealing = await newSealing(call, bucket, call.ref, put.encryption);
   const hasETag = sealing === null || !sealing.hasOwnETag;
   const payload = call.body.payload({
     ...{ defaultChecksum: null, hasETag, bytesMax: PUT_BYTES_MAX },

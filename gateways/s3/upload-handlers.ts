@@ -39,7 +39,7 @@ export async function createMultipartUpload(call: Call): Promise<Answer> {
   const type = typeOf(call, algorithm);
   const bucket = await call.bucket();
   checkNewAcl(bucket, put.acl);
-  const sealing = await newSealing(call, call.ref, put.encryption);
+  const sealing = await newSealing(call, bucket, call.ref, put.encryption);
   // In the order of their beginnings, as listings show those of one key.
   const drawn = randomHex(call.edge.http.random, 18);
   const upload = call.nowMs.toString(16).padStart(12, '0') + drawn;

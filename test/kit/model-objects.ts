@@ -14,6 +14,7 @@ import type { ObjectOp, ObjectOpOf, ObjectResult } from '../../protocol/object-o
 import { parseVersionId, versionIdOf } from '../../protocol/objects.ts';
 import { nextRevision } from '../../protocol/revision.ts';
 import { ModelBuckets } from './model-buckets.ts';
+import { ModelKeyRows } from './model-key-rows.ts';
 import { ModelObjectData } from './model-object-bytes.ts';
 import {
   applyAmend,
@@ -29,6 +30,7 @@ import { applyComplete, applyPart } from './model-uploads.ts';
 /** The port ObjectService in memory, for tests of edges: one node, one revision counter, no faults. */
 export class ModelObjects implements ObjectService {
   readonly data = new ModelObjectData();
+  readonly keyRows = new ModelKeyRows();
   readonly buckets: ModelBuckets;
   readonly #rows = new Map<number, ModelBucket>();
   readonly #wallMs: () => number;

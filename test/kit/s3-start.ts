@@ -1,4 +1,6 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { NamedKeys } from '../../gateways/encryption/named-keys.ts';
+import { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import type { HttpConfig } from '../../gateways/http/app.ts';
 import { createHttpServer, type HttpServer } from '../../gateways/http/server.ts';
 import type { S3Config } from '../../gateways/s3/edge.ts';
@@ -17,6 +19,7 @@ export interface S3Server {
   /** Of the HTTP port. */
   readonly httpUrl: string;
   readonly objects: ModelObjects;
+  readonly keys: NamedKeys;
   readonly server: HttpServer;
   client(config?: Partial<S3ClientConfig>): S3Client;
   stop(): Promise<void>;
@@ -28,9 +31,14 @@ export async function startS3Server(
   http: Partial<HttpConfig> = {},
 ): Promise<S3Server> {
   const objects = new ModelObjects(() => REAL_CLOCK.wallMs());
+  const roots = new RootKeys([Buffer.alloc(32, 7)]);
+  const keys = new NamedKeys({
+    ...{ rows: objects.keyRows, roots, random: seededRandom(2), clock: REAL_CLOCK },
+  });
   const server = await createHttpServer({
     ...{ service: new ModelService(), telemetry: NO_TELEMETRY, clock: REAL_CLOCK },
     ...{ random: seededRandom(1), version: '0.1.0' },
+    keys,
     config: { host: '127.0.0.1', port: 0, allowUnsigned: true, ...http },
     s3: {
       objects,
@@ -56,7 +64,7 @@ export async function startS3Server(
   const url = s3Url as string;
   const clients: S3Client[] = [];
   return {
-    ...{ url, httpUrl, objects, server },
+    ...{ url, httpUrl, objects, keys, server },
     client(more = {}) {
       const client = new S3Client({
         ...{ endpoint: url, region: 'us-east-1', forcePathStyle: true, maxAttempts: 1 },

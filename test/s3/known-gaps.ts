@@ -12,18 +12,6 @@ const GAPS: readonly { readonly reason: string; readonly cases: readonly string[
     cases: ['object lock: governance can become compliance with bypass only'],
   },
   {
-    reason: 'PutBucketEncryption answers 501',
-    cases: ['encryption: SSE-S3: the default of a bucket'],
-  },
-  {
-    reason: 'SSE-S3 and SSE-KMS answer 501',
-    cases: [
-      'encryption: SSE-KMS: a put with a key of its own tells the key',
-      'encryption: SSE-S3: a put says AES256, and so does a get',
-      'policies: a put that must be encrypted',
-    ],
-  },
-  {
     reason: 'No checksum is computed that the client did not ask for',
     cases: ['checksums: without one there is CRC64NVME, or none'],
   },

@@ -1,0 +1,64 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { KEY_BYTES } from '../gateways/encryption/key-wrap.ts';
+import { parseRootKeys, RootKeys } from '../gateways/encryption/root-keys.ts';
+import type { Random } from '../protocol/random.ts';
+import type { Config } from './config.ts';
+import { keepSecret, readSecret } from './secret-file.ts';
+
+const FILE = 'root-key';
+
+type Source = Pick<Config, 'rootKeys' | 'rootKeyFile' | 'ephemeral' | 'data' | 'nats'>;
+
+/**
+ * From the configuration, else the one in the data folder. A node on its own draws one at its first start; one of several
+ * does not, since all have to have the same: without one it has no named keys (null).
+ */
+export async function rootKeys(config: Source, random: Random): Promise<RootKeys | null> {
+  if (config.rootKeys !== null) return new RootKeys(config.rootKeys);
+  if (config.rootKeyFile !== null) return read(config.rootKeyFile, true);
+  const isAlone = config.nats.length === 0;
+  if (config.ephemeral) return isAlone ? new RootKeys([random.bytes(KEY_BYTES)]) : null;
+  const path = join(resolve(config.data), FILE);
+  const kept = await read(path, false);
+  if (kept !== null || !isAlone) return kept;
+  return parsed(await drawnInto(config.data, random), path);
+}
+
+/** For all nodes of a cluster: kept beside their folders, and in each of them. */
+export async function shareRootKey(
+  data: string,
+  folders: readonly string[],
+  random: Random,
+): Promise<void> {
+  const kept = await readSecret(join(resolve(data), FILE));
+  const text = kept ?? (await drawnInto(data, random));
+  for (const folder of folders) {
+    await mkdir(resolve(folder), { recursive: true });
+    await keepSecret(join(resolve(folder), FILE), text);
+  }
+}
+
+export function drawnRootKey(random: Random): string {
+  return Buffer.from(random.bytes(KEY_BYTES)).toString('base64');
+}
+
+async function drawnInto(data: string, random: Random): Promise<string> {
+  const text = `${drawnRootKey(random)}\n`;
+  await mkdir(resolve(data), { recursive: true });
+  await keepSecret(join(resolve(data), FILE), text);
+  return text;
+}
+
+async function read(path: string, isWanted: boolean): Promise<RootKeys | null> {
+  const text = await readSecret(path);
+  if (text !== null) return parsed(text, path);
+  if (isWanted) throw new Error(`${path} (encryption-root-key-file) is not there`);
+  return null;
+}
+
+function parsed(text: string, path: string): RootKeys {
+  const keys = parseRootKeys(text);
+  if (keys !== null) return new RootKeys(keys);
+  throw new Error(`${path} has no root key: one of 32 bytes, as hex or base64, on each line`);
+}
