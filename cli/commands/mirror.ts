@@ -65,6 +65,7 @@ export async function mirror(
   });
   const startedMs = nowMs();
   const say = (): string => lineOf(run.counts, nowMs() - startedMs);
+  let isDone = false;
   const line = openStatusLine(flags.progress ?? io.errIsTerminal, say);
   try {
     const names = buckets.length > 0 ? buckets : await from.buckets();
@@ -75,9 +76,11 @@ export async function mirror(
       };
       await run.bucket(plan);
     }
+    isDone = !io.signal.aborted && run.counts.failed === 0;
   } finally {
     line.stop();
-    await leave(progress, to, flags.state !== undefined);
+    if (isDone) progress.remove();
+    else await leave(progress, to, flags.state !== undefined);
     source.close();
     target.close();
   }

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { CommandFailed } from '../failures.ts';
 import type { ObjectRef } from './store.ts';
 
@@ -69,6 +69,11 @@ export class Progress {
       const [bucket, key] = [name.slice(0, slash), name.slice(slash + 1)];
       return { target: { bucket, key, versionId: null }, uploadId };
     });
+  }
+
+  /** Nothing is left to do: the next run looks at everything again. */
+  remove(): void {
+    if (this.#path !== null) rmSync(this.#path, { force: true });
   }
 
   /** Replaces the file as a whole: a crash leaves the old one or the new one. */
