@@ -118,7 +118,8 @@ class Request {
       const [edge, mount] = [this.#edge, this.#mount];
       const call = new Call({ edge, mount, route, sender, body, remoteAddress });
       this.#call = call;
-      return await websiteAnswer({ call, req: this.#req, requestId });
+      const tell = (error: S3Error) => this.#tell(error, requestId);
+      return await websiteAnswer({ call, req: this.#req, requestId, tell });
     } catch (error) {
       return this.#refusal(error, requestId);
     }
@@ -138,7 +139,6 @@ class Request {
 
   #refusal(thrown: unknown, requestId: string): Answer {
     const error = s3ErrorOf(thrown);
-    this.#errorCode = error.code;
     this.#tell(error, requestId);
     const headers = [...error.headers];
     if (error.retryAfterMs !== null) {
@@ -155,8 +155,9 @@ class Request {
     };
   }
 
-  /** Flaws of ours only: what clients do wrong they are told themselves. */
+  /** Logs flaws of ours only: what clients do wrong they are told themselves. */
   #tell(error: S3Error, requestId: string): void {
+    this.#errorCode = error.code;
     if (error.code !== 'InternalError') return;
     const { operation } = this;
     this.#edge.http.telemetry.log('error', 'an S3 request failed', {

@@ -22,6 +22,8 @@ export interface PageRequest {
   readonly call: Call;
   readonly req: EdgeRequest;
   readonly requestId: string;
+  /** Told of what the page is refused for. */
+  readonly tell: (error: S3Error) => void;
 }
 
 const REDIRECT = 'x-amz-website-redirect-location';
@@ -29,7 +31,11 @@ const REDIRECT = 'x-amz-website-redirect-location';
 /** Never rejects. */
 export async function websiteAnswer(page: PageRequest): Promise<Answer> {
   const method = page.req.method ?? '';
-  const answer = await answered(page).catch((error) => errorPage(s3ErrorOf(error), page));
+  const answer = await answered(page).catch((thrown) => {
+    const error = s3ErrorOf(thrown);
+    page.tell(error);
+    return errorPage(error, page);
+  });
   const cors = await corsHeaders(page.call, method);
   return cors.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...cors] };
 }
@@ -70,7 +76,7 @@ const OF_CONDITIONS: ReadonlySet<number> = new Set([412, 416]);
 
 /** The folder of that name, a rule for the error, the error document; else the error itself. */
 async function instead(
-  { call }: PageRequest,
+  { call, tell }: PageRequest,
   site: WebsiteConfiguration,
   visit: Visit,
   error: S3Error,
@@ -89,6 +95,7 @@ async function instead(
   const document = call.about(site.errorDocument.key, {});
   const shown = await read(document, 'GET').catch(() => null);
   if (shown === null) throw error;
+  tell(error);
   return shown.status === 200 ? { ...shown, status: error.status } : shown;
 }
 

@@ -1,3 +1,4 @@
+import { request } from 'node:http';
 import * as aws from '@aws-sdk/client-s3';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AccessLog } from '../../../../gateways/s3/access-log.ts';
@@ -157,6 +158,15 @@ describe('lines of access logs', () => {
   });
 });
 
+function page({ url }: S3Server, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url}/x`, { headers: { host } }, (answer) => {
+      answer.resume().on('end', resolve);
+    });
+    asked.on('error', reject).end();
+  });
+}
+
 describe('a bucket with an access log', () => {
   async function logged(use: (server: S3Server, s3: aws.S3Client) => Promise<void>) {
     const server = await startS3Server({ allowUnsigned: false });
@@ -180,6 +190,7 @@ describe('a bucket with an access log', () => {
       await got.Body?.transformToString();
       await refused(s3.send(new aws.GetObjectCommand({ Bucket: 'app', Key: 'none' })));
       await (await fetch(`${server.url}/app/k`)).text();
+      await page(server, 'app.s3-website.localhost');
       const off = { Bucket: 'app', BucketLoggingStatus: {} };
       await s3.send(new aws.PutBucketLoggingCommand(off));
       await s3.send(new aws.HeadBucketCommand({ Bucket: 'app' }));
@@ -191,9 +202,12 @@ describe('a bucket with an access log', () => {
       'REST.GET.OBJECT k 206 - 5',
       'REST.GET.OBJECT none 404 NoSuchKey -',
       'REST.GET.OBJECT k 403 AccessDenied -',
+      'WEBSITE.GET.OBJECT x 404 NoSuchWebsiteConfiguration -',
       'REST.PUT.LOGGING_STATUS - 200 - -',
     ]);
-    expect(parts.map((fields) => fields[4] === '-')).toEqual([false, false, false, true, false]);
+    expect(parts.map((fields) => fields[4] === '-')).toEqual([
+      ...[false, false, false, true, true, false],
+    ]);
   });
 
   it('needs a target that is there, and may grant only what it may grant', async () => {
