@@ -63,16 +63,18 @@ const KINDS: Readonly<Record<string, Kind>> = {
   'by token, with a delimiter': { prefix: 'own/', delimiter: true, byToken: true },
 };
 
+/** The last object of a bucket that is filled. */
+const FILLED = 'zz-filled';
+
 async function fill(server: MinikvS3, size: Size): Promise<void> {
   const { host, port } = server.target;
-  const made = new Exchange(server.target);
-  const { status } = await made.ask(
-    `PUT /${size} HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Length: 0\r\n\r\n`,
-    null,
-    null,
-  );
-  made.close();
-  if (status === 409) return;
+  const first = new Exchange(server.target);
+  const ask = async (method: string, path: string): Promise<number> => {
+    const head = `${method} ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Length: 0\r\n\r\n`;
+    return (await first.ask(head, null, null)).status;
+  };
+  if ((await ask('GET', `/${size}/${FILLED}`)) === 200) return first.close();
+  const status = await ask('PUT', `/${size}`);
   if (status !== 200) throw new Error(`making a bucket: ${status}`);
   const { count, keyOf } = keyPlan(SIZES[size]);
   let next = 0;
@@ -90,6 +92,8 @@ async function fill(server: MinikvS3, size: Size): Promise<void> {
     connection.close();
   });
   await Promise.all(connections);
+  await ask('PUT', `/${size}/${FILLED}`);
+  first.close();
   const seconds = (performance.now() - startMs) / 1000;
   console.log(`filled ${size}: ${count} objects in ${seconds.toFixed(0)} s`);
 }
