@@ -32,7 +32,7 @@ export type Output =
   | { readonly type: 'put'; readonly revision: number }
   /** The delete's own revision when it removed something, else 0. */
   | { readonly type: 'deleted'; readonly deleted: boolean; readonly revision: number }
-  /** The precondition did not hold; the key's revision at that moment. */
+  /** The precondition did not hold; the key's revision at that moment, or -1 where the answer does not tell. */
   | { readonly type: 'precondition_failed'; readonly revision: number };
 
 export interface Operation {

@@ -67,9 +67,17 @@ function stepDelete(
 /** A precondition failed, and the answer tells the revision that it failed on. */
 function stepRefused(state: KeyState, input: Input, revision: number): KeyState | null {
   if (input.type === 'get' || input.condition === null) return null;
+  if (revision === UNKNOWN) return refusedSilently(state, input.condition);
   const before = revision === 0 ? toAbsent(state) : sees(state, state.value, revision);
   if (before === null) return null;
   return holds(revision, input.condition) ? null : before;
+}
+
+/** The answer does not say what it failed on. A value that nobody has seen yet is not the one compared. */
+function refusedSilently(state: KeyState, condition: Precondition): KeyState | null {
+  if (condition.type === 'exists') return toAbsent(state);
+  if (condition.type === 'absent') return state.revision === 0 ? null : state;
+  return state.revision === condition.revision ? null : state;
 }
 
 /** The answer was lost: it took effect now. (That it never did is the search's other choice.) */

@@ -9,6 +9,7 @@ import type { LockSeen } from '../check/locks.ts';
 import type { AckedWrite, ScanSeen } from '../check/snapshot-read.ts';
 import type { TxnSeen } from '../check/transactions.ts';
 import type { WatcherSeen } from '../check/watch.ts';
+import type { PairSeen } from './object-txns.ts';
 import type { Trace } from './trace.ts';
 
 /** A put that its client was told certainly did not happen, or whose answer names a revision. */
@@ -68,6 +69,7 @@ export class ObjectHistory {
   /** By what the request is called; see fateName. */
   readonly told: { name: string; space: string; result: NonNullable<ObjectSeen['told']> }[] = [];
   readonly refused: { name: string; why: string }[] = [];
+  readonly pairs: PairSeen[] = [];
   /** Puts after a change of versioning by the only client that changes it. */
   readonly switched: { versioning: 'enabled' | 'suspended'; versionId: string | null }[] = [];
 }

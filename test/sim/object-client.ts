@@ -8,7 +8,7 @@ import {
 } from '../../protocol/object-ops.ts';
 import { NO_HEAD } from '../../protocol/objects.ts';
 import { type Random, randomInt } from '../../protocol/random.ts';
-import type { RequestContext } from '../../protocol/service.ts';
+import type { KvService, RequestContext } from '../../protocol/service.ts';
 import type { ReplicaId } from '../../protocol/types.ts';
 import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
 import { askNode, type Outcome, type ProcessNumbers } from './client.ts';
@@ -17,6 +17,8 @@ import type { History } from './history.ts';
 import type { KeyPool, LiveKey } from './keys.ts';
 import { AGEING, DUE_PREFIX, RULED, settingsOf } from './lifecycle-truth.ts';
 import { fateName } from './model-objects.ts';
+import { conditionOf, putOp } from './object-requests.ts';
+import { deletePair, readPair } from './object-txns.ts';
 import { SIM_WALL_START_MS } from './sim-clock.ts';
 
 const DEADLINE_MS = 2_000;
@@ -97,10 +99,12 @@ export class ObjectClient {
   #step(): Promise<void> {
     if (this.#isSwitch && this.#random.next() < 0.2) return this.#switch();
     const draw = this.#random.next();
+    if (draw < 0.05) return this.#readPair();
     if (draw < 0.25) return this.#get();
     if (draw < 0.48) return this.#put();
     if (draw < 0.52) return this.#race();
-    if (draw < 0.6) return this.#delete();
+    if (draw < 0.58) return this.#deletePair();
+    if (draw < 0.61) return this.#delete();
     if (draw < 0.66) return this.#list();
     if (draw < 0.8) return this.#changeVersions();
     if (draw < 0.87) return this.#upload();
@@ -119,14 +123,14 @@ export class ObjectClient {
   }
 
   async #ask<T>(
-    ask: (objects: ObjectService, ctx: RequestContext) => Promise<T>,
+    ask: (objects: ObjectService, ctx: RequestContext, service: KvService) => Promise<T>,
     key: string | null = null,
   ): Promise<Outcome<T>> {
     const idempotency = key === null ? null : { key, requestHash: new Uint8Array(32) };
     const ctx = { deadlineMs: DEADLINE_MS, traceparent: null, idempotency };
     const giveUpMs = DEADLINE_MS + PATIENCE_MS;
-    const outcome = await askNode(this.#world, this.#node, giveUpMs, (_, objects) =>
-      ask(objects, ctx),
+    const outcome = await askNode(this.#world, this.#node, giveUpMs, (service, objects) =>
+      ask(objects, ctx, service),
     );
     const code = outcome.kind === 'ok' ? 'ok' : outcome.code;
     this.#history.answer(this.#process, outcome.kind, code, this.#node);
@@ -226,31 +230,17 @@ export class ObjectClient {
       await this.#world.sleep(this.#random.next() * 3);
       const call = this.#world.nowMs();
       const op = this.#putOp(ref, null, condition);
-      const input = { type: 'put', etag: op.etag, condition };
-      this.#record(key, input, await this.#apply(op), call, process);
+      this.#record(key, op, await this.#apply(op), call, process);
     };
     await Promise.all([one(), one(), one()]);
   }
 
   #putOp(ref: KeyRef, data: NewData | null, condition: ObjectCondition) {
-    const fields = { size: data?.bytes ?? 0, etag: this.#unique(), checksum: null, head: NO_HEAD };
-    return {
-      type: 'put',
-      ref,
-      ...fields,
-      data,
-      ttlMs: null,
-      condition,
-    } as const satisfies ObjectOp;
+    return putOp(ref, data, condition, this.#unique());
   }
 
   #condition(key: string): ObjectCondition {
-    const draw = this.#random.next();
-    const etag = this.#lastEtags.get(key);
-    if (draw < 0.3) return { match: null, noneMatch: ['*'] };
-    if (draw < 0.7 && etag !== undefined) return { match: [etag], noneMatch: null };
-    if (draw < 0.75) return { match: ['*'], noneMatch: null };
-    return NO_CONDITION;
+    return conditionOf(this.#random.next(), this.#lastEtags.get(key));
   }
 
   async #delete(): Promise<void> {
@@ -260,6 +250,33 @@ export class ObjectClient {
     const ref = this.#ref(PLAIN, key.name);
     const op = { type: 'delete', ref, versionId: null, condition, bypass: false } as const;
     this.#record(key, { type: 'delete', condition }, await this.#apply(op), call);
+  }
+
+  /** With a key that says so, or not at all, and sometimes somebody puts the object just then. */
+  async #deletePair(): Promise<void> {
+    const key = this.#keys.pick();
+    const rivals = this.#random.next() < 0.6 ? [0, 1, 2] : [];
+    const ref = this.#ref(PLAIN, key.name);
+    const etag = this.#lastEtags.get(key.name) ?? 'none';
+    const condition = { match: [etag], noneMatch: null };
+    const rival = async (): Promise<void> => {
+      const process = this.#numbers.next++;
+      await this.#world.sleep(this.#random.next() * 25);
+      const call = this.#world.nowMs();
+      const op = this.#putOp(ref, null, this.#random.next() < 0.5 ? condition : NO_CONDITION);
+      this.#record(key, op, await this.#apply(op), call, process);
+    };
+    const call = this.#world.nowMs();
+    const own = this.#unique();
+    const work = this.#ask<Told>((_, ctx, kv) => deletePair(kv, ctx, ref, etag, own));
+    const [outcome] = await Promise.all([work, ...rivals.map(rival)]);
+    this.#record(key, { type: 'delete', condition }, outcome, call);
+  }
+
+  async #readPair(): Promise<void> {
+    const { name } = this.#keys.pick();
+    const outcome = await this.#ask((_, ctx, kv) => readPair(kv, ctx, this.#ref(PLAIN, name)));
+    if (outcome.kind === 'ok') this.#history.objects.pairs.push(outcome.value);
   }
 
   async #list(): Promise<void> {

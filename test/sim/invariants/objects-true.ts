@@ -11,7 +11,8 @@ const NAME = 'objects are true';
 
 /**
  * What clients were told of an operation on an object is what its entry came to, once; conditional puts are
- * linearizable; versioning that was acknowledged holds.
+ * linearizable, also beside transactions that delete; a key that such a transaction put is never seen with the object that it
+ * deleted; versioning that was acknowledged holds.
  */
 export const objectsTrue: FinalCheck = {
   name: NAME,
@@ -42,6 +43,13 @@ export const objectsTrue: FinalCheck = {
       const isKept = versionId !== null && versionId !== 'null';
       if (isKept === (versioning === 'enabled')) continue;
       throw new SimViolation(NAME, `versioning is ${versioning}, and a put has ${versionId}`);
+    }
+    for (const { key, deleted, etag } of history.objects.pairs) {
+      if (deleted === null || deleted !== etag) continue;
+      throw new SimViolation(
+        NAME,
+        `${key} is there with the ETag ${etag}, which a transaction deleted`,
+      );
     }
     const putAts = new Map([...fates].map(([name, { effects }]) => [name, effects[0] ?? -1]));
     const revisionOf = (etag: string | null) =>

@@ -97,4 +97,33 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
       '    const state =',
     ),
   },
+  {
+    ...BASE,
+    name: 'object-torn-from-its-keys',
+    what: 'a transaction over groups puts its keys and leaves the object as it was (T4, X1)',
+    faults: ['slowSync'],
+    busy: 'objects',
+    patches: patch(
+      'actors/apply/txn-eval.ts',
+      `performReservation(state, op);
+    else if (isObjectOp(op)) performObject(state, op, revision, events);
+  }
+  for`,
+      `performReservation(state, op);
+  }
+  for`,
+    ),
+  },
+  {
+    ...BASE,
+    name: 'object-written-under-a-lock',
+    what: 'an operation of S3 comes between the vote and the end of a transaction on the same object (T2)',
+    faults: ['slowSync', 'clog'],
+    busy: 'objects',
+    patches: patch(
+      'actors/apply/object-write.ts',
+      'return state.txns.locks.isFree(triple);',
+      'return true;',
+    ),
+  },
 ];
