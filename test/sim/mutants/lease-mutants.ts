@@ -87,6 +87,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     what: 'who came last gets the lock first: a waiter is passed over',
     faults: ['killLeader', 'pauseLeader'],
     busy: 'leases',
+    seedsMax: 8,
     patches: patch(
       'gateways/kv/lock-queue.ts',
       'return a.createRevision - b.createRevision;',

@@ -133,6 +133,7 @@ export const TXN_MUTANTS: readonly Mutant[] = [
     ...SNAPSHOTS,
     name: 'expiry-passes-gate',
     what: 'a key is seen as expired while a snapshot is taken that shows it, and what was written later (B22)',
+    seedsMax: 8,
     patches: [
       ...patch(
         'actors/replica/chores.ts',
