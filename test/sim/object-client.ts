@@ -377,24 +377,26 @@ export class ObjectClient {
     await this.#apply({ ...op, head: { ...NO_HEAD, retention } });
   }
 
+  /** One that all make and delete, or one of its own, which is empty more often. */
   async #comeAndGo(): Promise<void> {
-    if (this.#random.next() < 0.4) return this.#putBrief(this.#random.next() < 0.3);
+    const space = this.#random.next() < 0.3 ? BRIEF : `${BRIEF}-${this.#name}`;
+    if (this.#random.next() < 0.4) return this.#putBrief(space, this.#random.next() < 0.5);
     for (let i = 0; i < BRIEF_KEYS && !this.#stopped; i++) {
       const rest = { versionId: null, condition: NO_CONDITION, bypass: false };
-      const ref = this.#ref(BRIEF, `b${i}`);
+      const ref = this.#ref(space, `b${i}`);
       await this.#apply({ type: 'delete', ref, ...rest }, { makes: false, bodyMs: 0 });
     }
     // The bucket is there when the body begins, and being deleted when it has come.
     const late = async (): Promise<void> => {
-      await this.#world.sleep(this.#random.next() * 10);
-      await this.#putBrief(false, this.#random.next() * 40);
+      await this.#world.sleep(this.#random.next() * 4);
+      await this.#putBrief(space, false, this.#random.next() * 60);
     };
-    const drop = this.#ask((objects, ctx) => objects.buckets.delete(ctx, DEFAULT_TENANT, BRIEF));
+    const drop = this.#ask((objects, ctx) => objects.buckets.delete(ctx, DEFAULT_TENANT, space));
     await Promise.all([drop, late(), late(), late()]);
   }
 
-  async #putBrief(makes: boolean, bodyMs = 0): Promise<void> {
-    const ref = this.#ref(BRIEF, `b${randomInt(this.#random, 0, BRIEF_KEYS - 1)}`);
+  async #putBrief(space: string, makes: boolean, bodyMs = 0): Promise<void> {
+    const ref = this.#ref(space, `b${randomInt(this.#random, 0, BRIEF_KEYS - 1)}`);
     await this.#apply(this.#putOp(ref, null, NO_CONDITION), { makes, bodyMs });
   }
 }
