@@ -62,6 +62,7 @@ describe('config', () => {
       clusterSecrets: null,
       retentionMs: 3_600_000,
       scrubPeriodMs: 14 * 24 * 3_600_000,
+      lifecycleDayMs: 86_400_000,
       logLevel: 'info',
       logFormat: 'auto',
     });
@@ -111,6 +112,7 @@ describe('config', () => {
       'cluster-secret-previous': 'fedcba9876543210',
       'retention-seconds': '61',
       'scrub-period-seconds': '600',
+      'lifecycle-day-seconds': '3600',
       'log-level': 'warn',
       'log-format': 'json',
     };
@@ -128,6 +130,7 @@ describe('config', () => {
       join: true,
       retentionMs: 61_000,
       scrubPeriodMs: 600_000,
+      lifecycleDayMs: 3_600_000,
       roles: ['replica'],
     });
   });
@@ -217,6 +220,7 @@ describe('config', () => {
       groupCount: 8,
       retentionMs: 3_600_000,
       scrubPeriodMs: 14 * 24 * 3_600_000,
+      lifecycleDayMs: 86_400_000,
       durability: 'memory',
       httpUrl: 'http://127.0.0.1:8080',
       version: '1.0.0',
