@@ -387,10 +387,7 @@ export class ObjectClient {
       await this.#apply({ type: 'delete', ref, ...rest }, { makes: false, bodyMs: 0 });
     }
     // The bucket is there when the body begins, and being deleted when it has come.
-    const late = async (): Promise<void> => {
-      await this.#world.sleep(this.#random.next() * 4);
-      await this.#putBrief(space, false, this.#random.next() * 60);
-    };
+    const late = () => this.#putBrief(space, false, this.#random.next() * 60);
     const drop = this.#ask((objects, ctx) => objects.buckets.delete(ctx, DEFAULT_TENANT, space));
     await Promise.all([drop, late(), late(), late()]);
   }
