@@ -216,10 +216,13 @@ describe('minikv mirror', () => {
     }
     await putParts(from, 'rough', 'parts', [5 * MIB, 5 * MIB, 900]);
     const fates: Fate[] = ['pass', { status: 503 }, 'pass', 'cut', 'pass', 'flip', { status: 500 }];
-    let n = 0;
+    // Each path has its own turn and meets each fate at most once, whatever the others do meanwhile.
+    const turns = new Map<string, number>();
     const rough = (method: string, path: string): Fate => {
       const isObject = method === 'GET' && /^\/rough\/[^?]/.test(path);
-      const fate = fates[n++ % fates.length] as Fate;
+      const turn = turns.get(path) ?? turns.size % fates.length;
+      turns.set(path, turn + 1);
+      const fate = fates[turn] ?? 'pass';
       return isObject || typeof fate === 'object' ? fate : 'pass';
     };
     const near = await proxied(source, rough);

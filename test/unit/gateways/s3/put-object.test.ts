@@ -227,7 +227,7 @@ describe('objects', () => {
 
   it('refuses what is not offered instead of passing over it', async () => {
     const put = s3.send(
-      new PutObjectCommand({ Bucket, Key: 'sse', Body: 'x', ServerSideEncryption: 'AES256' }),
+      new PutObjectCommand({ Bucket, Key: 'sse', Body: 'x', ServerSideEncryption: 'aws:kms:dsse' }),
     );
     expect(await refused(put)).toEqual({ name: 'NotImplemented', status: 501 });
   });

@@ -22,6 +22,11 @@ import {
   withHeaders,
 } from '../../../kit/s3-tampered.ts';
 
+/** With the escapes of a target in one form. */
+function unescaped(target: string): string {
+  return target.replace(/%[0-9a-f]{2}/gi, (two) => two.toUpperCase());
+}
+
 describe('SigV4 in the header', () => {
   it('takes whatever the AWS SDK signs', async () => {
     await fc.assert(
@@ -49,6 +54,8 @@ describe('SigV4 in the header', () => {
           fc.pre(!isSame);
           const changed = lines.slice();
           changed[at] = line.slice(0, i) + char + line.slice(i + 1);
+          // %2f is %2F: the signature is of what they stand for.
+          fc.pre(at !== 1 || unescaped(changed[at] as string) !== unescaped(line));
           const [method, target, ...rawHeaders] = changed as [string, string, ...string[]];
           const isAnonymous = isName && line === 'authorization';
           const verifier = verifierAt();
