@@ -4,8 +4,10 @@ import {
   type LifecycleConfiguration,
 } from '../../protocol/lifecycle.ts';
 import type { ObjectOpOf } from '../../protocol/object-ops.ts';
+import type { Random } from '../../protocol/random.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { idOf, type ModelVersion } from '../check/object-model.ts';
+import { SIM_WALL_START_MS } from './sim-clock.ts';
 import { SimViolation } from './violation.ts';
 import type { World } from './world.ts';
 
@@ -65,6 +67,12 @@ export function checkExpired(
   const { retention, legalHold } = found.head ?? { retention: null, legalHold: false };
   const isKept = retention !== null && retention.untilMs > nowMs;
   if (at > 0 && (isKept || legalHold)) refuse('it was locked');
+}
+
+/** From virtual ms until rules take away what is a day old, or a little longer. */
+export function untilDue(nowMs: number, random: Random): number {
+  const sinceDueMs = (SIM_WALL_START_MS + nowMs) % LIFECYCLE_DAY_MS;
+  return LIFECYCLE_DAY_MS - sinceDueMs + random.next() * 100;
 }
 
 /** What a bucket is made with. */

@@ -15,8 +15,9 @@ import { askNode, type Outcome, type ProcessNumbers } from './client.ts';
 import type { ClusterPort } from './cluster-port.ts';
 import type { History } from './history.ts';
 import type { KeyPool, LiveKey } from './keys.ts';
-import { AGEING, DUE_PREFIX, RULED, settingsOf } from './lifecycle-truth.ts';
+import { AGEING, DUE_PREFIX, RULED, settingsOf, untilDue } from './lifecycle-truth.ts';
 import { fateName } from './model-objects.ts';
+import { ObjectMix, type ObjectStep } from './object-mix.ts';
 import { conditionOf, putOp } from './object-requests.ts';
 import { deletePair, readPair } from './object-txns.ts';
 import { SIM_WALL_START_MS } from './sim-clock.ts';
@@ -54,7 +55,7 @@ export class ObjectClient {
   readonly #keys: KeyPool;
   readonly #numbers: ProcessNumbers;
   /** One of them changes the versioning: so it knows what holds when. */
-  readonly #isSwitch: boolean;
+  readonly #mix: ObjectMix;
   #process: number;
   #number = 0;
   #node = 0;
@@ -77,7 +78,7 @@ export class ObjectClient {
     this.#random = random;
     this.#keys = keys;
     this.#numbers = numbers;
-    this.#isSwitch = isSwitch;
+    this.#mix = new ObjectMix(random, isSwitch);
     this.#process = numbers.next++;
   }
 
@@ -92,25 +93,23 @@ export class ObjectClient {
       if (this.#random.next() < 0.2) {
         this.#node = randomInt(this.#random, 0, this.#world.nodeCount - 1);
       }
-      await this.#step();
+      await this.#step(this.#mix.draw(this.#random));
     }
   }
 
-  #step(): Promise<void> {
-    if (this.#isSwitch && this.#random.next() < 0.2) return this.#switch();
-    const draw = this.#random.next();
-    if (draw < 0.05) return this.#readPair();
-    if (draw < 0.25) return this.#get();
-    if (draw < 0.48) return this.#put();
-    if (draw < 0.52) return this.#race();
-    if (draw < 0.58) return this.#deletePair();
-    if (draw < 0.61) return this.#delete();
-    if (draw < 0.66) return this.#list();
-    if (draw < 0.8) return this.#changeVersions();
-    if (draw < 0.87) return this.#upload();
-    if (draw < 0.9) return this.#claim();
-    if (draw < 0.95) return this.#changeRuled();
-    return this.#comeAndGo();
+  #step(step: ObjectStep): Promise<void> {
+    if (step === 'readPair') return this.#readPair();
+    if (step === 'get') return this.#get();
+    if (step === 'put') return this.#put();
+    if (step === 'race') return this.#race();
+    if (step === 'deletePair') return this.#deletePair();
+    if (step === 'delete') return this.#delete();
+    if (step === 'list') return this.#list();
+    if (step === 'changeVersions') return this.#changeVersions();
+    if (step === 'upload') return this.#upload();
+    if (step === 'claim') return this.#claim();
+    if (step === 'changeRuled') return this.#changeRuled();
+    return step === 'comeAndGo' ? this.#comeAndGo() : this.#switch();
   }
 
   /** In order of calls, by keys that nobody else has. */
@@ -302,17 +301,16 @@ export class ObjectClient {
     const ref = this.#ref(VERSIONED, `v${randomInt(this.#random, 0, 3)}`);
     const draw = this.#random.next();
     if (draw < 0.5) {
-      const outcome = await this.#apply(this.#putOp(ref, this.#inline(), NO_CONDITION));
-      const told = outcome.kind === 'ok' ? outcome.value : null;
+      const put = await this.#apply(this.#putOp(ref, this.#inline(), NO_CONDITION));
+      const told = put.kind === 'ok' ? put.value : null;
       if (told?.type === 'put' && told.versionId !== null) {
         this.#versionIds.push({ key: ref.key, versionId: told.versionId });
       }
       return;
     }
     const known = draw < 0.8 ? this.#versionIds.shift() : undefined;
-    const versionId = known?.versionId ?? null;
     const at = known === undefined ? ref : { ...ref, key: known.key };
-    const rest = { versionId, condition: NO_CONDITION, bypass: false };
+    const rest = { versionId: known?.versionId ?? null, condition: NO_CONDITION, bypass: false };
     await this.#apply({ type: 'delete', ref: at, ...rest });
   }
 
@@ -323,10 +321,11 @@ export class ObjectClient {
       objects.buckets.change(ctx, DEFAULT_TENANT, VERSIONED, { versioning }),
     );
     if (outcome.kind !== 'ok' || outcome.value.type !== 'changed') return;
-    for (let i = 0; i < 3; i++) {
-      this.#node = (this.#node + 1) % this.#world.nodeCount;
-      const ref = this.#ref(VERSIONED, `s${i}`);
-      const put = await this.#apply(this.#putOp(ref, null, NO_CONDITION));
+    // At once, so that some come before a group that is slow has heard of it.
+    const puts = [0, 1, 2, 3].map((i) =>
+      this.#putOp(this.#ref(VERSIONED, `s${i}`), null, NO_CONDITION),
+    );
+    for (const put of await Promise.all(puts.map((op) => this.#apply(op)))) {
       if (put.kind !== 'ok' || put.value.type !== 'put') continue;
       const { versionId } = put.value;
       this.#history.objects.switched.push({ versioning, versionId });
@@ -365,6 +364,8 @@ export class ObjectClient {
     const space = RULED[randomInt(this.#random, 0, RULED.length - 1)] as string;
     const key = this.#random.next() < 0.9 ? `${DUE_PREFIX}${randomInt(this.#random, 0, 2)}` : 'k';
     const ref = this.#ref(space, key);
+    if (this.#random.next() < 0.5)
+      await this.#world.sleep(untilDue(this.#world.nowMs(), this.#random));
     if (this.#random.next() < 0.2) {
       const rest = { versionId: null, condition: NO_CONDITION, bypass: false };
       await this.#apply({ type: 'delete', ref, ...rest });

@@ -37,7 +37,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'an operation on an object that is asked again is done again (B9)',
     faults: ['isolateLeader', 'pauseLeader', 'oneWayCut', 'slowSync'],
     busy: 'objects',
-    seedsMax: 6,
+    seedsMax: 8,
     patches: patch(
       'actors/apply/object-request.ts',
       'state.stageRow(idempotencyKey(state.prefix, name), row);',
@@ -50,7 +50,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'a lifecycle rule takes away what it has not looked at: a newer object of the name (O10)',
     faults: ['slowSync', 'pauseLeader'],
     busy: 'objects',
-    seedsMax: 6,
+    seedsMax: 8,
     patches: patch(
       'actors/apply/object-expire.ts',
       'if (version === null || version.row.revision !== op.seen) return CHANGED;',
