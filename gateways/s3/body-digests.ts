@@ -1,6 +1,7 @@
 import { CHECKSUMS, type ChecksumAlgorithm, type Hasher, hasherOf } from './checksums.ts';
 import { checksumValue, type DeclaredChecksum } from './declared-checksum.ts';
 import { s3Error } from './errors.ts';
+import type { HashThread, ThreadedHashes } from './hash-thread.ts';
 import type { PayloadForm } from './payload-form.ts';
 
 export interface ExpectedDigests {
@@ -23,20 +24,39 @@ export interface BodyFacts {
 
 type HashName = ChecksumAlgorithm | 'MD5';
 
+/** Those that take longer than the way to another thread. */
+const CRYPTOGRAPHIC: readonly HashName[] = ['MD5', 'SHA1', 'SHA256'];
+
+function lowerCased(name: string): string {
+  return name.toLowerCase();
+}
+
 /** All hashes that one body needs, each computed once, and what they are compared with. */
 export class BodyDigests {
   readonly #expected: ExpectedDigests;
   readonly #algorithm: ChecksumAlgorithm | null;
   readonly #hashers = new Map<HashName, Hasher>();
   readonly #running: Hasher[];
+  /** Computed in another thread. */
+  readonly #threadedNames: HashName[] = [];
+  readonly #threaded: ThreadedHashes | null;
+  readonly #threadedDigests = new Map<HashName, Buffer>();
   #bytes = 0;
 
-  constructor(expected: ExpectedDigests) {
+  /** `thread`: for a body that is large enough to pay for the way there; then `settle` comes before `finish`. */
+  constructor(expected: ExpectedDigests, thread: HashThread | null = null) {
     this.#expected = expected;
     this.#algorithm = expected.checksum?.algorithm ?? expected.defaultChecksum;
     if (expected.hasETag || expected.contentMd5 !== null) this.#add('MD5');
     if (expected.payload?.kind === 'hashed') this.#add('SHA256');
     if (this.#algorithm !== null) this.#add(this.#algorithm);
+    if (thread !== null) {
+      for (const name of CRYPTOGRAPHIC) {
+        if (this.#hashers.delete(name)) this.#threadedNames.push(name);
+      }
+    }
+    const names = this.#threadedNames;
+    this.#threaded = names.length === 0 ? null : (thread?.begin(names.map(lowerCased)) ?? null);
     this.#running = [...this.#hashers.values()];
   }
 
@@ -44,10 +64,24 @@ export class BodyDigests {
     if (!this.#hashers.has(name)) this.#hashers.set(name, hasherOf(name));
   }
 
-  /** The payload in order, without its framing. */
-  update(bytes: Uint8Array): void {
+  /** The payload in order, without its framing. Null: go on; else another thread is behind. */
+  update(bytes: Uint8Array): Promise<void> | null {
     this.#bytes += bytes.length;
     for (const hasher of this.#running) hasher.update(bytes);
+    return this.#threaded?.update(bytes) ?? null;
+  }
+
+  /** Behind the last byte: until all is hashed. */
+  async settle(): Promise<void> {
+    const digests = (await this.#threaded?.finish()) ?? [];
+    for (const [i, name] of this.#threadedNames.entries()) {
+      this.#threadedDigests.set(name, Buffer.from(digests[i] as Uint8Array));
+    }
+  }
+
+  /** At the end, whatever it was. */
+  close(): void {
+    this.#threaded?.close();
   }
 
   /**
@@ -55,7 +89,7 @@ export class BodyDigests {
    * where the client said something else, `MalformedTrailerError` for a checksum that did not come.
    */
   finish(trailers: ReadonlyMap<string, string>): BodyFacts {
-    const digests = new Map<HashName, Buffer>();
+    const digests = new Map(this.#threadedDigests);
     for (const [name, hasher] of this.#hashers) digests.set(name, hasher.digest());
     const { payload, contentMd5 } = this.#expected;
     if (payload?.kind === 'hashed') compareSha256(payload.sha256, digests.get('SHA256') as Buffer);

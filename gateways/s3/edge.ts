@@ -3,6 +3,7 @@ import type { Edge } from '../http/app.ts';
 import type { AccessLog } from './access-log.ts';
 import type { Owner } from './acl.ts';
 import type { Endpoint } from './address.ts';
+import type { HashThread } from './hash-thread.ts';
 import type { Credentials, SigV4 } from './sigv4.ts';
 import type { StoredPolicies } from './stored-policy.ts';
 
@@ -40,6 +41,8 @@ export interface S3Edge {
   readonly owner: Owner;
   readonly policies: StoredPolicies;
   readonly accessLog: AccessLog;
+  /** For large bodies. */
+  readonly hashing: HashThread;
 }
 
 /** Where requests come in: the root of a port of its own, or a path on the HTTP port. */

@@ -7,6 +7,7 @@ import { AccessLog } from './access-log.ts';
 import type { Mount, S3Edge, S3Options } from './edge.ts';
 import { renderError, s3ErrorOf } from './errors.ts';
 import { S3Gateway } from './gateway.ts';
+import { HashThread } from './hash-thread.ts';
 import { SigV4 } from './sigv4.ts';
 import { StoredPolicies } from './stored-policy.ts';
 
@@ -38,7 +39,8 @@ export class S3Endpoint {
     const accessLog = new AccessLog({
       ...{ objects, clock, random, telemetry, owner: OWNER, region, policies },
     });
-    this.#edge = { http, objects, config, verifier, owner: OWNER, policies, accessLog };
+    const hashing = new HashThread();
+    this.#edge = { http, objects, config, verifier, owner: OWNER, policies, accessLog, hashing };
     this.#gateway = new S3Gateway(this.#edge);
     this.#underPath = {
       endpoint: { baseDomains: config.baseDomains, pathPrefix: PREFIX },
@@ -91,10 +93,12 @@ export class S3Endpoint {
   /** Requests in progress are finished. */
   async close(): Promise<void> {
     const server = this.#listener?.server;
-    if (server === undefined || !server.listening) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeIdleConnections();
-    await closed;
+    if (server?.listening === true) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeIdleConnections();
+      await closed;
+    }
+    await this.#edge.hashing.stop();
   }
 
   /** Delivers the access logs of the last requests, once they are answered. */

@@ -11,6 +11,8 @@ import { decodedBytesOf } from './payload-form.ts';
 
 /** Of one put, or of one part. */
 export const PUT_BYTES_MAX = 5 * 1024 ** 3;
+/** A shorter body is hashed sooner than another thread would answer. */
+const THREADED_BYTES_MIN = 512 * 1024;
 
 /** The payload of a body, checked at its end against all that the client said of it. */
 export interface Payload extends AsyncIterable<Uint8Array> {
@@ -61,12 +63,15 @@ export class RequestBody {
     const { payload, headers, seed } = this.#sender;
     const declared = this.declaredBytes ?? 0;
     if (declared > options.bytesMax) throw tooLarge(declared, options.bytesMax);
-    const digests = new BodyDigests({
-      payload,
-      contentMd5: contentMd5Of(headers),
-      checksum: declaredChecksumOf(headers),
-      ...options,
-    });
+    const digests = new BodyDigests(
+      {
+        payload,
+        contentMd5: contentMd5Of(headers),
+        checksum: declaredChecksumOf(headers),
+        ...options,
+      },
+      declared >= THREADED_BYTES_MIN ? this.#edge.hashing : null,
+    );
     const decoder =
       payload?.kind === 'chunked'
         ? new ChunkedDecoder(chunkedBodyOf(payload, headers, seed))
@@ -91,23 +96,29 @@ export class RequestBody {
     bytesMax: number,
     done: (facts: BodyFacts) => void,
   ): AsyncGenerator<Uint8Array> {
-    const stream = this.#open();
-    const decoded: Buffer[] = [];
-    let bytes = 0;
-    for (;;) {
-      const piece = await stream.next();
-      if (piece === null) break;
-      if (decoder === null) decoded.push(piece);
-      else decoder.push(piece, (payload) => decoded.push(payload));
-      for (const payload of decoded) {
-        bytes += payload.length;
-        if (bytes > bytesMax) throw tooLarge(bytes, bytesMax);
-        digests.update(payload);
-        yield payload;
+    try {
+      const stream = this.#open();
+      const decoded: Buffer[] = [];
+      let bytes = 0;
+      for (;;) {
+        const piece = await stream.next();
+        if (piece === null) break;
+        if (decoder === null) decoded.push(piece);
+        else decoder.push(piece, (payload) => decoded.push(payload));
+        for (const payload of decoded) {
+          bytes += payload.length;
+          if (bytes > bytesMax) throw tooLarge(bytes, bytesMax);
+          const behind = digests.update(payload);
+          if (behind !== null) await behind;
+          yield payload;
+        }
+        decoded.length = 0;
       }
-      decoded.length = 0;
+      await digests.settle();
+      done(digests.finish(decoder === null ? NO_TRAILERS : decoder.finish()));
+    } finally {
+      digests.close();
     }
-    done(digests.finish(decoder === null ? NO_TRAILERS : decoder.finish()));
   }
 
   /** A whole small body, checked like any other. Throws MaxMessageLengthExceeded. */
