@@ -200,18 +200,24 @@ test('F17 no file can be opened: writes are refused, reads go on, it says so, an
     };
   };
   expect((await on('/v1/kv/a', 'PUT', 'one')).status).toBe(201);
-  const open = readdirSync(`/proc/${pid}/fd`).map(Number);
   const hard = /Max open files\s+\d+\s+(\d+)/.exec(
     readFileSync(`/proc/${pid}/limits`, 'utf8'),
   )?.[1];
   const setLimit = (soft: number | string): void => {
     execFileSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:${hard}`]);
   };
-  // The lowest number that is free: from now on no descriptor can be had at all.
-  let first = 0;
-  while (open.includes(first)) first++;
-  setLimit(first);
-  const isRefused = async () => (await on('/v1/kv/probe', 'PUT', 'x')).status === 503;
+  // The lowest number that is free: from then on no descriptor can be had at all.
+  const lowestFree = (): number => {
+    const open = readdirSync(`/proc/${pid}/fd`).map(Number);
+    let first = 0;
+    while (open.includes(first)) first++;
+    return first;
+  };
+  const isRefused = async () => {
+    // Anew each time: one that was open for a moment when it was looked at is free now.
+    setLimit(lowestFree());
+    return (await on('/v1/kv/probe', 'PUT', 'x')).status === 503;
+  };
   await eventually(isRefused, 'it notices', 5_000);
   const refused = await on('/v1/kv/a', 'PUT', 'two');
   expect([refused.status, refused.json.code]).toEqual([503, 'unavailable']);
