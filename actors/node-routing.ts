@@ -106,6 +106,7 @@ export class NodeRouting implements Reach, ServiceHost {
 
   stop(): void {
     this.#hub.stop();
+    this.service.identities.stop();
   }
 
   /** Called now and then: requests to a leader that has been replaced for a while are given up. */

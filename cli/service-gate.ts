@@ -1,4 +1,5 @@
 import { AppError } from '../protocol/errors.ts';
+import type { Identities } from '../protocol/identities.ts';
 import type { Leases } from '../protocol/lease.ts';
 import type { KvService, NodeStatus } from '../protocol/service.ts';
 import type { Config } from './config.ts';
@@ -23,7 +24,19 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     list: (ctx, after, limit) => behind?.leases.list(ctx, after, limit) ?? refused(),
     attached: (ctx, lease, limit) => behind?.leases.attached(ctx, lease, limit) ?? refused(),
   };
+  const identities: Identities = {
+    isCurrent: () => behind?.identities.isCurrent() ?? false,
+    row: (name) => behind?.identities.row(name) ?? null,
+    rows: (prefix) => behind?.identities.rows(prefix) ?? [],
+    current: (deadlineMs) => behind?.identities.current(deadlineMs) ?? refused(),
+    renewed: (deadlineMs) => behind?.identities.renewed(deadlineMs) ?? refused(),
+    put: (ctx, row) => behind?.identities.put(ctx, row) ?? refused(),
+    settled: () => behind?.identities.settled() ?? refused(),
+    // Nobody has a watch before there is a node.
+    onConfirmed: (run) => behind?.identities.onConfirmed(run) ?? (() => {}),
+  };
   const service: KvService = {
+    identities,
     indexes: {
       define: (ctx, index) => behind?.indexes.define(ctx, index) ?? refused(),
       list: (ctx) => behind?.indexes.list(ctx) ?? refused(),

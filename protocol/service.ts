@@ -1,5 +1,6 @@
 import type { AnswerBudget } from './answer-budget.ts';
 import type { Condition, OpResult, WriteOp } from './commands.ts';
+import type { Identities } from './identities.ts';
 import type { IndexService } from './index-access.ts';
 import type { Leases } from './lease.ts';
 import type { GroupConfig } from './membership.ts';
@@ -162,6 +163,7 @@ export interface TxnAnswer {
 export interface KvService {
   readonly indexes: IndexService;
   readonly leases: Leases;
+  readonly identities: Identities;
   put(ctx: RequestContext, op: Extract<WriteOp, { type: 'put' }>): Promise<WriteResult>;
   delete(ctx: RequestContext, ref: KeyRef, condition: Condition | null): Promise<WriteResult>;
   get(ctx: RequestContext, ref: KeyRef, options: ReadOptions): Promise<ReadAnswer>;

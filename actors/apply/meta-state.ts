@@ -1,5 +1,13 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
 import type { Command, OpResult } from '../../protocol/commands.ts';
+import {
+  encodeChanges,
+  IDENTITY_CHANGES,
+  IDENTITY_PREFIX,
+  NO_CHANGES,
+  parseChanges,
+  withChange,
+} from '../../protocol/identity-changes.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { metaStateKey, metaStateName } from '../../storage/kv/keyspace.ts';
 import { decodeMetaState, encodeMetaState } from '../../storage/kv/rows.ts';
@@ -17,21 +25,32 @@ export interface MetaRow {
 
 /**
  * Replaces one row, when `ifRevision` is null or the row's revision (0 = absent). One result: `put`,
- * or `precondition_failed` with the row's revision. Meta rows have no history and no events.
+ * or `precondition_failed` with the row's revision. Meta rows have no history and no events. The change of an identity is
+ * noted in the list of those, in the same batch.
  */
 export function applyMetaPut(state: GroupState, command: MetaPutCommand): Outcome {
-  const key = metaStateKey(state.prefix, command.name);
-  const bytes = state.row(key);
-  const before = bytes === null ? null : decodeMetaState(bytes);
-  const current = before === null ? 0 : before.revision;
+  const { revision, name, json } = command;
+  const current = readMeta(state, name)?.revision ?? 0;
   if (command.ifRevision !== null && command.ifRevision !== current) {
     return outcome({ type: 'precondition_failed', revision: current });
   }
-  const revision = command.revision;
+  if (name.startsWith(IDENTITY_PREFIX)) {
+    const list = readMeta(state, IDENTITY_CHANGES);
+    const changes = list === null ? NO_CHANGES : parseChanges(list.json);
+    const changed = withChange(changes, revision, name.slice(IDENTITY_PREFIX.length));
+    stage(state, revision, IDENTITY_CHANGES, encodeChanges(changed));
+  }
+  return outcome(stage(state, revision, name, json));
+}
+
+function stage(state: GroupState, revision: Revision, name: string, json: string): OpResult {
+  const key = metaStateKey(state.prefix, name);
+  const bytes = state.row(key);
+  const before = bytes === null ? null : decodeMetaState(bytes);
   const createRevision = before === null ? revision : before.createRevision;
   const version = before === null ? 1 : before.version + 1;
-  state.stageRow(key, encodeMetaState({ revision, createRevision, version, json: command.json }));
-  return outcome({ type: 'put', revision, createRevision, version });
+  state.stageRow(key, encodeMetaState({ revision, createRevision, version, json }));
+  return { type: 'put', revision, createRevision, version };
 }
 
 function outcome(result: OpResult): Outcome {

@@ -27,6 +27,7 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
 import { RoutedBuckets } from './buckets.ts';
 import type { Calls } from './calls.ts';
+import { RoutedIdentities } from './identities.ts';
 import { type IndexHost, RoutedIndexes } from './indexes.ts';
 import { attachesAny, LeasePromises, withPromise } from './lease-promises.ts';
 import { RoutedLeases } from './leases.ts';
@@ -66,6 +67,7 @@ const MAP_RETRIES_MAX = 5;
 export class RoutedKvService implements KvService {
   readonly indexes: RoutedIndexes;
   readonly leases: Leases;
+  readonly identities: RoutedIdentities;
   readonly #calls: Calls;
   readonly #host: ServiceHost;
   readonly #promises: LeasePromises;
@@ -81,6 +83,7 @@ export class RoutedKvService implements KvService {
     this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
     this.snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
     this.indexes = new RoutedIndexes(calls, host, this.snapshots);
+    this.identities = new RoutedIdentities(calls, host.clock);
   }
 
   put(ctx: RequestContext, op: PutOp): Promise<WriteResult> {

@@ -21,6 +21,7 @@ import type {
 import type { TxnBody } from '../../protocol/txn.ts';
 import { parseNodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { ModelIdentities } from './model-identities.ts';
 import { ModelIndexes } from './model-indexes.ts';
 import { ModelLeases } from './model-leases.ts';
 import { modelTxn } from './model-txn.ts';
@@ -66,6 +67,7 @@ export class ModelService implements KvService {
   failure: Error | null = null;
   readonly contexts: RequestContext[] = [];
   readonly indexes = new ModelIndexes(this);
+  readonly identities = new ModelIdentities();
 
   constructor(options: ModelOptions = {}) {
     this.#wallMs = options.wallMs ?? (() => Date.now());

@@ -4,6 +4,7 @@ import { Truth } from '../check/truth.ts';
 import { ApartClient } from './apart-client.ts';
 import { Client, gotOf, type ProcessNumbers } from './client.ts';
 import { awaitConvergence, awaitLeaders } from './convergence.ts';
+import { IdentityClient } from './identity-client.ts';
 import { FINAL_CHECKS } from './invariants/all.ts';
 import { reservationsTrue } from './invariants/reservations-true.ts';
 import { StateHashes } from './invariants/state-hashes.ts';
@@ -161,12 +162,23 @@ function startWork(world: World, config: SwarmConfig) {
     const parts = [world, world.history, random(`object-client-${i}`), objectKeys] as const;
     objectClients.push(new ObjectClient(`o${i}`, ...parts, numbers, i === 0));
   }
+  const identityClients: IdentityClient[] = [];
+  for (let i = 0; i < config.identityClientCount; i++) {
+    identityClients.push(new IdentityClient(`i${i}`, world, random(`identity-client-${i}`)));
+  }
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
     watchers.push(new Watcher(`w${i}`, prefix, world, world.history, random(`watcher-${i}`)));
   }
-  const all = [...clients, ...leaseClients, ...apart, ...uniqueClients, ...objectClients];
+  const all = [
+    ...clients,
+    ...leaseClients,
+    ...apart,
+    ...uniqueClients,
+    ...objectClients,
+    ...identityClients,
+  ];
   const clientsDone = Promise.all(all.map((client) => client.run()));
   world.spawn(clientsDone);
   for (const watcher of watchers) world.spawn(watcher.run());

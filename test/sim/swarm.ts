@@ -78,6 +78,8 @@ export interface SwarmConfig {
   readonly uniqueClientCount: number;
   /** Clients of buckets and objects. */
   readonly objectClientCount: number;
+  /** Clients that make and revoke keys. */
+  readonly identityClientCount: number;
 }
 
 export const BUSY_KINDS = [
@@ -91,6 +93,7 @@ export const BUSY_KINDS = [
   'snapshots',
   'ends',
   'objects',
+  'identities',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -169,6 +172,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     // A run that is aimed at something stays what it was.
     uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
     objectClientCount: isAimed ? 0 : drawObjectClients(seed),
+    identityClientCount: isAimed ? 0 : drawIdentityClients(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
@@ -178,6 +182,9 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   if (overrides.busy === 'objects') {
     const objectClientCount = 6;
     return { ...config, objectClientCount, groupCount: 2, faultGapMsMean: 1500, syncMsMean: 2 };
+  }
+  if (overrides.busy === 'identities') {
+    return { ...config, identityClientCount: 6, groupCount: 1, faultGapMsMean: 1500 };
   }
   if (overrides.busy === 'unique') {
     return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
@@ -264,6 +271,12 @@ function drawUniqueClients(seed: number): number {
 function drawObjectClients(seed: number): number {
   const random = seededRandom(seed, 'object-clients');
   return random.next() < 0.5 ? randomInt(random, 1, 4) : 0;
+}
+
+/** The same. */
+function drawIdentityClients(seed: number): number {
+  const random = seededRandom(seed, 'identity-clients');
+  return random.next() < 0.3 ? randomInt(random, 1, 2) : 0;
 }
 
 /** From a stream of its own, so that older seeds keep everything else. */

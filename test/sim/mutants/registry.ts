@@ -1,5 +1,6 @@
 import { BASE, patch } from './base.ts';
 import { withEarlyAck } from './early-ack.ts';
+import { IDENTITY_MUTANTS } from './identity-mutants.ts';
 import { LEASE_MUTANTS } from './lease-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { OBJECT_MUTANTS } from './object-mutants.ts';
@@ -240,6 +241,7 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
 
 export const MUTANTS: readonly Mutant[] = [
   ...MUTANTS_OF_GROUPS,
+  ...IDENTITY_MUTANTS,
   ...LEASE_MUTANTS,
   ...OBJECT_MUTANTS,
   ...TXN_MUTANTS,

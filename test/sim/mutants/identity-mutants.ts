@@ -1,0 +1,40 @@
+import { BASE, patch } from './base.ts';
+import type { Mutant } from './mutant.ts';
+
+const IDENTITIES = {
+  ...BASE,
+  seedsMax: 4,
+  busy: 'identities',
+  faults: ['isolateLeader', 'partition', 'oneWayCut', 'pause'],
+} as const;
+
+/** Bugs of who is who. */
+export const IDENTITY_MUTANTS: readonly Mutant[] = [
+  {
+    ...IDENTITIES,
+    name: 'views-outlive-revocations',
+    what: 'a view counts for as long after the answer as after the question: a late answer makes it too old',
+    weather: { latencyMsMin: 20, jitterMsMean: 60, reorder: 0.3, reorderMsMax: 200 },
+    patches: patch(
+      'actors/router/identities.ts',
+      'this.#validUntilMs = askedMs + IDENTITY_VIEW_MS;',
+      'this.#validUntilMs = this.#clock.monotonicMs() + IDENTITY_VIEW_MS;',
+    ),
+  },
+  {
+    ...IDENTITIES,
+    name: 'revocations-unsettled',
+    what: 'a change is acknowledged when it is applied, while other nodes act on what was there before',
+    patches: patch('actors/router/identities.ts', '    await this.settled();\n', ''),
+  },
+  {
+    ...IDENTITIES,
+    name: 'changes-unlisted',
+    what: 'a change is not in the list by which views are confirmed',
+    patches: patch(
+      'actors/apply/meta-state.ts',
+      'if (name.startsWith(IDENTITY_PREFIX)) {',
+      'if (name.startsWith(IDENTITY_PREFIX) && current === 0) {',
+    ),
+  },
+];
