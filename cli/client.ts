@@ -43,6 +43,8 @@ export interface ClientOptions {
   readonly endpoints: readonly string[];
   /** How long one request is tried, over all nodes. */
   readonly timeoutMs: number;
+  /** Sent with every request. */
+  readonly apiKey?: string | undefined;
 }
 
 const ATTEMPT_MS_MAX = 10_000;
@@ -120,6 +122,7 @@ export class Client {
     read: (response: Response) => Promise<T>,
   ): Promise<T> {
     const { method, path, headers = {}, body } = request;
+    const { apiKey } = this.#options;
     const timeout = new AbortController();
     const cancel = this.#io.clock.after(attemptMs, () => timeout.abort());
     const given = request.signal === undefined ? [] : [request.signal];
@@ -127,7 +130,7 @@ export class Client {
     try {
       const init: RequestInit = {
         method,
-        headers,
+        headers: apiKey === undefined ? headers : { authorization: `Bearer ${apiKey}`, ...headers },
         signal,
         ...(body === undefined ? {} : { body }),
       };

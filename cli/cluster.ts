@@ -296,7 +296,8 @@ async function showLeaders(io: Io, nodes: readonly RunningNode[], say: Speaker):
     const alive = nodes.filter(({ child }) => isRunning(child));
     const node = alive[turn % Math.max(1, alive.length)];
     if (node === undefined || io.signal.aborted) continue;
-    const client = new Client(io, { endpoints: [node.httpUrl], timeoutMs: 2_000 });
+    const apiKey = io.env['MINIKV_AUTH_ADMIN_KEY'];
+    const client = new Client(io, { endpoints: [node.httpUrl], timeoutMs: 2_000, apiKey });
     const status = await fetchStatus({ client }).catch((error: unknown) => {
       // It is busy starting, or has just been killed: the next turn asks another.
       if (!(error instanceof CommandFailed)) throw error;

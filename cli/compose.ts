@@ -6,6 +6,9 @@ import type { Node } from '../actors/node-port.ts';
 import { KeyRefusal, NamedKeys } from '../gateways/encryption/named-keys.ts';
 import type { ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
+import { Access } from '../gateways/identity/access.ts';
+import { ApiKeys } from '../gateways/identity/api-keys.ts';
+import { SecretHash } from '../gateways/identity/secret-hash.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
 import { publishChange } from '../gateways/peer/events.ts';
 import { inProcessBus } from '../gateways/peer/in-process-bus.ts';
@@ -27,6 +30,7 @@ import { openClassicEngine } from '../storage/kv/classic-engine.ts';
 import { MemoryEngine } from '../storage/kv/memory-engine.ts';
 import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';
+import { type AdminKey, adminKey } from './admin-key.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { natsAccess } from './nats-access.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
@@ -86,6 +90,7 @@ async function composeLocked(
   const roots = await rootKeys(config, random);
   const rows = objects.objects.keyRows;
   const encryptionKeys = new NamedKeys({ rows, roots, random, clock });
+  const admin = config.auth ? await adminKey(config, random) : null;
   let node: Node | null = null;
   const http = await createHttpServer({
     service: gate.service,
@@ -97,6 +102,7 @@ async function composeLocked(
     stateHashes: () => stateHashesOf(node),
     chunks: () => started(node).chunks,
     keys: encryptionKeys,
+    ...(admin === null ? {} : identityParts(admin, gate.service, basics)),
     s3: s3Options(config, objects.objects, keys),
     version,
   });
@@ -126,6 +132,7 @@ async function composeLocked(
     service: gate.service,
     httpUrl: url,
     s3: { url: s3Url, keys },
+    adminKey: admin,
     async stop() {
       // Others lead while the last requests are answered here.
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
@@ -152,9 +159,14 @@ async function checkRootKeys(
   }
 }
 
+function identityParts({ key }: AdminKey, { identities }: KvService, { random, clock }: Basics) {
+  const parts = { identities, random, clock, hash: new SecretHash(random) };
+  return { access: new Access({ ...parts, adminKey: key }), apiKeys: new ApiKeys(parts) };
+}
+
 /** Who configured keys wants them asked for, also on loopback. */
 function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Options {
-  const isPrivate = isLoopback(config.host) && config.s3Keys === null;
+  const isPrivate = isLoopback(config.host) && config.s3Keys === null && !config.auth;
   return {
     objects,
     credentialsOf: credentialsOf(keys),
@@ -166,7 +178,7 @@ function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Opti
         baseDomains: config.s3Domains,
         lifecycleDayMs: config.lifecycleDayMs,
       },
-      allowUnsigned: isPrivate || config.insecure,
+      allowUnsigned: isPrivate || (config.insecure && !config.auth),
       customerKeysOverHttp: config.insecure,
     },
   };
@@ -271,7 +283,7 @@ function serveNats(config: Config, basics: Basics, nats: NatsBus, service: KvSer
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     requestId: () => randomHex(basics.random, 8),
     admit: async () => {
-      if (!isLoopback(config.host) && !config.insecure) {
+      if (config.auth || (!isLoopback(config.host) && !config.insecure)) {
         throw new AppError('unauthenticated', 'credentials are needed here');
       }
     },

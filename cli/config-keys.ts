@@ -50,7 +50,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     fallback: '127.0.0.1',
     flag: true,
     argument: '<address>',
-    help: 'Address to listen on; anything but loopback needs --insecure',
+    help: 'Address to listen on; anything but loopback needs --auth or --insecure',
   },
   {
     key: 'port',
@@ -196,6 +196,21 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     help: 'Keep everything in memory: acknowledged writes are lost with the process',
   },
   {
+    key: 'auth',
+    kind: 'boolean',
+    fallback: 'false',
+    flag: true,
+    help: 'Ask for API keys; S3 requests have to be signed, and NATS requests are refused. The same on all nodes',
+  },
+  {
+    key: 'auth-admin-key',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: "The administrator's key, mkv_admin_ and 43 letters, digits, - and _, the same on all nodes; without: admin-key in the data folder, which a node on its own draws",
+    secret: 'all',
+  },
+  {
     key: 'insecure',
     kind: 'boolean',
     fallback: 'false',
@@ -273,7 +288,13 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
 
 /** Other variables with our prefix that mean something. */
 export const OTHER_VARIABLES: readonly string[] = [
-  ...['MINIKV_CONFIG', 'MINIKV_ENDPOINT', 'MINIKV_S3_ENDPOINT', 'MINIKV_FROM_ENDPOINT'],
+  ...[
+    'MINIKV_CONFIG',
+    'MINIKV_ENDPOINT',
+    'MINIKV_API_KEY',
+    'MINIKV_S3_ENDPOINT',
+    'MINIKV_FROM_ENDPOINT',
+  ],
   ...['MINIKV_FROM_ACCESS_KEY', 'MINIKV_FROM_SECRET_KEY', 'MINIKV_FROM_SESSION_TOKEN'],
 ];
 

@@ -1,11 +1,13 @@
 import { parse as parseToml } from 'smol-toml';
 import { parseRootKeys } from '../gateways/encryption/root-keys.ts';
+import type { ApiKey } from '../gateways/identity/api-key.ts';
 import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
 import { type ClusterSecrets, SECRET_CHARS_MIN } from '../gateways/peer/sealed-bus.ts';
 import type { NodeConfig, NodeRole } from '../protocol/config.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { isClusterName } from '../protocol/subjects.ts';
 import { type NodeId, parseNodeId } from '../protocol/types.ts';
+import { parseAdminKey } from './admin-key.ts';
 import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './config-keys.ts';
 import { suggestion, UsageError } from './failures.ts';
 
@@ -46,6 +48,10 @@ export interface Config {
   readonly groups: number;
   readonly ephemeral: boolean;
   readonly insecure: boolean;
+  /** Requests need credentials. */
+  readonly auth: boolean;
+  /** Null: the one of the data folder. */
+  readonly adminKey: ApiKey | null;
   readonly otlp: string | null;
   /** Where others reach this node; null: made from host and the port that was bound. */
   readonly httpUrl: string | null;
@@ -198,6 +204,11 @@ class Reader {
     return accepted;
   }
 
+  /** The same of one that may be left out. */
+  optional<T>(key: string, wanted: string, accept: (text: string) => T | null): T | null {
+    return this.text(key) === null ? null : this.parsed(key, wanted, accept);
+  }
+
   oneOf<T extends string>(key: string, choices: readonly T[]): T {
     return this.parsed(
       key,
@@ -239,6 +250,7 @@ class Reader {
 }
 
 const ID_FORM = '1 to 32 of a-z, 0-9 and -';
+const ADMIN_KEY_FORM = 'mkv_admin_ and 43 letters, digits, - and _';
 
 function check(settings: readonly Setting[]): Config {
   const read = new Reader(settings);
@@ -276,6 +288,8 @@ function check(settings: readonly Setting[]): Config {
     groups: read.integer('groups', 1, LIMITS.groupsMax),
     ephemeral: read.boolean('ephemeral'),
     insecure: read.boolean('insecure'),
+    auth: read.boolean('auth'),
+    adminKey: read.optional('auth-admin-key', ADMIN_KEY_FORM, parseAdminKey),
     otlp: httpUrlOrNull(read, 'otlp'),
     httpUrl: httpUrlOrNull(read, 'http-url'),
     clusterSecrets: clusterSecrets(read),
@@ -321,16 +335,12 @@ function s3Port(
 
 function s3Keys(read: Reader): Config['s3Keys'] {
   const form = '3 to 128 letters, digits and _';
-  const accessKeyId =
-    read.text('s3-access-key') === null
-      ? null
-      : read.parsed('s3-access-key', form, (text) => (/^\w{3,128}$/.test(text) ? text : null));
-  const secretAccessKey =
-    read.text('s3-secret-key') === null
-      ? null
-      : read.parsed('s3-secret-key', 'at least 8 characters', (text) =>
-          text.length >= 8 ? text : null,
-        );
+  const accessKeyId = read.optional('s3-access-key', form, (text) =>
+    /^\w{3,128}$/.test(text) ? text : null,
+  );
+  const secretAccessKey = read.optional('s3-secret-key', 'at least 8 characters', (text) =>
+    text.length >= 8 ? text : null,
+  );
   if (accessKeyId !== null && secretAccessKey !== null) return { accessKeyId, secretAccessKey };
   if (accessKeyId === null && secretAccessKey === null) return null;
   throw new UsageError('s3-access-key and s3-secret-key go together');
@@ -366,10 +376,11 @@ function checkTogether(config: Config): void {
     throw new UsageError('more than one node needs --nats <url,...> to reach the others');
   }
   checkNatsFiles(config);
-  if (!config.insecure && !isLoopback(config.host)) {
+  if (config.adminKey !== null && !config.auth) throw new UsageError('auth-admin-key needs auth');
+  if (!config.insecure && !config.auth && !isLoopback(config.host)) {
     throw new UsageError(
-      `refusing to listen on ${config.host}: there is no authentication yet, so everybody who can connect could read and change all data. ` +
-        'Keep --host 127.0.0.1, or add --insecure where the network itself is trusted.',
+      `refusing to listen on ${config.host}: nobody is asked for credentials, so everybody who can connect could read and change all data. ` +
+        'Keep --host 127.0.0.1, add --auth, or add --insecure where the network itself is trusted.',
     );
   }
 }

@@ -3,6 +3,7 @@ import { clientCommand } from './client-command.ts';
 import { CONFIG_KEYS, variableOf } from './config-keys.ts';
 import { CommandFailed, UsageError } from './failures.ts';
 import type { Io } from './io.ts';
+import { addApiKeyCommands } from './key-commands.ts';
 import { addCareCommands, addMirrorCommand } from './object-commands.ts';
 import type { Compose } from './serve.ts';
 
@@ -72,6 +73,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addCareCommands(program, io);
   addIndexCommands(program, io);
   addStatusCommands(program, io);
+  addApiKeyCommands(program, io);
   return program;
 }
 

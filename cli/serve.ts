@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
+import { apiKeyText } from '../gateways/identity/api-key.ts';
 import { openLog, type WriteLog } from '../observability/json-log.ts';
 import type { KvService } from '../protocol/service.ts';
+import type { AdminKey } from './admin-key.ts';
 import type { Config } from './config.ts';
 import { CommandFailed } from './failures.ts';
 import { boundHeapGrowth } from './heap.ts';
@@ -16,6 +18,8 @@ export interface Composition {
   readonly httpUrl: string;
   /** The S3 endpoint, and the keys that it knows. */
   readonly s3: { readonly url: string | null; readonly keys: S3Keys };
+  /** Null: nobody is asked for credentials. */
+  readonly adminKey: AdminKey | null;
   stop(): Promise<void>;
 }
 
@@ -132,7 +136,7 @@ async function announce(io: Io, config: Config, node: Composition, json: boolean
 /** What a person needs after the start: where, what is kept, and what to type next. */
 export function banner(
   config: Config,
-  { httpUrl, s3 }: Pick<Composition, 'httpUrl' | 's3'>,
+  { httpUrl, s3, adminKey }: Pick<Composition, 'httpUrl' | 's3' | 'adminKey'>,
   ready: boolean,
 ): string {
   const alone = config.initialMembers.length === 1 && !config.join;
@@ -151,12 +155,15 @@ export function banner(
     `  Metrics     ${httpUrl}/metrics`,
     `  S3          ${s3.url}`,
     `  S3 keys     ${shownKeys(s3.keys)}`,
+    ...(adminKey === null ? [] : [`  Admin key   ${shownAdminKey(adminKey)}`]),
     `  Data        ${config.ephemeral ? '(memory)' : resolve(config.data)}`,
     `  Durability  ${durability}`,
     '',
     ready ? '  Try:' : `  ${waiting} Then try:`,
     '',
-    `    curl -X PUT ${httpUrl}/v1/kv/hello -d 'world' && curl ${httpUrl}/v1/kv/hello`,
+    adminKey === null
+      ? `    curl -X PUT ${httpUrl}/v1/kv/hello -d 'world' && curl ${httpUrl}/v1/kv/hello`
+      : `    MINIKV_API_KEY=<admin key> npx minikv keys create me --role read_write --endpoint ${httpUrl}`,
     '',
     '',
   ];
@@ -167,6 +174,12 @@ export function banner(
 function shownKeys({ accessKeyId, secretAccessKey, from, path }: S3Keys): string {
   if (from === 'new') return `${accessKeyId} ${secretAccessKey}`;
   return path === null ? accessKeyId : `${accessKeyId}, the secret is in ${path}`;
+}
+
+/** The same. */
+function shownAdminKey({ key, from, path }: AdminKey): string {
+  if (from === 'new') return apiKeyText(key);
+  return path === null ? 'configured' : `in ${path}`;
 }
 
 function untilStopped(signal: AbortSignal): Promise<void> {

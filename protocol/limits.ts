@@ -14,6 +14,8 @@ export const LIMITS = Object.freeze({
   idempotencyKeyBytesMax: 128,
   /** How long an idempotency row is kept. */
   idempotencyWindowMs: 60 * 60 * 1000,
+  /** API keys that are not deleted: every node has all of them in memory. */
+  apiKeysMax: 10_000,
   /** How far ahead a key may expire: ten years. */
   ttlSecondsMax: 10 * 365 * 24 * 3600,
   /** Operations in one POST /v1/batch. */

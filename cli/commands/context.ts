@@ -22,7 +22,9 @@ export const ENDPOINT_DEFAULT = 'http://127.0.0.1:8080';
 export function openContext(io: Io, flags: ClientFlags): Context {
   const endpoints = parseEndpoints(flags.endpoint ?? io.env['MINIKV_ENDPOINT'] ?? ENDPOINT_DEFAULT);
   const timeoutMs = numberOf(flags.timeout ?? '15', '--timeout', 0.1, 3600) * 1000;
-  return { io, client: new Client(io, { endpoints, timeoutMs }), json: flags.json === true };
+  const apiKey = io.env['MINIKV_API_KEY'] || undefined;
+  const client = new Client(io, { endpoints, timeoutMs, apiKey });
+  return { io, client, json: flags.json === true };
 }
 
 export function printJson(io: Io, value: unknown): Promise<void> {

@@ -14,6 +14,8 @@ import type { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
+import type { Access, Grant } from '../identity/access.ts';
+import type { ApiKeys } from '../identity/api-keys.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
 import type { Traffic } from './traffic.ts';
@@ -22,7 +24,7 @@ export interface HttpConfig {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** Whether requests without credentials are served (loopback, or --insecure). */
+  /** Whether requests without credentials are served (loopback, or --insecure); where `access` is null. */
   readonly allowUnsigned: boolean;
   /** Origins (`https://host`) besides our own that may write and watch from a browser. */
   readonly allowedOrigins?: readonly string[];
@@ -44,6 +46,9 @@ export interface Edge {
   readonly chunks: (() => ChunkCare) | null;
   /** Null: there are none. */
   readonly keys: NamedKeys | null;
+  /** Who may do what; null: nobody is asked who they are. */
+  readonly access: Access | null;
+  readonly apiKeys: ApiKeys | null;
   readonly durability: string;
   /** What request bodies hold, over all connections. */
   readonly bodies: ByteBudget;
@@ -84,6 +89,8 @@ export interface RequestState {
   readonly traceparent: string | null;
   /** The clock of the answer; null shows the node's. */
   revision: number | null;
+  /** That its sender may do this; null where nobody is asked, or everybody may. */
+  grant: Grant | null;
   /** Gives back what its body holds of the budget. */
   release: (() => void) | null;
 }

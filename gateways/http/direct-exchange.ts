@@ -4,6 +4,7 @@ import type { Edge } from './app.ts';
 import type { DirectAnswers } from './direct.ts';
 import type { EdgeRequest, EdgeResponse, OnSent } from './exchange.ts';
 import { requestIdOf } from './raw-answer.ts';
+import { ruleOf } from './route-actions.ts';
 import type { RouteTraffic } from './traffic.ts';
 
 /** A body that can come in one read of the socket; a longer one is better streamed. */
@@ -17,18 +18,27 @@ export class DirectExchange {
   readonly #edge: Edge;
   readonly #answers: DirectAnswers;
   readonly #route: RouteTraffic;
+  readonly #url: string;
 
   /** `route`: the name these requests are counted under, as the framework's route has it. */
   constructor(edge: Edge, answers: DirectAnswers, route: string) {
     this.#edge = edge;
     this.#answers = answers;
+    this.#url = route;
     this.#route = edge.traffic.route(route);
   }
 
-  /** Whether nothing about the request is unusual. What it says of the body is left to the caller. */
-  isPlain({ headers, httpVersion }: EdgeRequest, res: EdgeResponse): boolean {
-    const { telemetry, config } = this.#edge;
-    if (telemetry.tracing || !config.allowUnsigned || this.#edge.isDraining()) return false;
+  /** Whether nothing about the request is unusual, and its sender is known to be allowed it. What it says of the body is left to the caller. */
+  isPlain({ headers, httpVersion, method }: EdgeRequest, res: EdgeResponse): boolean {
+    const { telemetry, config, access } = this.#edge;
+    if (telemetry.tracing || this.#edge.isDraining()) return false;
+    if (access === null) {
+      if (!config.allowUnsigned) return false;
+    } else {
+      const rule = ruleOf(method ?? '', this.#url);
+      const action = rule === null || rule === 'public' || rule === 'known' ? 'admin:write' : rule;
+      if (!access.admitsNow(headers.authorization, action)) return false;
+    }
     if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;
     if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;
     if (headers['content-encoding'] !== undefined || headers.upgrade !== undefined) return false;

@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
+import type { Access } from '../identity/access.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { commonHeaders } from './raw-answer.ts';
+import { ruleOf } from './route-actions.ts';
 import { isForeignOrigin } from './screen.ts';
 import { traceparentOf } from './trace.ts';
 import { queryOf } from './url.ts';
@@ -12,14 +14,18 @@ export function registerHooks(app: App, edge: Edge): void {
   app.addHook('onRequest', (request, reply, done) => {
     request.edge = stateOf(edge, request);
     reply.raw.once('close', () => onDone(edge, request, reply));
-    try {
-      gate(edge, request);
-      request.query = queryOf(request.originalUrl);
-    } catch (error) {
-      done(error as Error);
-      return;
-    }
-    done();
+    const go = (): void => {
+      try {
+        gate(edge, request);
+        request.query = queryOf(request.originalUrl);
+      } catch (error) {
+        done(error as Error);
+        return;
+      }
+      done();
+    };
+    if (edge.access === null) return go();
+    admit(edge.access, request, reply).then(go, done);
   });
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.headers(commonHeaders(edge, request.id, request.edge.revision));
@@ -37,6 +43,7 @@ function stateOf(edge: Edge, request: FastifyRequest): RequestState {
     span,
     traceparent: span?.traceparent ?? parent,
     revision: null,
+    grant: null,
     release: null,
   };
 }
@@ -45,12 +52,26 @@ function routeOf(request: FastifyRequest): string {
   return `${request.method} ${request.routeOptions.url ?? 'none'}`;
 }
 
+/** Rejects with the refusal where its sender may not do this. */
+async function admit(access: Access, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const rule = ruleOf(request.method, request.routeOptions.url);
+  if (rule === 'public') return;
+  const action = rule === 'known' ? null : (rule ?? 'admin:write');
+  try {
+    request.edge.grant = await access.admit(request.headers.authorization, action);
+  } catch (error) {
+    // RFC 6750, section 3.
+    reply.header('www-authenticate', 'Bearer realm="minikv"');
+    throw error;
+  }
+}
+
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Who may not come in: without credentials where they are needed, and other sites' pages. */
 function gate(edge: Edge, request: FastifyRequest): void {
   const { allowUnsigned, allowedOrigins } = edge.config;
-  if (!allowUnsigned && request.routeOptions.config.isHealth !== true) {
+  if (edge.access === null && !allowUnsigned && request.routeOptions.config.isHealth !== true) {
     throw new AppError('unauthenticated', 'requests without credentials are not served here');
   }
   const isWrite = !SAFE_METHODS.has(request.method);

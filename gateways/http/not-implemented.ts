@@ -8,9 +8,6 @@ const S3_ROUTES: Routes = {
   '/s3/*': ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
 };
 const ROUTES: Routes = {
-  '/admin/keys': ['GET', 'POST'],
-  '/admin/keys/:id': ['GET', 'DELETE'],
-  '/admin/keys/:id/revoke': ['POST'],
   '/admin/scale': ['POST'],
   '/admin/audit': ['GET'],
 };

@@ -8,12 +8,15 @@ import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
+import { registerApiKeyRoutes } from '../admin/api-keys.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
+import type { Access } from '../identity/access.ts';
+import type { ApiKeys } from '../identity/api-keys.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectRoutes } from '../kv/direct-routes.ts';
 import { registerIndexRoutes } from '../kv/index-routes.ts';
@@ -55,6 +58,9 @@ export interface HttpServerOptions {
   readonly chunks?: () => ChunkCare;
   /** Without it objects cannot be encrypted with keys of the store's. */
   readonly keys?: NamedKeys;
+  /** Without it nobody is asked for credentials. */
+  readonly access?: Access;
+  readonly apiKeys?: ApiKeys;
   /** Without it /s3 answers 501, and there is no port of its own. */
   readonly s3?: S3Options;
   readonly version: string;
@@ -93,6 +99,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerAdminRoutes(app, edge);
   registerChunkRoutes(app, edge);
   registerEncryptionKeyRoutes(app, edge);
+  registerApiKeyRoutes(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
   registerTxnRoutes(app, edge);
@@ -133,6 +140,8 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     stateHashes: options.stateHashes ?? null,
     chunks: options.chunks ?? null,
     keys: options.keys ?? null,
+    access: options.access ?? null,
+    apiKeys: options.apiKeys ?? null,
     durability: service.status().durability,
     bodies: new ByteBudget(bounds.bodyBytesHeldMax),
     answers: new ByteBudget(bounds.answerBytesHeldMax),

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { Edge } from '../http/app.ts';
+import type { Grant } from '../identity/access.ts';
 import { countSent, type Encoder } from './encoder.ts';
 import type { OpenWatch } from './open.ts';
 
@@ -20,14 +21,20 @@ export interface Stream {
   end(why: StreamEnd): void;
 }
 
-export type StreamEnd = 'draining' | 'failed' | 'ended' | 'lagged' | 'compacted';
+/** `revoked`: its reader may not watch any more. */
+export type StreamEnd = 'draining' | 'failed' | 'ended' | 'lagged' | 'compacted' | 'revoked';
 
 /**
  * Moves a watch's messages to a stream, at the reader's pace: the next messages are asked for when the
  * last have left, so what a slow reader costs is bounded by the watch's own queue, which ends with
- * `lagged`. A reader that takes nothing for `stallMs` is cut off.
+ * `lagged`. Nothing is sent to a reader who may not watch any more. A reader that takes nothing for `stallMs` is cut off.
  */
-export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promise<void> {
+export async function pump(
+  edge: Edge,
+  stream: Stream,
+  opened: OpenWatch,
+  grant: Grant | null,
+): Promise<void> {
   const labels = { transport: stream.transport };
   const { watch } = opened;
   let isDraining = false;
@@ -39,9 +46,18 @@ export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promi
   edge.telemetry.gauge('watchers', edge.streams.size, labels);
   const stopBeating = beat(edge, stream);
   let end: StreamEnd = 'ended';
+  const forget = grant?.follow(() => {
+    end = 'revoked';
+    watch.close();
+  });
   try {
     let messages = await opened.first;
     while (messages !== null && stream.isOpen && !isDraining) {
+      const allowed = grant === null ? 'good' : (grant.checkNow() ?? (await grant.check()));
+      if (allowed !== 'good') {
+        end = allowed === 'ended' ? 'revoked' : 'failed';
+        break;
+      }
       const encoded = stream.encoder.encode(messages);
       countSent(edge.telemetry, encoded);
       const last = messages[messages.length - 1]?.type;
@@ -56,6 +72,7 @@ export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promi
     stream.end(isDraining ? 'draining' : 'failed');
   } finally {
     stopBeating();
+    forget?.();
     watch.close();
     edge.streams.delete(drain);
     edge.telemetry.gauge('watchers', edge.streams.size, labels);

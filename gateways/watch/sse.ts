@@ -118,7 +118,7 @@ async function serve(
     'x-accel-buffering': 'no',
   });
   raw.write(': watching\n\n');
-  void pump(edge, new SseStream(raw, encoder), opened);
+  void pump(edge, new SseStream(raw, encoder), opened, request.edge.grant);
   return reply;
 }
 

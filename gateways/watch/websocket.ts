@@ -38,6 +38,7 @@ const PATHS: Readonly<Record<string, { form: MessageForm; query: TObject }>> = {
 /** Close codes beside the protocol's own: 44xx are ours. */
 const CLOSE = { normal: 1000, goingAway: 1001, refused: 1008, failed: 1011, lagged: 1013 } as const;
 const CLOSE_COMPACTED = 4410;
+const CLOSE_REVOKED = 4401;
 
 /**
  * Watches over WebSocket (FAULTS I36). Whatever is wrong with the request is an HTTP answer before the
@@ -72,6 +73,8 @@ export class WatchSockets {
     try {
       const path = PATHS[pathOf(req.url ?? '')];
       if (path === undefined) throw new AppError('not_found', 'there is no such path');
+      const { access } = this.#edge;
+      const grant = (await access?.admit(req.headers.authorization, 'data:watch')) ?? null;
       const opened = await this.#watch(req, path.query);
       if (socket.destroyed) {
         opened.watch.close();
@@ -86,7 +89,7 @@ export class WatchSockets {
         const encoder = this.#encoders.get(path.form) as Encoder;
         const stream = new SocketStream(this.#edge, ws, socket, encoder);
         ws.once('close', () => opened.watch.close());
-        void pump(this.#edge, stream, opened);
+        void pump(this.#edge, stream, opened, grant);
       });
       // The handshake answers at once, or not at all.
       this.#server.removeAllListeners('headers');
@@ -99,8 +102,8 @@ export class WatchSockets {
   }
 
   async #watch(req: IncomingMessage, querySchema: TObject) {
-    const { config } = this.#edge;
-    if (!config.allowUnsigned) {
+    const { config, access } = this.#edge;
+    if (access === null && !config.allowUnsigned) {
       throw new AppError('unauthenticated', 'requests without credentials are not served here');
     }
     if (isForeignOrigin(req, config.allowedOrigins ?? [])) {
@@ -218,6 +221,7 @@ class SocketStream implements Stream {
     if (why === 'draining') this.#ws.close(CLOSE.goingAway, 'resume from the last token');
     else if (why === 'failed') this.#ws.close(CLOSE.failed, 'resume from the last token');
     else if (why === 'lagged') this.#ws.close(CLOSE.lagged, 'resume from the last token');
+    else if (why === 'revoked') this.#ws.close(CLOSE_REVOKED, 'the key is no longer good');
     else if (why === 'compacted') this.#ws.close(CLOSE_COMPACTED, 'compacted');
     else this.#ws.close(CLOSE.normal);
   }

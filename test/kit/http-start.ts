@@ -1,5 +1,9 @@
 import type { HttpConfig } from '../../gateways/http/app.ts';
-import { createHttpServer, type HttpServer } from '../../gateways/http/server.ts';
+import {
+  createHttpServer,
+  type HttpServer,
+  type HttpServerOptions,
+} from '../../gateways/http/server.ts';
 import { NO_TELEMETRY, type Telemetry } from '../../observability/port.ts';
 import type { ChunkCare, OnCare, RepairCounts } from '../../protocol/chunk-care.ts';
 import { seededRandom } from '../../protocol/random.ts';
@@ -18,6 +22,7 @@ export async function startModelServer(
   config: Partial<HttpConfig> = {},
   service = new ModelService(),
   telemetry: Telemetry = NO_TELEMETRY,
+  more: Partial<HttpServerOptions> = {},
 ): Promise<ModelServer> {
   const server = await createHttpServer({
     ...{ service, telemetry, clock: REAL_CLOCK, random: seededRandom(1), version: '0.1.0' },
@@ -25,6 +30,7 @@ export async function startModelServer(
     chunks: () => NO_CHUNKS,
     stateHashes: async () => [{ group: 1, replica: 'n1:1', appliedIndex: 0, hash: '0'.repeat(16) }],
     metricsText: async () => '# HELP minikv_up 1 while it runs\nminikv_up 1\n',
+    ...more,
   });
   const { url } = await server.listen();
   return { url, service, server, stop: () => server.close() };

@@ -188,9 +188,6 @@ function healthTests(send: Send): void {
   });
   it('each promised path that is not served yet is 501', async () => {
     for (const [method, path] of [
-      ['POST', '/admin/keys'],
-      ['GET', '/admin/keys/1'],
-      ['POST', '/admin/keys/1/revoke'],
       ['POST', '/admin/scale'],
       ['GET', '/admin/audit'],
     ] as const) {

@@ -85,7 +85,7 @@ export function zoneOf(path: string): Zone | null {
 }
 
 /** Which gateway folders other gateways may use. */
-export const SHARED_GATEWAYS = /^gateways\/(?:encryption|http|kv|peer)\//;
+export const SHARED_GATEWAYS = /^gateways\/(?:encryption|http|identity|kv|peer)\//;
 
 /** Mounts all HTTP gateways on one listener. */
 export const GATEWAY_ROOT = 'gateways/http/server.ts';
@@ -140,6 +140,11 @@ export const DOORS: readonly Door[] = [
     what: /^@msgpack\/msgpack$/,
     files: /^protocol\/codec\.ts$/,
     why: 'its decoder needs every bound set',
+  },
+  {
+    what: /^@node-rs\/argon2$/,
+    files: /^gateways\/identity\/secret-hash\.ts$/,
+    why: 'each run costs a thread and 19 MiB: they are bounded there',
   },
   {
     what: /^xxhash-wasm$/,

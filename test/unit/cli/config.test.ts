@@ -25,6 +25,7 @@ function load(given: Given) {
   });
 }
 
+const ADMIN_KEY = `mkv_admin_${'k'.repeat(43)}`;
 const config = (given: Given): Config => load(given).config;
 const refusal = (given: Given): string => {
   try {
@@ -59,6 +60,8 @@ describe('config', () => {
       groups: 8,
       ephemeral: false,
       insecure: false,
+      auth: false,
+      adminKey: null,
       otlp: null,
       httpUrl: null,
       clusterSecrets: null,
@@ -109,6 +112,8 @@ describe('config', () => {
       roles: 'replica',
       groups: '3',
       ephemeral: 'true',
+      auth: 'true',
+      'auth-admin-key': ADMIN_KEY,
       insecure: 'true',
       otlp: 'http://o:4318',
       'http-url': 'http://h:1',
@@ -145,6 +150,17 @@ describe('config', () => {
     expect(config({ flags: given })).toMatchObject({ s3Port: 9001, s3PortMoves: false });
   });
 
+  it("takes an administrator's key of the stated form, where credentials are asked for", () => {
+    const env = { MINIKV_AUTH: 'true', MINIKV_AUTH_ADMIN_KEY: ADMIN_KEY };
+    expect(config({ env }).adminKey).toEqual({ id: 'admin', secret: 'k'.repeat(43) });
+    expect(refusal({ env: { MINIKV_AUTH_ADMIN_KEY: ADMIN_KEY } })).toContain('needs auth');
+    for (const wrong of ['secret', `mkv_other_${'k'.repeat(43)}`, ADMIN_KEY.slice(1)]) {
+      const said = refusal({ env: { ...env, MINIKV_AUTH_ADMIN_KEY: wrong } });
+      expect(said).toContain('mkv_admin_');
+      expect(said).not.toContain(wrong);
+    }
+  });
+
   it('takes S3 keys as a pair', () => {
     expect(refusal({ flags: { 's3-access-key': 'MKONE' } })).toContain('go together');
     const env = { MINIKV_S3_ACCESS_KEY: 'MKONE', MINIKV_S3_SECRET_KEY: 'short' };
@@ -179,6 +195,7 @@ describe('config', () => {
   it('refuses to listen beyond loopback without --insecure', () => {
     expect(refusal({ flags: { host: '0.0.0.0' } })).toContain('--insecure');
     expect(config({ flags: { host: '0.0.0.0', insecure: true } }).host).toBe('0.0.0.0');
+    expect(config({ flags: { host: '0.0.0.0', auth: true } }).host).toBe('0.0.0.0');
     for (const host of ['localhost', '127.0.0.1', '127.8.9.1', '::1']) {
       expect(isLoopback(host)).toBe(true);
     }

@@ -187,6 +187,7 @@ describe('serve', () => {
         url: 'http://127.0.0.1:4712',
         keys: { accessKeyId: 'MKX', secretAccessKey: 'shown once', from: 'new', path: null },
       },
+      adminKey: null,
       stop: async () => void events.push('stopped'),
     };
   }

@@ -1,0 +1,142 @@
+import { Type } from 'typebox';
+import { AppError } from '../../protocol/errors.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
+import type { App, Edge } from '../http/app.ts';
+import { contextOf } from '../http/context.ts';
+import { answer } from '../http/respond.ts';
+import * as schemas from '../http/schemas.ts';
+import type { ApiKeys, ShownKey } from '../identity/api-keys.ts';
+import { isRole } from '../identity/decision.ts';
+
+const PATH = '/admin/keys';
+const NAME = /^[^\p{Cc}]{1,128}$/u;
+const EXPIRES_SECS_MAX = LIMITS.ttlSecondsMax;
+
+const NullableTime = Type.Union([Type.Integer(), Type.Null()], {
+  description: 'Unix ms, or null.',
+});
+const Key = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  tenant: Type.String(),
+  role: Type.String({ description: 'admin, read_write or read_only.' }),
+  createdAtMs: Type.Integer(),
+  expiresAtMs: NullableTime,
+  revokedAtMs: NullableTime,
+});
+const Made = Type.Object({
+  ...Key.properties,
+  key: Type.String({ description: 'mkv_<id>_<secret>; it is shown this once.' }),
+});
+const Keys = Type.Object({ keys: Type.Array(Key) });
+const Deleted = Type.Object({ id: Type.String(), deleted: Type.Boolean() });
+const Id = Type.Object({ id: Type.String() });
+const Wanted = Type.Object({
+  name: Type.String(),
+  tenant: Type.Optional(Type.String()),
+  role: Type.String(),
+  expires_in_secs: Type.Optional(Type.Union([Type.Integer(), Type.Null()])),
+});
+
+/** `/admin/keys`: the API keys. What is answered holds on every node. */
+export function registerApiKeyRoutes(app: App, edge: Edge): void {
+  app.get(PATH, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'The API keys, by id; never their secrets' },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Keys }) },
+    },
+    handler: async (request, reply) => {
+      const keys = await keysOf(edge).list(contextOf(request));
+      return answer(request, reply, 200, null, () => ({ keys: keys.map(shape) }));
+    },
+  });
+  app.post(PATH, {
+    config: { body: 'document' },
+    schema: {
+      ...{ tags: ['admin'], summary: 'Makes an API key, which is shown this once' },
+      ...{ querystring: schemas.NoQuery, body: Wanted, response: schemas.answers({ 201: Made }) },
+    },
+    handler: async (request, reply) => {
+      const wanted = wantedOf(request.body as Record<string, unknown>);
+      const { key, shown } = await keysOf(edge).create(contextOf(request), wanted);
+      reply.header('cache-control', 'no-store');
+      return answer(request, reply, 201, null, () => ({ ...shape(shown), key }));
+    },
+  });
+  app.get(`${PATH}/:id`, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'An API key, without its secret', params: Id },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Key }) },
+    },
+    handler: async (request, reply) => {
+      const key = await keysOf(edge).get(contextOf(request), request.params.id);
+      return answer(request, reply, 200, null, () => shape(key));
+    },
+  });
+  app.delete(`${PATH}/:id`, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'Revokes a key and forgets it', params: Id },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Deleted }) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      await keysOf(edge).delete(contextOf(request), id);
+      return answer(request, reply, 200, null, () => ({ id, deleted: true }));
+    },
+  });
+  app.post(`${PATH}/:id/revoke`, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'Revokes a key: answered, no node takes it', params: Id },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Key }) },
+    },
+    handler: async (request, reply) => {
+      const key = await keysOf(edge).revoke(contextOf(request), request.params.id);
+      return answer(request, reply, 200, null, () => shape(key));
+    },
+  });
+}
+
+function keysOf({ apiKeys }: Edge): ApiKeys {
+  if (apiKeys !== null) return apiKeys;
+  throw new AppError(
+    'not_implemented',
+    'API keys mean nothing here: this node asks nobody for them (auth)',
+  );
+}
+
+const FIELDS: ReadonlySet<string> = new Set(['name', 'tenant', 'role', 'expires_in_secs']);
+
+function wantedOf(body: Record<string, unknown>) {
+  for (const field of Object.keys(body)) {
+    if (!FIELDS.has(field)) throw new AppError('invalid_argument', `there is no field "${field}"`);
+  }
+  const { name, tenant = DEFAULT_TENANT, role, expires_in_secs: seconds = null } = body;
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    throw new AppError('invalid_argument', 'name must have 1 to 128 printable characters');
+  }
+  if (typeof role !== 'string' || !isRole(role)) {
+    throw new AppError('invalid_argument', 'role must be admin, read_write or read_only');
+  }
+  if (tenant !== DEFAULT_TENANT) {
+    throw new AppError('not_implemented', `there is one tenant, "${DEFAULT_TENANT}"`);
+  }
+  if (seconds === null) return { name, tenant: DEFAULT_TENANT, role, expiresInMs: null };
+  if (
+    !Number.isInteger(seconds) ||
+    (seconds as number) < 1 ||
+    (seconds as number) > EXPIRES_SECS_MAX
+  ) {
+    const details = { limit: 'ttlSecondsMax', max: EXPIRES_SECS_MAX };
+    throw new AppError(
+      'invalid_argument',
+      `expires_in_secs must be a whole number from 1 to ttlSecondsMax, ${EXPIRES_SECS_MAX}`,
+      { details },
+    );
+  }
+  return { name, tenant: DEFAULT_TENANT, role, expiresInMs: (seconds as number) * 1_000 };
+}
+
+function shape({ id, name, tenant, role, createdAtMs, expiresAtMs, revokedAtMs }: ShownKey) {
+  return { id, name, tenant, role, createdAtMs, expiresAtMs, revokedAtMs };
+}

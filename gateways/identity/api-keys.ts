@@ -1,0 +1,135 @@
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import type { Identities, IdentityRow } from '../../protocol/identities.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Random } from '../../protocol/random.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import {
+  apiKeyText,
+  drawApiKey,
+  encodeKeyRecord,
+  idOfKeyRow,
+  type KeyRecord,
+  keyRowName,
+  parseKeyRecord,
+} from './api-key.ts';
+import type { Role } from './decision.ts';
+import type { SecretHash } from './secret-hash.ts';
+
+/** What may be shown of a key. */
+export type ShownKey = Omit<KeyRecord, 'hash'> & { readonly id: string };
+
+export interface WantedKey {
+  readonly name: string;
+  readonly tenant: string;
+  readonly role: Role;
+  /** Null: it does not expire. */
+  readonly expiresInMs: number | null;
+}
+
+interface Parts {
+  readonly identities: Identities;
+  readonly hash: SecretHash;
+  readonly random: Random;
+  readonly clock: Pick<Clock, 'wallMs'>;
+}
+
+const ATTEMPTS_MAX = 16;
+
+/** Makes, shows and ends API keys. What is answered holds on every node from then on. */
+export class ApiKeys {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** `key` is shown this once. Rejects with `too_large` where there are apiKeysMax. */
+  async create(
+    ctx: RequestContext,
+    { name, tenant, role, expiresInMs }: WantedKey,
+  ): Promise<{ readonly key: string; readonly shown: ShownKey }> {
+    const { identities, hash, random, clock } = this.#parts;
+    if ((await this.list(ctx)).length >= LIMITS.apiKeysMax) {
+      const details = { limit: 'apiKeysMax', max: LIMITS.apiKeysMax };
+      throw new AppError('too_large', `there are apiKeysMax keys, ${LIMITS.apiKeysMax}`, {
+        details,
+      });
+    }
+    for (;;) {
+      const drawn = drawApiKey(random);
+      const createdAtMs = clock.wallMs();
+      const record: KeyRecord = {
+        ...{ name, tenant, role, hash: await hash.make(drawn.secret), createdAtMs },
+        expiresAtMs: expiresInMs === null ? null : createdAtMs + expiresInMs,
+        revokedAtMs: null,
+      };
+      const row = { name: keyRowName(drawn.id), text: encodeKeyRecord(record), revision: 0 };
+      if (!(await identities.put(ctx, row))) continue;
+      return { key: apiKeyText(drawn), shown: shownKey(drawn.id, record) };
+    }
+  }
+
+  /** By id. */
+  async list(ctx: RequestContext): Promise<readonly ShownKey[]> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    return identities.rows(keyRowName('')).flatMap(({ name, text }) => {
+      const record = parseKeyRecord(text);
+      return record === null ? [] : [shownKey(idOfKeyRow(name), record)];
+    });
+  }
+
+  async get(ctx: RequestContext, id: string): Promise<ShownKey> {
+    return shownKey(id, (await this.#read(ctx, id)).record);
+  }
+
+  /** Once this has resolved, no node takes the key. Of one that is revoked already too. */
+  async revoke(ctx: RequestContext, id: string): Promise<ShownKey> {
+    const revokedAtMs = this.#parts.clock.wallMs();
+    const record = await this.#change(ctx, id, (before) =>
+      before.revokedAtMs === null ? { ...before, revokedAtMs } : before,
+    );
+    return shownKey(id, record as KeyRecord);
+  }
+
+  /** The same, and it is shown no more. */
+  async delete(ctx: RequestContext, id: string): Promise<void> {
+    await this.#change(ctx, id, () => null);
+  }
+
+  async #change(
+    ctx: RequestContext,
+    id: string,
+    change: (before: KeyRecord) => KeyRecord | null,
+  ): Promise<KeyRecord | null> {
+    const { identities } = this.#parts;
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      const { row, record } = await this.#read(ctx, id);
+      const next = change(record);
+      if (next === record) {
+        // Whoever changed it may not have waited yet.
+        await identities.settled();
+        return next;
+      }
+      if (await identities.put(ctx, { ...row, text: encodeKeyRecord(next) })) return next;
+    }
+    throw new AppError('conflict', 'others are changing this key');
+  }
+
+  async #read(
+    ctx: RequestContext,
+    id: string,
+  ): Promise<{ readonly row: IdentityRow; readonly record: KeyRecord }> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    const row = identities.row(keyRowName(id));
+    const record = row === null ? null : parseKeyRecord(row.text);
+    if (row === null || record === null) throw new AppError('not_found', 'there is no such key');
+    return { row, record };
+  }
+}
+
+function shownKey(id: string, { hash: _, ...rest }: KeyRecord): ShownKey {
+  return { id, ...rest };
+}

@@ -1,0 +1,37 @@
+import { Access } from '../../gateways/identity/access.ts';
+import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
+import { ApiKeys } from '../../gateways/identity/api-keys.ts';
+import type { Role } from '../../gateways/identity/decision.ts';
+import { SecretHash } from '../../gateways/identity/secret-hash.ts';
+import { NO_TELEMETRY } from '../../observability/port.ts';
+import { seededRandom } from '../../protocol/random.ts';
+import { startModelServer } from './http-start.ts';
+import { ModelService } from './model-service.ts';
+import { REAL_CLOCK } from './real-clock.ts';
+
+const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
+
+/** The real listener over the model service, where everybody has to show a key. */
+export async function startGuardedServer() {
+  const service = new ModelService();
+  const random = seededRandom(7, 'keys');
+  let wallMs: number | null = null;
+  const clock = { ...REAL_CLOCK, wallMs: () => wallMs ?? REAL_CLOCK.wallMs() };
+  const parts = { identities: service.identities, random, clock, hash: new SecretHash(random) };
+  const adminKey = drawApiKey(random, 'admin');
+  const access = new Access({ ...parts, adminKey });
+  const apiKeys = new ApiKeys(parts);
+  const server = await startModelServer({}, service, NO_TELEMETRY, { access, apiKeys });
+  const make = async (role: Role, expiresInMs: number | null = null): Promise<string> => {
+    const wanted = { name: `a ${role}`, tenant: 'default', role, expiresInMs };
+    return (await apiKeys.create(CTX, wanted)).key;
+  };
+  return {
+    ...{ ...server, access, apiKeys, make, admin: apiKeyText(adminKey) },
+    revoke: (key: string) => apiKeys.revoke(CTX, parseApiKey(key)?.id ?? ''),
+    /** What the clock on the wall says from now on. */
+    setWallMs: (ms: number) => {
+      wallMs = ms;
+    },
+  };
+}
