@@ -76,7 +76,8 @@ export const ERRORS = {
   outcome_unknown: row(504, 'InternalError', 500, 'It may or may not have happened', {
     definite: false,
   }),
-  deadline_exceeded: row(504, 'RequestTimeout', 400, 'Not done before its deadline', {
+  // Not RequestTimeout: that is a 400, and clients repeat it by its code only, which the answer to a HEAD lacks.
+  deadline_exceeded: row(504, 'ServiceUnavailable', 503, 'Not done before its deadline', {
     retry: 'later',
   }),
   storage_full: row(507, 'ServiceUnavailable', 503, 'Storage is full', { retry: 'later' }),

@@ -26,6 +26,13 @@ describe('the error table', () => {
     }
   });
 
+  it('tells S3 clients of our own troubles with a 5xx: the answer to a HEAD has nothing else to say so', () => {
+    for (const [code, row] of rows) {
+      if (row.http >= 500 && row.http !== 501)
+        expect(row.s3.status, code).toBeGreaterThanOrEqual(500);
+    }
+  });
+
   it('keeps every code: they are for ever', () => {
     const published: ErrorCode[] = ['key_not_found', 'conflict', 'not_leader', 'outcome_unknown'];
     for (const code of published) expect(isErrorCode(code)).toBe(true);
