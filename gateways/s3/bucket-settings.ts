@@ -46,7 +46,6 @@ export async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
 }
 
 interface KeptOptions<T> {
-  readonly putStatus?: 200 | 204;
   /** Throws for what cannot be acted upon here. */
   readonly check?: (value: T) => void;
 }
@@ -56,7 +55,7 @@ function kept<T>(
   name: string,
   document: Document<T>,
   missing: S3ErrorCode,
-  { putStatus = 200, check = () => {} }: KeptOptions<T> = {},
+  { check = () => {} }: KeptOptions<T> = {},
 ): { readonly get: Handler; readonly put: Handler; readonly remove: Handler } {
   return {
     async get(call) {
@@ -70,7 +69,7 @@ function kept<T>(
       const value = await bodyOf(call, document);
       check(value);
       await change(call, { documents: { [name]: document.write(value) } });
-      return emptyAnswer(putStatus);
+      return emptyAnswer(200);
     },
     async remove(call) {
       await change(call, { documents: { [name]: null } });
@@ -81,7 +80,7 @@ function kept<T>(
 
 export const cors = kept('cors', corsConfiguration, 'NoSuchCORSConfiguration');
 export const website = kept('website', websiteConfiguration, 'NoSuchWebsiteConfiguration');
-export const tagging = kept('tagging', bucketTagging, 'NoSuchTagSet', { putStatus: 204 });
+export const tagging = kept('tagging', bucketTagging, 'NoSuchTagSet');
 export const ownership = kept(
   'ownershipControls',
   ownershipControls,

@@ -188,7 +188,7 @@ export const tagging = area('tagging', {
   'tags of a bucket: put, got, deleted': async (w) => {
     const Bucket = await w.bucket();
     const put = await w.sdk.putBucketTagging({ Bucket, Tagging: { TagSet: tagsOf(2) } });
-    assert.ok([200, 204].includes(put.$metadata.httpStatusCode ?? 0));
+    assert.equal(put.$metadata.httpStatusCode, 200);
     const { TagSet = [] } = await w.sdk.getBucketTagging({ Bucket });
     assert.deepEqual((TagSet as Tag[]).sort(byKey), tagsOf(2));
     const { $metadata } = await w.sdk.deleteBucketTagging({ Bucket });
@@ -199,7 +199,7 @@ export const tagging = area('tagging', {
     const bucket = await w.bucket();
     const put = (count: number) => putTags(w, bucket, '', documentOf(tagsOf(count)));
     const { status } = await put(50);
-    assert.ok([200, 204].includes(status));
+    assert.equal(status, 200);
     assert.equal((await put(51)).status, 400);
   },
   'tags of a bucket: one key twice is InvalidTag': async (w) => {
