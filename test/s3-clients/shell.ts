@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 export interface ShellOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  readonly input?: string;
+  readonly input?: string | Buffer;
   readonly timeoutMs?: number;
 }
 
@@ -49,7 +49,7 @@ export function attempt(
 /** Settings of the one who runs this are not the client's: it has what it is given. */
 function inherited(): NodeJS.ProcessEnv {
   const own = Object.entries(process.env).filter(
-    ([name]) => !/^(?:AWS_|RCLONE_|RESTIC_)/.test(name),
+    ([name]) => !/^(?:AWS_|RCLONE_|RESTIC_|TF_)/.test(name),
   );
   return Object.fromEntries(own);
 }
