@@ -1,9 +1,8 @@
 import type { Bucket } from '../../protocol/object-access.ts';
+import { isOwnerEnforced, publicAccessOf } from './access-settings.ts';
 import { GROUPS, type Grant } from './acl.ts';
 import type { AclRequest } from './acl-headers.ts';
-import { ownershipControls } from './bucket-documents.ts';
 import { invalidArgument, s3Error } from './errors.ts';
-import { publicAccessOf } from './permissions.ts';
 
 const OWNER_ONLY: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
 const PUBLIC_CANNED: ReadonlySet<string> = new Set([
@@ -33,11 +32,10 @@ function checkGrantees(acl: AclRequest, owner: string): void {
   }
 }
 
-function isOwnerEnforced(bucket: Pick<Bucket, 'documents'>): boolean {
-  const stored = bucket.documents['ownershipControls'];
-  if (stored === undefined) return false;
-  const { rules } = ownershipControls.read(Buffer.from(stored));
-  return rules.some(({ objectOwnership }) => objectOwnership === 'BucketOwnerEnforced');
+/** Whether a bucket's ACL gives anything to others than its owner: to one of S3's groups. */
+export function isShared(acl: AclRequest): boolean {
+  if (acl.type === 'grants') return acl.grants.some(({ grantee }) => grantee.type === 'Group');
+  return PUBLIC_CANNED.has(acl.acl) || acl.acl === 'log-delivery-write';
 }
 
 export function isPublicAcl(acl: AclRequest): boolean {

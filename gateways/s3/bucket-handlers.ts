@@ -1,4 +1,4 @@
-import { aclOf } from './acl-headers.ts';
+import { type AclRequest, aclOf } from './acl-headers.ts';
 import { checkNewAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import {
@@ -12,6 +12,8 @@ import { invalidArgument, s3Error } from './errors.ts';
 import { flagOf, wordOf } from './headers.ts';
 import { renderListBuckets } from './list-buckets.ts';
 import { numberOf } from './list-fields.ts';
+import { checkMayDo } from './permissions.ts';
+import { ACTIONS } from './policy-actions.ts';
 import { storedAcl } from './stored-acl.ts';
 import { bucketTagging } from './tagging.ts';
 
@@ -43,18 +45,24 @@ export async function createBucket(call: Call): Promise<Answer> {
   const made = await edge.objects.buckets.create(call.context(), {
     ...{ tenant: TENANT, name: route.bucket, owner: edge.owner.id, objectLock, documents },
   });
-  if (made.type === 'exists') await makeAgain(call, documents['acl'] ?? null);
+  if (made.type === 'exists') await makeAgain(call, acl);
   return emptyAnswer(200, [['location', `/${route.bucket}`]]);
 }
 
-/** In its first region S3 takes it for done, and resets the ACL; in others it is refused. */
-async function makeAgain(call: Call, acl: string | null): Promise<void> {
+/**
+ * In its first region S3 takes it for done, and resets the ACL; in others it is refused. That is a change of the ACL
+ * like any: what the bucket says of those holds.
+ */
+async function makeAgain(call: Call, wanted: AclRequest | null): Promise<void> {
   const { bucket } = call.route;
   if (call.edge.config.region !== 'us-east-1') {
     throw s3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: bucket });
   }
   const found = await call.bucket();
+  const acl = wanted === null ? null : storedAcl(wanted);
   if ((found.documents['acl'] ?? null) === acl) return;
+  checkNewAcl(found, wanted);
+  await checkMayDo(call, ACTIONS.PutBucketAcl, { bucket: found, key: '', versionId: null });
   await call.objects.buckets.change(call.context(), TENANT, bucket, { documents: { acl } });
 }
 

@@ -1,9 +1,10 @@
 import type { Bucket, BucketChange } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 import { accessControlPolicy } from './acl.ts';
-import { checkNewAcl } from './acl-rules.ts';
+import { checkNewAcl, isShared } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import {
+  type OwnershipControls,
   ownershipControls,
   publicAccessBlock,
   requestPaymentConfiguration,
@@ -23,7 +24,7 @@ import { bucketLoggingStatus, type LoggingEnabled } from './logging.ts';
 import { dualLayer, keyNameOf } from './named-encryption.ts';
 import { type DefaultRetention, objectLockConfiguration } from './object-lock.ts';
 import { requestedAcl } from './object-settings.ts';
-import { policyOf, storedAcl } from './stored-acl.ts';
+import { policyOf, requestOf, storedAcl } from './stored-acl.ts';
 import { bucketTagging } from './tagging.ts';
 import { websiteConfiguration } from './website.ts';
 import type { Document } from './xml-shape.ts';
@@ -47,7 +48,7 @@ export async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
 
 interface KeptOptions<T> {
   /** Throws for what cannot be acted upon here. */
-  readonly check?: (value: T) => void;
+  readonly check?: (value: T, call: Call) => void | Promise<void>;
 }
 
 /** A document that is kept as it was read, given back, and taken away. */
@@ -67,7 +68,7 @@ function kept<T>(
     },
     async put(call) {
       const value = await bodyOf(call, document);
-      check(value);
+      await check(value, call);
       await change(call, { documents: { [name]: document.write(value) } });
       return emptyAnswer(200);
     },
@@ -85,7 +86,16 @@ export const ownership = kept(
   'ownershipControls',
   ownershipControls,
   'OwnershipControlsNotFoundError',
+  { check: checkOwnership },
 );
+
+/** ACLs are switched off only where the bucket's own gives nobody anything. */
+async function checkOwnership({ rules }: OwnershipControls, call: Call): Promise<void> {
+  if (rules.every(({ objectOwnership }) => objectOwnership !== 'BucketOwnerEnforced')) return;
+  const acl = requestOf((await call.bucket()).documents['acl'] ?? null);
+  if (acl === null || !isShared(acl)) return;
+  throw s3Error('InvalidBucketAclWithObjectOwnership');
+}
 export const encryption = kept(
   ENCRYPTION_DOCUMENT,
   serverSideEncryptionConfiguration,

@@ -1,6 +1,6 @@
 import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
+import { ignoresPublicAcls, publicAccessOf } from './access-settings.ts';
 import type { Permission } from './acl.ts';
-import { publicAccessBlock } from './bucket-documents.ts';
 import { type Call, refOf } from './call.ts';
 import { s3Error } from './errors.ts';
 import type { Operation } from './operations.ts';
@@ -213,13 +213,4 @@ function isAllowedByAcl(call: Call, action: PolicyAction, target: Target): boole
 export function isBucketPublic(call: Call, bucket: Bucket, permission: Permission): boolean {
   if (ignoresPublicAcls(bucket)) return false;
   return isPublic(bucket.documents['acl'] ?? null, call.edge.owner, permission);
-}
-
-export function publicAccessOf(bucket: Pick<Bucket, 'documents'>) {
-  const stored = bucket.documents['publicAccessBlock'];
-  return stored === undefined ? null : publicAccessBlock.read(Buffer.from(stored));
-}
-
-function ignoresPublicAcls(bucket: Bucket): boolean {
-  return publicAccessOf(bucket)?.ignorePublicAcls ?? false;
 }

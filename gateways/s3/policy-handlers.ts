@@ -1,9 +1,9 @@
+import { ignoresPublicAcls, publicAccessOf } from './access-settings.ts';
 import { isPublicAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import { renderPolicyStatus } from './bucket-documents.ts';
 import { type Call, noSuchBucket, TENANT } from './call.ts';
 import { S3Error, s3Error } from './errors.ts';
-import { publicAccessOf } from './permissions.ts';
 import { isPublicPolicy } from './policy-decision.ts';
 import { POLICY_BYTES_MAX, readPolicy } from './policy-document.ts';
 import { requestOf } from './stored-acl.ts';
@@ -53,7 +53,7 @@ export async function getBucketPolicyStatus(call: Call): Promise<Answer> {
   const bucket = await call.bucket();
   const policy = call.edge.policies.of(bucket);
   const acl = requestOf(bucket.documents['acl'] ?? null);
-  const isOpenByAcl = acl !== null && isPublicAcl(acl);
+  const isOpenByAcl = acl !== null && isPublicAcl(acl) && !ignoresPublicAcls(bucket);
   if (policy === null && !isOpenByAcl) throw noPolicy(call);
   const isPublic = isOpenByAcl || (policy !== null && isPublicPolicy(policy));
   return xmlAnswer(renderPolicyStatus(isPublic));
