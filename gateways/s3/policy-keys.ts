@@ -9,9 +9,14 @@ export interface PolicyRequest {
   readonly owner: string;
   /** Whether the account sent it; otherwise nobody signed. */
   readonly isOwner: boolean;
-  readonly signed: 'REST-HEADER' | 'REST-QUERY-STRING' | 'POST' | null;
-  /** Unix ms of its signature. */
-  readonly signedAtMs: number | null;
+  /** Null: it is not. */
+  readonly signed: {
+    readonly by: 'REST-HEADER' | 'REST-QUERY-STRING' | 'POST';
+    /** `AWS`: version 2, of a form. */
+    readonly version: 'AWS4-HMAC-SHA256' | 'AWS';
+    /** Unix ms; null: it does not say. */
+    readonly atMs: number | null;
+  } | null;
   /** Of the client, as the socket has it. */
   readonly address: string | null;
   readonly isSecure: boolean;
@@ -92,12 +97,9 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['s3:delimiter', field('delimiter')],
   ['s3:max-keys', field('max-keys')],
   ['s3:versionid', ({ versionId }) => one(versionId)],
-  ['s3:authtype', ({ signed }) => one(signed)],
-  ['s3:signatureversion', ({ signed }) => (signed === null ? null : ['AWS4-HMAC-SHA256'])],
-  [
-    's3:signatureage',
-    ({ nowMs, signedAtMs }) => (signedAtMs === null ? null : [String(nowMs - signedAtMs)]),
-  ],
+  ['s3:authtype', ({ signed }) => one(signed?.by)],
+  ['s3:signatureversion', ({ signed }) => one(signed?.version)],
+  ['s3:signatureage', ({ nowMs, signed }) => ageOf(nowMs, signed?.atMs ?? null)],
   ['s3:tlsversion', absent],
   ['s3:resourceaccount', ({ owner }) => [owner]],
   ['s3:x-amz-copy-source', ({ copySource }) => one(copySource())],
@@ -111,6 +113,10 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['s3:object-lock-remaining-retention-days', remainingDays],
   ...HEADER_KEYS.map((name): [string, Key] => [`s3:${name}`, header(name)]),
 ]);
+
+function ageOf(nowMs: number, atMs: number | null): Values {
+  return atMs === null ? null : [String(nowMs - atMs)];
+}
 
 function retainUntil(body: PolicyRequest['body'], headers: Headers): string | null {
   return (

@@ -4,6 +4,7 @@ import { copySourceOf } from './copy-headers.ts';
 import { timeOf } from './credential-scope.ts';
 import { type Headers, headerOf } from './headers.ts';
 import type { PolicyRequest } from './policy-keys.ts';
+import { ALGORITHM as VERSION_4 } from './sigv4-canonical.ts';
 import { type Tag, tagsOfHeader } from './tagging.ts';
 
 /** What an operation is about. */
@@ -18,9 +19,16 @@ export interface Target {
   readonly newTags?: readonly Tag[];
   /** By condition key. */
   readonly body?: PolicyRequest['body'];
-  /** Of a form: who signed it, and the headers that its fields stand for. */
-  readonly form?: { readonly isOwner: boolean; readonly headers: Headers };
+  /** Of a form: who sent it, how it is signed (null: it is not), and the headers that its fields stand for. */
+  readonly form?: {
+    readonly isOwner: boolean;
+    readonly signed: Signed | null;
+    readonly headers: Headers;
+  };
 }
+
+/** A signature as policies see it. */
+type Signed = NonNullable<PolicyRequest['signed']>;
 
 export function headersOf(call: Call, { form }: Target): Headers {
   return form?.headers ?? call.headers;
@@ -36,12 +44,10 @@ const NOTHING = {};
 export function policyRequestOf(call: Call, target: Target): PolicyRequest {
   const { sender, edge, nowMs, route } = call;
   const headers = headersOf(call, target);
-  const date = call.header('x-amz-date') ?? route.query.get('X-Amz-Date') ?? '';
   return {
     ...{ nowMs, region: edge.config.region, owner: edge.owner.id, query: route.query, headers },
     isOwner: isOwners(call, target),
-    signed: target.form?.isOwner === true && sender.isAnonymous ? 'POST' : signedBy(call),
-    signedAtMs: sender.isAnonymous ? null : timeOf(date),
+    signed: target.form?.signed ?? signedBy(call),
     ...{ address: sender.address, isSecure: sender.isSecure, versionId: target.versionId },
     existingTags: target.existingTags ?? [],
     newTags: () => target.newTags ?? tagsOf(headers),
@@ -50,15 +56,11 @@ export function policyRequestOf(call: Call, target: Target): PolicyRequest {
   };
 }
 
-function signedBy({ sender }: Call): PolicyRequest['signed'] {
-  switch (sender.signedBy) {
-    case 'header':
-      return 'REST-HEADER';
-    case 'query':
-      return 'REST-QUERY-STRING';
-    case null:
-      return null;
-  }
+function signedBy(call: Call): PolicyRequest['signed'] {
+  const { signedBy: by } = call.sender;
+  if (by === null) return null;
+  const atMs = timeOf(call.header('x-amz-date') ?? '');
+  return { by: by === 'header' ? 'REST-HEADER' : 'REST-QUERY-STRING', version: VERSION_4, atMs };
 }
 
 function tagsOf(headers: Headers): readonly Tag[] {

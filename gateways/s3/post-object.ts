@@ -15,11 +15,13 @@ import { objectHeadOf } from './object-head.ts';
 import { checkObjectKey } from './object-key.ts';
 import { checkMayDo, isBucketPublic } from './permissions.ts';
 import { ACTIONS } from './policy-actions.ts';
+import type { Target } from './policy-request.ts';
 import { checkLengthRange, type LengthRange } from './post-policy.ts';
-import { authenticatePost } from './post-signature.ts';
+import { authenticatePost, type PostAuthor } from './post-signature.ts';
 import { type PutHeaders, putHeadersOf } from './put-headers.ts';
 import { writtenHeaders } from './put-object.ts';
 import { type Payload, PUT_BYTES_MAX } from './request-body.ts';
+import { ALGORITHM } from './sigv4-canonical.ts';
 import { objectTagging } from './tagging.ts';
 import { versionHeader } from './versions.ts';
 import { conditionOf, type WrittenObject, writeObject } from './write-object.ts';
@@ -43,7 +45,7 @@ export async function postObject(call: Call): Promise<Answer> {
   const put = putOf(form, headers, call.nowMs);
   await checkMayDo(call, ACTIONS.PostObject, {
     ...{ bucket, key, versionId: null, newTags: put.tags },
-    form: { isOwner: isSigned || call.sender.isOwner, headers },
+    form: { isOwner: isSigned || call.sender.isOwner, signed: signatureOf(author), headers },
   });
   const head = objectHeadOf(put);
   checkNewAcl(bucket, put.acl);
@@ -65,6 +67,13 @@ export async function postObject(call: Call): Promise<Answer> {
     ...version,
     ...expirationHeader(call, bucket, current),
   ]);
+}
+
+/** As policies see it. Who signs the request of the form, signs as for any. */
+function signatureOf(author: PostAuthor<unknown>): NonNullable<Target['form']>['signed'] {
+  if (author.kind === 'anonymous') return null;
+  const { signedAtMs: atMs } = author;
+  return { by: 'POST', version: atMs === null ? 'AWS' : ALGORITHM, atMs };
 }
 
 /** Where nobody has to sign, the page that sends the form must not be another site's. */

@@ -24,6 +24,8 @@ export type PostAuthor<C> =
       readonly accessKeyId: string;
       readonly credentials: C;
       readonly lengthRange: LengthRange | null;
+      /** Unix ms of version 4; version 2 has no time. */
+      readonly signedAtMs: number | null;
     };
 
 /** Lines may be broken. */
@@ -67,6 +69,7 @@ function required(fields: FormFields, name: string): string {
 
 interface Signed<C> {
   readonly accessKeyId: string;
+  readonly signedAtMs: number | null;
   readonly credentials: C;
 }
 
@@ -85,7 +88,8 @@ async function verifyV4<C extends Credentials>(
   const credential = credentialScopeOf(text, region, (why, extra) =>
     argument('x-amz-credential', `Error parsing the X-Amz-Credential parameter; ${why}`, extra),
   );
-  if (timeOf(timestamp) === null || !timestamp.startsWith(credential.scope.date)) {
+  const signedAtMs = timeOf(timestamp);
+  if (signedAtMs === null || !timestamp.startsWith(credential.scope.date)) {
     throw argument('x-amz-date', 'X-Amz-Date must be of the day in X-Amz-Credential');
   }
   const sessionToken = fields.get('x-amz-security-token') ?? null;
@@ -96,7 +100,7 @@ async function verifyV4<C extends Credentials>(
   const { accessKeyId, scope } = credential;
   const key = verifier.keys.keyOf(accessKeyId, credentials.secretAccessKey, scope);
   if (!isSameSignature(signatureOf(key, policy), signature)) throw mismatch(accessKeyId, signature);
-  return { accessKeyId, credentials };
+  return { accessKeyId, credentials, signedAtMs };
 }
 
 async function verifyV2<C extends Credentials>(
@@ -112,7 +116,7 @@ async function verifyV2<C extends Credentials>(
     .update(policy, 'latin1')
     .digest('base64');
   if (!isSameSecret(expected, signature)) throw mismatch(accessKeyId, signature);
-  return { accessKeyId, credentials };
+  return { accessKeyId, credentials, signedAtMs: null };
 }
 
 function argument(

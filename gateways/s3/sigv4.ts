@@ -38,7 +38,10 @@ export interface ChunkSeed {
 }
 
 interface Common {
-  /** Also those that a presigned URL carries in its query. */
+  /**
+   * Also those that a presigned URL carries in its query. `x-amz-date` and `x-amz-content-sha256` of a signed request are
+   * what was signed, wherever it stood.
+   */
   readonly headers: Headers;
   readonly fields: readonly QueryField[];
   /** Null: the client says nothing of the body. */
@@ -100,12 +103,13 @@ export class SigV4<C extends Credentials> {
       sessionToken: claim.sessionToken,
     });
     const seed = this.#verify(claim, credentials, request, headers, fields);
+    const hoisted = by === 'query' ? hoistedHeaders(fields) : [];
     return {
       kind: 'authenticated',
       by,
       accessKeyId: claim.credential.accessKeyId,
       credentials,
-      headers: by === 'query' ? new Map([...hoistedHeaders(fields), ...headers]) : headers,
+      headers: new Map([...hoisted, ...headers, ...coveredBy(claim)]),
       fields,
       payload,
       seed: payload.kind === 'chunked' && payload.isSigned ? seed : null,
@@ -212,8 +216,18 @@ function checkSkew(claim: Claim, wallMs: number): void {
   });
 }
 
-/** In the string to sign whether they are signed as headers or not. */
+/**
+ * In the string to sign whether they are signed as headers or not. Where a URL says the same, such a header says
+ * nothing: whoever has the URL may have added it.
+ */
 const COVERED = new Set(['x-amz-content-sha256', 'x-amz-date']);
+
+function coveredBy({ timestamp, payloadHash }: Claim): Headers {
+  return new Map([
+    ['x-amz-date', timestamp],
+    ['x-amz-content-sha256', payloadHash],
+  ]);
+}
 
 /** Headers that say what is to be done. `x-minikv-ttl` takes an object away. */
 const OURS = /^x-(?:amz|minikv)-/;
