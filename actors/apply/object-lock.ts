@@ -45,7 +45,7 @@ export function retentionRefusal(
   if (next !== null && !isInForce(next, revision)) {
     return { type: 'lock_refused', why: 'in_the_past' };
   }
-  if (!isInForce(retention, revision) || isAtLeast(next, retention)) return null;
+  if (!isInForce(retention, revision) || isLonger(next, retention)) return null;
   if (bypass && retention.mode === 'governance') return null;
   return { type: 'object_locked', retention, legalHold };
 }
@@ -54,8 +54,7 @@ function isInForce(retention: Retention | null, revision: Revision): retention i
   return retention !== null && retention.untilMs > wallMsOfRevision(revision);
 }
 
-/** Whether nothing is allowed under `next` that was not before. */
-function isAtLeast(next: Retention | null, now: Retention): boolean {
-  if (next === null || next.untilMs < now.untilMs) return false;
-  return next.mode === 'compliance' || now.mode === 'governance';
+/** The same lock, for as long at least. Another mode is another lock: nobody could end compliance any more. */
+function isLonger(next: Retention | null, now: Retention): boolean {
+  return next !== null && next.mode === now.mode && next.untilMs >= now.untilMs;
 }

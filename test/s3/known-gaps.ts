@@ -8,10 +8,6 @@ const GAPS: readonly { readonly reason: string; readonly cases: readonly string[
     cases: ['objects: a put of a stream whose length is not known'],
   },
   {
-    reason: 'A governance retention becomes compliance without bypass',
-    cases: ['object lock: governance can become compliance with bypass only'],
-  },
-  {
     reason: 'No checksum is computed that the client did not ask for',
     cases: ['checksums: without one there is CRC64NVME, or none'],
   },

@@ -223,6 +223,24 @@ describe('object lock', () => {
     expect(bypassed.object).toMatchObject({ type: 'deleted', versionId });
   });
 
+  test('O5: governance becomes compliance with a bypass only, and compliance nothing else', () => {
+    const group = bucketGroup(locked);
+    const untilMs = group.wallMs + 10_000;
+    const head = { ...NO_HEAD, retention: { mode: 'governance' as const, untilMs } };
+    const done = ask(group, put('a', inline(group, '1'), { head })).object;
+    const versionId = done?.type === 'put' ? done.versionId : null;
+    const become = (mode: 'governance' | 'compliance', later: number, bypass: boolean) =>
+      ask(group, {
+        ...{ type: 'amend', ref: objectRef('a'), versionId, condition: NO_CONDITION, bypass },
+        change: { type: 'retention', retention: { mode, untilMs: untilMs + later } },
+      }).object?.type;
+    expect(become('governance', 1, false)).toBe('amended');
+    expect(become('compliance', 2, false)).toBe('object_locked');
+    expect(become('compliance', 2, true)).toBe('amended');
+    expect(become('governance', 3, true)).toBe('object_locked');
+    expect(become('compliance', 3, false)).toBe('amended');
+  });
+
   test('O5: compliance is never shortened, a legal hold holds without an end', () => {
     const group = bucketGroup(locked);
     const untilMs = group.wallMs + 10_000;
