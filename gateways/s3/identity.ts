@@ -1,5 +1,6 @@
 import { TLSSocket } from 'node:tls';
 import type { EdgeRequest } from '../http/exchange.ts';
+import { isForeignHost } from '../http/foreign-host.ts';
 import { isForeignOrigin } from '../http/screen.ts';
 import type { S3Edge } from './edge.ts';
 import { s3Error } from './errors.ts';
@@ -32,8 +33,13 @@ export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> 
     const { by: signedBy, seed } = found;
     return { isOwner: true, isAnonymous: false, signedBy, ...link, headers, payload, seed };
   }
-  const isOwner = edge.config.allowUnsigned;
+  const isOwner = edge.config.allowUnsigned && !isUnderForeignName(edge, req);
   return { isOwner, isAnonymous: true, signedBy: null, ...link, headers, payload, seed: null };
+}
+
+/** Whoever comes under a name that is not ours is nobody, also where nobody has to sign. */
+function isUnderForeignName({ config }: S3Edge, { headers, socket }: EdgeRequest): boolean {
+  return isForeignHost(headers.host ?? '', socket.localAddress ?? '', config.baseDomains);
 }
 
 /** Of a preflight, which nobody signs and whose headers say nothing of the sender. */
