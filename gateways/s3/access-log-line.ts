@@ -69,7 +69,18 @@ function operationOf({ operation, method, subResource, key }: LoggedRequest): st
 function quoted(text: string | null): string {
   if (text === null || text === '') return '"-"';
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must be escaped.
-  return `"${text.replace(/["\x00-\x1f\x7f]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)}"`;
+  return `"${text.replace(/["\x00-\x1f\x7f]/g, (c) => `%${hexOf(c.charCodeAt(0))}`)}"`;
+}
+
+/** One field: nothing of it ends it, or the line. Colons and brackets are of addresses. */
+function word(text: string | null): string {
+  const escaped = (found: string) =>
+    [...Buffer.from(found)].map((byte) => `%${hexOf(byte)}`).join('');
+  return shown(text === null ? null : text.replace(/[^\w.~:[\]/=+@,-]+/g, escaped));
+}
+
+function hexOf(byte: number): string {
+  return byte.toString(16).toUpperCase().padStart(2, '0');
 }
 
 /** What signs a request does not belong where others read. */
@@ -87,10 +98,10 @@ export function accessLogLine(seen: LoggedRequest): string {
     ...[shown(urlEncoded(seen.key)), quoted(uri), String(seen.status), shown(seen.errorCode)],
     ...[shown(seen.sentBytes === 0 ? null : seen.sentBytes), shown(seen.objectBytes)],
     ...[String(Math.round(seen.totalMs)), String(Math.round(seen.turnAroundMs))],
-    ...[quoted(seen.referer), quoted(seen.userAgent), shown(seen.versionId), seen.requestId],
+    ...[quoted(seen.referer), quoted(seen.userAgent), word(seen.versionId), seen.requestId],
     ...(seen.signedBy === null ? ['-', '-'] : ['SigV4', '-']),
     seen.signedBy === null ? '-' : seen.signedBy === 'query' ? 'QueryString' : 'AuthHeader',
-    ...[shown(seen.host), '-', '-', '-'],
+    ...[word(seen.host), '-', '-', '-'],
   ];
   return `${fields.join(' ')}\n`;
 }

@@ -56,6 +56,12 @@ it('is one line of 26 fields whatever a client sends, and tells no signature', (
   const line = accessLogLine({ ...SEEN, key: bad, url: `/${bad}`, referer: bad, userAgent: bad });
   expect(line.indexOf('\n')).toBe(line.length - 1);
   expect(fields(line)).toHaveLength(26);
+  // The two are not in quotation marks, and come from the query and from a header as they are.
+  const forged = accessLogLine({ ...SEEN, versionId: `1\n${line}`, host: `h "a" ü\r\n` });
+  expect(forged.indexOf('\n')).toBe(forged.length - 1);
+  expect(fields(forged)).toHaveLength(26);
+  expect(fields(forged)[22]).toBe('h%20%22a%22%20%C3%BC%0D%0A');
+  expect(accessLogLine({ ...SEEN, host: '[::1]:9000' })).toContain(' [::1]:9000 - - -');
   const url = '/bkt/k?X-Amz-Date=1&X-Amz-Signature=5ec7e7&x-amz-security-token=5ec7e7';
   const presigned = accessLogLine({ ...SEEN, url, signedBy: 'query' });
   expect(presigned).toContain('X-Amz-Date=1&X-Amz-Signature=-&x-amz-security-token=-');
