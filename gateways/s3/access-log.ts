@@ -1,15 +1,20 @@
 import { createHash } from 'node:crypto';
 import type { Telemetry } from '../../observability/port.ts';
+import { dataIdBytes, makeDataId } from '../../protocol/blob.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Bucket, ObjectService } from '../../protocol/object-access.ts';
-import { NO_CONDITION } from '../../protocol/object-ops.ts';
+import { type NewData, NO_CONDITION } from '../../protocol/object-ops.ts';
 import type { ObjectHead } from '../../protocol/objects.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
+import type { NamedKeys } from '../encryption/named-keys.ts';
+import { sealed } from '../encryption/segments.ts';
 import type { Owner } from './acl.ts';
 import { refOf, TENANT } from './call.ts';
 import type { LoggingEnabled } from './logging.ts';
+import { defaultSealing, type Sealing, sealedHead } from './object-encryption.ts';
 import { answerOf } from './policy-decision.ts';
 import { storedAcl } from './stored-acl.ts';
 import type { StoredPolicies } from './stored-policy.ts';
@@ -22,6 +27,8 @@ export interface AccessLogOptions {
   readonly owner: Owner;
   readonly region: string;
   readonly policies: StoredPolicies;
+  /** Null: this node has none, and delivers into no bucket that encrypts by default. */
+  readonly keys: NamedKeys | null;
 }
 
 /** Lines of one bucket on their way into one object of another. */
@@ -148,14 +155,15 @@ export class AccessLog {
     batch.key ??= this.#keyOf(batch);
     if (this.#isDenied(bucket, batch)) return 'the policy of the target bucket denies it';
     const ref = refOf(targetBucket, batch.key);
-    const md5 = createHash('md5');
-    for (const line of batch.lines) md5.update(line);
-    const data = await objects.data.write(context(), ref, streamOf(batch.lines));
+    const sealing = await defaultSealing({ ...this.#options, context }, bucket, ref);
+    const lines = Buffer.concat(batch.lines);
+    const { data, etag } = await this.#written(ref, lines, sealing);
+    const head = sealedHead(headOf(batch.to, owner), sealing);
     let isNamed = true;
     try {
       const { result } = await objects.apply(context(), bucket, {
-        ...{ type: 'put', ref, size: batch.bytes, etag: md5.digest('hex'), checksum: null, data },
-        ...{ head: headOf(batch.to, owner), ttlMs: null, condition: NO_CONDITION },
+        ...{ type: 'put', ref, size: batch.bytes, etag, checksum: null, data },
+        ...{ head, ttlMs: null, condition: NO_CONDITION },
       });
       isNamed = result.type === 'put' || result.type === 'data_taken';
       return isNamed ? null : `it was answered ${result.type}`;
@@ -166,6 +174,23 @@ export class AccessLog {
     } finally {
       if (!isNamed && data !== null) objects.data.discard(data);
     }
+  }
+
+  async #written(
+    ref: KeyRef,
+    lines: Buffer,
+    sealing: Sealing | null,
+  ): Promise<{ readonly data: NewData | null; readonly etag: string }> {
+    const { objects, clock, random } = this.#options;
+    const etag = createHash('md5').update(lines).digest('hex');
+    if (sealing === null) {
+      return { data: await objects.data.write(context(), ref, streamOf(lines)), etag };
+    }
+    const id = makeDataId(clock.wallMs(), random.bytes(10));
+    const sealer = sealing.key.sealer(dataIdBytes(id), 0);
+    const data = await objects.data.write(context(), ref, sealed(streamOf(lines), sealer), id);
+    const own = sealer.digest().toString('hex', 0, 16);
+    return { data, etag: sealing.hasOwnETag ? own : etag };
   }
 
   #isDenied(bucket: Bucket, { source, key }: Batch): boolean {
@@ -216,8 +241,8 @@ function context() {
   return { deadlineMs: LIMITS.requestDeadlineMsDefault, traceparent: null, idempotency: null };
 }
 
-async function* streamOf(lines: readonly Buffer[]): AsyncGenerator<Uint8Array> {
-  yield Buffer.concat(lines);
+async function* streamOf(lines: Buffer): AsyncGenerator<Uint8Array> {
+  yield lines;
 }
 
 function headOf({ targetGrants }: LoggingEnabled, owner: Owner): ObjectHead {

@@ -34,10 +34,10 @@ export class S3Endpoint {
   constructor(http: Edge, { objects, config, credentialsOf }: S3Options) {
     const verifier = new SigV4({ clock: http.clock, region: config.region, credentialsOf });
     const policies = new StoredPolicies();
-    const { clock, random, telemetry } = http;
+    const { clock, random, telemetry, keys } = http;
     const { region } = config;
     const accessLog = new AccessLog({
-      ...{ objects, clock, random, telemetry, owner: OWNER, region, policies },
+      ...{ objects, clock, random, telemetry, owner: OWNER, region, policies, keys },
     });
     const hashing = new HashThread();
     this.#edge = { http, objects, config, verifier, owner: OWNER, policies, accessLog, hashing };

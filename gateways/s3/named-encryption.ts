@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Random } from '../../protocol/random.ts';
+import type { RequestContext } from '../../protocol/service.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import { bindingOf, type NamedEnvelope } from '../encryption/envelope.ts';
 import { unwrapKey, wrapKey } from '../encryption/key-wrap.ts';
@@ -12,6 +14,14 @@ const SSE = 'x-amz-server-side-encryption';
 
 /** SSE-S3 and SSE-KMS: data keys under keys of the local key service. */
 export type NamedRequest = Exclude<EncryptionRequest, { type: 'SSE-C' }>;
+
+/** What a new object is sealed with: of a request, or of what this node writes by itself. */
+export interface SealingKeys {
+  /** Null: this node has none. */
+  readonly keys: NamedKeys | null;
+  readonly random: Random;
+  context(): RequestContext;
+}
 
 /** Made when they are first used. */
 const SSE_S3_KEY = 'sse-s3';
@@ -31,7 +41,7 @@ export function dualLayer(): S3Error {
 
 /** A new data key for its record. Throws KMS.NotFoundException, KMS.DisabledException. */
 export async function wrapped(
-  call: Call,
+  { keys, random, context }: SealingKeys,
   ref: KeyRef,
   request: NamedRequest,
   dataKey: Uint8Array,
@@ -44,7 +54,7 @@ export async function wrapped(
       ? KMS_DEFAULT_KEY
       : keyNameOf(request.keyId);
   const isMade = keyId === SSE_S3_KEY || keyId === KMS_DEFAULT_KEY;
-  const named = await usedKey(keysOf(call).current(call.context(), keyId, isMade));
+  const named = await usedKey(present(keys).current(context(), keyId, isMade));
   const under: Omit<NamedEnvelope, 'wrapped'> = {
     type: 'named',
     algorithm: isKms ? 'aws:kms' : 'AES256',
@@ -53,7 +63,6 @@ export async function wrapped(
     contextHash: isKms && request.context !== null ? hashOfContext(request.context) : null,
     bucketKey: isKms && request.bucketKeyEnabled,
   };
-  const { random } = call.edge.http;
   return { ...under, wrapped: wrapKey(named.key, dataKey, bindingOf(ref, under), random) };
 }
 
@@ -70,7 +79,9 @@ export async function unwrappedNamed(
     );
   }
   const { keyId, keyVersion, wrapped: sealed } = envelope;
-  const named = await usedKey(keysOf(call).version(call.context(), keyId, keyVersion));
+  const named = await usedKey(
+    present(call.edge.http.keys).version(call.context(), keyId, keyVersion),
+  );
   return unwrapKey(named.key, sealed, bindingOf(ref, envelope));
 }
 
@@ -88,10 +99,9 @@ function hashOfContext(context: string): Uint8Array {
   return createHash('sha256').update(JSON.stringify(sorted)).digest();
 }
 
-function keysOf(call: Call): NamedKeys {
-  const { keys } = call.edge.http;
-  if (keys === null) throw s3Error('NotImplemented', 'There are no encryption keys here');
-  return keys;
+function present(keys: NamedKeys | null): NamedKeys {
+  if (keys !== null) return keys;
+  throw s3Error('NotImplemented', 'There are no encryption keys here');
 }
 
 async function usedKey<T>(found: Promise<T>): Promise<T> {

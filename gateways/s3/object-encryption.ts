@@ -19,7 +19,13 @@ import {
   encryptionOf,
 } from './encryption-headers.ts';
 import { invalidArgument, type S3Error, s3Error } from './errors.ts';
-import { type NamedRequest, namedHeaders, unwrappedNamed, wrapped } from './named-encryption.ts';
+import {
+  type NamedRequest,
+  namedHeaders,
+  type SealingKeys,
+  unwrappedNamed,
+  wrapped,
+} from './named-encryption.ts';
 
 const SSE = 'x-amz-server-side-encryption';
 
@@ -43,8 +49,11 @@ export async function newSealing(
   const isKeptOff = call.header(`${SSE}-bucket-key-enabled`)?.toLowerCase() === 'false';
   const request = requestIn(bucket, asked, isKeptOff);
   if (request === null) return null;
-  if (request.type !== 'SSE-C') return namedSealing(call, ref, request);
-  const { random } = call.edge.http;
+  const { keys, random } = call.edge.http;
+  if (request.type !== 'SSE-C') {
+    const context = () => call.context();
+    return namedSealing({ keys, random, context }, ref, request);
+  }
   const key = random.bytes(KEY_BYTES);
   const { customerKey } = request;
   const wrapped = wrapKey(customerKey.key, key, bindingOf(ref, null), random);
@@ -56,10 +65,23 @@ export async function newSealing(
   };
 }
 
-async function namedSealing(call: Call, ref: KeyRef, request: NamedRequest): Promise<Sealing> {
-  const { random } = call.edge.http;
-  const key = random.bytes(KEY_BYTES);
-  const made = await wrapped(call, ref, request, key);
+/** Of an object that no request asks for: as its bucket has it by default. */
+export async function defaultSealing(
+  keys: SealingKeys,
+  bucket: Bucket,
+  ref: KeyRef,
+): Promise<Sealing | null> {
+  const request = requestIn(bucket, null, false);
+  return request === null || request.type === 'SSE-C' ? null : namedSealing(keys, ref, request);
+}
+
+async function namedSealing(
+  keys: SealingKeys,
+  ref: KeyRef,
+  request: NamedRequest,
+): Promise<Sealing> {
+  const key = keys.random.bytes(KEY_BYTES);
+  const made = await wrapped(keys, ref, request, key);
   const envelope = encodeEnvelope(made);
   const headers: HeaderPair[] = [...namedHeaders(made)];
   if (request.type === 'SSE-KMS' && request.context !== null) {

@@ -36,7 +36,7 @@ beforeEach(async () => {
   telemetry = recordingTelemetry();
   log = new AccessLog({
     ...{ objects, clock, random: seededRandom(1), telemetry, owner: OWNER },
-    ...{ region: 'us-east-1', policies: new StoredPolicies() },
+    ...{ region: 'us-east-1', policies: new StoredPolicies(), keys: null },
   });
   await make('logs');
 });
@@ -208,6 +208,31 @@ describe('a bucket with an access log', () => {
     expect(parts.map((fields) => fields[4] === '-')).toEqual([
       ...[false, false, false, true, true, false],
     ]);
+  });
+
+  it('is kept as its target encrypts what comes without a word', async () => {
+    const server = await startS3Server({ allowUnsigned: false });
+    const s3 = server.client();
+    await s3.send(new aws.CreateBucketCommand({ Bucket: 'logs' }));
+    const ApplyServerSideEncryptionByDefault = { SSEAlgorithm: 'aws:kms' } as const;
+    const encryption = { Rules: [{ ApplyServerSideEncryptionByDefault }] };
+    await s3.send(
+      new aws.PutBucketEncryptionCommand({
+        ...{ Bucket: 'logs', ServerSideEncryptionConfiguration: encryption },
+      }),
+    );
+    const own = new AccessLog({
+      ...{ objects: server.objects, keys: server.keys, clock, random: seededRandom(3), telemetry },
+      ...{ owner: OWNER, region: 'us-east-1', policies: new StoredPolicies() },
+    });
+    own.record('app', to(), 'a line\n');
+    await own.flush();
+    const [raw] = await delivered(server.objects);
+    expect(raw?.text).not.toContain('a line');
+    const got = await s3.send(new aws.GetObjectCommand({ Bucket: 'logs', Key: raw?.key ?? '' }));
+    expect(got).toMatchObject({ ServerSideEncryption: 'aws:kms', SSEKMSKeyId: 'aws/s3' });
+    expect(await got.Body?.transformToString()).toBe('a line\n');
+    await server.stop();
   });
 
   it('needs a target that is there, and may grant only what it may grant', async () => {
