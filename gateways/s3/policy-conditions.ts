@@ -24,7 +24,8 @@ export interface Operator {
 
 type Test = Operator['test'];
 
-const NUMBER = /^[+-]?\d{1,15}(?:\.\d{1,15})?$/;
+/** Of any length: a limit must hold for 0000000000000001001 too. */
+const NUMBER = /^[+-]?\d+(?:\.\d+)?$/;
 const ISO_DATE = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?)?$/;
 
 function numberOf(text: string): number {
@@ -38,18 +39,20 @@ function dateOf(text: string): number {
 }
 
 function isInIpRange(given: string, wanted: string): boolean {
-  const [address, range] = [ipRangeOf(given), ipRangeOf(wanted)];
+  // The zone says by which of our own links it came (fe80::1%eth0).
+  const [address, range] = [ipRangeOf(given.replace(/%.*$/, '')), ipRangeOf(wanted)];
   return address !== null && range !== null && isInRange(address, range);
 }
 
-/** The first five of an ARN's colons part it: a star is in one part. */
-function arnParts(text: string): string[] {
+/** The first five of an ARN's colons part it: a star is in one part. Null: it is none. */
+function arnParts(text: string): string[] | null {
   const parts = text.split(':');
-  return [...parts.slice(0, 5), parts.slice(5).join(':')];
+  return parts.length < 6 ? null : [...parts.slice(0, 5), parts.slice(5).join(':')];
 }
 
 function isArnLike(given: string, wanted: string): boolean {
   const [own, patterns] = [arnParts(given), arnParts(wanted)];
+  if (own === null || patterns === null) return own !== null && wanted === '*';
   return patterns.every((pattern, i) => isLike(pattern, own[i] as string));
 }
 

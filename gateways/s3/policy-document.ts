@@ -131,6 +131,8 @@ const PRINCIPAL_KINDS = ['AWS', 'CanonicalUser', 'Service', 'Federated'];
 /** An account by its id, one of its identities by its ARN, or everybody. */
 const AWS_PRINCIPAL = /^(?:\*|[\w+=,.@-]{1,128}|arn:aws[\w-]*:(?:iam|sts)::[\w+=,.@-]*:[^*?]+)$/;
 
+const CANONICAL_USER = /^[\w-]{1,128}$/;
+
 /** Those that are not of this account are nobody here. */
 function principalsOf(value: unknown): readonly string[] {
   if (value === '*') return ['*'];
@@ -139,10 +141,9 @@ function principalsOf(value: unknown): readonly string[] {
     if (!PRINCIPAL_KINDS.includes(kind)) throw malformed('Invalid principal in policy');
     const texts = textsOf(given, 'Principal');
     const isAws = kind === 'AWS';
-    if (isAws && !texts.every((text) => AWS_PRINCIPAL.test(text))) {
-      throw malformed('Invalid principal in policy');
-    }
     // A star is everybody for AWS only.
+    const form = isAws ? AWS_PRINCIPAL : kind === 'CanonicalUser' ? CANONICAL_USER : /^/;
+    if (!texts.every((text) => form.test(text))) throw malformed('Invalid principal in policy');
     return texts.map((text) => (isAws || kind === 'CanonicalUser' ? text : `${kind}:${text}`));
   });
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as aws from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_TENANT } from '../../../../protocol/vshard.ts';
 import {
   type Ask,
   asks,
@@ -290,6 +291,15 @@ describe('who and where from', () => {
     expect((await ask()).PolicyStatus?.IsPublic).toBe(false);
     await govern(closed, Bucket, statement(Bucket, 'Allow', { Action: 's3:ListBucket' }));
     expect((await ask()).PolicyStatus?.IsPublic).toBe(true);
+  });
+
+  it('the owner replaces a policy that cannot be read any more', async () => {
+    const Bucket = await made(closed, 'unreadable');
+    const change = { documents: { policy: '{"Statement":"of a later version"}' } };
+    await closed.objects.buckets.change({}, DEFAULT_TENANT, Bucket, change);
+    expect(await status(closed, `/${Bucket}/k`)).toBe(400);
+    await govern(closed, Bucket, statement(Bucket, 'Allow', { Action: 's3:GetObject*' }));
+    expect(await status(closed, `/${Bucket}/k`)).toBe(200);
   });
 
   it('a policy that is changed holds for the next request', async () => {

@@ -31,6 +31,7 @@ const MALFORMED: readonly (readonly [string, object])[] = [
   ['a principal of another kind', { Principal: { Nobody: 'x' } }],
   ['a principal that is text', { Principal: 'arn:aws:iam::1:root' }],
   ['a principal with a star inside', { Principal: { AWS: 'arn:aws:iam::1:user/*' } }],
+  ['a canonical user that is anybody', { Principal: { CanonicalUser: '*' } }],
   ['an empty principal', { Principal: { AWS: [] } }],
   ['an unknown action', { Action: 's3:Dance' }],
   ['an action of another service', { Action: 'sts:AssumeRole' }],
