@@ -52,11 +52,9 @@ export class RequestBody {
     return length === undefined ? null : Number(length);
   }
 
-  /** Throws MissingContentLength where neither a length nor chunks say where it ends. */
+  /** Throws MissingContentLength for a body of unknown length, also where HTTP's own chunks say where it ends. */
   checkFramed(): void {
-    if (this.declaredBytes === null && !this.#sender.headers.has('transfer-encoding')) {
-      throw s3Error('MissingContentLength');
-    }
+    if (this.declaredBytes === null) throw s3Error('MissingContentLength');
   }
 
   payload(options: PayloadOptions): Payload {

@@ -4,10 +4,6 @@
  */
 const GAPS: readonly { readonly reason: string; readonly cases: readonly string[] }[] = [
   {
-    reason: 'HTTP chunks without any length are taken',
-    cases: ['objects: a put of a stream whose length is not known'],
-  },
-  {
     reason: 'No checksum is computed that the client did not ask for',
     cases: ['checksums: without one there is CRC64NVME, or none'],
   },

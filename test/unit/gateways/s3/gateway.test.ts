@@ -206,6 +206,14 @@ describe('requests as bytes', () => {
     const bare = await raw(open, 'PUT /front/k HTTP/1.1\r\nHost: x\r\n\r\n');
     expect(bare).toMatch(/^HTTP\/1.1 411/);
     expect(bare).toContain('<Code>MissingContentLength</Code>');
+    const stream = 'PUT /front/k HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n';
+    const chunked = await raw(open, `${stream}Connection: close\r\n\r\n1\r\na\r\n0\r\n\r\n`);
+    expect(chunked).toMatch(/^HTTP\/1.1 411/);
+    const decoded = 'x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n';
+    const aws = `${decoded}x-amz-decoded-content-length: 1\r\nConnection: close\r\n\r\n`;
+    const body = '1\r\na\r\n0\r\n\r\n';
+    const framed = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
+    expect(await raw(open, stream + aws + framed)).toMatch(/^HTTP\/1.1 200/);
   });
 
   it('every answer says which request it is of', async () => {
