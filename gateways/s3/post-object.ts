@@ -41,7 +41,7 @@ export async function postObject(call: Call): Promise<Answer> {
   const isSigned = author.kind === 'authenticated';
   if (!isSigned && !isBucketPublic(call, bucket, 'WRITE')) checkFormOrigin(call);
   const success = successOf(fields);
-  const headers = headersOf(form);
+  const headers = headersOf(form, isSigned);
   const put = putOf(form, headers, call.nowMs);
   await checkMayDo(call, ACTIONS.PostObject, {
     ...{ bucket, key, versionId: null, newTags: put.tags },
@@ -107,9 +107,10 @@ const CONTENT_FIELDS = [
   ...['content-language', 'expires', 'x-minikv-ttl'],
 ];
 
-function headersOf({ fields, fileType }: FormHead): Headers {
+/** Of a signed form the file's own type counts for nothing: its author has not spoken of it. */
+function headersOf({ fields, fileType }: FormHead, isSigned: boolean): Headers {
   const headers: Record<string, string> = {};
-  if (fileType !== null) headers['content-type'] = fileType;
+  if (fileType !== null && !isSigned) headers['content-type'] = fileType;
   for (const [name, value] of fields) {
     if (name.startsWith('x-amz-') || CONTENT_FIELDS.includes(name))
       headers[name] = latin1(utf8(value));

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { govern, made, statement } from '../../../kit/s3-policies.ts';
 import { oracle } from '../../../kit/s3-signer.ts';
@@ -59,7 +60,7 @@ it('a hash that is added to a presigned URL is not the one that was signed', asy
   expect(await get(url, { 'x-amz-content-sha256': '0'.repeat(64) })).toBe(403);
 });
 
-it('a form tells the version of its signature, and its age', async () => {
+it('a form tells the version of its signature, and has no type that it does not speak of', async () => {
   const policy = Buffer.from(
     JSON.stringify({
       expiration: new Date(Date.now() + DAY_MS).toISOString(),
@@ -71,11 +72,15 @@ it('a form tells the version of its signature, and its age', async () => {
     const form = new FormData();
     const fields = { key: 'by-form', AWSAccessKeyId: ACCESS_KEY, policy, signature };
     for (const [name, value] of Object.entries(fields)) form.set(name, value);
-    form.set('file', 'x');
+    form.set('file', new Blob(['<script>'], { type: 'text/html' }));
     return (await fetch(`${closed.url}/${Bucket}`, { method: 'POST', body: form })).status;
   };
   await deny({ StringEquals: { 's3:signatureversion': 'AWS4-HMAC-SHA256' } }, 's3:PutObject');
   expect(await post()).toBe(204);
+  const Key = 'by-form';
+  // Who wrote the form did not allow a type, so whoever sends it has none to choose.
+  const { ContentType } = await closed.client().send(new HeadObjectCommand({ Bucket, Key }));
+  expect(ContentType).toBe('binary/octet-stream');
   await deny({ StringNotEquals: { 's3:signatureversion': 'AWS4-HMAC-SHA256' } }, 's3:PutObject');
   expect(await post()).toBe(403);
   await deny({ StringEquals: { 's3:authType': 'POST' } }, 's3:PutObject');
