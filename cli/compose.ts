@@ -16,6 +16,8 @@ import { type NatsBus, openNatsBus } from '../gateways/peer/nats-bus.ts';
 import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
 import { sealBus } from '../gateways/peer/sealed-bus.ts';
 import type { S3Options } from '../gateways/s3/edge.ts';
+import { governed } from '../gateways/s3/governed-transactions.ts';
+import { StoredPolicies } from '../gateways/s3/stored-policy.ts';
 import type { NodeTelemetry } from '../observability/telemetry.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { AppError } from '../protocol/errors.ts';
@@ -86,6 +88,7 @@ async function composeLocked(
   opened.push(() => bus.drain());
   const gate = serviceGate(config, version);
   const objects = objectGate();
+  const service = governed(gate.service, objects.objects.buckets, new StoredPolicies());
   const keys = await s3Keys(config, random);
   const roots = await rootKeys(config, random);
   const rows = objects.objects.keyRows;
@@ -93,7 +96,7 @@ async function composeLocked(
   const admin = config.auth ? await adminKey(config, random) : null;
   let node: Node | null = null;
   const http = await createHttpServer({
-    service: gate.service,
+    service,
     telemetry,
     clock,
     random,
@@ -122,14 +125,14 @@ async function composeLocked(
     node = started;
     gate.open(started.service);
     objects.open(started.objects);
-    if (nats !== null) serveNats(config, basics, nats, started.service);
+    if (nats !== null) serveNats(config, basics, nats, service);
     return untilReady(clock, started.service);
   });
   starting.then(() => checkRootKeys(encryptionKeys, telemetry, fatal)).catch(() => {});
   starting.catch((error: unknown) => telemetry.log('error', 'the node did not start', { error }));
   return {
     ready: starting,
-    service: gate.service,
+    service,
     httpUrl: url,
     s3: { url: s3Url, keys },
     adminKey: admin,

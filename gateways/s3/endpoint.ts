@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import type { AppError } from '../../protocol/errors.ts';
 import type { Edge } from '../http/app.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
 import { Listener } from '../http/listener.ts';
 import { AccessLog } from './access-log.ts';
+import { OWNER } from './account.ts';
 import type { Mount, S3Edge, S3Options } from './edge.ts';
 import { renderError, s3ErrorOf } from './errors.ts';
 import { S3Gateway } from './gateway.ts';
@@ -12,11 +12,6 @@ import { SigV4 } from './sigv4.ts';
 import { StoredPolicies } from './stored-policy.ts';
 
 const PREFIX = '/s3';
-/** S3 shows the hash of an account as the id of an owner. */
-const OWNER = {
-  id: createHash('sha256').update('minikv').digest('hex'),
-  displayName: 'minikv',
-} as const;
 
 interface Bound {
   readonly address: string;

@@ -32,6 +32,13 @@ export function answerOf(
   return answer;
 }
 
+/** Whether a statement denies it, under whatever conditions. */
+export function mayBeDenied({ statements }: Policy, question: PolicyQuestion): boolean {
+  return statements.some(
+    (statement) => statement.effect === 'Deny' && speaksOf(statement, question),
+  );
+}
+
 /** Whether the answer depends on the tags that the object has. */
 export function asksForTags({ statements }: Policy, question: PolicyQuestion): boolean {
   return statements.some(
