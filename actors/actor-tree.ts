@@ -247,6 +247,7 @@ export class ActorTree {
           ? null
           : { ...SCRUB_RATES, periodMs: config.scrubPeriodMs },
       groups: () => this.#dataReplicas().map(keptGroup),
+      replicas: () => this.replicas.all().map(keptGroup),
       dataGroups: groups,
       look: (group, ids) => lookAt(routing.calls, group, ids),
       close: () => closeAll(routing.calls, groups()),

@@ -13,6 +13,9 @@ const FRESH_MS = 1_500;
 
 export type Hello = MessageOf<'Hello'>;
 
+/** Of a node that holds nothing yet. */
+export const WELL = { disk: 'ok', chunks: null } as const;
+
 /**
  * Forming a cluster, or joining one. The founder (the first of `initialMembers` by name) forms when
  * every listed member has said hello, empty and with the same list, within the last second and a
@@ -73,7 +76,7 @@ export class Forming {
 
   #tick(): void {
     if (this.#formed) return;
-    this.#ports.bus.broadcast(helloPayload(this.#config, this.#identity, '', this.#post, 'ok'));
+    this.#ports.bus.broadcast(helloPayload(this.#config, this.#identity, '', this.#post, WELL));
     this.#tryToForm();
     if (!this.#formed) this.#cancel = this.#ports.clock.after(HELLO_MS, () => this.#tick());
   }
@@ -118,7 +121,7 @@ export function helloPayload(
   identity: Identity,
   clusterId: string,
   post: PostOffice,
-  disk: Hello['disk'],
+  { disk, chunks }: Pick<Hello, 'disk' | 'chunks'>,
 ): Uint8Array {
   const hello: Hello = {
     type: 'Hello',
@@ -130,6 +133,7 @@ export function helloPayload(
     httpUrl: config.httpUrl,
     version: config.version,
     disk,
+    chunks,
   };
   return post.encode('all' as NodeId, [nodeMessage(hello)]);
 }

@@ -1,18 +1,20 @@
 import type { GroupStatus, NodeStatus } from '../protocol/service.ts';
 import { type GroupId, META_GROUP, type NodeId } from '../protocol/types.ts';
+import { copiesOf, type Said, worstOf } from './blob/copies.ts';
 import type { RoutingParts } from './node-routing.ts';
 import { statusOf } from './replica/status.ts';
 import { type ShardMap, vshardsOf } from './router/shard-map.ts';
 
 /** What a node that began at `startMs` says of itself, of all groups, and of the nodes it hears. */
 export function statusOfNode(
-  { config, ports, formation, replicas, presence }: RoutingParts,
+  { config, ports, formation, replicas, presence, peers }: RoutingParts,
   map: ShardMap,
   leaderOf: (group: GroupId) => NodeId | null,
   startMs: number,
 ): NodeStatus {
   const nowMs = ports.clock.monotonicMs();
   const groups: GroupStatus[] = [];
+  const said = saidOf(presence, peers, nowMs);
   let ready = true;
   let clock = 0;
   for (let id = META_GROUP as number; id <= formation.groupCount; id++) {
@@ -24,7 +26,8 @@ export function statusOfNode(
     if (replica !== null) clock = Math.max(clock, replica.clock.clock);
     const local = replica === null ? null : statusOf(replica, replica.raft);
     const vshards = vshardsOf(map, group);
-    groups.push({ group, leader, local, vshardCount: vshards.length, vshards });
+    const copies = copiesOf(said.filter(({ held }) => held.group === group));
+    groups.push({ group, leader, local, copies, vshardCount: vshards.length, vshards });
   }
   return {
     nodeId: config.nodeId,
@@ -36,6 +39,7 @@ export function statusOfNode(
     bus: ports.bus.state(),
     disk: ports.storage.health.trouble() ?? 'ok',
     mapEpoch: map.epoch,
+    copies: worstOf(groups.map(({ copies }) => copies.state)),
     groups,
     nodes: presence.list(nowMs).map((seen) => ({
       nodeId: seen.nodeId,
@@ -46,4 +50,18 @@ export function statusOfNode(
     uptimeMs: nowMs - startMs,
     clock,
   };
+}
+
+/** A node says hello each second: what it said longer ago it may not say any more. */
+const SAID_MS = 3_000;
+
+function saidOf(
+  presence: RoutingParts['presence'],
+  peers: RoutingParts['peers'],
+  nowMs: number,
+): Said[] {
+  return presence
+    .list(nowMs)
+    .filter(({ nodeId, seenAtMs }) => nowMs - seenAtMs <= SAID_MS && !peers.isAbsent(nodeId))
+    .flatMap(({ replica, chunks }) => chunks.map((held) => ({ replica, held })));
 }

@@ -253,7 +253,11 @@ class RunningNode implements Node {
     const clusterId = this.#identity.formation?.clusterId ?? '';
     const { clock, bus } = this.#ports;
     const disk = this.#ports.storage.health.trouble() ?? 'ok';
-    const payload = helloPayload(this.#config, this.#identity, clusterId, this.#post, disk);
+    const chunks = this.#tree?.blob.held() ?? null;
+    const payload = helloPayload(this.#config, this.#identity, clusterId, this.#post, {
+      disk,
+      chunks,
+    });
     bus.broadcast(payload);
     const hello = decodeEnvelope(payload).messages[0]?.message;
     if (hello?.type === 'Hello') this.#presence.note(this.replicaId, hello, clock.monotonicMs());

@@ -1,3 +1,4 @@
+import type { ChunksHeld } from '../protocol/messages/node.ts';
 import type { NodeId, ReplicaId } from '../protocol/types.ts';
 import { nodeOf } from '../protocol/types.ts';
 import type { Hello } from './formation.ts';
@@ -15,6 +16,8 @@ export interface SeenNode {
   readonly version: string;
   /** 'ok', or what troubles its disk. */
   readonly disk: Hello['disk'];
+  /** What its replicas say of their chunks. */
+  readonly chunks: readonly ChunksHeld[];
   readonly seenAtMs: number;
 }
 
@@ -40,6 +43,7 @@ export class Presence {
       roles: hello.roles,
       version: hello.version,
       disk: hello.disk,
+      chunks: hello.chunks ?? [],
       seenAtMs: nowMs,
     });
     return this.living(nowMs).find((other) => other !== from && nodeOf(other) === nodeId) ?? null;

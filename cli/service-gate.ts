@@ -77,6 +77,7 @@ function startingStatus(config: Config, version: string): NodeStatus {
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     bus: 'disconnected',
     disk: 'ok',
+    copies: 'unknown',
     mapEpoch: 0,
     groups: [],
     nodes: [],

@@ -1,3 +1,23 @@
+import type { ReplicaId } from './types.ts';
+
+/**
+ * Whether all copies of a group's data are where they must be. `whole`: every voter has every chunk, so one disk can be lost.
+ * `restoring`: voters still bring chunks, or change places. `lost`: there are chunks that no node gives. `unknown`: not all
+ * voters are heard.
+ */
+export type CopiesState = 'whole' | 'restoring' | 'lost' | 'unknown';
+
+/** Of one group, by what its voters said within the last seconds. */
+export interface GroupCopies {
+  readonly state: CopiesState;
+  /** Most that a voter has looked at in its round; missing and lost of all voters together. */
+  readonly chunks: number;
+  readonly missing: number;
+  readonly lost: number;
+  /** Voters that do not have everything, or have not looked yet. */
+  readonly waitingFor: readonly ReplicaId[];
+}
+
 /** What a node finds and does when it is asked to look after its chunks now. All counts are of this node's disk. */
 export interface VerifyCounts {
   /** Chunks that were read and are well. */

@@ -1,4 +1,5 @@
 import type { AnswerBudget } from './answer-budget.ts';
+import type { CopiesState, GroupCopies } from './chunk-care.ts';
 import type { Condition, OpResult, WriteOp } from './commands.ts';
 import type { Identities } from './identities.ts';
 import type { IndexService } from './index-access.ts';
@@ -125,6 +126,8 @@ export interface GroupStatus {
   /** From the local replica, or null on a gateway-only node. */
   readonly local: ReplicaStatus | null;
   readonly vshardCount: number;
+  /** The copies of its data. */
+  readonly copies: GroupCopies;
   /** The vshards themselves, where the map is known. */
   readonly vshards?: readonly number[];
 }
@@ -141,6 +144,8 @@ export interface NodeStatus {
   /** 'ok', or what troubles this node's disk. */
   readonly disk: 'ok' | 'full' | 'read-only' | 'no-handles' | 'slow' | 'stalled';
   readonly mapEpoch: number;
+  /** The worst of all groups: while it is not `whole`, no other disk may be lost. */
+  readonly copies: CopiesState;
   readonly groups: readonly GroupStatus[];
   readonly nodes: readonly {
     nodeId: NodeId;

@@ -1,4 +1,4 @@
-import type { DataId } from '../../protocol/blob.ts';
+import type { ChunkName, DataId } from '../../protocol/blob.ts';
 import type {
   CareProgress,
   ChunkCare,
@@ -13,10 +13,11 @@ import type { NodeId } from '../../protocol/types.ts';
 import type { BlobStore } from '../../storage/ports.ts';
 import { hasDataRow } from '../apply/object-store.ts';
 import type { Ports } from '../kit/ports.ts';
+import { Chore } from './chore.ts';
 import { ChunkCheck } from './chunk-check.ts';
-import { type ChoreActor, startChoreMachine } from './machine.ts';
-import type { Mender } from './mender.ts';
-import { restore } from './restore.ts';
+import { Holdings } from './holdings.ts';
+import type { Mended, Mender } from './mender.ts';
+import { type KeptGroup, type RestoreHost, restore } from './restore.ts';
 import { firstMark, type ScrubPace } from './scrub-plan.ts';
 import { Scrubber, type ScrubFinding } from './scrubber.ts';
 import { judgeFiles, type SightHost } from './sights.ts';
@@ -24,11 +25,7 @@ import { judgeFiles, type SightHost } from './sights.ts';
 const RECENT_EVERY_MS = 15_000;
 /** Data that was drawn within this time is looked for again and again: its writer may have left this node out. */
 const RECENT_MS = 10 * 60_000;
-const FULL_EVERY_MS = 10 * 60_000;
-/** After a round in which something could not be had. */
-const AGAIN_MS = 30_000;
 const SWEEP_EVERY_MS = 10 * 60_000;
-const START_MS = 3_000;
 const PAGE_FILES = 256;
 
 export interface KeeperHost extends SightHost {
@@ -37,6 +34,8 @@ export interface KeeperHost extends SightHost {
   readonly mender: Mender;
   /** Null: nothing is done unless it is asked for. */
   readonly pace: ScrubPace | null;
+  /** All replicas here, that of the meta group too. */
+  replicas(): readonly KeptGroup[];
   /** Has all groups close the revisions up to now, as far as they can. */
   close(): Promise<void>;
   /** All other nodes that are known. */
@@ -49,7 +48,9 @@ export interface KeeperHost extends SightHost {
  */
 export class BlobKeeper implements ChunkCare {
   readonly #host: KeeperHost;
-  readonly #chores: readonly { readonly actor: ChoreActor; dueMs: number }[];
+  /** What the replicas here say of their chunks. */
+  readonly holdings: Holdings;
+  readonly #chores: readonly Chore[];
   readonly #check: ChunkCheck;
   #scrubber: Scrubber | null = null;
   #isScrubbing = false;
@@ -58,32 +59,15 @@ export class BlobKeeper implements ChunkCare {
   constructor(host: KeeperHost) {
     this.#host = host;
     this.#check = new ChunkCheck(host.blobs, () => this.#stopped);
-    const nowMs = host.ports.clock.monotonicMs();
-    const chore = (work: () => Promise<number>, atMs: number) => {
-      const one = { actor: startChoreMachine({ work: () => run() }), dueMs: nowMs + atMs };
-      const run = (): void => {
-        one.dueMs = Number.POSITIVE_INFINITY;
-        work().then(
-          (againMs) => {
-            one.dueMs = host.ports.clock.monotonicMs() + againMs;
-            one.actor.send({ type: 'done' });
-          },
-          (error: unknown) => {
-            this.#trouble(error);
-            one.dueMs = host.ports.clock.monotonicMs() + AGAIN_MS;
-            one.actor.send({ type: 'done' });
-          },
-        );
-      };
-      return one;
-    };
+    const chores = { clock: host.ports.clock, onTrouble: (error: unknown) => this.#trouble(error) };
+    this.holdings = new Holdings({
+      ...{ ports: host.ports, onTrouble: chores.onTrouble },
+      groups: () => host.replicas(),
+      restoring: (onLost) => this.#restoring(onLost),
+    });
     this.#chores = [
-      chore(() => this.#restoreAll(), START_MS),
-      chore(() => this.#restoreRecent(), RECENT_EVERY_MS),
-      chore(async () => {
-        await this.#sweep(begun(noneSwept()));
-        return SWEEP_EVERY_MS;
-      }, SWEEP_EVERY_MS),
+      new Chore(chores, () => this.#restoreRecent(), RECENT_EVERY_MS),
+      new Chore(chores, () => this.#sweepAgain(), SWEEP_EVERY_MS),
     ];
   }
 
@@ -98,12 +82,14 @@ export class BlobKeeper implements ChunkCare {
       });
     }
     const nowMs = this.#host.ports.clock.monotonicMs();
-    for (const { actor, dueMs } of this.#chores) if (nowMs >= dueMs) actor.send({ type: 'tick' });
+    for (const chore of this.#chores) chore.tick(nowMs);
+    this.holdings.tick();
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const { actor } of this.#chores) actor.stop();
+    for (const chore of this.#chores) chore.stop();
+    this.holdings.stop();
     this.#host.mender.stop();
     void this.#scrubber?.stop();
   }
@@ -185,12 +171,9 @@ export class BlobKeeper implements ChunkCare {
       );
   }
 
-  async #restoreAll(): Promise<number> {
-    const counts = await this.#restore(null, true, { ...NOTHING_RESTORED });
-    if (counts.missing > 0) {
-      this.#host.ports.telemetry.log('info', 'chunks that were missing here', { ...counts });
-    }
-    return counts.missing > counts.mended ? AGAIN_MS : FULL_EVERY_MS;
+  async #sweepAgain(): Promise<number> {
+    await this.#sweep(begun(noneSwept()));
+    return SWEEP_EVERY_MS;
   }
 
   async #restoreRecent(): Promise<number> {
@@ -204,10 +187,14 @@ export class BlobKeeper implements ChunkCare {
     mends: boolean,
     counts: C,
   ): Promise<C> {
-    const { mender, groups, ports } = this.#host;
-    const parts = { clock: ports.clock, mender, groups, isStopped: () => this.#stopped };
-    await restore(parts, sinceMs, mends, counts);
+    const host = this.#restoring(() => {});
+    for (const kept of this.#host.groups()) await restore(host, kept, { sinceMs, mends }, counts);
     return counts;
+  }
+
+  #restoring(onLost: RestoreHost['onLost']): RestoreHost {
+    const { mender, ports } = this.#host;
+    return { clock: ports.clock, mender, isStopped: () => this.#stopped, onLost };
   }
 
   /** It goes on where it was when the process ended. */
@@ -232,10 +219,17 @@ export class BlobKeeper implements ChunkCare {
     await this.#mendDamaged(finding.name);
   }
 
+  /** A chunk that should be here is not, or cannot be read. */
+  unreadable(name: ChunkName, holders: readonly NodeId[]): void {
+    if (this.#host.pace === null) return;
+    this.#mendDamaged(name, holders).catch((error: unknown) => this.#trouble(error));
+  }
+
   /** What nobody else has stays out of the way, to be looked at. */
-  async #mendDamaged(name: Parameters<Mender['mend']>[0]) {
-    const mended = await this.#host.mender.mend(name, null, this.#host.others());
+  async #mendDamaged(name: ChunkName, sources = this.#host.others()): Promise<Mended> {
+    const mended = await this.#host.mender.mend(name, null, sources);
     if (mended === 'lost') await this.#host.blobs.setAside(name);
+    if (mended !== 'mended') this.holdings.doubt();
     return mended;
   }
 

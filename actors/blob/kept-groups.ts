@@ -9,12 +9,15 @@ import type { GroupSight } from './sweep.ts';
 const ASKING = { deadlineMs: 2_000, traceparent: null, repeatable: true } as const;
 
 /** A replica as the care for chunks sees it. */
-export function keptGroup({ state, clock, raft, self }: Replica): KeptGroup {
-  const { voters, votersOld, learners } = raft.log.config;
+export function keptGroup({ group, state, clock, raft, self }: Replica): KeptGroup {
+  const { config, configIndex } = raft.log;
+  const { voters, votersOld, learners } = config;
   const members: ReplicaId[] = [...voters, ...(votersOld ?? []), ...learners];
   return {
-    ...{ state, closed: clock.closed, isMember: members.includes(self) },
+    ...{ group, state, closed: clock.closed, isMember: members.includes(self) },
     members: [...new Set(members.map(nodeOf))],
+    ...{ isVoter: voters.includes(self), voters: voters.length },
+    ...{ configIndex, isJoint: votersOld !== null },
   };
 }
 

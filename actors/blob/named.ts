@@ -16,6 +16,8 @@ export interface NamedData {
   readonly endedAt: Revision;
   /** Nodes that had all of it when it was named. */
   readonly holders: readonly NodeId[];
+  /** The key that names it: tenant NUL bucket NUL key, latin1. */
+  readonly triple: string;
 }
 
 export interface NamedPage {
@@ -57,8 +59,8 @@ export function namedSince(state: GroupState, wallMs: number): string {
 
 function namedOf(prefix: string, key: string, value: Uint8Array): NamedData {
   const id = dataIdOf(fromLatin1(key.slice(dataKey(prefix, 'D', '').length)));
-  const { bytes, chunkBytes, endedAt, holders } = decodeRow(dataRowCodec, value);
-  return { id, bytes, chunkBytes, endedAt, holders: holders.map(nodeOf) };
+  const { bytes, chunkBytes, endedAt, holders, triple } = decodeRow(dataRowCodec, value);
+  return { id, bytes, chunkBytes, endedAt, holders: holders.map(nodeOf), triple };
 }
 
 /** Bytes of one chunk of it. */

@@ -6,6 +6,7 @@ import {
   type BlobMessageOf,
   blobMessages,
 } from '../../protocol/messages/blob.ts';
+import type { ChunksHeld } from '../../protocol/messages/node.ts';
 import type { ObjectData } from '../../protocol/object-access.ts';
 import { type GroupId, type NodeId, nodeOf, type ReplicaId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
@@ -43,6 +44,8 @@ export interface NodeBlobsHost {
   readonly pace: ScrubPace | null;
   /** Groups that hold keys and have a replica here. */
   groups(): readonly KeptGroup[];
+  /** All replicas here, that of the meta group too. */
+  replicas(): readonly KeptGroup[];
   /** All groups that hold keys. */
   dataGroups(): readonly GroupId[];
   /** What a group that has no replica here says of this data; null: it does not answer. */
@@ -89,6 +92,7 @@ export class NodeBlobs {
     this.keeper = new BlobKeeper({
       ...{ ports, blobs, mender: this.#mender, pace, others },
       groups: () => host.groups(),
+      replicas: () => host.replicas(),
       dataGroups: () => host.dataGroups(),
       look: (group, ids) => host.look(group, ids),
       close: () => host.close(),
@@ -113,6 +117,11 @@ export class NodeBlobs {
     this.keeper.tick();
   }
 
+  /** What the replicas here say of their chunks; null: they are not looked after. */
+  held(): ChunksHeld[] | null {
+    return this.#host.pace === null ? null : this.keeper.holdings.said();
+  }
+
   transfers(): TransferCounts {
     return this.#transfers.counts;
   }
@@ -134,7 +143,7 @@ export class NodeBlobs {
   /** A chunk that should be here is not, or cannot be read: its reader goes elsewhere, and it is brought here. */
   #unreadable(chunk: ChunkName, holders: readonly NodeId[]): void {
     this.#host.ports.telemetry.count('storage_errors', 1, { part: 'blob' });
-    if (this.#host.pace !== null) void this.#mender.mend(chunk, null, holders);
+    this.keeper.unreadable(chunk, holders);
   }
 
   /** Its writer says that nothing names it. Where a record does, the writer is wrong. */

@@ -59,6 +59,8 @@ const CAUGHT_UP_ENTRIES = 256;
  *    up as a learner; then both change places in one joint step. Quorums never shrink for a repair.
  *    A voter that is itself heard has not lost its log, whoever else uses its name: it is not replaced.
  * P3 A group has min(replicasWanted, replica nodes) voters.
+ * P4 A seat is taken from nobody but a voter whose node is there under another incarnation: its copies of chunks are that
+ *    node's, or lost. Whether the new voter has its chunks is told, not waited for (ADR 0039).
  */
 export function planSteps(observed: Observed, replicasWanted: number): Step[] {
   const steps: Step[] = [];

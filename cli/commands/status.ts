@@ -1,5 +1,7 @@
 import Table from 'cli-table3';
+import type { CopiesState } from '../../protocol/chunk-care.ts';
 import type { GroupStatus, NodeStatus } from '../../protocol/service.ts';
+import { nodeOf } from '../../protocol/types.ts';
 import { CommandFailed } from '../failures.ts';
 import { type Context, printJson } from './context.ts';
 
@@ -14,6 +16,8 @@ export interface ClusterStatus {
   readonly ready: boolean;
   readonly durability: string;
   readonly bus: string;
+  /** An older node does not tell. */
+  readonly copies?: CopiesState;
   readonly uptime_ms: number;
   readonly groups: readonly GroupStatus[];
   readonly nodes: NodeStatus['nodes'];
@@ -65,6 +69,7 @@ export async function members(context: Context): Promise<void> {
 export function statusText(found: ClusterStatus, color: boolean): string {
   const head = `cluster ${found.cluster} (${found.cluster_id || 'not formed yet'}), seen from ${found.node_id}, minikv ${found.version}
 durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptime_ms)}, ${found.ready ? 'ready' : 'NOT READY'}
+${COPIES_TEXT[found.copies ?? 'unknown']}
 `;
   const nodes = makeTable(['node', 'URL', 'roles', 'leads', 'last seen'], color);
   for (const { nodeId, httpUrl, roles, seenMsAgo } of found.nodes) {
@@ -82,17 +87,35 @@ durability ${found.durability}, bus ${found.bus}, up ${duration(found.uptime_ms)
   return `${head}${nodes.toString()}\n${groupsText(found, color)}`;
 }
 
+/** What an operator may do next. */
+const COPIES_TEXT: Readonly<Record<CopiesState, string>> = {
+  whole: 'every copy of all objects is there: one disk may be lost',
+  restoring: 'copies are being made: LOSE NO OTHER DISK now',
+  lost: 'CHUNKS OF OBJECTS ARE LOST: the logs of the nodes name them; lose no other disk now',
+  unknown: 'not all voters are heard: LOSE NO OTHER DISK now',
+};
+
+/** `whole`, or how far it is. */
+function copiesText({ copies }: Partial<GroupStatus>): string {
+  if (copies === undefined) return '-';
+  const { state, chunks, missing, lost, waitingFor } = copies;
+  if (state === 'whole' || state === 'unknown') return state;
+  const gone = lost > 0 ? `, ${lost} lost` : '';
+  return `${state}: ${missing} of ${chunks} missing${gone} (${waitingFor.map(nodeOf).join(' ')})`;
+}
+
 function groupsText(found: ClusterStatus, color: boolean): string {
   const groups = makeTable(
-    ['group', 'leader', 'here', 'term', 'committed', 'applied', 'keys', 'shards'],
+    ['group', 'leader', 'here', 'term', 'committed', 'applied', 'keys', 'shards', 'copies'],
     color,
   );
-  for (const { group, leader, local, vshardCount } of found.groups) {
+  for (const one of found.groups) {
+    const { group, leader, local, vshardCount } = one;
     const here =
       local === null
         ? ['-', '-', '-', '-', '-']
         : [local.role, local.term, local.commitIndex, local.appliedIndex, local.keys];
-    groups.push([groupName(group), leader ?? 'none', ...here, vshardCount]);
+    groups.push([groupName(group), leader ?? 'none', ...here, vshardCount, copiesText(one)]);
   }
   return `${groups.toString()}\n`;
 }

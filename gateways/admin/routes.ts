@@ -61,6 +61,7 @@ function statusToJson(status: NodeStatus) {
     bus: status.bus,
     disk: status.disk,
     map_epoch: status.mapEpoch,
+    copies: status.copies,
     uptime_ms: status.uptimeMs,
     clock: status.clock,
     leads,

@@ -76,6 +76,10 @@ export const Status = Type.Object(
     bus: Type.String(),
     disk: Type.String(),
     map_epoch: Type.Integer(),
+    copies: Type.String({
+      description:
+        'whole: every voter has every chunk of objects; restoring, lost, unknown: lose no other disk now.',
+    }),
     uptime_ms: Type.Integer(),
     clock: Type.Integer(),
     leads: Type.Array(Type.Integer()),

@@ -14,6 +14,23 @@ export const formationCodec = s.record({
 });
 export type Formation = s.Of<typeof formationCodec>;
 
+/** What a replica says of the chunks of objects that its group names, as of its own disk. */
+export const chunksHeldCodec = s.record({
+  group: s.count,
+  /** Of the configuration it knows of: its index, its voters, and whether it is joint. */
+  configIndex: s.count,
+  voters: s.count,
+  isJoint: s.bool,
+  isVoter: s.bool,
+  /** It has every chunk of data that entries up to this one named and that has a name; null: not so, or not known. */
+  heldTo: s.nullable(s.count),
+  /** So far, in the round that runs or was the last one: chunks that belong here, are not here, and nobody gives. */
+  chunks: s.count,
+  missing: s.count,
+  lost: s.count,
+});
+export type ChunksHeld = s.Of<typeof chunksHeldCodec>;
+
 export const nodeMessages = {
   /** "I am here." Repeated until formed, then on start. `clusterId` '' while the folder is empty. */
   Hello: [
@@ -29,6 +46,8 @@ export const nodeMessages = {
       version: s.str(32),
       /** Whether this node's disk is fit to lead with. */
       disk: s.oneOf('ok', 'full', 'read-only', 'no-handles', 'slow', 'stalled'),
+      /** Of each replica here; null: nothing is said. */
+      chunks: s.nullable(s.list(chunksHeldCodec, 65)),
     }),
   ],
   /** The founder's decision, or an existing cluster's answer to an empty node's Hello. */

@@ -125,7 +125,10 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
     'damaged snapshot, engine or identity file',
     'set aside, never deleted; rebuilt from the log or a peer; the only copy refuses to start and says what to do. Not found: a bit of a table that flips between two of its verifications, where a read or a compaction meets it first (ADR 0028)',
   ),
-  F13: row('empty disk', 'the old identity is refused; a learner first'),
+  F13: row(
+    'empty disk',
+    'the old identity is refused; a learner first; another disk may go when the nodes say that every copy is there',
+  ),
   F14: row('fsync fails', 'no retry, no acknowledgement: the process exits non-zero'),
   F15: row(
     'disk full, short writes',

@@ -195,10 +195,13 @@ export class ModelService implements KvService {
 
   status(): NodeStatus {
     const nodeId = parseNodeId('n1')!;
-    const group = { group: 1, leader: nodeId, local: null, vshardCount: 256 };
+    const counts = { chunks: 0, missing: 0, lost: 0, waitingFor: [] };
+    const copies = { state: 'whole', ...counts } as const;
+    const group = { group: 1, leader: nodeId, local: null, vshardCount: 256, copies };
     return {
       ...{ nodeId, clusterId: '0123456789abcdef', cluster: 'model', version: '0.1.0' },
       ...{ ready: this.isReady, durability: 'memory', disk: 'ok', bus: 'connected', mapEpoch: 1 },
+      copies: 'whole',
       groups: [group],
       nodes: [{ nodeId, httpUrl: 'http://127.0.0.1', seenMsAgo: null, roles: ['replica'] }],
       ...{ uptimeMs: 1, clock: this.#clock },

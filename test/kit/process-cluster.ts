@@ -222,6 +222,8 @@ export class ProcessCluster {
 
 interface Status {
   readonly ready: boolean;
+  /** Of all groups. */
+  readonly copies: string;
   readonly groups: readonly {
     readonly group: number;
     readonly leader: string | null;

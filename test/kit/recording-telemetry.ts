@@ -4,12 +4,16 @@ import { type Labels, NO_TELEMETRY, type Telemetry } from '../../observability/p
 export interface RecordingTelemetry extends Telemetry {
   /** Sum of a counter over all label sets that contain `labels`. */
   total(name: string, labels?: Labels): number;
-  readonly lines: readonly { readonly level: string; readonly message: string }[];
+  readonly lines: readonly {
+    readonly level: string;
+    readonly message: string;
+    readonly fields: Labels;
+  }[];
 }
 
 export function recordingTelemetry(): RecordingTelemetry {
   const counts: { name: string; by: number; labels: Labels }[] = [];
-  const lines: { level: string; message: string }[] = [];
+  const lines: { level: string; message: string; fields: Labels }[] = [];
   const count: Telemetry['count'] = (name, by = 1, labels = {}) => {
     counts.push({ name, by, labels });
   };
@@ -17,8 +21,8 @@ export function recordingTelemetry(): RecordingTelemetry {
     ...NO_TELEMETRY,
     count,
     counterOf: (name, labels) => (by) => count(name, by, labels),
-    log: (level, message) => {
-      lines.push({ level, message });
+    log: (level, message, fields = {}) => {
+      lines.push({ level, message, fields: fields as Labels });
     },
     lines,
     total: (name, labels = {}) => {

@@ -24,7 +24,7 @@ export class DamageBook {
   mayDamage(node: SimNode): boolean {
     this.#forgetRepaired();
     if (this.#damaged.size > 0 || this.#damaged.has(node.index)) return false;
-    return this.#world.nodeCount >= 3 && this.#isClusterWhole();
+    return this.#world.nodeCount >= 3 && this.#isClusterWhole() && this.#isSaidToBeWhole();
   }
 
   note(node: SimNode): void {
@@ -55,6 +55,13 @@ export class DamageBook {
       if (track === undefined || track.view.commitIndex < leader.commitIndex - 50) return false;
     }
     return true;
+  }
+
+  /** What an operator waits for before another disk may go: the nodes themselves say it of all objects. */
+  #isSaidToBeWhole(): boolean {
+    if (this.#world.config.chunkClientCount === 0) return true;
+    const running = this.#world.nodes.flatMap(({ node }) => node ?? []);
+    return running.every(({ service }) => service.status().copies === 'whole');
   }
 
   /** Every voter of every group is the present replica of its node. */

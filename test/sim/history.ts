@@ -9,6 +9,7 @@ import type { LockSeen } from '../check/locks.ts';
 import type { AckedWrite, ScanSeen } from '../check/snapshot-read.ts';
 import type { TxnSeen } from '../check/transactions.ts';
 import type { WatcherSeen } from '../check/watch.ts';
+import type { StoredObject } from './chunk-client.ts';
 import type { PairSeen } from './object-txns.ts';
 import type { Trace } from './trace.ts';
 
@@ -70,6 +71,8 @@ export class ObjectHistory {
   readonly told: { name: string; space: string; result: NonNullable<ObjectSeen['told']> }[] = [];
   readonly refused: { name: string; why: string }[] = [];
   readonly pairs: PairSeen[] = [];
+  /** Objects in chunks whose puts were acknowledged. */
+  readonly stored: StoredObject[] = [];
   /** Puts after a change of versioning by the only client that changes it. */
   readonly switched: { versioning: 'enabled' | 'suspended'; versionId: string | null }[] = [];
 }

@@ -2,6 +2,8 @@ import { seededRandom } from '../../protocol/random.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import { Truth } from '../check/truth.ts';
 import { ApartClient } from './apart-client.ts';
+import { ChunkClient } from './chunk-client.ts';
+import { chunksReadable } from './chunks-readable.ts';
 import { Client, gotOf, type ProcessNumbers } from './client.ts';
 import { awaitConvergence, awaitLeaders } from './convergence.ts';
 import { IdentityClient } from './identity-client.ts';
@@ -110,6 +112,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(leasesGone(world), 60_000, 'all leases end, and all keys with them');
   await world.drive(rulesCarriedOut(world), 60_000, 'rules take away all that is due');
   await world.drive(objectsListed(world), 60_000, 'versions are listed as they are');
+  await world.drive(chunksReadable(world), 120_000, 'every object in chunks can be read');
   await world.drive(reservationsTrue(world), 60_000, 'reservations are those of live values');
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
@@ -166,6 +169,10 @@ function startWork(world: World, config: SwarmConfig) {
   for (let i = 0; i < config.identityClientCount; i++) {
     identityClients.push(new IdentityClient(`i${i}`, world, random(`identity-client-${i}`)));
   }
+  const chunkClients = Array.from({ length: config.chunkClientCount }, (_, i) => {
+    const own = [random(`chunk-client-${i}`), config.chunkThinkMsMean] as const;
+    return new ChunkClient(`b${i}`, world, world.history, ...own);
+  });
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
@@ -178,6 +185,7 @@ function startWork(world: World, config: SwarmConfig) {
     ...uniqueClients,
     ...objectClients,
     ...identityClients,
+    ...chunkClients,
   ];
   const clientsDone = Promise.all(all.map((client) => client.run()));
   world.spawn(clientsDone);

@@ -80,6 +80,9 @@ export interface SwarmConfig {
   readonly objectClientCount: number;
   /** Clients that make and revoke keys. */
   readonly identityClientCount: number;
+  /** Clients of objects in chunks; with some, nodes look after their chunks. How busy they are. */
+  readonly chunkClientCount: number;
+  readonly chunkThinkMsMean: number;
 }
 
 export const BUSY_KINDS = [
@@ -94,6 +97,7 @@ export const BUSY_KINDS = [
   'ends',
   'objects',
   'identities',
+  'chunks',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -173,6 +177,8 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
     objectClientCount: isAimed ? 0 : drawObjectClients(seed),
     identityClientCount: isAimed ? 0 : drawIdentityClients(seed),
+    chunkClientCount: isAimed ? 0 : drawChunkClients(seed),
+    chunkThinkMsMean: 4_000,
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
@@ -185,6 +191,11 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   }
   if (overrides.busy === 'identities') {
     return { ...config, identityClientCount: 6, groupCount: 1, faultGapMsMean: 1500 };
+  }
+  if (overrides.busy === 'chunks') {
+    const few = { clientCount: 1, leaseClientCount: 0, watcherCount: 0 };
+    const busy = { chunkClientCount: 4, chunkThinkMsMean: 800, faultGapMsMean: 1000 };
+    return { ...config, ...few, ...busy, groupCount: 1, joinerCount: 0 };
   }
   if (overrides.busy === 'unique') {
     return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
@@ -279,6 +290,12 @@ function drawIdentityClients(seed: number): number {
   return random.next() < 0.3 ? randomInt(random, 1, 2) : 0;
 }
 
+/** The same. */
+function drawChunkClients(seed: number): number {
+  const random = seededRandom(seed, 'chunk-clients');
+  return random.next() < 0.15 ? randomInt(random, 1, 2) : 0;
+}
+
 /** From a stream of its own, so that older seeds keep everything else. */
 function drawAbsence(seed: number): Pick<LinkWeather, 'tellsAbsence' | 'falseAbsence'> {
   const random = seededRandom(seed, 'absence');
@@ -362,7 +379,7 @@ export function describeSwarm(config: SwarmConfig): string {
   const { weather: w } = config;
   const faults = [...config.faults.keys()].join(',') || 'none';
   return (
-    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount}+${config.uniqueClientCount}+${config.objectClientCount} clients, ` +
+    `${config.nodeCount} nodes, ${config.joinerCount} join, ${config.groupCount} groups, ${config.clientCount}+${config.leaseClientCount}+${config.uniqueClientCount}+${config.objectClientCount}+${config.chunkClientCount} clients, ` +
     `${config.watcherCount} watchers, ${config.keyCount} keys, ` +
     `latency ${w.latencyMsMin.toFixed(1)}+${w.jitterMsMean.toFixed(1)} ms, ` +
     `loss ${w.loss.toFixed(2)} dup ${w.duplicate.toFixed(2)} reorder ${w.reorder.toFixed(2)}, ` +

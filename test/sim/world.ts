@@ -22,6 +22,9 @@ import type { SwarmConfig } from './swarm.ts';
 import { Trace } from './trace.ts';
 import { SimViolation } from './violation.ts';
 
+/** Longer than any run: what is damaged is met by readers. */
+const SCRUB_PERIOD_MS = 3_600_000;
+
 export interface WorldParts {
   readonly startNode: StartNode;
   /** Builds the machine of one node: its simulated disk. */
@@ -177,6 +180,7 @@ export class World implements ClusterPort {
       retentionMs: config.retentionMs,
       durability: 'quorum-fsync',
       lifecycleDayMs: LIFECYCLE_DAY_MS,
+      ...(config.chunkClientCount > 0 ? { scrubPeriodMs: SCRUB_PERIOD_MS } : {}),
       httpUrl: `http://${id(index)}.sim`,
       version: '0.0.0-sim',
     };

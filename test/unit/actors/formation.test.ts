@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Forming, helloPayload, selfOf } from '../../../actors/formation.ts';
+import { Forming, helloPayload, selfOf, WELL } from '../../../actors/formation.ts';
 import { PostOffice } from '../../../actors/kit/post-office.ts';
 import type { NodeConfig } from '../../../protocol/config.ts';
 import { decodeEnvelope } from '../../../protocol/envelope.ts';
@@ -34,7 +34,7 @@ class Member {
 
   /** What this node says of itself reaches the other. */
   greets(other: Member): void {
-    const envelope = decodeEnvelope(helloPayload(this.config, this.identity, '', this.post, 'ok'));
+    const envelope = decodeEnvelope(helloPayload(this.config, this.identity, '', this.post, WELL));
     const hello = envelope.messages[0]?.message;
     if (hello?.type === 'Hello') other.forming.onHello(envelope.from, hello);
   }
@@ -133,7 +133,7 @@ describe('forming a cluster', () => {
     const clock = new HandClock();
     const [a, b] = [new Member(clock, 'a', 'a b'), new Member(clock, 'b', 'a b')];
     a.forming.start();
-    const envelope = decodeEnvelope(helloPayload(b.config, b.identity, 'old', b.post, 'ok'));
+    const envelope = decodeEnvelope(helloPayload(b.config, b.identity, 'old', b.post, WELL));
     const hello = envelope.messages[0]?.message;
     if (hello?.type === 'Hello') a.forming.onHello(envelope.from, hello);
     expect(a.formation).toBeNull();

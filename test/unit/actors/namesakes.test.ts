@@ -9,6 +9,7 @@ import { HandClock } from '../../kit/hand-clock.ts';
 const HELLO: Hello = {
   ...{ type: 'Hello', incarnation: '2', clusterId: 'c', initialMembers: [], groupCount: 2 },
   ...{ roles: ['replica'], httpUrl: 'http://other', version: '0.1.0', disk: 'ok' },
+  chunks: null,
 };
 
 /** One process of node n1, incarnation 1, life 7, that started at 0. */

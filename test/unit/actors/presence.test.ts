@@ -7,6 +7,7 @@ function hello(url: string): Hello {
   return {
     ...{ type: 'Hello', incarnation: '00000001', clusterId: 'c', initialMembers: [] },
     ...{ groupCount: 2, roles: ['replica'], httpUrl: url, version: '0.1.0', disk: 'ok' },
+    chunks: null,
   };
 }
 

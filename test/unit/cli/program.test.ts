@@ -145,13 +145,21 @@ describe('commands', () => {
 
   it('status shows nodes, groups and leaders', async () => {
     const local = { role: 'leader', term: 3, commitIndex: 4, appliedIndex: 4, keys: 2, config: {} };
+    const copies = { state: 'restoring', chunks: 900, missing: 70, lost: 0, waitingFor: ['n2:ab'] };
     const server = await node((_, response) =>
       answerJson(response, 200, {
-        ...{ node_id: 'n1', cluster: 'c', cluster_id: 'abc', version: '1', ready: true },
+        ...{
+          copies: 'restoring',
+          node_id: 'n1',
+          cluster: 'c',
+          cluster_id: 'abc',
+          version: '1',
+          ready: true,
+        },
         ...{ durability: 'quorum-fsync', bus: 'connected', uptime_ms: 65_000 },
         groups: [
           { group: 0, leader: 'n2', local: null, vshardCount: 0 },
-          { group: 1, leader: 'n1', local, vshardCount: 256 },
+          { group: 1, leader: 'n1', local, vshardCount: 256, copies },
         ],
         nodes: [
           { nodeId: 'n1', httpUrl: 'http://a:1', seenMsAgo: null, roles: ['replica'] },
@@ -163,7 +171,10 @@ describe('commands', () => {
     expect(code).toBe(0);
     expect(out).toContain('up 65 s, ready');
     expect(out).toMatch(/│ n2 +│ http:\/\/b:1 +│ gateway +│ meta +│ 2 s ago/);
-    expect(out).toMatch(/│ 1 +│ n1 +│ leader +│ 3 +│ 4 +│ 4 +│ 2 +│ 256/);
+    expect(out).toMatch(
+      /│ 1 +│ n1 +│ leader +│ 3 +│ 4 +│ 4 +│ 2 +│ 256 +│ restoring: 70 of 900 missing \(n2\)/,
+    );
+    expect(out).toContain('LOSE NO OTHER DISK');
   });
 
   it('config print names the origin of every setting and masks secrets', async () => {

@@ -92,6 +92,12 @@ const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
   Hello: {
     ...{ incarnation: 'aaaaaaaa', clusterId: '', initialMembers: [n1], groupCount: 8 },
     ...{ roles: ['replica', 'gateway'], httpUrl: 'http://n1', version: '0.1.0', disk: 'full' },
+    chunks: [
+      {
+        ...{ group: 3, configIndex: 9, voters: 3, isJoint: false, isVoter: true, heldTo: 2 ** 40 },
+        ...{ chunks: 7, missing: 1, lost: 0 },
+      },
+    ],
   },
   Form: {
     formation: {

@@ -35,7 +35,7 @@ class World {
     for (const group of [0, 1]) this.reach.leaders.set(group as GroupId, 'n1' as NodeId);
     const seen = (replica: ReplicaId) => ({
       ...{ nodeId: replica.split(':')[0] as NodeId, replica, httpUrl: '', version: '' },
-      ...{ roles: ['replica'], seenAtMs: 0, disk: 'ok' as const },
+      ...{ roles: ['replica'], seenAtMs: 0, chunks: [], disk: 'ok' as const },
     });
     this.manager = new ShardManager({
       calls: this.reach.calls,

@@ -248,3 +248,32 @@ describe('following the plan', () => {
     );
   });
 });
+
+describe('P4: the plan takes a seat only from a replica that is no more', () => {
+  const names = ['a:1', 'a:2', 'b:1', 'b:2', 'c:1', 'c:2', 'd:1'];
+  const some = fc.subarray(names, { minLength: 0 });
+  const observed = fc.record({ voters: some, learners: some, living: some, here: some });
+
+  it('whatever is observed', () => {
+    let replaced = 0;
+    fc.assert(
+      fc.property(observed, ({ voters, learners, living, here }) => {
+        const seats = voters.length === 0 ? ['a:1'] : voters;
+        const behind = learners.filter((one) => !seats.includes(one)).join(' ');
+        const config = group(1, seats[0] as string, seats.join(' '), { learners: behind });
+        const nodes = here.map((name) => node(name));
+        for (const step of planAmid(living.join(' '), nodes, config)) {
+          if (step.type !== 'ChangeMembers') continue;
+          const taken = seats.filter((voter) => !step.voters.includes(id(voter)));
+          for (const voter of taken) {
+            replaced++;
+            expect(living).not.toContain(voter);
+            expect(step.voters.map(nodeOf)).toContain(nodeOf(id(voter)));
+          }
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(replaced).toBeGreaterThan(50);
+  });
+});
