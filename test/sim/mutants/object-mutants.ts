@@ -33,6 +33,23 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
   },
   {
     ...BASE,
+    name: 'promoted-without-chunks',
+    what: 'a voter says that it has all chunks without having looked: the next disk goes before they are back (F13)',
+    faults: ['emptyDisk'],
+    busy: 'chunks',
+    seedsMax: 6,
+    patches: [
+      ...patch(
+        'actors/blob/holdings.ts',
+        'await restore(host, kept, { sinceMs: null, mends: true }, counts);',
+        'await restore(host, kept, { sinceMs: null, mends: false }, { ...counts });',
+      ),
+      // What was written lately is looked for in a run of this length all the same.
+      ...patch('actors/blob/keeper.ts', 'RECENT_MS = 10 * 60_000', 'RECENT_MS = 1_000'),
+    ],
+  },
+  {
+    ...BASE,
     name: 'operations-forgotten',
     what: 'an operation on an object that is asked again is done again (B9)',
     faults: ['isolateLeader', 'pauseLeader', 'oneWayCut', 'slowSync'],
