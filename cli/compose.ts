@@ -4,11 +4,13 @@ import type { Bus, Ports } from '../actors/kit/ports.ts';
 import { startNode } from '../actors/node.ts';
 import type { Node } from '../actors/node-port.ts';
 import { KeyRefusal, NamedKeys } from '../gateways/encryption/named-keys.ts';
+import type { RootKeys } from '../gateways/encryption/root-keys.ts';
 import type { ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
 import { Access } from '../gateways/identity/access.ts';
 import { ApiKeys } from '../gateways/identity/api-keys.ts';
 import { SecretHash } from '../gateways/identity/secret-hash.ts';
+import { Tokens } from '../gateways/identity/tokens.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
 import { publishChange } from '../gateways/peer/events.ts';
 import { inProcessBus } from '../gateways/peer/in-process-bus.ts';
@@ -105,7 +107,7 @@ async function composeLocked(
     stateHashes: () => stateHashesOf(node),
     chunks: () => started(node).chunks,
     keys: encryptionKeys,
-    ...(admin === null ? {} : identityParts(admin, gate.service, basics)),
+    ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics)),
     s3: s3Options(config, objects.objects, keys),
     version,
   });
@@ -162,9 +164,17 @@ async function checkRootKeys(
   }
 }
 
-function identityParts({ key }: AdminKey, { identities }: KvService, { random, clock }: Basics) {
+function identityParts(
+  { cluster }: Config,
+  { key }: AdminKey,
+  { identities }: KvService,
+  roots: RootKeys | null,
+  { random, clock }: Basics,
+) {
   const parts = { identities, random, clock, hash: new SecretHash(random) };
-  return { access: new Access({ ...parts, adminKey: key }), apiKeys: new ApiKeys(parts) };
+  const tokens = new Tokens({ ...parts, roots, cluster });
+  const access = new Access({ ...parts, adminKey: key, tokens });
+  return { access, apiKeys: new ApiKeys(parts), tokens };
 }
 
 /** Who configured keys wants them asked for, also on loopback. */

@@ -16,6 +16,7 @@ import type { KvService } from '../../protocol/service.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access, Grant } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
+import type { Tokens } from '../identity/tokens.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
 import type { Traffic } from './traffic.ts';
@@ -49,6 +50,7 @@ export interface Edge {
   /** Who may do what; null: nobody is asked who they are. */
   readonly access: Access | null;
   readonly apiKeys: ApiKeys | null;
+  readonly tokens: Tokens | null;
   readonly durability: string;
   /** What request bodies hold, over all connections. */
   readonly bodies: ByteBudget;

@@ -45,6 +45,7 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/v1/batch': DATA,
   '/v1/txn': DATA,
   '/v1/search': DATA,
+  '/v1/auth/token': 'known',
   '/v1/watch': 'data:watch',
   '/v1/indexes': INDEXES,
   '/v1/indexes/:name': INDEXES,

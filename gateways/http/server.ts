@@ -9,6 +9,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import { registerApiKeyRoutes } from '../admin/api-keys.ts';
+import { registerTokenRoute } from '../admin/auth-token.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
@@ -17,6 +18,7 @@ import { registerTransferRoutes } from '../admin/transfer.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
+import type { Tokens } from '../identity/tokens.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectRoutes } from '../kv/direct-routes.ts';
 import { registerIndexRoutes } from '../kv/index-routes.ts';
@@ -61,6 +63,7 @@ export interface HttpServerOptions {
   /** Without it nobody is asked for credentials. */
   readonly access?: Access;
   readonly apiKeys?: ApiKeys;
+  readonly tokens?: Tokens;
   /** Without it /s3 answers 501, and there is no port of its own. */
   readonly s3?: S3Options;
   readonly version: string;
@@ -100,6 +103,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerChunkRoutes(app, edge);
   registerEncryptionKeyRoutes(app, edge);
   registerApiKeyRoutes(app, edge);
+  registerTokenRoute(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
   registerTxnRoutes(app, edge);
@@ -142,6 +146,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     keys: options.keys ?? null,
     access: options.access ?? null,
     apiKeys: options.apiKeys ?? null,
+    tokens: options.tokens ?? null,
     durability: service.status().durability,
     bodies: new ByteBudget(bounds.bodyBytesHeldMax),
     answers: new ByteBudget(bounds.answerBytesHeldMax),

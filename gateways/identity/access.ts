@@ -15,6 +15,7 @@ import {
 import { type Action, decide, type Principal, type Reason, ROLES } from './decision.ts';
 import type { SecretHash } from './secret-hash.ts';
 import { Sessions } from './sessions.ts';
+import { type TokenClaims, Tokens } from './tokens.ts';
 
 export interface AccessParts {
   readonly identities: Identities;
@@ -23,10 +24,17 @@ export interface AccessParts {
   readonly clock: Pick<Clock, 'wallMs'>;
   /** The administrator's key: configured, the same on all nodes. */
   readonly adminKey: ApiKey;
+  readonly tokens: Tokens;
 }
 
 /** That somebody may do something for longer than a moment: as long as they may, it goes on. */
 export interface Grant {
+  /** What was presented: the administrator's key, an API key, or a token in place of one. */
+  readonly by: 'admin' | 'key' | 'token';
+  /** Of the API key; '' of the administrator's. */
+  readonly keyId: string;
+  /** Unix ms; null: it lasts until it is revoked. */
+  readonly expiresAtMs: number | null;
   /** Judged anew; `unknown`: this node cannot tell at present. */
   check(): Promise<'good' | 'ended' | 'unknown'>;
   /** The same without waiting; null: it has to. */
@@ -35,7 +43,12 @@ export interface Grant {
   follow(end: () => void): () => void;
 }
 
-type Judged = { readonly principal: Principal } | { readonly refusal: AppError };
+interface Known {
+  readonly principal: Principal;
+  readonly by: Grant['by'];
+  readonly keyId: string;
+}
+type Judged = Known | { readonly refusal: AppError };
 
 /**
  * Who sends a request by its `Authorization`, and whether they may. What is answered is true of the moment of the call:
@@ -73,7 +86,7 @@ export class Access {
     const reason = this.#reason(judged.principal, action ?? 'status:read');
     const refusal = refusalOf(reason, action);
     if (refusal !== null) throw refusal;
-    return this.#grant(authorization, action ?? 'status:read');
+    return this.#grant(authorization, action ?? 'status:read', judged);
   }
 
   #reason(principal: Principal, action: Action): Reason {
@@ -85,11 +98,12 @@ export class Access {
   #judgeNow(authorization: string | undefined): Judged | null {
     if (authorization === undefined) return MISSING;
     const text = bearerOf(authorization);
+    if (text !== null && Tokens.isToken(text)) return this.#judgeTokenNow(text);
     const key = text === null ? null : parseApiKey(text);
     if (text === null || key === null) return WRONG;
     if (key.id === ADMIN_ID) {
       const isAdmin = isSameSecret(key.secret, this.#parts.adminKey.secret);
-      return isAdmin ? { principal: this.#admin } : WRONG;
+      return isAdmin ? { principal: this.#admin, by: 'admin', keyId: '' } : WRONG;
     }
     const { identities } = this.#parts;
     if (!identities.isCurrent()) return null;
@@ -99,11 +113,12 @@ export class Access {
     if (known === null) return WRONG;
     const isGood = this.#sessions.isGood(this.#sessions.digest(text), known.phc);
     if (isGood === null) return null;
-    return isGood ? known : WRONG;
+    return isGood ? knownBy('key', key.id, known.principal) : WRONG;
   }
 
   async #judge(authorization: string | undefined): Promise<Judged> {
     const text = bearerOf(authorization ?? '');
+    if (text !== null && Tokens.isToken(text)) return this.#judgeToken(text);
     const key = text === null ? null : parseApiKey(text);
     if (text === null || key === null) return WRONG;
     const { identities } = this.#parts;
@@ -119,7 +134,35 @@ export class Access {
     // That took a while: what counts is what holds now.
     await identities.current(LIMITS.requestDeadlineMsDefault);
     const now = identities.row(name);
-    return (now === null ? null : this.#principalOf(key.id, now)) ?? WRONG;
+    const still = now === null ? null : this.#principalOf(key.id, now);
+    return still === null ? WRONG : knownBy('key', key.id, still.principal);
+  }
+
+  #judgeTokenNow(text: string): Judged | null {
+    const { identities, tokens } = this.#parts;
+    if (!identities.isCurrent()) return null;
+    const claims = tokens.known(text);
+    return claims === null ? null : this.#judgeClaims(claims);
+  }
+
+  async #judgeToken(text: string): Promise<Judged> {
+    const claims = await this.#parts.tokens.verify(text, LIMITS.requestDeadlineMsDefault);
+    if (claims === null) return WRONG;
+    // Its key may have been made since this node looked, as its secret may.
+    const { identities } = this.#parts;
+    const isNew = identities.row(keyRowName(claims.keyId)) === null;
+    if (isNew) await identities.renewed(LIMITS.requestDeadlineMsDefault);
+    return this.#judgeClaims(claims);
+  }
+
+  /** A token is good for what its key is, and no longer than either. */
+  #judgeClaims({ keyId, expiresAtMs }: TokenClaims): Judged {
+    const row = this.#parts.identities.row(keyRowName(keyId));
+    const known = row === null ? null : this.#principalOf(keyId, row);
+    if (known === null) return WRONG;
+    const { principal } = known;
+    const endMs = Math.min(expiresAtMs, principal.expiresAtMs ?? expiresAtMs);
+    return knownBy('token', keyId, { ...principal, expiresAtMs: endMs });
   }
 
   /** One run of Argon2 for all that present the same key meanwhile. */
@@ -162,14 +205,16 @@ export class Access {
     return read;
   }
 
-  #grant(authorization: string | undefined, action: Action): Grant {
+  #grant(authorization: string | undefined, action: Action, known: Known): Grant {
     const checkNow = (): 'good' | 'ended' | null => {
       const judged = this.#judgeNow(authorization);
       if (judged === null) return null;
       if ('refusal' in judged) return 'ended';
       return this.#reason(judged.principal, action) === 'allowed' ? 'good' : 'ended';
     };
+    const { by, keyId, principal } = known;
     return {
+      ...{ by, keyId, expiresAtMs: principal.expiresAtMs },
       checkNow,
       check: async () => {
         try {
@@ -208,6 +253,10 @@ export class Access {
   }
 }
 
+function knownBy(by: Grant['by'], keyId: string, principal: Principal): Known {
+  return { by, keyId, principal };
+}
+
 const LASTING = { isRevoked: false, expiresAtMs: null } as const;
 const MISSING: Judged = {
   refusal: new AppError(
@@ -232,7 +281,7 @@ function refusalOf(reason: Reason, action: Action | null): AppError | null {
     case 'revoked':
       return new AppError('unauthenticated', 'the key has been revoked');
     case 'expired':
-      return new AppError('unauthenticated', 'the key has expired');
+      return new AppError('unauthenticated', 'the credentials have expired');
     default:
       return new AppError('forbidden', `the role of this key does not allow ${action ?? 'this'}`);
   }

@@ -1,3 +1,7 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { connect } from 'nats';
 import { afterEach, expect, test } from 'vitest';
 import { ProcessCluster } from '../kit/process-cluster.ts';
 import { sleep } from '../kit/wait.ts';
@@ -12,7 +16,7 @@ afterEach(async () => {
 const ADMIN = `mkv_admin_${'k'.repeat(43)}`;
 
 function startWithAuth(): Promise<ProcessCluster> {
-  const env = { MINIKV_AUTH_ADMIN_KEY: ADMIN };
+  const env = { MINIKV_AUTH_ADMIN_KEY: ADMIN, MINIKV_ENCRYPTION_ROOT_KEY: '5a'.repeat(32) };
   return ProcessCluster.start({ nodes: 3, flags: ['--auth'], env });
 }
 
@@ -43,6 +47,9 @@ test('B28 a key works on every node when it is shown, and on none when its revoc
       const { status, text } = await ask(`${url}/v1/kv/a`, key, { method: 'PUT', body: 'x' });
       expect([200, 201], text).toContain(status);
     }
+    const exchanged = await ask(`${urls[(round + 2) % 3]}/v1/auth/token`, key, { method: 'POST' });
+    const { access_token: token } = JSON.parse(exchanged.text);
+    for (const url of urls) expect((await ask(`${url}/v1/kv/a`, token)).status).toBe(200);
     // Clients that never pause: the first request that begins after the answer is refused, on each node.
     let revokedMs = Number.POSITIVE_INFINITY;
     let accepted = 0;
@@ -66,6 +73,7 @@ test('B28 a key works on every node when it is shown, and on none when its revoc
     expect((await ask(where, ADMIN, { method: 'POST' })).status).toBe(200);
     revokedMs = performance.now();
     await asking;
+    for (const url of urls) expect((await ask(`${url}/v1/kv/a`, token)).status).toBe(401);
     expect(late).toEqual([]);
     expect(accepted).toBeGreaterThan(3);
     // Under a load like this one's; without, it is 0.6 seconds.
@@ -77,7 +85,7 @@ test('B28 a key works on every node when it is shown, and on none when its revoc
     403,
   );
   expect(await ask(`${third}/v1/kv/a`, reader.key)).toEqual({ status: 200, text: 'x' });
-}, 90_000);
+}, 180_000);
 
 test('keys outlive the nodes, and a minority takes none', async () => {
   const running = await startWithAuth();
@@ -97,4 +105,57 @@ test('keys outlive the nodes, and a minority takes none', async () => {
   expect(await ask(`${second}/v1/kv/a`, key)).toEqual({ status: 200, text: 'x' });
   expect((await ask(`${first}/admin/keys/${id}`, ADMIN, { method: 'DELETE' })).status).toBe(200);
   for (const url of running.urls()) expect((await ask(`${url}/v1/kv/a`, key)).status).toBe(401);
-}, 90_000);
+}, 180_000);
+
+test('with --auth S3 wants signatures, NATS requests are refused, and the command line sends its key', async () => {
+  const s3Keys = { accessKeyId: 'MKTEST', secretAccessKey: 'test-secret' };
+  const env = {
+    MINIKV_AUTH_ADMIN_KEY: ADMIN,
+    MINIKV_S3_ACCESS_KEY: s3Keys.accessKeyId,
+    MINIKV_S3_SECRET_KEY: s3Keys.secretAccessKey,
+  };
+  const running = await ProcessCluster.start({ nodes: 1, nats: true, flags: ['--auth'], env });
+  cluster = running;
+  const [url] = running.urls() as [string];
+  // An API key is no signature, and the other way round.
+  for (const key of [null, ADMIN]) {
+    const { status, text } = await ask(`${url}/s3/bucket/a`, key, { method: 'PUT', body: 'x' });
+    expect([400, 403], text).toContain(status);
+  }
+  const s3 = new S3Client({
+    ...{ endpoint: `${url}/s3`, region: 'us-east-1', forcePathStyle: true, credentials: s3Keys },
+  });
+  await s3.send(new CreateBucketCommand({ Bucket: 'bucket' }));
+  await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'a', Body: 'x' }));
+  s3.destroy();
+  expect((await ask(`${url}/s3/bucket/a`, ADMIN)).status).not.toBe(200);
+
+  const nats = await connect({ servers: running.nats?.url.replace('nats://', '') ?? '' });
+  const said = await nats.request('minikv.api.get', JSON.stringify({ key: 'a' }), {
+    timeout: 5_000,
+  });
+  expect(said.json()).toMatchObject({ code: 'unauthenticated' });
+  await nats.close();
+
+  const minikv = (key: string, ...args: string[]) => {
+    const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+    const given = { ...process.env, MINIKV_API_KEY: key, MINIKV_ENDPOINT: url };
+    return spawnSync(process.execPath, [main, ...args], { env: given, encoding: 'utf8' });
+  };
+  const made = minikv(ADMIN, 'keys', 'create', 'a job', '--role', 'read_write', '--expires', '600');
+  const key = made.stdout.trim();
+  expect(key, made.stderr).toMatch(/^mkv_[a-z2-7]{16}_[A-Za-z0-9_-]{43}$/);
+  const id = key.slice(4, 20);
+  expect(minikv(key, 'put', 'a', 'one').status).toBe(0);
+  expect(minikv(key, 'keys', 'list').status).toBe(1);
+  const listed = minikv(ADMIN, 'keys', 'list', '--json').stdout;
+  expect(JSON.parse(listed)).toMatchObject({ id, name: 'a job', role: 'read_write' });
+  expect(listed).not.toContain(key.slice(21));
+  expect(minikv(ADMIN, 'keys', 'show', id).stdout).toMatch(/read_write {2}a job {2}expires 20/);
+  expect(minikv(ADMIN, 'keys', 'revoke', id).stdout).toContain('revoked 20');
+  const refused = minikv(key, 'get', 'a', '--json');
+  expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('unauthenticated')]);
+  expect(minikv(ADMIN, 'keys', 'delete', id).stdout).toContain(id);
+  expect(minikv(ADMIN, 'keys', 'list').stdout).toBe('');
+  expect(minikv(ADMIN, 'keys', 'show', 'x').status).toBe(2);
+}, 180_000);

@@ -1,8 +1,10 @@
+import { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import { Access } from '../../gateways/identity/access.ts';
 import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
 import { ApiKeys } from '../../gateways/identity/api-keys.ts';
 import type { Role } from '../../gateways/identity/decision.ts';
 import { SecretHash } from '../../gateways/identity/secret-hash.ts';
+import { Tokens } from '../../gateways/identity/tokens.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { startModelServer } from './http-start.ts';
@@ -19,15 +21,19 @@ export async function startGuardedServer() {
   const clock = { ...REAL_CLOCK, wallMs: () => wallMs ?? REAL_CLOCK.wallMs() };
   const parts = { identities: service.identities, random, clock, hash: new SecretHash(random) };
   const adminKey = drawApiKey(random, 'admin');
-  const access = new Access({ ...parts, adminKey });
+  const roots = new RootKeys([random.bytes(32)]);
+  const tokens = new Tokens({ ...parts, roots, cluster: 'test' });
+  const access = new Access({ ...parts, adminKey, tokens });
   const apiKeys = new ApiKeys(parts);
-  const server = await startModelServer({}, service, NO_TELEMETRY, { access, apiKeys });
+  const server = await startModelServer({}, service, NO_TELEMETRY, {
+    ...{ access, apiKeys, tokens },
+  });
   const make = async (role: Role, expiresInMs: number | null = null): Promise<string> => {
     const wanted = { name: `a ${role}`, tenant: 'default', role, expiresInMs };
     return (await apiKeys.create(CTX, wanted)).key;
   };
   return {
-    ...{ ...server, access, apiKeys, make, admin: apiKeyText(adminKey) },
+    ...{ ...server, access, apiKeys, tokens, make, admin: apiKeyText(adminKey) },
     revoke: (key: string) => apiKeys.revoke(CTX, parseApiKey(key)?.id ?? ''),
     /** What the clock on the wall says from now on. */
     setWallMs: (ms: number) => {

@@ -123,6 +123,16 @@ describe('a revoked key ends its watches', () => {
     await put(server.admin);
     expect(await rest).not.toContain('event: put');
   });
+  it('and hears nothing while nobody can tell whether it is still good', async () => {
+    const key = await server.make('read_only');
+    const answer = await fetch(`${server.url}/v1/watch`, { headers: bearer(key) });
+    const rest = answer.text();
+    server.service.identities.isConfirmed = false;
+    await put(server.admin);
+    const text = await rest;
+    expect(text).not.toContain('event: put');
+    expect(text).toContain('resume with the last id');
+  });
   it('over WebSocket, with a code of its own', async () => {
     const key = await server.make('read_only');
     const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/watch`, {

@@ -15,6 +15,8 @@ const READS: readonly Action[] = [
 const MAY: Readonly<Record<string, readonly Action[]>> = {
   ...{ admin: ACTIONS, 'admin key': ACTIONS, read_only: READS },
   read_write: [...READS, 'data:write', 'lease:write'],
+  'read_write token': [...READS, 'data:write', 'lease:write'],
+  'read_only token': READS,
 };
 const NOBODY = [
   'anonymous',
@@ -38,6 +40,12 @@ beforeAll(async () => {
   headers.set('admin key', bearer(admin));
   for (const role of ['admin', 'read_write', 'read_only'] as const) {
     headers.set(role, bearer(await make(role)));
+  }
+  for (const role of ['read_write', 'read_only']) {
+    const sent = { method: 'POST', headers: headers.get(role) as Record<string, string> };
+    const answer = await fetch(`${server.url}/v1/auth/token`, sent);
+    const { access_token } = (await answer.json()) as { access_token: string };
+    headers.set(`${role} token`, bearer(access_token));
   }
   const [revoked, expired, deleted] = [
     await make('admin'),

@@ -1,0 +1,196 @@
+import { errors, jwtVerify, SignJWT } from 'jose';
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import type { Identities, IdentityRow } from '../../protocol/identities.ts';
+import { type Random, randomHex } from '../../protocol/random.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import { KEY_BYTES, unwrapKey, wrapKey } from '../encryption/key-wrap.ts';
+import type { RootKeys } from '../encryption/root-keys.ts';
+
+/** How long a token lasts. */
+export const TOKEN_SECS = 900;
+/** A secret signs for so long; then it only verifies what it has signed. */
+const SECRET_MS = 24 * 3600 * 1000;
+const SECRETS_KEPT = 2;
+/** Clocks of nodes may be apart: a token from the near future is taken. */
+const TOLERANCE_SECS = 5;
+const TOKEN_CHARS_MAX = 2_048;
+const REMEMBERED_MAX = 10_000;
+const ROW = 'token-secrets';
+const PURPOSE = 'token secrets';
+const AUDIENCE = 'minikv';
+const FORM = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
+
+/** What a token says that was signed here. */
+export interface TokenClaims {
+  readonly keyId: string;
+  /** The secret that signed it. */
+  readonly kid: string;
+  /** Unix ms. */
+  readonly expiresAtMs: number;
+}
+
+interface Secret {
+  readonly kid: string;
+  readonly rootId: string;
+  /** Base64; see encryption/key-wrap.ts. */
+  readonly wrapped: string;
+  readonly createdAtMs: number;
+}
+
+export interface TokenParts {
+  readonly identities: Identities;
+  /** Null: this node has none, so it can neither sign nor verify. */
+  readonly roots: RootKeys | null;
+  readonly random: Random;
+  readonly clock: Pick<Clock, 'wallMs'>;
+  readonly cluster: string;
+}
+
+/**
+ * Short JWTs in place of API keys: HS256 alone, with secrets of the cluster that are wrapped under the root key and
+ * follow each other every day. A token is good only while its key and its secret are there.
+ */
+export class Tokens {
+  readonly #parts: TokenParts;
+  /** By the token itself: it says nothing that its bearer does not. */
+  readonly #verified = new Map<string, TokenClaims>();
+  readonly #secrets = new WeakMap<IdentityRow, readonly Secret[]>();
+
+  constructor(parts: TokenParts) {
+    this.#parts = parts;
+  }
+
+  static isToken(text: string): boolean {
+    return text.length <= TOKEN_CHARS_MAX && FORM.test(text);
+  }
+
+  /** Of one that was verified before; null: nobody has looked. Counts only in a current view. */
+  known(text: string): TokenClaims | null {
+    const claims = this.#verified.get(text) ?? null;
+    return claims !== null && this.#known().some(({ kid }) => kid === claims.kid) ? claims : null;
+  }
+
+  /** Null: it was not signed here, for this cluster, with a secret that still counts, or its time is over. */
+  async verify(text: string, deadlineMs: number): Promise<TokenClaims | null> {
+    const { identities, clock, cluster } = this.#parts;
+    try {
+      const { payload, protectedHeader } = await jwtVerify(
+        text,
+        async ({ kid }) => this.#secretOf(kid ?? '', deadlineMs),
+        {
+          ...{ algorithms: ['HS256'], audience: AUDIENCE, issuer: issuerOf(cluster) },
+          ...{ requiredClaims: ['exp', 'iat', 'sub'], clockTolerance: TOLERANCE_SECS },
+          currentDate: new Date(clock.wallMs()),
+        },
+      );
+      await identities.current(deadlineMs);
+      const { sub = '', exp = 0 } = payload;
+      const claims = { keyId: sub, kid: protectedHeader.kid ?? '', expiresAtMs: exp * 1000 };
+      const oldest = this.#verified.keys().next().value;
+      if (this.#verified.size >= REMEMBERED_MAX && oldest !== undefined) {
+        this.#verified.delete(oldest);
+      }
+      this.#verified.set(text, claims);
+      return this.known(text);
+    } catch (error) {
+      if (error instanceof errors.JOSEError) return null;
+      throw error;
+    }
+  }
+
+  /** A token in place of a key. Rejects with `not_implemented` without a root key. */
+  async issue(
+    ctx: RequestContext,
+    keyId: string,
+    keyExpiresAtMs: number | null,
+  ): Promise<{ readonly token: string; readonly expiresInSecs: number }> {
+    const { clock, cluster } = this.#parts;
+    const secret = await this.#current(ctx);
+    const nowSecs = Math.floor(clock.wallMs() / 1000);
+    const keySecs = keyExpiresAtMs === null ? TOKEN_SECS : keyExpiresAtMs / 1000 - nowSecs;
+    const expiresInSecs = Math.max(1, Math.floor(Math.min(TOKEN_SECS, keySecs)));
+    const token = await new SignJWT({})
+      .setProtectedHeader({ alg: 'HS256', kid: secret.kid })
+      .setIssuer(issuerOf(cluster))
+      .setAudience(AUDIENCE)
+      .setSubject(keyId)
+      .setIssuedAt(nowSecs)
+      .setExpirationTime(nowSecs + expiresInSecs)
+      .sign(this.#opened(secret));
+    return { token, expiresInSecs };
+  }
+
+  /** The secret that signs; where it is too old, or there is none, a new one that all nodes know. */
+  async #current(ctx: RequestContext): Promise<Secret> {
+    const { identities, clock, random } = this.#parts;
+    const roots = this.#rootsOf();
+    await identities.current(ctx.deadlineMs);
+    for (;;) {
+      const [newest] = this.#known();
+      const nowMs = clock.wallMs();
+      if (newest !== undefined && nowMs - newest.createdAtMs < SECRET_MS) return newest;
+      const kid = randomHex(random, 8);
+      const under = roots.purpose(roots.currentId, PURPOSE) as Uint8Array;
+      const wrapped = wrapKey(under, random.bytes(KEY_BYTES), placeOf(kid), random);
+      const made = { kid, rootId: roots.currentId, wrapped: wrapped.toString('base64') };
+      const secrets = [{ ...made, createdAtMs: nowMs }, ...this.#known()].slice(0, SECRETS_KEPT);
+      const revision = identities.row(ROW)?.revision ?? 0;
+      const row = { name: ROW, text: JSON.stringify({ v: 1, secrets }), revision };
+      // Somebody else may have made one meanwhile: then that one signs.
+      await identities.put(ctx, row);
+      await identities.renewed(ctx.deadlineMs);
+    }
+  }
+
+  async #secretOf(kid: string, deadlineMs: number): Promise<Uint8Array> {
+    const { identities } = this.#parts;
+    const find = (): Secret | undefined => this.#known().find((secret) => secret.kid === kid);
+    await identities.current(deadlineMs);
+    if (find() === undefined) await identities.renewed(deadlineMs);
+    const secret = find();
+    if (secret === undefined) throw new errors.JWKSNoMatchingKey();
+    return this.#opened(secret);
+  }
+
+  /** Newest first. */
+  #known(): readonly Secret[] {
+    const row = this.#parts.identities.row(ROW);
+    if (row === null) return [];
+    const known = this.#secrets.get(row);
+    if (known !== undefined) return known;
+    const { v, secrets } = JSON.parse(row.text) as { v: number; secrets: readonly Secret[] };
+    if (v !== 1) throw new Error(`secrets of tokens of version ${v}`);
+    this.#secrets.set(row, secrets);
+    return secrets;
+  }
+
+  #opened({ kid, rootId, wrapped }: Secret): Uint8Array {
+    const under = this.#rootsOf().purpose(rootId, PURPOSE);
+    const bytes = Buffer.from(wrapped, 'base64');
+    const secret = under === null ? null : unwrapKey(under, bytes, placeOf(kid));
+    if (secret !== null) return secret;
+    throw new AppError(
+      'not_implemented',
+      'tokens are signed under a root key that this node has not got',
+    );
+  }
+
+  #rootsOf(): RootKeys {
+    const { roots } = this.#parts;
+    if (roots !== null) return roots;
+    throw new AppError(
+      'not_implemented',
+      'this node has no root key (encryption-root-key), so it knows no tokens',
+    );
+  }
+}
+
+function issuerOf(cluster: string): string {
+  return `minikv:${cluster}`;
+}
+
+/** A wrapped secret is good for this name only. */
+function placeOf(kid: string): Uint8Array {
+  return Buffer.from(`minikv 1 token secret ${kid}`);
+}
