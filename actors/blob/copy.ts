@@ -17,13 +17,13 @@ export class CopyFailed extends Error {
   }
 }
 
-/** One chunk on its way to one disk. Pieces are not changed after they were given. */
+/** One chunk on its way to one disk. Pieces are not changed before they were taken. */
 export interface ChunkCopy {
   /**
    * Takes the next piece; `end` with the last one. Resolves when there is room for another, rejects with CopyFailed.
-   * One call at a time.
+   * One call at a time. `taken` is called, at most once, when the piece is not looked at any more.
    */
-  push(piece: Uint8Array, end: ChunkSum | null): Promise<void>;
+  push(piece: Uint8Array, end: ChunkSum | null, taken?: () => void): Promise<void>;
   /** Whose disk has it durably; CopyFailed. */
   readonly sealed: Promise<ReplicaId>;
   /** All bytes have left this node's memory. */
@@ -60,13 +60,14 @@ export class LocalCopy implements ChunkCopy {
     return this.#waiting === 0;
   }
 
-  async push(piece: Uint8Array, end: ChunkSum | null): Promise<void> {
+  async push(piece: Uint8Array, end: ChunkSum | null, taken: () => void = () => {}): Promise<void> {
     const before = this.#tail;
     this.#waiting++;
     const written = before.then(async () => {
       const writer = await this.#writer;
       if (this.#isAbandoned) return;
       if (piece.length > 0) await writer.write(piece);
+      taken();
       this.#waiting--;
       if (end === null || this.#isAbandoned) return;
       this.#isSealing = true;

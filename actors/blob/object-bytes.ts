@@ -13,6 +13,7 @@ import type { Ports } from '../kit/ports.ts';
 import type { BytesReader } from './bytes-reader.ts';
 import { LocalCopy, type NotTaken } from './copy.ts';
 import { FetchFailed } from './fetched.ts';
+import { PieceBuffers } from './piece-buffers.ts';
 import { piecesOf } from './pieces.ts';
 import { RemoteCopy } from './remote-copy.ts';
 import type { BlobTransfers } from './transfers.ts';
@@ -48,6 +49,7 @@ interface Copies {
 /** Bytes of objects, written to and read from the disks of the nodes that vote in the object's group. */
 export class ObjectBytes implements ObjectData {
   readonly #host: DataHost;
+  readonly #buffers = new PieceBuffers(LIMITS.blobPieceBytes);
 
   constructor(host: DataHost) {
     this.#host = host;
@@ -60,7 +62,7 @@ export class ObjectBytes implements ObjectData {
     given?: DataId,
   ): Promise<NewData | null> {
     const { clock, random } = this.#host.ports;
-    const pieces = piecesOf(source, LIMITS.blobPieceBytes);
+    const pieces = piecesOf(source, this.#buffers);
     const first = await pieces.next();
     if (first.done) return null;
     const id = given ?? makeDataId(clock.wallMs(), random.bytes(ID_RANDOM_BYTES));
@@ -94,7 +96,7 @@ export class ObjectBytes implements ObjectData {
     const piece = { number: 0, size: bytes, data: data.id, bytes, chunkBytes, checksum: null };
     const range = { start: 0, end: bytes };
     const source = this.#host.reader.read([...data.holders, ...voters].map(nodeOf), piece, range);
-    const pieces = piecesOf(asAppErrors(source), LIMITS.blobPieceBytes);
+    const pieces = piecesOf(asAppErrors(source), this.#buffers);
     // What fails leaves the chunks alone: a copy of the command that was refused may yet name them.
     const copies = { id: dataIdOf(data.id), isQuorum, voters: missing, isNew: false };
     const copied = await this.#upload(copies, [], pieces);
@@ -125,6 +127,7 @@ export class ObjectBytes implements ObjectData {
     const upload = new Upload({
       ...{ id, chunkBytes, clock: ports.clock, targets: this.#targets(isQuorum, voters), isQuorum },
       checksum: (crc, bytes) => blobs.checksum(crc, bytes),
+      onTaken: (piece) => this.#buffers.give(piece),
     });
     try {
       for (const piece of begun) await upload.push(piece);

@@ -1,15 +1,18 @@
-/** Cuts a stream into pieces of `pieceBytes`, the last one shorter; none where there are no bytes. */
+import type { PieceBuffers } from './piece-buffers.ts';
+
+/** Cuts a stream into pieces of one size, the last one shorter; none where there are no bytes. */
 export async function* piecesOf(
   source: AsyncIterable<Uint8Array>,
-  pieceBytes: number,
+  buffers: PieceBuffers,
 ): AsyncGenerator<Uint8Array, void> {
+  const { pieceBytes } = buffers;
   let parts: Uint8Array[] = [];
   let bytes = 0;
   for await (let part of source) {
     while (bytes + part.length >= pieceBytes) {
       const room = pieceBytes - bytes;
       parts.push(part.subarray(0, room));
-      yield joined(parts, pieceBytes);
+      yield joined(parts, buffers.take());
       parts = [];
       bytes = 0;
       part = part.subarray(room);
@@ -17,12 +20,11 @@ export async function* piecesOf(
     if (part.length > 0) parts.push(part);
     bytes += part.length;
   }
-  if (bytes > 0) yield joined(parts, bytes);
+  if (bytes > 0) yield joined(parts, Buffer.allocUnsafeSlow(bytes));
 }
 
 /** Own bytes: what the source gave may be a small part of something larger, which would be kept with it. */
-function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  const piece = Buffer.allocUnsafeSlow(bytes);
+function joined(parts: readonly Uint8Array[], piece: Uint8Array): Uint8Array {
   let at = 0;
   for (const part of parts) {
     piece.set(part, at);

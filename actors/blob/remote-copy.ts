@@ -19,6 +19,8 @@ export class RemoteCopy implements ChunkCopy, OwnTransfer, SenderOutbox {
   readonly #sender: BlobSender;
   /** Pieces that were not taken yet; the first one begins at `#start`. */
   #pieces: Uint8Array[] = [];
+  /** Of each of them. */
+  #taken: (() => void)[] = [];
   #start = 0;
   #stop = 0;
   #whose: ReplicaId | null = null;
@@ -45,13 +47,16 @@ export class RemoteCopy implements ChunkCopy, OwnTransfer, SenderOutbox {
     return this.#pieces.length === 0;
   }
 
-  async push(piece: Uint8Array, end: ChunkSum | null): Promise<void> {
+  async push(piece: Uint8Array, end: ChunkSum | null, taken: () => void = () => {}): Promise<void> {
     if (piece.length > 0) await this.#transfers.budgetOf(this.node).take(piece.length);
     if (this.#outcome !== null) {
       this.#transfers.budgetOf(this.node).give(piece.length);
       throw this.#failure();
     }
-    if (piece.length > 0) this.#pieces.push(piece);
+    if (piece.length > 0) {
+      this.#pieces.push(piece);
+      this.#taken.push(taken);
+    }
     this.#stop += piece.length;
     this.#sender.offer(this.#stop, end, this);
     while (this.#stop - this.#start > HELD_BYTES_MAX && this.#outcome === null) {
@@ -111,6 +116,7 @@ export class RemoteCopy implements ChunkCopy, OwnTransfer, SenderOutbox {
     while (first !== undefined && this.#start + first.length <= offset) {
       this.#start += first.length;
       this.#pieces.shift();
+      this.#taken.shift()?.();
       this.#transfers.budgetOf(this.node).give(first.length);
       [first] = this.#pieces;
     }

@@ -26,6 +26,8 @@ export interface UploadParts {
   readonly clock: Pick<Clock, 'after'>;
   isQuorum(replicas: ReadonlySet<ReplicaId>): boolean;
   checksum(crc: number, bytes: Uint8Array): number;
+  /** Every copy has taken a piece, so nobody looks at it any more; not told where one did not. */
+  onTaken(piece: Uint8Array): void;
 }
 
 /** Too few disks took it. */
@@ -98,7 +100,7 @@ export class Upload {
     this.#bytes += piece.length;
     assert(chunk.bytes <= this.#parts.chunkBytes, 'chunks are made of whole pieces');
     if (chunk.bytes === this.#parts.chunkBytes) return this.#end(piece);
-    await this.#all((lane) => chunk.copies.get(lane)?.push(piece, null), SLOWEST);
+    await this.#give(chunk, piece, null);
   }
 
   /** Resolves with those that hold all of it durably, a quorum. Rejects with UploadFailed. */
@@ -136,11 +138,18 @@ export class Upload {
     assert(chunk !== null, 'a chunk was begun');
     this.#chunk = null;
     const { copies } = chunk;
-    const sum: ChunkSum = { bytes: chunk.bytes, crc: chunk.crc };
-    await this.#all((lane) => copies.get(lane)?.push(last, sum), SLOWEST);
+    await this.#give(chunk, last, { bytes: chunk.bytes, crc: chunk.crc });
     const sealing = this.#all((lane) => lane.copies.get(copies.get(lane) as ChunkCopy), SLOWEST);
     sealing.catch(() => {}); // whoever waits for it later has the error
     this.#sealing.push(sealing);
+  }
+
+  async #give({ copies }: OpenChunk, piece: Uint8Array, end: ChunkSum | null): Promise<void> {
+    let left = this.#lanes.filter(({ failed }) => failed === null).length;
+    const taken = (): void => {
+      if (--left === 0) this.#parts.onTaken(piece);
+    };
+    await this.#all((lane) => copies.get(lane)?.push(piece, end, taken), SLOWEST);
   }
 
   #durable(lane: Lane, copy: ChunkCopy): Promise<void> {

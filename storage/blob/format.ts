@@ -1,7 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import { type ChunkName, type ChunkSum, dataIdBytes, dataIdOf } from '../../protocol/blob.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { crc32c, extendCrc32c } from '../checksum.ts';
+import { Crc32cJoin, crc32c, extendCrc32c } from '../checksum.ts';
 
 /**
  * A chunk's file: a header of one page, then the bytes. Little-endian but for the id:
@@ -31,19 +31,31 @@ export interface ChunkHeader {
   readonly blockCrcs: readonly number[];
 }
 
-/** Checksums of bytes that come in pieces of any size. */
+const WHOLE_BLOCK = new Crc32cJoin(BLOCK_BYTES);
+
+/** Checksums of bytes that come in pieces of any size, each byte looked at once. */
 export class BlockSums {
   readonly blockCrcs: number[] = [];
   #bytes = 0;
-  #crc = 0;
   #blockCrc = 0;
 
   get sum(): ChunkSum {
-    return { bytes: this.#bytes, crc: this.#crc };
+    const { blockCrcs } = this;
+    const last = blockCrcs.length - 1;
+    let crc = 0;
+    for (let i = 0; i < last; i++) crc = WHOLE_BLOCK.join(crc, blockCrcs[i] as number);
+    if (last >= 0) {
+      const rest = new Crc32cJoin(this.#bytes - last * BLOCK_BYTES);
+      crc = rest.join(crc, blockCrcs[last] as number);
+    }
+    return { bytes: this.#bytes, crc };
+  }
+
+  get bytes(): number {
+    return this.#bytes;
   }
 
   add(piece: Uint8Array): void {
-    this.#crc = extendCrc32c(this.#crc, piece);
     for (let at = 0; at < piece.length; ) {
       const inBlock = this.#bytes % BLOCK_BYTES;
       const part = piece.subarray(at, at + BLOCK_BYTES - inBlock);

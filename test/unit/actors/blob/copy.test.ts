@@ -76,6 +76,32 @@ describe('a copy on the own disk', () => {
     expect(await time.until(store.list(null, 10))).toEqual([]);
   });
 
+  it('says that a piece is taken when the disk has it, and never where it is given up before', async () => {
+    for (const isGivenUp of [false, true]) {
+      const { time, store } = heldStore();
+      let write: () => void = () => {};
+      const begun = new Promise<void>((resolved) => {
+        write = resolved;
+      });
+      const create = async (): Promise<BlobWriter> => {
+        await begun;
+        return store.create(NAME);
+      };
+      const copy = new LocalCopy({ create }, NAME, SELF);
+      let taken = 0;
+      const pushed = copy.push(BYTES, null, () => taken++);
+      await time.pass(50);
+      expect(taken).toBe(0);
+      if (isGivenUp) copy.abandon();
+      write();
+      await time.until(pushed);
+      await time.pass(50);
+      expect(taken).toBe(isGivenUp ? 0 : 1);
+      copy.abandon();
+      await time.pass(50);
+    }
+  });
+
   it('that cannot be begun says why, also when it is given up then', async () => {
     const error = Object.assign(new Error('no room'), { code: 'ENOSPC' });
     const copy = new LocalCopy({ create: () => Promise.reject(error) }, NAME, SELF);

@@ -146,6 +146,21 @@ describe('writing the bytes of an object', () => {
     }
   });
 
+  it('uploads side by side and one after another, in buffers that are used again, share no byte', async () => {
+    const cluster = await DataCluster.of(THREE);
+    for (let round = 0; round < 3; round++) {
+      const all = [0, 1, 2, 3].map((n) => bytesOf(3 * MIB + n * 300_000, round * 10 + n));
+      const written = await cluster.time.until(
+        Promise.all(all.map((bytes, n) => cluster.write(`n${1 + (n % 3)}`, stream(bytes)))),
+      );
+      for (const [n, bytes] of all.entries()) {
+        for (const node of THREE.split(' ')) {
+          expectSame(await cluster.read(node, written[n] as NewData), bytes);
+        }
+      }
+    }
+  });
+
   it('F01 a node that is killed in the middle is no holder, and the write is done without it', async () => {
     const cluster = await DataCluster.of(THREE);
     const bytes = bytesOf(LIMITS.blobChunkBytes * 2, 4);
