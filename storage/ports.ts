@@ -227,7 +227,8 @@ export interface ScrubMark {
 export interface BlobStore {
   /** Begins a chunk; nobody sees it before it is sealed. */
   create(name: ChunkName): Promise<BlobWriter>;
-  open(name: ChunkName): Promise<BlobReader>;
+  /** `frontBytes`: so many, from the beginning on, are about to be read, and may be fetched at once. */
+  open(name: ChunkName, frontBytes?: number): Promise<BlobReader>;
   /** The files behind `after` in the order of their names, about `max`; [] at the end only. */
   list(after: string | null, max: number): Promise<BlobFile[]>;
   /** Counts the files of one page of list(). */

@@ -94,7 +94,7 @@ export class BytesReader {
     let reader: BlobReader | null = null;
     let ahead: Promise<Uint8Array> | null = null;
     try {
-      reader = await blobs.open(chunk);
+      reader = await blobs.open(chunk, start === 0 ? Math.min(end, LIMITS.blobPieceBytes) : 0);
       ahead = next(reader, start, end);
       for (let at = start; at < end; ) {
         const piece: Uint8Array = await ahead;
@@ -111,7 +111,8 @@ export class BytesReader {
       if (reason === 'damaged' || isHolder) onUnreadable(chunk, holders);
     } finally {
       await ahead?.catch(() => {}); // nobody wants it any more
-      await reader?.close();
+      // It was only read: nothing that closing has to say matters, and nobody waits for it.
+      reader?.close().catch(() => {});
     }
   }
 

@@ -11,12 +11,18 @@ import type { ChunkHeader } from './format.ts';
 import { ASIDE_FOLDER, folderOfChunk, pathOfChunk, SCRATCH_FOLDER } from './paths.ts';
 import { Room } from './room.ts';
 import { loadMark, saveMark } from './scrub-mark.ts';
+import { Turns } from './turns.ts';
 import { walk } from './walk.ts';
 
 /** Damaged chunks that are kept for somebody to look at; what comes then is removed. */
 const ASIDE_MAX = 64;
 /** Files opened, or removed, at once. */
 const AT_ONCE = 16;
+/**
+ * Chunks that are synced at once. Each takes tens of milliseconds and holds one of Node's four threads for the disk: the
+ * others are left to the log, on which every key that is written waits, and to reads.
+ */
+const SYNCS_MAX = 2;
 
 export interface BlobFilesOptions {
   readonly disk: Disk;
@@ -38,6 +44,7 @@ export class BlobFiles implements BlobStore {
   readonly #queues = new Map<string, Promise<void>>();
   /** Scratch files that could not be removed. */
   readonly #leftovers = new Set<string>();
+  readonly #syncs = new Turns(SYNCS_MAX);
   #scratchCount = 0;
   #cleaned: Promise<number> | null = null;
 
@@ -70,16 +77,17 @@ export class BlobFiles implements BlobStore {
     const file = await this.#disk.create(scratch);
     return new ChunkWriter(name, file, {
       takeRoom: (bytes) => this.#room.take(bytes),
+      inTurn: (sync) => this.#syncs.run(sync),
       place: (header) => this.#inTurn(name, () => this.#place(scratch, header)),
       discard: () => this.#discard(scratch),
     });
   }
 
-  async open(name: ChunkName): Promise<ChunkReader> {
+  async open(name: ChunkName, frontBytes = 0): Promise<ChunkReader> {
     const file = await this.#disk.openToRead(pathOfChunk(name));
     if (file === null) throw missing(name);
     try {
-      return new ChunkReader(file, await readHeader(file, name));
+      return await ChunkReader.of(file, name, frontBytes);
     } catch (error) {
       await file.close();
       throw error;

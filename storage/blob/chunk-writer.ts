@@ -10,6 +10,8 @@ import { BlockSums, type ChunkHeader, encodeHeader, HEADER_BYTES } from './forma
 export interface WriterHost {
   /** Throws when these bytes may not be written. */
   takeRoom(bytes: number): void;
+  /** Syncs take their turn: each holds a thread that the log of the node needs too. */
+  inTurn(sync: () => Promise<void>): Promise<void>;
   /** The file is whole, synced and closed: gives it its name, durably. */
   place(header: ChunkHeader): Promise<void>;
   /** The file is closed and has no name; removes it. Never rejects. */
@@ -32,12 +34,12 @@ export class ChunkWriter implements BlobWriter {
   }
 
   get bytes(): number {
-    return this.#sums.sum.bytes;
+    return this.#sums.bytes;
   }
 
   write(piece: Uint8Array): Promise<void> {
     return this.#step(async () => {
-      const offset = this.#sums.sum.bytes;
+      const offset = this.#sums.bytes;
       if (offset + piece.length > LIMITS.blobChunkBytesMax) {
         throw new BlobError('EINVAL', this.#name, 'is longer than a chunk may be');
       }
@@ -57,7 +59,7 @@ export class ChunkWriter implements BlobWriter {
       const header = { name: this.#name, sum, blockCrcs };
       this.#host.takeRoom(HEADER_BYTES);
       await this.#file.write(0, encodeHeader(header));
-      await this.#file.sync();
+      await this.#host.inTurn(() => this.#file.sync());
       this.#isClosed = true;
       await this.#file.close();
       await this.#host.place(header);

@@ -172,6 +172,9 @@ export class NodeDisk implements Disk {
  */
 const HAS_DURABLE_WRITES = platform() === 'linux';
 
+/** Up to so many bytes are read without asking how many there are. */
+const READ_BLINDLY_MAX = 1024 * 1024;
+
 class NodeFile implements DiskFile {
   readonly #fd: number;
   readonly #path: string;
@@ -188,12 +191,15 @@ class NodeFile implements DiskFile {
   }
 
   async read(offset: number, length: number): Promise<Uint8Array> {
-    const available = Math.max(0, Math.min(length, (await this.size()) - offset));
-    const bytes = new Uint8Array(available);
+    // A length out of a damaged file may be any number.
+    const isBounded = length <= READ_BLINDLY_MAX;
+    const wanted = isBounded ? length : Math.min(length, (await this.size()) - offset);
+    // Only what was read of it is given: it need not be zeros.
+    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(Math.max(0, wanted)).buffer);
     let at = 0;
-    while (at < available) {
+    while (at < wanted) {
       const count = await this.#call<number>((done) =>
-        fs.read(this.#fd, bytes, at, available - at, offset + at, done),
+        fs.read(this.#fd, bytes, at, wanted - at, offset + at, done),
       );
       if (count === 0) break;
       at += count;

@@ -77,6 +77,25 @@ export function blobStoreConformance(title: string, make: () => Promise<BlobHarn
     });
 
   describe(`BlobStore over ${title}`, () => {
+    test('what is fetched with the header is the same as what is read later', async (store) => {
+      const bytes = bytesOf(200 * KIB + 5, 9);
+      await put(store, name, bytes);
+      for (const frontBytes of [1, 64 * KIB, 100 * KIB, bytes.length, 512 * KIB]) {
+        for (const [offset, length] of [
+          [0, 10],
+          [0, 64 * KIB],
+          [0, 150 * KIB],
+          [70 * KIB, 20 * KIB],
+          [0, bytes.length],
+        ] as const) {
+          const reader = await store.open(name, frontBytes);
+          expectSame(await reader.read(offset, length), bytes.slice(offset, offset + length));
+          expectSame(await reader.read(0, bytes.length), bytes);
+          await reader.close();
+        }
+      }
+    });
+
     test('gives back what was written, of every length and in any pieces', async (store) => {
       const lengths = [0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 300_000, 1024 * KIB];
       for (const [i, length] of lengths.entries()) {
