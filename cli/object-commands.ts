@@ -18,6 +18,8 @@ export function addMirrorCommand(program: Command, io: Io): void {
     .option('--prefix <prefix>', 'Only keys that begin with it')
     .option('--into <bucket>', 'Another name for the bucket here')
     .option('--versions', 'All versions and delete markers, in their order')
+    .option('--settings', 'Settings of buckets too: policy, lifecycle, CORS, tags, encryption ...')
+    .option('--locks', 'Object lock too: buckets with locks, retention and legal holds')
     .option('--state <file>', 'Remember progress here; the same command then goes on')
     .option('--parallel <count>', 'Objects under way at once', '8')
     .option('--whole-max <MiB>', 'Objects beyond this are copied in parts', '1024')

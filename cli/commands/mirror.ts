@@ -19,6 +19,8 @@ export interface MirrorFlags {
   readonly prefix?: string;
   readonly into?: string;
   readonly versions?: boolean;
+  readonly settings?: boolean;
+  readonly locks?: boolean;
   readonly state?: string;
   readonly parallel: string;
   readonly wholeMax: string;
@@ -62,6 +64,7 @@ export async function mirror(
   const progress = Progress.open(flags.state ?? null, job, nowMs);
   const run = new MirrorRun({
     ...{ io, from, to, progress, versions, parallel, wholeBytesMax, partBytes },
+    ...{ settings: flags.settings === true, locks: flags.locks === true },
   });
   const startedMs = nowMs();
   const say = (): string => lineOf(run.counts, nowMs() - startedMs);
@@ -69,13 +72,15 @@ export async function mirror(
   const line = openStatusLine(flags.progress ?? io.errIsTerminal, say);
   try {
     const names = buckets.length > 0 ? buckets : await from.buckets();
-    for (const bucket of names) {
+    const plans = names.map((bucket): MirrorPlan => {
+      return { bucket, target: flags.into ?? bucket, prefix: flags.prefix ?? '' };
+    });
+    for (const plan of plans) {
       if (io.signal.aborted) break;
-      const plan: MirrorPlan = {
-        ...{ bucket, target: flags.into ?? bucket, prefix: flags.prefix ?? '' },
-      };
       await run.bucket(plan);
     }
+    // Of all at the end: some name other buckets.
+    for (const plan of plans) await run.settingsAfter(plan);
     isDone = !io.signal.aborted && run.counts.failed === 0;
   } finally {
     line.stop();
@@ -113,7 +118,7 @@ async function report(io: Io, run: MirrorRun, flags: MirrorFlags, ms: number): P
 }
 
 function lineOf(counts: MirrorCounts, ms: number): string {
-  const { listed, copied, copiedBytes, skipped, gone, failed, unproven } = counts;
+  const { listed, copied, copiedBytes, skipped, gone, failed, unproven, settings } = counts;
   const rate = sizeText((copiedBytes * 1000) / Math.max(1, ms));
   const parts = [
     `mirror: ${listed} listed`,
@@ -121,6 +126,7 @@ function lineOf(counts: MirrorCounts, ms: number): string {
     `${skipped} there already`,
     ...(gone > 0 ? [`${gone} gone meanwhile`] : []),
     ...(unproven > 0 ? [`${unproven} whose ETag proves nothing`] : []),
+    ...(settings > 0 ? [`${settings} settings`] : []),
     `${failed} failed`,
   ];
   return parts.join(', ');

@@ -126,6 +126,12 @@ export function tagHeaderOf(body: Uint8Array): string {
     .join('&');
 }
 
+/** The name of a document's root, and how many elements are in it. */
+export function contentsOf(body: Uint8Array): { readonly name: string; readonly count: number } {
+  const { name, children } = rootOf(body);
+  return { name, count: children.length };
+}
+
 export function textIn(body: Uint8Array, name: string): string | null {
   return child(rootOf(body), name);
 }

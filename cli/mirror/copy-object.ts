@@ -1,9 +1,9 @@
 import { etagOf } from './answers.ts';
-import { keptHeaders, lengthOf, md5Of, ORIGIN, partCountOf } from './kept-headers.ts';
+import { lengthOf, md5Of, ORIGIN, partCountOf } from './kept-headers.ts';
 import { CHANGED, MultipartCopy } from './multipart-copy.ts';
 import { patiently, S3Failure } from './s3-client.ts';
 import type { ObjectRef } from './store.ts';
-import { type Copied, type CopyParts, expectETag, hashing, taggingOf } from './transfer.ts';
+import { type Copied, type CopyParts, copyHeaders, expectETag, hashing } from './transfer.ts';
 
 export interface Listed {
   readonly size: number;
@@ -40,7 +40,7 @@ async function copyWhole(parts: CopyParts, source: ObjectRef, target: ObjectRef)
   try {
     const bytes = lengthOf(headers);
     const md5 = md5Of(headers);
-    const kept = { ...keptHeaders(headers), ...(await taggingOf(from, source, headers)) };
+    const kept = await copyHeaders(parts, source, headers);
     // The target compares before it shows anything: a damaged byte leaves nothing there.
     const proof: Record<string, string> =
       md5 === null

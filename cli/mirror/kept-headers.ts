@@ -20,6 +20,19 @@ export function keptHeaders(headers: IncomingHttpHeaders): Record<string, string
   return kept;
 }
 
+const LOCK = 'x-amz-object-lock-';
+
+/** Retention that has not ended yet, and a legal hold, as the source tells them. */
+export function lockHeaders(headers: IncomingHttpHeaders, nowMs: number): Record<string, string> {
+  const mode = headers[`${LOCK}mode`];
+  const until = headers[`${LOCK}retain-until-date`];
+  const isHeld = String(headers[`${LOCK}legal-hold`]).toUpperCase() === 'ON';
+  const hold: Record<string, string> = isHeld ? { [`${LOCK}legal-hold`]: 'ON' } : {};
+  if (typeof mode !== 'string' || typeof until !== 'string') return hold;
+  if (!(Date.parse(until) > nowMs)) return hold;
+  return { ...hold, [`${LOCK}mode`]: mode, [`${LOCK}retain-until-date`]: until };
+}
+
 export function tagCountOf(headers: IncomingHttpHeaders): number {
   return Number(headers['x-amz-tagging-count'] ?? 0);
 }

@@ -1,5 +1,6 @@
 import type { Io } from '../io.ts';
 import type { ListedObject, ListedVersion } from './answers.ts';
+import { mirrorSettings, SETTINGS_AFTER, SETTINGS_BEFORE } from './bucket-settings.ts';
 import { copyObject } from './copy-object.ts';
 import { Frontier } from './frontier.ts';
 import { ORIGIN } from './kept-headers.ts';
@@ -22,6 +23,8 @@ export interface MirrorCounts {
   failed: number;
   /** Of `copied`: the source's ETag does not tell of which bytes. */
   unproven: number;
+  /** Documents of buckets' settings. */
+  settings: number;
 }
 
 export interface MirrorFailure {
@@ -43,6 +46,8 @@ export interface MirrorParts {
   readonly to: S3Store;
   readonly progress: Progress;
   readonly versions: boolean;
+  readonly settings: boolean;
+  readonly locks: boolean;
   readonly parallel: number;
   readonly wholeBytesMax: number;
   readonly partBytes: number;
@@ -54,6 +59,7 @@ const FAILURES_KEPT = 1_000;
 export class MirrorRun {
   readonly counts: MirrorCounts = {
     ...{ listed: 0, copied: 0, copiedBytes: 0, skipped: 0, gone: 0, failed: 0, unproven: 0 },
+    settings: 0,
   };
   readonly failures: MirrorFailure[] = [];
   readonly #parts: MirrorParts;
@@ -71,17 +77,44 @@ export class MirrorRun {
 
   /** Throws where a bucket cannot be listed or made; single objects that fail are counted. */
   async bucket(plan: MirrorPlan): Promise<void> {
-    const { to, from, progress, versions, parallel } = this.#parts;
-    if (!(await to.hasBucket(plan.target))) await to.createBucket(plan.target);
-    if (versions && (await from.versioning(plan.bucket)) !== null) {
-      await to.enableVersioning(plan.target);
+    const { to, from, progress, versions, parallel, locks } = this.#parts;
+    if (!(await to.hasBucket(plan.target))) {
+      await to.createBucket(plan.target, locks && (await from.hasLock(plan.bucket)));
     }
+    if (versions && (await from.versioning(plan.bucket)) !== null) {
+      await to.setVersioning(plan.target, 'Enabled');
+    }
+    await this.#settings(plan, SETTINGS_BEFORE);
     const frontier = new Frontier((key) => progress.moveTo(plan.bucket, key));
     const pool = new Pool(parallel);
     try {
       await (versions ? this.#versions(plan, frontier, pool) : this.#objects(plan, frontier, pool));
     } finally {
       await pool.drained();
+    }
+  }
+
+  /** What can be set once all objects are there. What is refused is counted as failed, under `?<sub-resource>`. */
+  async settingsAfter(plan: MirrorPlan): Promise<void> {
+    const { from, to, settings, locks } = this.#parts;
+    if (!settings || this.#isStopped) return;
+    const status = await from.versioning(plan.bucket);
+    if (status === 'Enabled' || status === 'Suspended') {
+      await to.setVersioning(plan.target, status);
+      this.counts.settings++;
+    }
+    const names = SETTINGS_AFTER.filter((name) => locks || name !== 'object-lock');
+    await this.#settings(plan, names);
+  }
+
+  async #settings(plan: MirrorPlan, names: readonly string[]): Promise<void> {
+    const { from, to, settings } = this.#parts;
+    if (!settings) return;
+    const { copied, failures } = await mirrorSettings(from, to, plan, names);
+    this.counts.settings += copied.length;
+    this.counts.failed += failures.length;
+    for (const { name, code, message } of failures) {
+      this.failures.push({ bucket: plan.bucket, key: `?${name}`, code, message });
     }
   }
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { etagOf } from './answers.ts';
-import { keptHeaders, lengthOf, ORIGIN, partCountOf } from './kept-headers.ts';
+import { lengthOf, ORIGIN, partCountOf } from './kept-headers.ts';
 import { patiently, S3Failure } from './s3-client.ts';
 import type { ObjectRef, Upload } from './store.ts';
-import { type Copied, type CopyParts, expectETag, hashing, taggingOf } from './transfer.ts';
+import { type Copied, type CopyParts, copyHeaders, expectETag, hashing } from './transfer.ts';
 
 const PART_BYTES_MIN = 5 * 1024 * 1024;
 const PARTS_MAX = 10_000;
@@ -84,7 +84,7 @@ export class MultipartCopy {
       await to.abortUpload(upload);
       progress.forgetUpload(this.#target);
     }
-    const kept = { ...keptHeaders(head), ...(await taggingOf(from, this.#source, head)) };
+    const kept = await copyHeaders(this.#parts, this.#source, head);
     const mark: Record<string, string> = isOriginal ? {} : { [ORIGIN]: origin };
     const upload = await to.beginUpload(this.#target, { ...kept, ...mark });
     progress.keepUpload(this.#target, { uploadId: upload.uploadId, origin, partBytes });

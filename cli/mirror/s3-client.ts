@@ -52,7 +52,8 @@ export class S3Failure extends CommandFailed {
 
   /** The same may work a little later. */
   get mayPass(): boolean {
-    return this.status === 0 || this.status >= 500 || PASSING.has(this.code);
+    const isTheirs = this.status >= 500 && this.status !== 501;
+    return this.status === 0 || isTheirs || PASSING.has(this.code);
   }
 }
 

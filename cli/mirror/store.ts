@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import {
   bucketsOf,
@@ -53,8 +54,11 @@ export class S3Store {
     return (await orNull(this.#client.send({ method: 'HEAD', bucket }))) !== null;
   }
 
-  async createBucket(bucket: string): Promise<void> {
-    await this.#client.send({ method: 'PUT', bucket }).catch((error: unknown) => {
+  async createBucket(bucket: string, hasLock = false): Promise<void> {
+    const headers: Record<string, string> = hasLock
+      ? { 'x-amz-bucket-object-lock-enabled': 'true' }
+      : {};
+    await this.#client.send({ method: 'PUT', bucket, headers }).catch((error: unknown) => {
       // Its answer was lost, or somebody else made it meanwhile.
       if (!(error instanceof S3Failure) || error.code !== 'BucketAlreadyOwnedByYou') throw error;
     });
@@ -66,11 +70,32 @@ export class S3Store {
     return textIn(body, 'Status');
   }
 
-  async enableVersioning(bucket: string): Promise<void> {
+  async setVersioning(bucket: string, status: 'Enabled' | 'Suspended'): Promise<void> {
     const body = Buffer.from(
-      '<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>Enabled</Status></VersioningConfiguration>',
+      `<VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Status>${status}</Status></VersioningConfiguration>`,
     );
     await this.#client.send({ method: 'PUT', bucket, query: { versioning: '' }, body });
+  }
+
+  /** Whether its objects can be locked; false also where the other side does not know of locks. */
+  async hasLock(bucket: string): Promise<boolean> {
+    const body = await this.setting(bucket, 'object-lock').catch((error: unknown) => {
+      if (error instanceof S3Failure && (error.status === 501 || error.status === 405)) return null;
+      throw error;
+    });
+    return body !== null && textIn(body, 'ObjectLockEnabled') === 'Enabled';
+  }
+
+  /** The document of a bucket's sub-resource; null: it has none. */
+  async setting(bucket: string, name: string): Promise<Buffer | null> {
+    const sent = this.#client.send({ method: 'GET', bucket, query: { [name]: '' } });
+    return (await orNull(sent))?.body ?? null;
+  }
+
+  async putSetting(bucket: string, name: string, body: Uint8Array): Promise<void> {
+    const md5 = createHash('md5').update(body).digest('base64');
+    const headers = { 'content-md5': md5, 'content-type': 'application/octet-stream' };
+    await this.#client.send({ method: 'PUT', bucket, query: { [name]: '' }, headers, body });
   }
 
   /** Pages of keys behind `after`, in the order of their bytes. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { pipeline, type Readable, Transform } from 'node:stream';
 import type { Io } from '../io.ts';
-import { tagCountOf } from './kept-headers.ts';
+import { keptHeaders, lockHeaders, tagCountOf } from './kept-headers.ts';
 import { S3Failure } from './s3-client.ts';
 import type { Progress } from './state.ts';
 import type { ObjectRef, S3Store } from './store.ts';
@@ -16,6 +16,8 @@ export interface CopyParts {
   /** Of such parts, at least. */
   readonly partBytes: number;
   readonly progress: Progress;
+  /** Retention and legal holds go along. */
+  readonly locks: boolean;
   /** Bytes that have arrived at the target. */
   onBytes(bytes: number): void;
 }
@@ -23,12 +25,17 @@ export interface CopyParts {
 /** `gone`: the source has it no more. `unproven`: copied whole, but the source's ETag does not tell of which bytes. */
 export type Copied = 'copied' | 'gone' | 'unproven';
 
-export async function taggingOf(
-  from: S3Store,
+/** All that a copy is put with: headers and metadata of the original, its tags and its locks. */
+export async function copyHeaders(
+  { from, io, locks }: CopyParts,
   source: ObjectRef,
   headers: IncomingHttpHeaders,
 ): Promise<Record<string, string>> {
-  return tagCountOf(headers) === 0 ? {} : { 'x-amz-tagging': await from.tags(source) };
+  return {
+    ...keptHeaders(headers),
+    ...(tagCountOf(headers) === 0 ? {} : { 'x-amz-tagging': await from.tags(source) }),
+    ...(locks ? lockHeaders(headers, io.clock.wallMs()) : {}),
+  };
 }
 
 export function expectETag(target: ObjectRef, etag: string, expected: string): void {

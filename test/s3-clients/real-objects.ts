@@ -108,6 +108,7 @@ async function rclone(
 ): Promise<void> {
   const flags = [
     '--skip-links',
+    '--fast-list',
     '--stats',
     '1s',
     '--stats-one-line',

@@ -336,6 +336,7 @@ describe('minikv mirror', () => {
     const run = new MirrorRun({
       ...{ io, from: near, to: far, progress: Progress.open(null, 'test', () => 0) },
       ...{ versions: false, parallel: 3, wholeBytesMax: MIB, partBytes: MIB },
+      ...{ settings: false, locks: false },
     });
     await run.bucket({ bucket: 'many', target: 'many', prefix: '' });
     expect(run.counts).toMatchObject({ listed: 45, copied: 22, skipped: 23, failed: 0 });
@@ -343,6 +344,7 @@ describe('minikv mirror', () => {
     const again = new MirrorRun({
       ...{ io, from: near, to: far, progress: Progress.open(null, 'test', () => 0) },
       ...{ versions: true, parallel: 3, wholeBytesMax: MIB, partBytes: MIB },
+      ...{ settings: false, locks: false },
     });
     await again.bucket({ bucket: 'many', target: 'many', prefix: '' });
     expect(again.counts).toMatchObject({ listed: 45, copied: 0, skipped: 45 });
