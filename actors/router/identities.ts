@@ -180,6 +180,8 @@ export class RoutedIdentities implements Identities {
     while (left.length > 0) {
       const asked = left.slice(0, NAMES_PER_CHECK);
       const changed = await this.#check(asked);
+      if (changed.length === 0)
+        throw new AppError('unavailable', 'rows that have changed are gone');
       const read = new Set(changed.map(({ name }) => name));
       for (const row of changed) found.push(rowOf(row));
       left = left.filter(({ name }) => !read.has(name));

@@ -47,6 +47,8 @@ interface Known {
   readonly principal: Principal;
   readonly by: Grant['by'];
   readonly keyId: string;
+  /** What it was read from, where that alone decides: it is good for as long as this is the key's row. */
+  readonly row: IdentityRow | null;
 }
 type Judged = Known | { readonly refusal: AppError };
 
@@ -103,7 +105,7 @@ export class Access {
     if (text === null || key === null) return WRONG;
     if (key.id === ADMIN_ID) {
       const isAdmin = isSameSecret(key.secret, this.#parts.adminKey.secret);
-      return isAdmin ? { principal: this.#admin, by: 'admin', keyId: '' } : WRONG;
+      return isAdmin ? { principal: this.#admin, by: 'admin', keyId: '', row: null } : WRONG;
     }
     const { identities } = this.#parts;
     if (!identities.isCurrent()) return null;
@@ -113,7 +115,7 @@ export class Access {
     if (known === null) return WRONG;
     const isGood = this.#sessions.isGood(this.#sessions.digest(text), known.phc);
     if (isGood === null) return null;
-    return isGood ? knownBy('key', key.id, known.principal) : WRONG;
+    return isGood ? knownBy('key', key.id, known.principal, row) : WRONG;
   }
 
   async #judge(authorization: string | undefined): Promise<Judged> {
@@ -135,7 +137,7 @@ export class Access {
     await identities.current(LIMITS.requestDeadlineMsDefault);
     const now = identities.row(name);
     const still = now === null ? null : this.#principalOf(key.id, now);
-    return still === null ? WRONG : knownBy('key', key.id, still.principal);
+    return still === null ? WRONG : knownBy('key', key.id, still.principal, now);
   }
 
   #judgeTokenNow(text: string): Judged | null {
@@ -162,7 +164,7 @@ export class Access {
     if (known === null) return WRONG;
     const { principal } = known;
     const endMs = Math.min(expiresAtMs, principal.expiresAtMs ?? expiresAtMs);
-    return knownBy('token', keyId, { ...principal, expiresAtMs: endMs });
+    return knownBy('token', keyId, { ...principal, expiresAtMs: endMs }, null);
   }
 
   /** One run of Argon2 for all that present the same key meanwhile. */
@@ -206,10 +208,17 @@ export class Access {
   }
 
   #grant(authorization: string | undefined, action: Action, known: Known): Grant {
+    const { identities } = this.#parts;
+    const rowName = keyRowName(known.keyId);
+    let last = known;
+    // Asked for each watch and event: nothing is read or hashed again while the row is the same.
     const checkNow = (): 'good' | 'ended' | null => {
-      const judged = this.#judgeNow(authorization);
+      const isSame =
+        last.row !== null && identities.isCurrent() && identities.row(rowName) === last.row;
+      const judged = isSame ? last : this.#judgeNow(authorization);
       if (judged === null) return null;
       if ('refusal' in judged) return 'ended';
+      last = judged;
       return this.#reason(judged.principal, action) === 'allowed' ? 'good' : 'ended';
     };
     const { by, keyId, principal } = known;
@@ -253,8 +262,13 @@ export class Access {
   }
 }
 
-function knownBy(by: Grant['by'], keyId: string, principal: Principal): Known {
-  return { by, keyId, principal };
+function knownBy(
+  by: Grant['by'],
+  keyId: string,
+  principal: Principal,
+  row: IdentityRow | null,
+): Known {
+  return { by, keyId, principal, row };
 }
 
 const LASTING = { isRevoked: false, expiresAtMs: null } as const;
