@@ -103,10 +103,11 @@ export class VersionWalk {
     this.#others = await this.#at(this.#others, from, last);
   }
 
+  /** Later calls are for rows further on: they may have been read already, or there are none any more. */
   async #at(reader: RowReader | null, start: string, end: string): Promise<RowReader> {
     const range = { start, end, reverse: false };
     if (reader === null) return new RowReader(this.#view, range);
-    await reader.reseek(range);
+    if (!reader.skipTo(start)) await reader.reseek(range);
     return reader;
   }
 

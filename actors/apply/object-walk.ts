@@ -66,7 +66,8 @@ export class KeysAt {
 
   /** Goes on at the first key that is not below this one; so many rows are read at first. */
   async seek(start: string, rows: number): Promise<void> {
-    await this.#current.reseek({ ...this.#range('c', start), rows });
+    const range = this.#range('c', start);
+    if (!this.#current.skipTo(range.start)) await this.#current.reseek({ ...range, rows });
     if (this.#past === null) return;
     await this.#past.close();
     this.#past = this.#history(start);

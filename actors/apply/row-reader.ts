@@ -54,6 +54,17 @@ export class RowReader {
     this.#at++;
   }
 
+  /**
+   * Passes by the rows below `start` that were read ahead. False: what follows has not been read yet. Forward only,
+   * within the range that is being read.
+   */
+  skipTo(start: string): boolean {
+    while (this.#at < this.#rows.length && (this.#rows[this.#at] as EngineRow)[0] < start) {
+      this.#at++;
+    }
+    return !this.needsFill;
+  }
+
   /** Drops what was read ahead and goes on in another range of the same moment; `range.rows` as at first. */
   async reseek(range: EngineRange): Promise<void> {
     await this.#cursor.close();
