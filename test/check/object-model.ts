@@ -69,11 +69,10 @@ export class ObjectModel {
     return first;
   }
 
-  /** Names of all data that something names, sorted. */
-  named(): string[] {
-    const versions = [...this.keys.values()].flat().flatMap(({ ids }) => ids);
-    const parts = [...this.uploads.values()].flatMap(({ parts: all }) => [...all.values()]);
-    return versions.concat(parts.flatMap(({ ids }) => ids)).sort();
+  /** Names of all data that something names. */
+  *named(): Iterable<string> {
+    for (const versions of this.keys.values()) for (const { ids } of versions) yield* ids;
+    for (const { parts } of this.uploads.values()) for (const { ids } of parts.values()) yield* ids;
   }
 
   do(op: ObjectOp, bucket: number, revision: number): ObjectResult {
@@ -133,7 +132,7 @@ export class ObjectModel {
     if (data === null) return null;
     const drawn = Number.parseInt(hex(data.id).slice(0, 12), 16);
     if (Math.abs(wallMsOfRevision(revision) - drawn) >= DAY_MS) return { type: 'data_stale' };
-    if (this.named().includes(hex(data.id))) return { type: 'data_taken' };
+    if ([...this.named()].includes(hex(data.id))) return { type: 'data_taken' };
     if (data.inline !== null) return null;
     const halves = [this.voters, ...(this.votersOld === null ? [] : [this.votersOld])];
     const isHeld = halves.every((half) => {
