@@ -1,15 +1,19 @@
-import { describe, expect, it } from 'vitest';
-import { runSimulator } from './child.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { runMutant } from './child.ts';
 import { MUTANTS } from './mutants/registry.ts';
+
+/** Side by side: else the other file of tests is done long before, and half of two cores is idle. */
+const AT_ONCE = 2;
+vi.setConfig({ maxConcurrency: AT_ONCE });
 
 /** Positive controls: a simulator that finds nothing proves nothing. */
 describe('seeded bugs are caught', () => {
-  it.each(MUTANTS)(
+  it.concurrent.each(MUTANTS)(
     '$name: $what',
-    async ({ name, seedsMax }) => {
-      const seeds = `1..${seedsMax}`;
-      const args = ['--mutant', name, '--seeds', seeds, '--workers', '1', '--first'];
-      const { code, output } = await runSimulator(args);
+    async (mutant) => {
+      const seeds = `1..${mutant.seedsMax}`;
+      const args = ['--seeds', seeds, '--workers', '1', '--first'];
+      const { code, output } = await runMutant(mutant, args);
       expect(output, 'the mutant could be built').toContain('seed 1:');
       expect(code, `not caught in seeds ${seeds}:\n${output.slice(-4000)}`).toBe(1);
       expect(output).toMatch(/seed \d+ failed: /);

@@ -25,7 +25,7 @@ export interface PoolOptions {
 }
 
 /** Much is short-lived: a larger nursery saves a tenth of the processor time. */
-const EXEC_ARGV = [...process.execArgv, '--max-semi-space-size=32'];
+export const ENGINE_FLAGS: readonly string[] = ['--max-semi-space-size=32'];
 
 /**
  * Runs a range of seeds over processes. Each gets its next seed when it is done with one, so all cores
@@ -67,7 +67,8 @@ export class Pool {
   /** One process after the other: one that ends on its own failed its seed. */
   async #worker(): Promise<void> {
     while (this.#hasMore()) {
-      const child = fork(this.#options.program, [...this.#options.argv], { execArgv: EXEC_ARGV });
+      const execArgv = [...process.execArgv, ...ENGINE_FLAGS];
+      const child = fork(this.#options.program, [...this.#options.argv], { execArgv });
       const seed = await new Promise<number | undefined>((resolve) => {
         child.on('message', (outcome: SeedOutcome) => {
           this.#note(outcome);

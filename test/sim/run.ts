@@ -4,7 +4,7 @@ import { parseArguments, type SimArguments, USAGE } from './arguments.ts';
 import type { Mutant, Patch } from './mutants/mutant.ts';
 import { findMutant, MUTANT_NAMES } from './mutants/registry.ts';
 import { Sandbox } from './mutants/sandbox.ts';
-import { Pool, type SeedOutcome } from './pool.ts';
+import { ENGINE_FLAGS, Pool, type SeedOutcome } from './pool.ts';
 import { failureReport, summaryLine } from './report.ts';
 import { runSeed } from './seed-run.ts';
 import { SMALL_LIMITS } from './small-limits.ts';
@@ -103,8 +103,8 @@ async function serveSeeds(asked: SimArguments, mutant: Mutant | null): Promise<n
 async function runSandboxed(argv: readonly string[], patches: readonly Patch[]): Promise<number> {
   const sandbox = new Sandbox(patches);
   try {
-    const options = { cwd: sandbox.folder, execArgv: ['--import', 'tsx'] };
-    const child = fork('test/sim/run.ts', [...argv, '--sandboxed'], options);
+    const options = { cwd: sandbox.folder, execArgv: [...ENGINE_FLAGS] };
+    const child = fork(sandbox.program, [...argv, '--sandboxed'], options);
     return await new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 2)));
   } finally {
     sandbox.dispose();
