@@ -71,7 +71,7 @@ export class MultipartCopy {
     head: IncomingHttpHeaders,
     { partBytes, isOriginal }: Layout,
   ): Promise<{ upload: Upload; done: ReadonlyMap<number, string> }> {
-    const { from, to, progress } = this.#parts;
+    const { to, progress } = this.#parts;
     const origin = etagOf(head);
     const known = progress.uploadOf(this.#target);
     if (known !== null) {

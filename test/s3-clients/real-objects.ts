@@ -203,7 +203,8 @@ async function main(folder: string, cluster: ProcessCluster): Promise<void> {
   writeLarge(join(large, 'large.bin'), Number(values['large-mib']));
   const sizes = new Map([...sources, large].map((source) => [source, sizeOf(source)]));
   const sizeOfSource = (source: string): Size => sizes.get(source)!;
-  const bucketOf = (source: string): string => `kv:real-${basename(source)}`;
+  const bucketOf = (source: string): string =>
+    `kv:real-${basename(source).replaceAll(/[^a-z0-9]/g, '-')}`;
   const all = sum([...sizes.values()]);
 
   const last = sources.at(-1)!;
