@@ -18,6 +18,6 @@ describe('seeded bugs are caught', () => {
       expect(code, `not caught in seeds ${seeds}:\n${output.slice(-4000)}`).toBe(1);
       expect(output).toMatch(/seed \d+ failed: /);
     },
-    240_000,
+    480_000,
   );
 });
