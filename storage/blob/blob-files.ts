@@ -19,10 +19,10 @@ const ASIDE_MAX = 64;
 /** Files opened, or removed, at once. */
 const AT_ONCE = 16;
 /**
- * Chunks that are synced at once. Each takes tens of milliseconds and holds one of Node's four threads for the disk: the
- * others are left to the log, on which every key that is written waits, and to reads.
+ * Chunks that are synced at once. Each takes tens of milliseconds and holds one of Node's four threads for the disk: one
+ * is left to the log, on which every key that is written waits, and to reads. Fewer would leave a busy disk idle.
  */
-const SYNCS_MAX = 2;
+const SYNCS_MAX = 3;
 
 export interface BlobFilesOptions {
   readonly disk: Disk;

@@ -34,7 +34,7 @@ describe('turns', () => {
     expect(await late).toBe(4);
   });
 
-  it('no more than two chunks are synced at once, whatever number is sealed', async () => {
+  it('no more than three chunks are synced at once, whatever number is sealed', async () => {
     const time = new VirtualTime(1);
     const { clock } = time.process();
     let [syncing, most] = [0, 0];
@@ -56,7 +56,7 @@ describe('turns', () => {
       await writer.seal(null);
     };
     await time.until(Promise.all(Array.from({ length: 9 }, (_, n) => seal(n))));
-    expect(most).toBe(2);
+    expect(most).toBe(3);
     expect((await time.until(store.list(null, 100))).length).toBe(9);
   });
 });
