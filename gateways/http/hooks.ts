@@ -60,8 +60,9 @@ async function admit(access: Access, request: FastifyRequest, reply: FastifyRepl
   try {
     request.edge.grant = await access.admit(request.headers.authorization, action);
   } catch (error) {
-    // RFC 6750, section 3.
-    reply.header('www-authenticate', 'Bearer realm="minikv"');
+    // RFC 9110, section 15.5.2, and RFC 6750, section 3.
+    const isAsked = error instanceof AppError && error.code === 'unauthenticated';
+    if (isAsked) reply.header('www-authenticate', 'Bearer realm="minikv"');
     throw error;
   }
 }
