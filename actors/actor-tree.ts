@@ -19,6 +19,8 @@ import { LifecycleKeeper } from './lifecycle/keeper.ts';
 import { lifecycleGroup } from './lifecycle/led-group.ts';
 import { reportGauges } from './node-metrics.ts';
 import { NodeRouting } from './node-routing.ts';
+import { NotifyKeeper } from './notify/keeper.ts';
+import { notifyGroup } from './notify/led-group.ts';
 import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
 import { ReplicaSet } from './replica-set.ts';
@@ -36,6 +38,8 @@ const SWEEP_EVERY_MS = 60;
 const BLOB_EVERY_MS = 100;
 /** The pace of its steps. */
 const LIFECYCLE_EVERY_MS = 100;
+/** How soon it is seen that there is something to send. */
+const NOTIFY_EVERY_MS = 40;
 const HANDOVER_MS = 300;
 /** Bytes of chunks that are read again per second, at least and at most. */
 const SCRUB_RATES = { bytesPerSecondMin: 1024 * 1024, bytesPerSecondMax: 64 * 1024 * 1024 };
@@ -70,6 +74,7 @@ export class ActorTree {
   readonly #sweeper: LeaseSweeper;
   readonly #buckets: BucketKeeper;
   readonly #lifecycle: LifecycleKeeper;
+  readonly #notify: NotifyKeeper;
   #stopped = false;
 
   constructor(parts: TreeParts) {
@@ -114,6 +119,7 @@ export class ActorTree {
     this.#builder = this.#indexBuilder();
     this.#sweeper = this.#leaseSweeper();
     this.#lifecycle = this.#lifecycleKeeper();
+    this.#notify = this.#notifyKeeper();
   }
 
   /** Begins to work; `periodic` drives it from then on. */
@@ -127,6 +133,7 @@ export class ActorTree {
     periodic.every(SWEEP_EVERY_MS, () => this.#sweeper.tick());
     periodic.every(BLOB_EVERY_MS, () => this.blob.tick());
     periodic.every(LIFECYCLE_EVERY_MS, () => this.#lifecycle.tick());
+    periodic.every(NOTIFY_EVERY_MS, () => this.#notify.tick());
     periodic.every(LEADER_CHECK_MS, () => this.routing.watchLeaders());
     periodic.every(DISK_CHECK_MS, () => care.tick());
     periodic.every(CHECKPOINT_CHECK_MS, () => {
@@ -138,6 +145,7 @@ export class ActorTree {
     const { ports, recovered, clockWatch, presence } = this.#parts;
     const { wal, state } = recovered;
     reportGauges(ports, this.replicas.all(), wal, state, clockWatch, presence);
+    this.#notify.reportGauges();
   }
 
   /** The bus says that nobody listens for the node. */
@@ -172,6 +180,7 @@ export class ActorTree {
     this.#builder.stop();
     this.#sweeper.stop();
     this.#lifecycle.stop();
+    this.#notify.stop();
     this.blob.stop();
     this.#buckets.stop();
     this.routing.stop();
@@ -273,6 +282,15 @@ export class ActorTree {
       ...{ clock: ports.clock, telemetry: ports.telemetry, objects: this.objects },
       dayMs: config.lifecycleDayMs ?? DAY_MS,
       groups: () => this.#dataReplicas().map(lifecycleGroup),
+    });
+  }
+
+  #notifyKeeper(): NotifyKeeper {
+    const { config, ports } = this.#parts;
+    const { clock, random, telemetry, notifications } = ports;
+    return new NotifyKeeper({
+      ...{ clock, random, telemetry, notifications, cluster: config.cluster },
+      groups: () => this.#dataReplicas().map(notifyGroup),
     });
   }
 

@@ -12,11 +12,13 @@ import { ApiKeys } from '../gateways/identity/api-keys.ts';
 import { SecretHash } from '../gateways/identity/secret-hash.ts';
 import { Tokens } from '../gateways/identity/tokens.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
+import { Targets } from '../gateways/notify/targets.ts';
 import { publishChange } from '../gateways/peer/events.ts';
 import { inProcessBus } from '../gateways/peer/in-process-bus.ts';
 import { type NatsBus, openNatsBus } from '../gateways/peer/nats-bus.ts';
 import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
 import { sealBus } from '../gateways/peer/sealed-bus.ts';
+import { OWNER } from '../gateways/s3/account.ts';
 import type { S3Options } from '../gateways/s3/edge.ts';
 import { governed } from '../gateways/s3/governed-transactions.ts';
 import { StoredPolicies } from '../gateways/s3/stored-policy.ts';
@@ -88,6 +90,8 @@ async function composeLocked(
   };
   const { bus, nats } = await openBus(config, basics);
   opened.push(() => bus.drain());
+  const targets = targetsOf(config, clock, nats);
+  opened.push(async () => targets.close());
   const gate = serviceGate(config, version);
   const objects = objectGate();
   const service = governed(gate.service, objects.objects.buckets, new StoredPolicies());
@@ -108,7 +112,7 @@ async function composeLocked(
     chunks: () => started(node).chunks,
     keys: encryptionKeys,
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics)),
-    s3: s3Options(config, objects.objects, keys),
+    s3: s3Options(config, objects.objects, keys, targets),
     version,
   });
   opened.push(() => http.close());
@@ -121,6 +125,7 @@ async function composeLocked(
     telemetry,
     fatal,
     storage: storageOf(config, basics, fatal),
+    notifications: targets,
     publishChange: (event, group, traceparent) => publishChange(bus, event, group, traceparent),
   };
   const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((started) => {
@@ -143,6 +148,7 @@ async function composeLocked(
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
       if (node !== null) await (node as Node).stop();
       else await bus.drain();
+      targets.close();
       await telemetry.stop();
       await opened[0]?.();
     },
@@ -177,11 +183,22 @@ function identityParts(
   return { access, apiKeys: new ApiKeys(parts), tokens };
 }
 
+function targetsOf(config: Config, clock: Clock, nats: NatsBus | null): Targets {
+  const facts = { region: config.s3Region, ownerId: OWNER.id };
+  return new Targets(config.notify, { facts, clock, nats });
+}
+
 /** Who configured keys wants them asked for, also on loopback. */
-function s3Options(config: Config, objects: ObjectService, keys: S3Keys): S3Options {
+function s3Options(
+  config: Config,
+  objects: ObjectService,
+  keys: S3Keys,
+  notifications: Targets,
+): S3Options {
   const isPrivate = isLoopback(config.host) && config.s3Keys === null && !config.auth;
   return {
     objects,
+    notifications,
     credentialsOf: credentialsOf(keys),
     config: {
       ...{

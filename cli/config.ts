@@ -1,6 +1,7 @@
 import { parse as parseToml } from 'smol-toml';
 import { parseRootKeys } from '../gateways/encryption/root-keys.ts';
 import type { ApiKey } from '../gateways/identity/api-key.ts';
+import type { NotifyConfig } from '../gateways/notify/targets.ts';
 import { parseNatsUrls } from '../gateways/peer/nats-options.ts';
 import { type ClusterSecrets, SECRET_CHARS_MIN } from '../gateways/peer/sealed-bus.ts';
 import type { NodeConfig, NodeRole } from '../protocol/config.ts';
@@ -10,6 +11,8 @@ import { type NodeId, parseNodeId } from '../protocol/types.ts';
 import { parseAdminKey } from './admin-key.ts';
 import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './config-keys.ts';
 import { suggestion, UsageError } from './failures.ts';
+import { checkNatsFiles } from './nats-access.ts';
+import { notifyConfig } from './notify-config.ts';
 
 /** Files that say who this node is to the NATS servers, and whom it trusts; null: not given. */
 export interface NatsFiles {
@@ -60,6 +63,7 @@ export interface Config {
   readonly retentionMs: number;
   readonly scrubPeriodMs: number;
   readonly lifecycleDayMs: number;
+  readonly notify: NotifyConfig;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly logFormat: 'auto' | 'json' | 'text';
 }
@@ -269,9 +273,7 @@ function check(settings: readonly Setting[]): Config {
     ),
     rootKeys: rootKeysOrNull(read),
     rootKeyFile: read.text('encryption-root-key-file'),
-    s3Domains: read.list('s3-domains', 'host names', (text) =>
-      /^[a-z0-9.-]{1,253}$/.test(text) ? text : null,
-    ),
+    s3Domains: read.list('s3-domains', 'host names', hostName),
     nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
     natsFiles: {
       creds: read.text('nats-creds'),
@@ -296,12 +298,15 @@ function check(settings: readonly Setting[]): Config {
     retentionMs: read.integer('retention-seconds', 60, 30 * 24 * 3600) * 1000,
     scrubPeriodMs: read.integer('scrub-period-seconds', 60, 365 * 24 * 3600) * 1000,
     lifecycleDayMs: read.integer('lifecycle-day-seconds', 1, 86_400) * 1000,
+    notify: notifyConfig(read),
     logLevel: read.oneOf('log-level', ['debug', 'info', 'warn', 'error', 'silent']),
     logFormat: read.oneOf('log-format', ['auto', 'json', 'text']),
   };
   checkTogether(config);
   return config;
 }
+
+const hostName = (text: string) => (/^[a-z0-9.-]{1,253}$/.test(text) ? text : null);
 
 function httpUrlOrNull(read: Reader, key: string): string | null {
   if (read.text(key) === null) return null;
@@ -382,17 +387,5 @@ function checkTogether(config: Config): void {
       `refusing to listen on ${config.host}: nobody is asked for credentials, so everybody who can connect could read and change all data. ` +
         'Keep --host 127.0.0.1, add --auth, or add --insecure where the network itself is trusted.',
     );
-  }
-}
-
-function checkNatsFiles({ nats, natsFiles }: Config): void {
-  const { creds, nkey, cert, key } = natsFiles;
-  const given = Object.values(natsFiles).some((file) => file !== null);
-  if (given && nats.length === 0) throw new UsageError('nats-... files need --nats <url,...>');
-  if (creds !== null && nkey !== null) {
-    throw new UsageError('nats-creds and nats-nkey are two ways to say the same: give one');
-  }
-  if ((cert === null) !== (key === null)) {
-    throw new UsageError('nats-tls-cert and nats-tls-key go together');
   }
 }

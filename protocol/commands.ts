@@ -4,6 +4,7 @@ import { conditionCodec } from './conditions.ts';
 import { duplicateCodec, indexDefinitionsCodec } from './indexes.ts';
 import { keyRefCodec, NAME_BYTES_MAX, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import { notificationTargetCodec, outboxPositionFields, requesterCodec } from './notifications.ts';
 import { bucketRuleCodec, objectOpCodec, uploadIdCodec } from './object-ops.ts';
 import * as s from './schema.ts';
 import { type TxnFate, txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
@@ -255,6 +256,8 @@ export const commandCodec = s.union({
       op: objectOpCodec,
       idempotency: s.nullable(idempotencyCodec),
       traceparent: s.nullable(s.str(64)),
+      /** For those who are told of it. */
+      by: s.later(requesterCodec),
     }),
   ],
   /** What this group knows of a bucket from here on, unless it knows something of a later epoch. */
@@ -273,6 +276,17 @@ export const commandCodec = s.union({
       uploads: s.list(
         s.record({ key: s.latin1Str(LIMITS.keyBytesMax), upload: uploadIdCodec }),
         LIMITS.objectSweepMax,
+      ),
+    }),
+  ],
+  /** Takes notifications of one target out of the outbox that it has taken, or that have waited too long. */
+  outboxTrim: [
+    43,
+    s.record({
+      target: notificationTargetCodec,
+      rows: s.list(
+        s.record({ ...outboxPositionFields, isDropped: s.bool }),
+        LIMITS.notificationStep,
       ),
     }),
   ],

@@ -183,6 +183,21 @@ export const LIMITS = Object.freeze({
   accessLogBytesMax: 16 * MIB,
   accessLogObjectBytes: 1 * MIB,
   accessLogDelayMs: 60_000,
+  /** Rules of notifications of one bucket, and what names a target. */
+  notificationRulesMax: 100,
+  notificationTargetBytesMax: 256,
+  /**
+   * Notifications that wait in one group: for one target, and for all together, in bytes of rows. What finds no room is
+   * dropped, and counted; so is what has waited for notificationAgeMsMax.
+   */
+  notificationsWaitingMax: 100_000,
+  notificationTargetWaitingBytesMax: 32 * MIB,
+  notificationWaitingBytesMax: 256 * MIB,
+  notificationAgeMsMax: 24 * 3600 * 1000,
+  /** Notifications that are read, sent and taken away together. */
+  notificationStep: 64,
+  /** Until a target has answered. */
+  notificationTimeoutMs: 10_000,
 });
 
 export type Limits = typeof LIMITS;

@@ -1,5 +1,6 @@
 import type { DataId } from './blob.ts';
 import type { KeyRows } from './key-rows.ts';
+import type { NotificationRule } from './notifications.ts';
 import type { BucketRule, NewData, ObjectOp, ObjectResult } from './object-ops.ts';
 import type { Checksum, ObjectHead, ObjectRecord, Piece } from './objects.ts';
 import type { RequestContext } from './service.ts';
@@ -78,6 +79,8 @@ export interface BucketChange {
   readonly versioning?: 'enabled' | 'suspended';
   readonly objectLock?: true;
   readonly retention?: BucketRule['retention'];
+  /** All of them; none: nobody is told of anything. */
+  readonly notifications?: readonly NotificationRule[];
   readonly documents?: Readonly<Record<string, string | null>>;
 }
 

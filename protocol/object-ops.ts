@@ -1,5 +1,6 @@
 import { keyRefCodec, NAME_BYTES_MAX } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import { notificationRuleCodec } from './notifications.ts';
 import {
   checksumAlgorithmCodec,
   checksumCodec,
@@ -31,6 +32,8 @@ export const bucketRuleCodec = s.record({
   retention: s.nullable(s.record({ mode: s.oneOf('governance', 'compliance'), periodMs: s.count })),
   /** `deleting`: takes nothing new. `gone`: what is left of it may be removed. */
   state: s.oneOf('live', 'deleting', 'gone'),
+  /** Of which changes whom to tell; null: none. */
+  notifications: s.later(s.list(notificationRuleCodec, LIMITS.notificationRulesMax)),
 });
 export type BucketRule = s.Of<typeof bucketRuleCodec>;
 

@@ -121,6 +121,11 @@ export function nullable<T>(inner: Codec<T>): Codec<T | null> {
   };
 }
 
+/** A field at the end of a record that older writers do not know: what was not written is null. */
+export function later<T>(inner: Codec<T>): Codec<T | null> & { readonly isLater: true } {
+  return { ...nullable(inner), isLater: true };
+}
+
 export function list<T>(inner: Codec<T>, max: number): Codec<T[]> {
   return {
     pack: (value) => {
@@ -143,7 +148,12 @@ export function list<T>(inner: Codec<T>, max: number): Codec<T[]> {
   };
 }
 
-type RecordOf<F> = { [K in keyof F]: Of<F[K]> };
+type LaterKeys<F> = {
+  [K in keyof F]: F[K] extends { readonly isLater: true } ? K : never;
+}[keyof F];
+type RecordOf<F> = [LaterKeys<F>] extends [never]
+  ? { [K in keyof F]: Of<F[K]> }
+  : { [K in Exclude<keyof F, LaterKeys<F>>]: Of<F[K]> } & { [K in LaterKeys<F>]?: Of<F[K]> };
 
 /** An object with these fields, in this order. Missing trailing fields unpack as undefined would. */
 export function record<F extends Readonly<Record<string, Codec<any>>>>(

@@ -7,6 +7,7 @@ import type { Leases } from './lease.ts';
 import type { GroupConfig } from './membership.ts';
 import type { ChangeEvent, Item, ReplicaStatus } from './messages/request.ts';
 import type { TxnOutcome } from './messages/txn.ts';
+import type { Requester } from './notifications.ts';
 import type { TxnBody } from './txn.ts';
 import type { NodeId, Revision } from './types.ts';
 import type { KeyRef } from './vshard.ts';
@@ -22,6 +23,8 @@ export interface RequestContext {
   readonly traceparent: string | null;
   /** Latin1 bytes of an Idempotency-Key and the hash of the request, or null. */
   readonly idempotency: { readonly key: string; readonly requestHash: Uint8Array } | null;
+  /** Who asks, for those who are told of what comes of it. */
+  readonly by?: Requester;
 }
 
 export type Consistency = 'linearizable' | 'stale';

@@ -19,6 +19,7 @@ import { applyIndexes, applyIndexFill } from './index-commands.ts';
 import { applyDetach, applyLeaseEnd, applyLeaseForget, applyLeaseGrant } from './lease.ts';
 import { applyMetaPut } from './meta-state.ts';
 import { applyObject } from './object-write.ts';
+import { applyOutboxTrim } from './outbox.ts';
 import {
   applyTxn,
   applyTxnDecide,
@@ -149,12 +150,7 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
       raiseClock(state, command.revision, revisionCount(command));
       return applyDetach(state, command);
     case 'compact':
-      // Never above the clock, or the latest state itself would not be readable; never up to what is
-      // prepared, whose events are yet to come.
-      state.floor = Math.max(
-        state.floor,
-        Math.min(command.floor, state.clock, state.txns.lowest - 1),
-      );
+      raiseFloor(state, command.floor);
       return NOTHING;
     case 'own':
       applyOwn(state, command.epoch, command.vshards);
@@ -185,18 +181,28 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
     case 'object':
     case 'bucket':
     case 'bucketSweep':
+    case 'outboxTrim':
       return dispatchObject(state, command);
     default:
       return assertNever(command);
   }
 }
 
+/**
+ * Never above the clock, or the latest state itself would not be readable; never up to what is prepared, whose
+ * events are yet to come.
+ */
+function raiseFloor(state: GroupState, floor: Revision): void {
+  state.floor = Math.max(state.floor, Math.min(floor, state.clock, state.txns.lowest - 1));
+}
+
 function dispatchObject(
   state: GroupState,
-  command: Extract<Command, { type: 'object' | 'bucket' | 'bucketSweep' }>,
+  command: Extract<Command, { type: 'object' | 'bucket' | 'bucketSweep' | 'outboxTrim' }>,
 ): Outcome {
   // A bucket's rule is no change of what is stored.
   if (command.type === 'bucket') return applyBucket(state, command);
+  if (command.type === 'outboxTrim') return applyOutboxTrim(state, command);
   raiseClock(state, command.revision, 1);
   return command.type === 'object' ? applyObject(state, command) : applyBucketSweep(state, command);
 }

@@ -11,10 +11,11 @@ import {
 } from '../../storage/kv/keyspace.ts';
 import { decodeCount, decodeHead } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
-import { endExpired } from './buckets.ts';
+import { endExpired, ruleOf } from './buckets.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';
 import { hasExpired } from './item.ts';
+import { notifyOfExpiry } from './outbox.ts';
 import { RemovalStep } from './removal-step.ts';
 import { removeRow } from './write.ts';
 
@@ -37,7 +38,10 @@ export function applyExpire(state: GroupState, command: ExpireCommand): Outcome 
     if (state.txns.size > 0 && !state.txns.locks.isFree(triple)) continue;
     const row = decodeHead(bytes);
     if (row.revision !== seen || !hasExpired(row, revision)) continue;
-    if (ref.space !== KV_SPACE) endExpired(state, ref, bytes, revision);
+    if (ref.space !== KV_SPACE) {
+      endExpired(state, ref, bytes, revision);
+      notifyOfExpiry(state, ruleOf(state, ref), ref, revision);
+    }
     events.push(removeRow(state, { ref, triple, vshard, bytes, row }, revision, 'expire'));
   }
   return { results: [], repeated: false, rejection: null, events, txn: null };

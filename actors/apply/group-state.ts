@@ -28,6 +28,7 @@ import {
   groupIndexes,
   NO_INDEXES,
 } from './index-codec.ts';
+import { OutboxMark } from './outbox-mark.ts';
 import { RowCache } from './row-cache.ts';
 import { RowGaps } from './row-gaps.ts';
 import { RowWarmer } from './row-warmer.ts';
@@ -97,6 +98,9 @@ export class GroupState {
    * writes; beside another group's they would keep that one's in memory.
    */
   readonly slab = new Slab();
+
+  /** Local, not replicated. */
+  readonly outbox = new OutboxMark();
 
   /** Local, not replicated: where listings found no row. */
   readonly gaps = new RowGaps(GAPS_MAX);

@@ -18,6 +18,7 @@ import { putObject } from './object-put.ts';
 import { recallObject, rememberObject } from './object-request.ts';
 import { abortUpload, completeUpload, createUpload, putPart } from './object-upload.ts';
 import type { StoredVersion } from './object-versions.ts';
+import { notifyOfOperation } from './outbox.ts';
 import { readSlot, type Slot } from './write.ts';
 
 /**
@@ -88,6 +89,7 @@ export function applyObject(state: GroupState, command: ObjectCommand): Outcome 
   const trial = null;
   const context = { state, rule, slot, current, revision, founders, events, trial };
   const result = perform(context, op);
+  notifyOfOperation(context, op, result, command.by ?? null);
   if (idempotency !== null && isAnswer(result)) {
     rememberObject(state, idempotency, ref, revision, result);
   }

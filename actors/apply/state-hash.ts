@@ -44,7 +44,7 @@ export async function stateHash(state: GroupState): Promise<string> {
     }
     await addRows(hash, view, `${view.prefix}i`, nextKind(view, 'i'), isAlive);
     await addRows(hash, view, `${view.prefix}d`, nextKind(view, 'd'), isKept);
-    for (const kind of ['B', 'N', 'n', 'q', 'w'] as const) {
+    for (const kind of ['B', 'N', 'O', 'T', 'n', 'q', 'w'] as const) {
       await addRows(hash, view, view.prefix + kind, nextKind(view, kind), null);
     }
     for (const kind of ['D', 'I'] as const) {

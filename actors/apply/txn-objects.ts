@@ -11,6 +11,7 @@ import type { GroupState } from './group-state.ts';
 import { amendObject } from './object-amend.ts';
 import { deleteObject } from './object-delete.ts';
 import { presentVersion, type Trial } from './object-write.ts';
+import { notifyOfOperation } from './outbox.ts';
 import { readSlot } from './write.ts';
 
 /**
@@ -83,8 +84,15 @@ function onObject(
   const current = presentVersion(slot, revision);
   const founders = null;
   const context = { state, rule, slot, current, revision, founders, events, trial };
-  if (op.type === 'deleteObject') return deleteObject(context, versionId, false, 'delete');
   const rest = { ref, versionId, bypass: false, condition: NO_CONDITION };
+  if (op.type === 'deleteObject') {
+    const result = deleteObject(context, versionId, false, 'delete');
+    if (trial === null) notifyOfOperation(context, { type: 'delete', ...rest }, result, null);
+    return result;
+  }
   const change = { type: 'tags', tags: op.tags } as const;
-  return amendObject(context, { type: 'amend', ...rest, change });
+  const amendment = { type: 'amend', ...rest, change } as const;
+  const result = amendObject(context, amendment);
+  if (trial === null) notifyOfOperation(context, amendment, result, null);
+  return result;
 }

@@ -1,6 +1,7 @@
 import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
+import type { Notification } from '../../protocol/notifications.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { Lane } from '../../protocol/subjects.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
@@ -48,6 +49,15 @@ export interface Bus {
   drain(): Promise<void>;
 }
 
+/** Where notifications of buckets go. Made by gateways/notify, and by the simulator. */
+export interface NotificationPort {
+  /**
+   * Sends one to a target (protocol/notifications.ts). Resolves when that has taken it; rejects with an Error where it has
+   * not, or nobody can tell. Ends in about notificationTimeoutMs. `id` is of this notification for ever, in this cluster.
+   */
+  deliver(target: string, notification: Notification, id: string): Promise<void>;
+}
+
 /** Everything a node may touch. Built only by cli/compose.ts and test/sim/world.ts. */
 export interface Ports {
   readonly clock: Clock;
@@ -55,6 +65,7 @@ export interface Ports {
   readonly bus: Bus;
   readonly storage: StoragePorts;
   readonly telemetry: Telemetry;
+  readonly notifications: NotificationPort;
   /** Publishes one change on the public events subject; at most once, fire and forget. */
   publishChange(event: ChangeEvent, group: GroupId, traceparent: string | null): void;
   /** A fault that only a restart can mend (fsync error, engine error): the process exits non-zero. */

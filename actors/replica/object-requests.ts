@@ -97,7 +97,7 @@ function handleObjectWrite(
   const refusal = writeRefusal(context);
   if (refusal !== null) return reply(refusal);
   const { state } = context;
-  const { epoch, bucket, op, idempotency } = request;
+  const { epoch, bucket, op, idempotency, by = null } = request;
   const again = () => handleObjectWrite(parts, request, traceparent, endMs, reply);
   const giveUp = () => reply(waited('conflict', 'a transaction or a snapshot was in the way'));
   if (!isWritable(state, op, tripleOf(op.ref))) return waits.wait(endMs, again, giveUp);
@@ -115,6 +115,7 @@ function handleObjectWrite(
     op,
     idempotency,
     traceparent: span?.traceparent ?? traceparent,
+    by,
   };
   context.propose(command, (outcome) => {
     span?.end(outcome.type === 'applied' ? undefined : outcome.type);

@@ -1,5 +1,6 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError, onlyRefusals } from '../../protocol/errors.ts';
+import type { NotificationRule } from '../../protocol/notifications.ts';
 import type { Bucket, BucketChange, Buckets } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
@@ -327,6 +328,10 @@ function changed(row: BucketRow, change: BucketChange, writer: string): BucketRo
   const versioning = change.versioning ?? rule.versioning;
   const objectLock = change.objectLock ?? rule.objectLock;
   const retention = change.retention === undefined ? rule.retention : change.retention;
+  const notifications =
+    change.notifications === undefined
+      ? (rule.notifications ?? null)
+      : orNull(change.notifications);
   if (objectLock && versioning !== 'enabled') return null;
   if (retention !== null && !objectLock) return null;
   const documents = { ...row.bucket.documents };
@@ -339,7 +344,13 @@ function changed(row: BucketRow, change: BucketChange, writer: string): BucketRo
     versioning === rule.versioning &&
     objectLock === rule.objectLock &&
     retention?.mode === rule.retention?.mode &&
-    retention?.periodMs === rule.retention?.periodMs;
+    retention?.periodMs === rule.retention?.periodMs &&
+    JSON.stringify(notifications) === JSON.stringify(rule.notifications ?? null);
   if (isSame) return { ...row, bucket, writer };
-  return withRule({ ...row, bucket }, { versioning, objectLock, retention }, writer);
+  const next = { versioning, objectLock, retention, notifications };
+  return withRule({ ...row, bucket }, next, writer);
+}
+
+function orNull(rules: readonly NotificationRule[]): NotificationRule[] | null {
+  return rules.length === 0 ? null : [...rules];
 }

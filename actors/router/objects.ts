@@ -128,7 +128,8 @@ export class RoutedObjects implements ObjectService {
     const vshard = vshardOf(op.ref);
     return followingMap(this.#host, ctx.deadlineMs, async (map, deadlineMs) => {
       const { epoch } = map;
-      const body = { type: 'ObjectWrite', epoch, bucket, op, idempotency } as const;
+      const by = ctx.by ?? null;
+      const body = { type: 'ObjectWrite', epoch, bucket, op, idempotency, by } as const;
       const group = map.groups[vshard] as GroupId;
       const options = { ...readOptions(ctx, 'leader'), deadlineMs };
       const reply = await this.#calls.call(group, body, 'ObjectDone', options);

@@ -84,6 +84,7 @@ async function openNode() {
     {
       ...{ clock, random: systemRandom(), bus, storage, fatal },
       telemetry: counted,
+      notifications: { deliver: async () => {} },
       publishChange: (event, group, traceparent) => publishChange(bus, event, group, traceparent),
     },
   );

@@ -67,6 +67,7 @@ async function startNodes(folder: string): Promise<Node[]> {
       const ports: Ports = {
         ...{ clock, random, storage, fatal, telemetry: NO_TELEMETRY, bus: hub.bus() },
         publishChange: () => {},
+        notifications: { deliver: async () => {} },
       };
       return startNode(
         {

@@ -142,6 +142,17 @@ export class NatsBus implements Bus, RequestServer {
     this.#publish('event', subject, payload, headers, '');
   }
 
+  /** Publishes, and resolves when the server has it. Rejects with an Error otherwise: it may have it all the same. */
+  async publishConfirmed(subject: string, headers: Headers, payload: Uint8Array): Promise<void> {
+    const dropped = this.#links.public.publish(subject, payload, headers, '');
+    if (dropped !== null) {
+      this.#metrics.dropped('event', dropped);
+      throw new Error(`NATS did not take it: ${dropped}`);
+    }
+    this.#metrics.sent('event', payload.length);
+    await this.#links.public.confirmed();
+  }
+
   serveRequests(subject: string, queue: string, handle: (request: ClientRequest) => void): void {
     this.#links.public.subscribe(subject, queue, (message) => {
       try {

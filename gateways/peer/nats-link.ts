@@ -135,6 +135,14 @@ export class NatsLink {
     if (this.#connection !== null && this.#state === 'connected') this.#subscribeRow(row);
   }
 
+  /** Resolves when the server has seen everything sent so far. Rejects where there is no connection, or it is lost. */
+  async confirmed(): Promise<void> {
+    const connection = this.#connection;
+    if (connection === null || this.#state !== 'connected')
+      throw new Error('not connected to NATS');
+    await connection.flush();
+  }
+
   /** Resolves when the server has seen everything sent so far, or the connection went down. */
   async settle(): Promise<void> {
     try {

@@ -26,6 +26,7 @@ export class Call {
   /** As the client sent and signed them; also those of a presigned URL's query. */
   readonly headers: Headers;
   readonly nowMs: number;
+  readonly requestId: string;
   /** Of the client; '' where it is gone. */
   readonly remoteAddress: () => string;
   #bucket: Promise<Bucket | null> | null = null;
@@ -37,6 +38,7 @@ export class Call {
     readonly sender: Sender;
     readonly body: RequestBody;
     readonly remoteAddress: () => string;
+    readonly requestId: string;
   }) {
     this.edge = parts.edge;
     this.mount = parts.mount;
@@ -44,6 +46,7 @@ export class Call {
     this.sender = parts.sender;
     this.body = parts.body;
     this.remoteAddress = parts.remoteAddress;
+    this.requestId = parts.requestId;
     this.headers = Object.fromEntries(parts.sender.headers);
     this.nowMs = parts.edge.http.clock.wallMs();
   }
@@ -84,10 +87,11 @@ export class Call {
 
   /** The same of another object of the bucket; `headers` in place of the client's. */
   about(key: string, headers?: Headers): Call {
-    const { edge, mount, body, route, remoteAddress } = this;
+    const { edge, mount, body, route, remoteAddress, requestId } = this;
     const said = headers === undefined ? this.sender.headers : new Map(Object.entries(headers));
     const sender = { ...this.sender, headers: said as Sender['headers'] };
-    const call = new Call({ edge, mount, route: { ...route, key }, sender, body, remoteAddress });
+    const rest = { sender, body, remoteAddress, requestId };
+    const call = new Call({ edge, mount, route: { ...route, key }, ...rest });
     call.#bucket = this.#bucket;
     return call;
   }

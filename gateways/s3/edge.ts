@@ -27,8 +27,18 @@ export interface S3Config {
 export interface S3Options {
   readonly objects: ObjectService;
   readonly config: S3Config;
+  /** Missing: there are none, and configurations that name one are refused. */
+  readonly notifications?: NotificationTargets | null;
   /** Null: there is no such access key. */
   readonly credentialsOf: (accessKeyId: string) => Promise<Credentials | null>;
+}
+
+/** Where notifications can go; see gateways/notify. */
+export interface NotificationTargets {
+  /** Null: there is none of this ARN. */
+  targetOf(arn: string): string | null;
+  /** Resolves when the target has taken the document; rejects with an Error otherwise. */
+  send(target: string, document: string, id: string): Promise<void>;
 }
 
 /** What every handler works with. */
@@ -41,6 +51,7 @@ export interface S3Edge {
   readonly owner: Owner;
   readonly policies: StoredPolicies;
   readonly accessLog: AccessLog;
+  readonly notifications: NotificationTargets | null;
   /** For large bodies. */
   readonly hashing: HashThread;
 }

@@ -26,7 +26,7 @@ export class S3Endpoint {
   readonly #underPath: Mount;
   #listener: Listener | null = null;
 
-  constructor(http: Edge, { objects, config, credentialsOf }: S3Options) {
+  constructor(http: Edge, { objects, config, credentialsOf, notifications = null }: S3Options) {
     const verifier = new SigV4({ clock: http.clock, region: config.region, credentialsOf });
     const policies = new StoredPolicies();
     const { clock, random, telemetry, keys } = http;
@@ -35,7 +35,10 @@ export class S3Endpoint {
       ...{ objects, clock, random, telemetry, owner: OWNER, region, policies, keys },
     });
     const hashing = new HashThread();
-    this.#edge = { http, objects, config, verifier, owner: OWNER, policies, accessLog, hashing };
+    this.#edge = {
+      ...{ http, objects, config, verifier, owner: OWNER, policies, accessLog, hashing },
+      notifications,
+    };
     this.#gateway = new S3Gateway(this.#edge);
     this.#underPath = {
       endpoint: { baseDomains: config.baseDomains, pathPrefix: PREFIX },

@@ -78,7 +78,7 @@ class Request {
     let call: Call | null = null;
     let answer: Answer;
     try {
-      call = await this.#read();
+      call = await this.#read(requestId);
       this.#call = call;
       answer = await this.#run(call);
     } catch (error) {
@@ -88,7 +88,7 @@ class Request {
     return cors.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...cors] };
   }
 
-  async #read(): Promise<Call> {
+  async #read(requestId: string): Promise<Call> {
     const { url = '', method = '' } = this.#req;
     const edge = this.#edge;
     const isPreflight = method === 'OPTIONS';
@@ -99,7 +99,8 @@ class Request {
     const route = routeOf({ method, url, headers }, this.#mount.endpoint);
     this.operation = route.operation;
     const remoteAddress = () => this.#req.socket.remoteAddress ?? '';
-    return new Call({ edge, mount: this.#mount, route, sender, body, remoteAddress });
+    const rest = { route, sender, body, remoteAddress, requestId };
+    return new Call({ edge, mount: this.#mount, ...rest });
   }
 
   /** Of a website: reading only, by nobody. */
@@ -116,7 +117,8 @@ class Request {
       const route = { operation, bucket, key, query: new Map(), versionId: null } as const;
       const remoteAddress = () => sender.address ?? '';
       const [edge, mount] = [this.#edge, this.#mount];
-      const call = new Call({ edge, mount, route, sender, body, remoteAddress });
+      const rest = { route, sender, body, remoteAddress, requestId };
+      const call = new Call({ edge, mount, ...rest });
       this.#call = call;
       const tell = (error: S3Error) => this.#tell(error, requestId);
       return await websiteAnswer({ call, req: this.#req, requestId, tell });

@@ -18,14 +18,13 @@ import { getObject, headObject } from './get-object.ts';
 import * as lifecycle from './lifecycle-handlers.ts';
 import { listObjects, listObjectsV2 } from './list-handlers.ts';
 import { listMultipartUploads, listObjectVersions } from './list-version-handlers.ts';
-import { type NotificationConfiguration, notificationConfiguration } from './notification.ts';
+import * as notification from './notification-handlers.ts';
 import * as object from './object-settings.ts';
 import type { Operation } from './operations.ts';
 import * as policy from './policy-handlers.ts';
 import { postObject } from './post-object.ts';
 import { putObject } from './put-object.ts';
 import * as upload from './upload-handlers.ts';
-import type { Document } from './xml-shape.ts';
 import { s3Document } from './xml-writer.ts';
 
 /** What would be kept and not acted upon. */
@@ -33,28 +32,6 @@ const notImplemented: Handler = async (call) => {
   await call.bucket();
   throw s3Error('NotImplemented', `${call.route.operation} is not implemented`);
 };
-
-const DOCUMENT_BYTES_MAX = 1024 * 1024;
-
-/** The same for one that is sound and asks for something: what is wrong with it is told first. */
-function refused<T>(
-  document: Document<T>,
-  isNothing: (value: T) => boolean = () => false,
-): Handler {
-  return async (call) => {
-    const value = document.read(await call.body.document(DOCUMENT_BYTES_MAX));
-    if (isNothing(value)) {
-      await call.bucket();
-      return emptyAnswer(200);
-    }
-    return notImplemented(call);
-  };
-}
-
-function hasNoTarget(value: NotificationConfiguration): boolean {
-  const { topics, queues, functions, eventBridge } = value;
-  return topics.length + queues.length + functions.length === 0 && eventBridge === null;
-}
 
 /** Such a configuration cannot be there. */
 function none(code: S3ErrorCode): Handler {
@@ -127,10 +104,8 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   DeleteBucketWebsite: bucket.website.remove,
   GetBucketLogging: bucket.getBucketLogging,
   PutBucketLogging: bucket.putBucketLogging,
-  GetBucketNotificationConfiguration: constant(
-    notificationConfiguration.write({ topics: [], queues: [], functions: [], eventBridge: null }),
-  ),
-  PutBucketNotificationConfiguration: refused(notificationConfiguration, hasNoTarget),
+  GetBucketNotificationConfiguration: notification.getBucketNotification,
+  PutBucketNotificationConfiguration: notification.putBucketNotification,
   GetBucketReplication: none('ReplicationConfigurationNotFoundError'),
   PutBucketReplication: notImplemented,
   DeleteBucketReplication: nothingToDelete,

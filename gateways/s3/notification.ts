@@ -1,3 +1,4 @@
+import { LIMITS } from '../../protocol/limits.ts';
 import { s3Error } from './errors.ts';
 import { empty, text } from './xml-scalars.ts';
 import { document, type Field, many, maybe, one, type Shape, struct } from './xml-shape.ts';
@@ -62,7 +63,7 @@ function targets(name: string, arnName: string): Field<readonly NotificationTarg
     id: maybe('Id', text(0, 255)),
     arn: one(arnName, text(1, 2048)),
   });
-  return many(name, shape, 0, 100);
+  return many(name, shape, 0, LIMITS.notificationRulesMax);
 }
 
 /** A document without any target switches notifications off. */
@@ -79,7 +80,14 @@ export const notificationConfiguration = document<NotificationConfiguration>(
 
 function checkConfiguration({ topics, queues, functions }: NotificationConfiguration): void {
   const ids = new Set<string>();
-  for (const target of [...topics, ...queues, ...functions]) {
+  const all = [...topics, ...queues, ...functions];
+  if (all.length > LIMITS.notificationRulesMax) {
+    throw s3Error(
+      'InvalidArgument',
+      `At most ${LIMITS.notificationRulesMax} configurations are allowed`,
+    );
+  }
+  for (const target of all) {
     for (const event of target.events) {
       if (EVENT_TYPES.has(event)) continue;
       throw s3Error('InvalidArgument', 'The event is not supported for notifications', {
@@ -116,4 +124,40 @@ export function keyFilterOf(target: NotificationTarget): { prefix: string; suffi
   const given = (kind: string) =>
     rules.find(({ name }) => name.toLowerCase() === kind)?.value ?? '';
   return { prefix: given('prefix'), suffix: given('suffix') };
+}
+
+export function allTargets(value: NotificationConfiguration): NotificationTarget[] {
+  return [...value.topics, ...value.queues, ...value.functions];
+}
+
+/** Single events that a target asks for, wildcards resolved, without `s3:`. */
+export function eventsOf({ events }: NotificationTarget): string[] {
+  const found = new Set<string>();
+  for (const event of events) {
+    const head = event.endsWith('*') ? event.slice(0, -1) : null;
+    for (const type of EVENT_TYPES) {
+      const isAsked = head === null ? type === event : type.startsWith(head);
+      if (isAsked && !type.endsWith('*')) found.add(type.slice('s3:'.length));
+    }
+  }
+  return [...found];
+}
+
+/** Throws InvalidArgument where one change would be told by two of them. */
+export function checkOverlaps(all: readonly NotificationTarget[]): void {
+  const known = all.map((one) => ({ ...keyFilterOf(one), events: eventsOf(one) }));
+  for (const [i, one] of known.entries()) {
+    for (const other of known.slice(i + 1)) {
+      const event = one.events.find((name) => other.events.includes(name));
+      const isApart =
+        !(one.prefix.startsWith(other.prefix) || other.prefix.startsWith(one.prefix)) ||
+        !(one.suffix.endsWith(other.suffix) || other.suffix.endsWith(one.suffix));
+      if (event === undefined || isApart) continue;
+      throw s3Error(
+        'InvalidArgument',
+        'Configurations overlap. Configurations on the same bucket cannot share a common event type.',
+        { ArgumentName: 'Event', ArgumentValue: `s3:${event}` },
+      );
+    }
+  }
 }

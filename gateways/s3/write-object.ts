@@ -1,5 +1,6 @@
 import { dataIdBytes, makeDataId } from '../../protocol/blob.ts';
 import { AppError } from '../../protocol/errors.ts';
+import type { Requester } from '../../protocol/notifications.ts';
 import type { Bucket } from '../../protocol/object-access.ts';
 import type {
   NewData,
@@ -18,6 +19,7 @@ import type { Call } from './call.ts';
 import { type WriteCondition, writeCondition } from './conditions.ts';
 import { S3Error } from './errors.ts';
 import { type Sealing, sealedHead } from './object-encryption.ts';
+import type { Operation } from './operations.ts';
 import type { Payload } from './request-body.ts';
 import { refusalOf } from './result-errors.ts';
 import { storedChecksum } from './stored-checksum.ts';
@@ -88,8 +90,27 @@ export async function writeObject(
 }
 
 export async function apply(call: Call, bucket: Bucket, op: ObjectOp): Promise<ObjectResult> {
-  const { result } = await call.objects.apply(call.context(), bucket, op);
+  const by = requesterOf(call);
+  // Nobody else is told of it; the way it came is part of what is told, also by a rule that is set meanwhile.
+  const isTold = bucket.rule.notifications != null || by.via !== 'other';
+  const ctx = isTold ? { ...call.context(), by } : call.context();
+  const { result } = await call.objects.apply(ctx, bucket, op);
   return result;
+}
+
+const WAYS: Partial<Record<Operation, Requester['via']>> = {
+  PostObject: 'post',
+  CopyObject: 'copy',
+  DeleteObjectTagging: 'untag',
+};
+
+function requesterOf({ route, sender, edge, requestId }: Call): Requester {
+  return {
+    via: WAYS[route.operation] ?? 'other',
+    principal: sender.isOwner ? edge.owner.id : 'anonymous',
+    address: (sender.address ?? '').replace(/^::ffff:/, '').slice(0, 64),
+    requestId: requestId.slice(0, 64),
+  };
 }
 
 /** Bytes as they come, and how they are stored. */

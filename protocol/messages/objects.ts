@@ -2,6 +2,7 @@ import { dataIdCodec } from '../blob.ts';
 import { idempotencyCodec } from '../commands.ts';
 import { keyRefCodec, NAME_BYTES_MAX } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
+import { requesterCodec } from '../notifications.ts';
 import { bucketRuleCodec, objectOpCodec, objectResultCodec, uploadIdCodec } from '../object-ops.ts';
 import {
   checksumAlgorithmCodec,
@@ -85,6 +86,7 @@ export const objectRequests = {
       bucket: s.count,
       op: objectOpCodec,
       idempotency: s.nullable(idempotencyCodec),
+      by: s.later(requesterCodec),
     }),
   ],
   /** `versionId` null: the current version, at `revision` unless that is null. */

@@ -1,4 +1,5 @@
 import { DecodeError } from '../../protocol/codec.ts';
+import type { OutboxPosition } from '../../protocol/notifications.ts';
 import type { Revision } from '../../protocol/types.ts';
 import {
   AFTER_TERMINATOR,
@@ -26,6 +27,8 @@ import {
  *   I bytes of inline data       data id
  *   E data that nothing names    revision u64 at which that began, data id
  *   B bucket                     tenant, 00, name
+ *   O notification to be sent    target, 00, index of its entry u64, number in the entry u16
+ *   T what of those waits        target; the empty one is all of them
  */
 
 function head(prefix: string, kind: 'n' | 'N' | 'w' | 'q', triple: string): string {
@@ -117,4 +120,41 @@ export function objectRange(
   const space = `${prefix}${kind}${bucket.tenant}\x00${bucket.space}`;
   const last = end === null ? `${space}\x01` : `${space}\x00${escapeNul(end)}`;
   return [`${space}\x00${escapeNul(start)}`, last];
+}
+
+/** `target` has no NUL. */
+export function outboxKey(prefix: string, target: string, at: OutboxPosition): string {
+  return `${prefix}O${target}\x00${u64(at.index)}${u16(at.ordinal)}`;
+}
+
+/** Notifications of one target above a position (null: all), half-open. */
+export function outboxRange(
+  prefix: string,
+  target: string,
+  after: OutboxPosition | null,
+): [start: string, end: string] {
+  const head = `${prefix}O${target}`;
+  const start = after === null ? `${head}\x00` : `${outboxKey(prefix, target, after)}\x00`;
+  return [start, `${head}\x01`];
+}
+
+/** Throws DecodeError. */
+export function parseOutboxKey(key: string): OutboxPosition {
+  const at = key.length - 10;
+  if (at <= BODY_OFFSET) throw new DecodeError('not an outbox row key');
+  const ordinal = key.charCodeAt(at + 8) * 256 + key.charCodeAt(at + 9);
+  return { index: readU64(key, at), ordinal };
+}
+
+export function outboxTotalsKey(prefix: string, target: string): string {
+  return `${prefix}T${target}`;
+}
+
+/** Totals of each target, without those of all. */
+export function outboxTotalsRange(prefix: string): [start: string, end: string] {
+  return [`${prefix}T\x01`, `${prefix}U`];
+}
+
+export function targetOfTotalsKey(key: string): string {
+  return key.slice(BODY_OFFSET);
 }

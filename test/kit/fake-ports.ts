@@ -80,6 +80,7 @@ export class FakePorts implements Ports {
   readonly telemetry: RecordingTelemetry = recordingTelemetry();
   readonly published: { readonly event: ChangeEvent; readonly traceparent: string | null }[] = [];
   readonly fatals: { readonly reason: string; readonly error: unknown }[] = [];
+  readonly notifications = { deliver: async () => {} };
   storage: StoragePorts;
 
   constructor(clock = new HandClock()) {

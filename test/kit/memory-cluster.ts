@@ -106,6 +106,7 @@ export class MemoryCluster {
       ...{ clock, random, storage, fatal, telemetry: NO_TELEMETRY },
       bus: weakened(this.#hub.bus(), machine),
       publishChange: (event) => this.published.push(event),
+      notifications: { deliver: async () => {} },
     };
     const config = nodeConfig({ ...this.#config, ...more, nodeId: machine.name });
     machine.node = await startNode(config, ports);

@@ -26,6 +26,12 @@ const record: ObjectRecord = {
 const rule: BucketRule = {
   ...{ tenant: 't', name: 'bucket', id: 1, epoch: 2, versioning: 'enabled', objectLock: true },
   ...{ retention: { mode: 'compliance', periodMs: 5 }, state: 'deleting' },
+  notifications: [
+    {
+      ...{ id: 'i', target: 'webhook:a', prefix: 'p\xff', suffix: '' },
+      events: ['ObjectCreated:Put', 'ObjectAcl:Put'],
+    },
+  ],
 };
 const listQuery = {
   ...{ tenant: 't', space: 'bucket', prefix: 'p', delimiter: '/', start: 'q', limit: 3 },
@@ -46,6 +52,7 @@ export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = 
       ...{ type: 'put', ref, size: 3, etag: 'e', checksum, head, data: inline, ttlMs: 5 },
       condition: { match: ['a'], noneMatch: null },
     },
+    by: { via: 'copy', principal: 'p', address: '10.0.0.1', requestId: 'r' },
   },
   ObjectRead: { epoch: 1, ref, versionId: 'null', revision: 8 },
   ObjectList: { ...listQuery, revision: 9 },

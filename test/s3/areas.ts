@@ -19,6 +19,7 @@ import { lists } from './lists.ts';
 import { metadata } from './metadata.ts';
 import { multipart } from './multipart.ts';
 import { multipartParts } from './multipart-parts.ts';
+import { notifications } from './notifications.ts';
 import { objectLock } from './object-lock.ts';
 import { objects } from './objects.ts';
 import { policies } from './policies.ts';
@@ -38,6 +39,16 @@ export const AREAS: readonly Area[] = [
   ...[buckets, bucketNames, objects, keys, metadata, ranges],
   ...[conditionalReads, conditionalWrites, lists, listV1, listV2, deleteObjects, copies],
   ...[multipart, multipartParts, attributes, versioning, versionLists, objectLock, tagging],
-  ...[acls, anonymous, policies, cors, lifecycle, configurations, encryption, checksums],
+  ...[
+    acls,
+    anonymous,
+    policies,
+    cors,
+    lifecycle,
+    notifications,
+    configurations,
+    encryption,
+    checksums,
+  ],
   ...[signatures, presigned, streaming, postForms, rawRequests],
 ];

@@ -103,6 +103,7 @@ export class StoreModel {
       case 'reserve':
       case 'compact':
       case 'metaPut':
+      case 'outboxTrim':
         return;
     }
   }

@@ -1,4 +1,5 @@
 import type { NodeConfig } from '../../protocol/config.ts';
+import type { Notification } from '../../protocol/notifications.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { type GroupId, type NodeId, parseNodeId, type ReplicaId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
@@ -51,6 +52,8 @@ export class World implements ClusterPort {
   readonly history: History;
   readonly damage: DamageBook;
   readonly aim = new Aim();
+  /** What targets of notifications have got, in order. */
+  readonly notified: { readonly target: string; readonly notification: Notification }[] = [];
   readonly #invariants: Invariant[];
   readonly #onChange: ((change: ReplicaChange) => void)[] = [];
   /** The first thing that went wrong; ends the run. */
@@ -197,6 +200,7 @@ export class World implements ClusterPort {
         wall: new WallClock(scheduler, offsetMs),
         startNode: parts.startNode,
         filterPorts: parts.filterPorts,
+        onNotified: (target, notification) => this.notified.push({ target, notification }),
         onChangePublished: (node, group, event) => {
           this.history.published.push({ node, group, event });
         },

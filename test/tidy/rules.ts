@@ -121,8 +121,8 @@ export const DOORS: readonly Door[] = [
   },
   {
     what: /^node:http2?$|^node:https$|^fastify$|^@fastify\//,
-    files: /^gateways\/(?:http|kv|watch|admin|s3)\/|^cli\//,
-    why: 'only the HTTP edge knows HTTP',
+    files: /^gateways\/(?:http|kv|watch|admin|s3|notify)\/|^cli\//,
+    why: 'only the HTTP edge knows HTTP, and what calls webhooks',
   },
   { what: /^ws$/, files: /^gateways\/(?:http|watch)\//, why: 'WebSockets belong to the HTTP edge' },
   {

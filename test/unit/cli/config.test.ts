@@ -68,6 +68,7 @@ describe('config', () => {
       retentionMs: 3_600_000,
       scrubPeriodMs: 14 * 24 * 3_600_000,
       lifecycleDayMs: 86_400_000,
+      notify: { webhooks: [], natsSubjects: ['s3.>'] },
       logLevel: 'info',
       logFormat: 'auto',
     });
@@ -122,6 +123,9 @@ describe('config', () => {
       'retention-seconds': '61',
       'scrub-period-seconds': '600',
       'lifecycle-day-seconds': '3600',
+      'notify-webhooks': 'a=https://u:p@h.example/x?y=1,b=http://h:1',
+      'notify-webhook-secrets': 'a=s=1',
+      'notify-nats-subjects': 's3.>,told.*',
       'log-level': 'warn',
       'log-format': 'json',
     };
@@ -141,7 +145,28 @@ describe('config', () => {
       scrubPeriodMs: 600_000,
       lifecycleDayMs: 3_600_000,
       roles: ['replica'],
+      notify: {
+        webhooks: [
+          { name: 'a', url: 'https://u:p@h.example/x?y=1', secret: 's=1' },
+          { name: 'b', url: 'http://h:1', secret: null },
+        ],
+        natsSubjects: ['s3.>', 'told.*'],
+      },
     });
+  });
+
+  it('takes webhooks by names that are used once, and secrets of those only', () => {
+    const with_ = (hooks: string, secrets = '') =>
+      refusal({ env: { MINIKV_NOTIFY_WEBHOOKS: hooks, MINIKV_NOTIFY_WEBHOOK_SECRETS: secrets } });
+    expect(with_('a=ftp://h/')).toContain('name=url');
+    expect(with_('http://h/')).toContain('name=url');
+    expect(with_('a=http://h/,a=http://i/')).toContain('twice');
+    expect(with_('a=http://h/', 'b=secret')).toContain('no webhook');
+    expect(refusal({ env: { MINIKV_NOTIFY_NATS_SUBJECTS: 's3.>.x' } })).toContain('subjects');
+    const hooks = { MINIKV_NOTIFY_WEBHOOKS: 'a=https://u:very-secret@h/' };
+    const { settings } = loadConfig({ flags: {}, env: hooks, readFile: () => '' });
+    const setting = settings.find(({ key }) => key === 'notify-webhooks')!;
+    expect(shown(setting)).toBe('a=https://***@h/');
   });
 
   it('takes a free port for S3 with a free one for HTTP, and keeps to one that is given', () => {

@@ -1,0 +1,166 @@
+import type { OutboxPosition } from '../../protocol/notifications.ts';
+import type { GroupId } from '../../protocol/types.ts';
+import type { GroupView } from '../apply/group-state.ts';
+import { type OutboxTotals, outboxTotals } from '../apply/outbox.ts';
+import { Lane, type LaneHost, targetLabel } from './lane.ts';
+
+/** A group that is looked after here. */
+export interface NotifyGroup {
+  readonly group: GroupId;
+  /** Whether it is led here, by a leader whose clock is trusted. */
+  isLed(): boolean;
+  /** Another number: something was added since. */
+  changes(): number;
+  view(): GroupView;
+  /** Takes rows away by an entry. False: nobody can tell whether they went. */
+  trim(
+    target: string,
+    rows: readonly (OutboxPosition & { readonly isDropped: boolean })[],
+  ): Promise<boolean>;
+}
+
+export interface NotifyHost extends LaneHost {
+  /** All groups with keys that have a replica here. */
+  groups(): readonly NotifyGroup[];
+}
+
+/** Totals are looked at anew now and then, for those who want to see them. */
+const LOOK_MS = 5_000;
+
+/** Sends the notifications of buckets: on each node, for the groups that are led there. */
+export class NotifyKeeper {
+  readonly #host: NotifyHost;
+  readonly #workers = new Map<GroupId, GroupWorker>();
+  /** Labels that have a gauge: other nodes may lead their groups by now. */
+  readonly #shown = new Set<string>();
+  #stopped = false;
+
+  constructor(host: NotifyHost) {
+    this.#host = host;
+  }
+
+  /** Called many times a second: how soon it is seen that there is something to send. */
+  tick(): void {
+    if (this.#stopped) return;
+    for (const group of this.#host.groups()) {
+      let worker = this.#workers.get(group.group);
+      if (worker === undefined) {
+        if (!group.isLed()) continue;
+        worker = new GroupWorker(this.#host);
+        this.#workers.set(group.group, worker);
+      }
+      worker.tick(group);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const worker of this.#workers.values()) worker.stop();
+  }
+
+  /** What waits and what was dropped, of the groups that are led here. */
+  reportGauges(): void {
+    const shown = new Map([...this.#shown].map((label) => [label, NONE]));
+    for (const [target, own] of this.totals()) {
+      const label = targetLabel(target);
+      shown.set(label, added(shown.get(label) ?? NONE, own));
+    }
+    const { telemetry } = this.#host;
+    for (const [target, { waiting, dropped }] of shown) {
+      this.#shown.add(target);
+      telemetry.gauge('notifications_waiting', waiting, { target });
+      telemetry.gauge('notifications_dropped', dropped, { target });
+    }
+  }
+
+  /** Of the groups that are led here, by target, as they were seen last. */
+  totals(): Map<string, OutboxTotals> {
+    const all = new Map<string, OutboxTotals>();
+    for (const worker of this.#workers.values()) {
+      for (const [target, own] of worker.totals) {
+        const sum = all.get(target);
+        all.set(target, sum === undefined ? own : added(sum, own));
+      }
+    }
+    return all;
+  }
+}
+
+const NONE: OutboxTotals = { waiting: 0, waitingBytes: 0, sent: 0, dropped: 0 };
+
+function added(a: OutboxTotals, b: OutboxTotals): OutboxTotals {
+  return {
+    waiting: a.waiting + b.waiting,
+    waitingBytes: a.waitingBytes + b.waitingBytes,
+    sent: a.sent + b.sent,
+    dropped: a.dropped + b.dropped,
+  };
+}
+
+/** One group, for as long as it is led here: a lane for each target. */
+class GroupWorker {
+  readonly #host: NotifyHost;
+  readonly #lanes = new Map<string, Lane>();
+  totals: ReadonlyMap<string, OutboxTotals> = new Map();
+  #seen = -1;
+  #lookedMs = 0;
+  #isLooking = false;
+  #stopped = false;
+
+  constructor(host: NotifyHost) {
+    this.#host = host;
+  }
+
+  tick(group: NotifyGroup): void {
+    if (!group.isLed()) return this.#rest();
+    for (const lane of this.#lanes.values()) lane.tick(group);
+    const nowMs = this.#host.clock.monotonicMs();
+    const isOld = this.totals.size > 0 && nowMs >= this.#lookedMs + LOOK_MS;
+    if (this.#isLooking || (group.changes() === this.#seen && !isOld)) return;
+    this.#isLooking = true;
+    this.#lookedMs = nowMs;
+    this.#look(group)
+      .catch((error: unknown) => {
+        this.#seen = -1;
+        const { telemetry } = this.#host;
+        telemetry.log('warn', 'the outbox could not be read', { group: group.group, error });
+      })
+      .finally(() => {
+        this.#isLooking = false;
+      });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#rest();
+  }
+
+  #rest(): void {
+    for (const lane of this.#lanes.values()) lane.stop();
+    this.#lanes.clear();
+    this.#seen = -1;
+    this.totals = new Map();
+  }
+
+  async #look(group: NotifyGroup): Promise<void> {
+    this.#seen = group.changes();
+    const view = group.view();
+    let totals: Map<string, OutboxTotals>;
+    try {
+      totals = await outboxTotals(view);
+    } finally {
+      await view.close();
+    }
+    if (this.#stopped || !group.isLed()) return;
+    this.totals = totals;
+    for (const [target, { waiting }] of totals) {
+      if (waiting === 0) continue;
+      let lane = this.#lanes.get(target);
+      if (lane === undefined) {
+        lane = new Lane(this.#host, group, target);
+        this.#lanes.set(target, lane);
+      }
+      lane.wake();
+    }
+  }
+}

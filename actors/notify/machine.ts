@@ -1,0 +1,53 @@
+import { type ActorRefFrom, createActor, setup } from 'xstate';
+
+/** What a lane does its work with. */
+export interface LaneEffects {
+  /** Whether the pause after a failure is over. */
+  isDue(): boolean;
+  /** One step: reads, sends and takes away some. It answers `more`, `empty` or `failed`. */
+  step(): void;
+}
+
+export type LaneEvent =
+  /** There may be something to send. */
+  | { readonly type: 'wake' }
+  | { readonly type: 'tick' }
+  | { readonly type: 'more' }
+  | { readonly type: 'empty' }
+  /** The target did not take something: it is tried again after a pause. */
+  | { readonly type: 'failed' };
+
+/** The way of one group's notifications to one target. What wakes it while it works makes it look once more. */
+export const laneMachine = setup({
+  types: {
+    context: {} as { readonly effects: LaneEffects },
+    input: {} as { readonly effects: LaneEffects },
+    events: {} as LaneEvent,
+  },
+  actions: { step: ({ context }) => context.effects.step() },
+  guards: { isDue: ({ context }) => context.effects.isDue() },
+}).createMachine({
+  id: 'lane',
+  context: ({ input }) => ({ effects: input.effects }),
+  initial: 'idle',
+  states: {
+    idle: { on: { wake: 'working' } },
+    working: {
+      entry: 'step',
+      on: {
+        more: { target: 'working', reenter: true },
+        empty: 'idle',
+        failed: 'pausing',
+      },
+    },
+    pausing: { on: { tick: { guard: 'isDue', target: 'working' } } },
+  },
+});
+
+export type LaneActor = ActorRefFrom<typeof laneMachine>;
+
+export function startLaneMachine(effects: LaneEffects): LaneActor {
+  const actor = createActor(laneMachine, { input: { effects } });
+  actor.start();
+  return actor;
+}
