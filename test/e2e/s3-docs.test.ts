@@ -74,6 +74,11 @@ describe('docs/s3.md, as printed', () => {
     expect(listed).toContain('0034-objects-are-rows-of-their-keys-group.md');
   });
 
+  it.skipIf(!isInstalled('curl'))('curl: a file goes in and comes back', async () => {
+    const back = await shell(printed('curl', 'sh'));
+    expect(back).toBe(readFileSync(join(ROOT, 'README.md'), 'utf8'));
+  });
+
   it.skipIf(!isInstalled('rclone'))('rclone: a tree goes in, and is the same', async () => {
     await shell(printed('rclone', 'sh'));
     // The check of the last line fails where anything differs; this is what it looked at.
