@@ -47,7 +47,7 @@ export class Wire {
   send(wanted: WireRequest): Promise<Reply> {
     const { protocol, hostname, port } = this.#endpoint;
     const isTls = protocol === 'https:';
-    const length = wanted.isChunked ? {} : lengthOf(wanted);
+    const length = wanted.isChunked ? { 'transfer-encoding': 'chunked' } : lengthOf(wanted);
     const options = {
       hostname,
       port: port === '' ? (isTls ? 443 : 80) : Number(port),
