@@ -21,3 +21,8 @@ export function isOwnerEnforced({ documents }: Settings): boolean {
 export function ignoresPublicAcls(bucket: Settings): boolean {
   return publicAccessOf(bucket)?.ignorePublicAcls === true || isOwnerEnforced(bucket);
 }
+
+/** The ACL that counts; null is the owner's alone. */
+export function countingAcl(bucket: Settings, stored: string | null): string | null {
+  return isOwnerEnforced(bucket) ? null : stored;
+}

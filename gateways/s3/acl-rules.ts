@@ -4,7 +4,6 @@ import { GROUPS, type Grant } from './acl.ts';
 import type { AclRequest } from './acl-headers.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 
-const OWNER_ONLY: ReadonlySet<string> = new Set(['private', 'bucket-owner-full-control']);
 const PUBLIC_CANNED: ReadonlySet<string> = new Set([
   ...['public-read', 'public-read-write', 'authenticated-read'],
 ]);
@@ -16,9 +15,8 @@ export function checkNewAcl(
 ): void {
   if (acl === null) return;
   checkGrantees(acl, bucket.owner);
-  if (isOwnerEnforced(bucket)) {
-    const isOwners = acl.type === 'canned' && OWNER_ONLY.has(acl.acl);
-    if (!isOwners) throw s3Error('AccessControlListNotSupported');
+  if (isOwnerEnforced(bucket) && !isFullControlOfOwner(acl, bucket.owner)) {
+    throw s3Error('AccessControlListNotSupported');
   }
   if (isPublicAcl(acl) && publicAccessOf(bucket)?.blockPublicAcls) throw s3Error('AccessDenied');
 }
@@ -30,6 +28,15 @@ function checkGrantees(acl: AclRequest, owner: string): void {
     if (grantee.type !== 'CanonicalUser' || grantee.id === owner) continue;
     throw invalidArgument('Invalid id', 'CanonicalUser/ID', grantee.id.slice(0, 256));
   }
+}
+
+/** What is still taken where ACLs are off: `bucket-owner-full-control`, or the same as a grant. */
+function isFullControlOfOwner(acl: AclRequest, owner: string): boolean {
+  if (acl.type === 'canned') return acl.acl === 'bucket-owner-full-control';
+  const [grant, ...more] = acl.grants;
+  if (grant === undefined || more.length > 0) return false;
+  const { grantee, permission } = grant;
+  return grantee.type === 'CanonicalUser' && grantee.id === owner && permission === 'FULL_CONTROL';
 }
 
 /** Whether a bucket's ACL gives anything to others than its owner: to one of S3's groups. */

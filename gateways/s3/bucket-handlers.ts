@@ -1,5 +1,5 @@
 import { type AclRequest, aclOf } from './acl-headers.ts';
-import { checkNewAcl } from './acl-rules.ts';
+import { checkNewAcl, isShared } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import {
   createBucketConfiguration,
@@ -39,7 +39,8 @@ export async function createBucket(call: Call): Promise<Answer> {
     if (tags.length > 0) documents['tagging'] = bucketTagging.write(tags);
   }
   if (acl !== null) {
-    checkNewAcl({ documents, owner: edge.owner.id }, acl);
+    if (ownership !== 'BucketOwnerEnforced') checkNewAcl({ documents, owner: edge.owner.id }, acl);
+    else if (isShared(acl)) throw s3Error('InvalidBucketAclWithObjectOwnership');
     documents['acl'] = storedAcl(acl);
   }
   const made = await edge.objects.buckets.create(call.context(), {
@@ -75,7 +76,10 @@ function checkLocation(constraint: string | null, region: string): void {
 
 export async function headBucket(call: Call): Promise<Answer> {
   await call.bucket();
-  return emptyAnswer(200, [['x-amz-bucket-region', call.edge.config.region]]);
+  return emptyAnswer(200, [
+    ['x-amz-bucket-region', call.edge.config.region],
+    ['x-amz-access-point-alias', 'false'],
+  ]);
 }
 
 export async function deleteBucket(call: Call): Promise<Answer> {

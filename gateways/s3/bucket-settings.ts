@@ -1,5 +1,6 @@
 import type { Bucket, BucketChange } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
+import { countingAcl } from './access-settings.ts';
 import { accessControlPolicy } from './acl.ts';
 import { checkNewAcl, isShared } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
@@ -171,8 +172,9 @@ function retentionOf({ mode, days, years }: DefaultRetention): BucketRule['reten
 }
 
 export async function getBucketAcl(call: Call): Promise<Answer> {
-  const { documents } = await call.bucket();
-  return xmlAnswer(accessControlPolicy.write(policyOf(documents['acl'] ?? null, call.edge.owner)));
+  const bucket = await call.bucket();
+  const acl = countingAcl(bucket, bucket.documents['acl'] ?? null);
+  return xmlAnswer(accessControlPolicy.write(policyOf(acl, call.edge.owner)));
 }
 
 export async function putBucketAcl(call: Call): Promise<Answer> {

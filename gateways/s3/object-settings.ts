@@ -1,6 +1,7 @@
 import type { Amendment } from '../../protocol/object-ops.ts';
 import { NO_CONDITION } from '../../protocol/object-ops.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
+import { countingAcl } from './access-settings.ts';
 import { accessControlPolicy } from './acl.ts';
 import { aclOf } from './acl-headers.ts';
 import { checkNewAcl } from './acl-rules.ts';
@@ -61,7 +62,7 @@ export async function deleteObjectTagging(call: Call): Promise<Answer> {
 
 export async function getObjectAcl(call: Call): Promise<Answer> {
   const { bucket, version } = await versionOf(call);
-  const policy = policyOf(version.record.head.acl, call.edge.owner);
+  const policy = policyOf(countingAcl(bucket, version.record.head.acl), call.edge.owner);
   const headers = versionHeader(bucket, versionIdOf(version.record));
   return xmlAnswer(accessControlPolicy.write(policy), headers);
 }

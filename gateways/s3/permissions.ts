@@ -1,7 +1,7 @@
 import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import { ignoresPublicAcls, publicAccessOf } from './access-settings.ts';
 import type { Permission } from './acl.ts';
-import { type Call, refOf } from './call.ts';
+import { type Call, noSuchBucket, refOf } from './call.ts';
 import { s3Error } from './errors.ts';
 import type { Operation } from './operations.ts';
 import { ACTIONS, furtherActions, OWNERS_OWN, type PolicyAction } from './policy-actions.ts';
@@ -58,8 +58,11 @@ export async function checkMay(call: Call): Promise<void> {
   if (action.judged === 'found' && (isOwner || operation in BY_OBJECT_ACL)) return;
   const bucket = name === '' ? null : await call.findBucket();
   if (bucket === null) {
-    if (!isOwner) throw s3Error('AccessDenied');
-    return;
+    if (isOwner) return;
+    // That there is no such bucket is told to everybody, as in S3.
+    throw name === '' || operation === 'CreateBucket'
+      ? s3Error('AccessDenied')
+      : noSuchBucket(name);
   }
   const hasPolicy = bucket.documents['policy'] !== undefined;
   if (isOwner && !hasPolicy) return;

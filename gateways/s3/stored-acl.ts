@@ -43,7 +43,15 @@ export function policyOf(stored: string | null, owner: Owner): AccessControlPoli
   const full: Grant = { grantee: { type: 'CanonicalUser', ...owner }, permission: 'FULL_CONTROL' };
   if (stored === null) return { owner, grants: [full] };
   const acl = JSON.parse(stored) as AclRequest;
-  return { owner, grants: acl.type === 'canned' ? [full, ...CANNED[acl.acl]] : acl.grants };
+  if (acl.type === 'canned') return { owner, grants: [full, ...CANNED[acl.acl]] };
+  return { owner, grants: acl.grants.map((grant) => named(grant, owner)) };
+}
+
+/** Grants have their grantee's own name, whatever the request called them. */
+function named(grant: Grant, owner: Owner): Grant {
+  const { grantee } = grant;
+  const isOwner = grantee.type === 'CanonicalUser' && grantee.id === owner.id;
+  return isOwner ? { ...grant, grantee: { type: 'CanonicalUser', ...owner } } : grant;
 }
 
 /** Whether everybody has this permission, signed or not. */

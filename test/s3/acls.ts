@@ -197,6 +197,18 @@ export const acls = area('acls', {
     await w.put(Bucket, 'k', 'y');
     assert.equal((await w.sdk.getObjectAcl({ Bucket, Key: 'k' })).Grants?.length, 1);
   },
+  'a grant to the owner shows their name, whatever the request calls them': async (w) => {
+    const Bucket = await withAcls(w);
+    const { Owner } = await w.sdk.getBucketAcl({ Bucket });
+    await w.sdk.putBucketAcl({ Bucket, GrantFullControl: `id=${Owner?.ID}` });
+    const byHeader = await w.sdk.getBucketAcl({ Bucket });
+    assert.equal(byHeader.Grants?.[0]?.Grantee?.DisplayName, Owner?.DisplayName);
+    const Grantee = { Type: 'CanonicalUser' as const, ID: Owner?.ID, DisplayName: 'nobody' };
+    const Grants = [{ Grantee, Permission: 'FULL_CONTROL' as const }];
+    await w.sdk.putBucketAcl({ Bucket, AccessControlPolicy: { Owner, Grants } });
+    const byDocument = await w.sdk.getBucketAcl({ Bucket });
+    assert.equal(byDocument.Grants?.[0]?.Grantee?.DisplayName, Owner?.DisplayName);
+  },
   'ACLs are refused where the owner of the bucket owns all': async (w) => {
     const Bucket = await w.bucket({ ObjectOwnership: 'BucketOwnerEnforced' });
     const put = w.sdk.putObject({ Bucket, Key: 'k', Body: 'x', ACL: 'public-read' });

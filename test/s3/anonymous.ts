@@ -78,6 +78,21 @@ export const anonymous = area('anonymous', {
   'a bucket that is not there is NoSuchBucket': async (w) => {
     isRefused(await w.call('GET', w.name(), 'k', NOBODY), 404, 'NoSuchBucket');
   },
+  ...each(
+    ['', ...CONFIGURATIONS],
+    (name) => `${name === '' ? 'a listing' : `?${name}`} of no bucket is NoSuchBucket`,
+    async (w, name) => {
+      const query: Record<string, string> = name === '' ? {} : { [name]: '' };
+      const reply = await w.call('GET', w.name(), '', { ...NOBODY, query });
+      isRefused(reply, 404, 'NoSuchBucket');
+    },
+  ),
+  'a write into no bucket is NoSuchBucket': async (w) => {
+    const bucket = w.name();
+    isRefused(await w.call('PUT', bucket, 'k', { ...NOBODY, body: 'x' }), 404, 'NoSuchBucket');
+    isRefused(await w.call('DELETE', bucket, 'k', NOBODY), 404, 'NoSuchBucket');
+    isStatus(await w.call('HEAD', bucket, '', NOBODY), 404);
+  },
   'a key that is not there, in a bucket that all may list, is NoSuchKey': async (w) => {
     const bucket = await made(w, 'public-read', 'private');
     isRefused(await w.call('GET', bucket, 'none', NOBODY), 404, 'NoSuchKey');

@@ -22,6 +22,7 @@ import { multipartParts } from './multipart-parts.ts';
 import { notifications } from './notifications.ts';
 import { objectLock } from './object-lock.ts';
 import { objects } from './objects.ts';
+import { ownership } from './ownership.ts';
 import { policies } from './policies.ts';
 import { postForms } from './post-forms.ts';
 import { presigned } from './presigned.ts';
@@ -41,6 +42,7 @@ export const AREAS: readonly Area[] = [
   ...[multipart, multipartParts, attributes, versioning, versionLists, objectLock, tagging],
   ...[
     acls,
+    ownership,
     anonymous,
     policies,
     cors,
