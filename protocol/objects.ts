@@ -50,7 +50,8 @@ export const objectHeadCodec = s.record({
   encryption: s.nullable(s.bin(1024)),
   /** Null: none was asked for, and the bucket's default applies. */
   retention: s.nullable(retentionCodec),
-  legalHold: s.bool,
+  /** Null: nothing was ever said of one. */
+  legalHold: s.nullable(s.bool),
 });
 export type ObjectHead = s.Of<typeof objectHeadCodec>;
 
@@ -101,7 +102,7 @@ export const NO_HEAD: ObjectHead = Object.freeze({
   acl: null,
   encryption: null,
   retention: null,
-  legalHold: false,
+  legalHold: null,
 });
 
 export function markerRecord(putAt: Revision, isNull: boolean): ObjectRecord {

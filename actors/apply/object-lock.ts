@@ -12,7 +12,7 @@ export function lockRefusal(
   revision: Revision,
 ): ObjectResult | null {
   const held = isInForce(retention, revision) && !(bypass && retention.mode === 'governance');
-  return legalHold || held ? { type: 'object_locked', retention, legalHold } : null;
+  return legalHold || held ? locked(retention, legalHold) : null;
 }
 
 /** The lock that a new version gets; a refusal where the bucket takes none. */
@@ -22,8 +22,8 @@ export function lockOfNew(
   revision: Revision,
 ): { readonly retention: Retention | null } | ObjectResult {
   if (!rule.objectLock) {
-    if (retention !== null || legalHold) return { type: 'lock_refused', why: 'no_object_lock' };
-    return { retention: null };
+    const isNone = retention === null && legalHold === null;
+    return isNone ? { retention: null } : { type: 'lock_refused', why: 'no_object_lock' };
   }
   if (retention !== null) {
     if (!isInForce(retention, revision)) return { type: 'lock_refused', why: 'in_the_past' };
@@ -47,7 +47,11 @@ export function retentionRefusal(
   }
   if (!isInForce(retention, revision) || isLonger(next, retention)) return null;
   if (bypass && retention.mode === 'governance') return null;
-  return { type: 'object_locked', retention, legalHold };
+  return locked(retention, legalHold);
+}
+
+function locked(retention: Retention | null, legalHold: boolean | null): ObjectResult {
+  return { type: 'object_locked', retention, legalHold: legalHold === true };
 }
 
 function isInForce(retention: Retention | null, revision: Revision): retention is Retention {

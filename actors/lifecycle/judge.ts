@@ -92,7 +92,7 @@ function keptBy({ noncurrentVersionExpiration: rule }: LifecycleRule, why: Remov
 
 /** Asking would be in vain: apply refuses it, whatever is seen here. */
 function isLocked({ head }: ObjectRecord, nowMs: number): boolean {
-  return head.legalHold || (head.retention !== null && head.retention.untilMs > nowMs);
+  return head.legalHold === true || (head.retention !== null && head.retention.untilMs > nowMs);
 }
 
 /** Whether an upload that was begun at `at` is to be aborted. `key` is latin1. */

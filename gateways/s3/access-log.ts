@@ -255,7 +255,7 @@ function headOf({ targetGrants }: LoggingEnabled, owner: Owner): ObjectHead {
   const grants = [full, ...targetGrants];
   return {
     ...{ contentType: 'text/plain', headers: [], metadata: [], tags: [], encryption: null },
-    ...{ retention: null, legalHold: false },
+    ...{ retention: null, legalHold: null },
     acl: targetGrants.length === 0 ? null : storedAcl({ type: 'grants', grants }),
   };
 }

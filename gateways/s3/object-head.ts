@@ -21,7 +21,7 @@ export function objectHeadOf(put: PutHeaders): ObjectHead {
     acl: put.acl === null ? null : storedAcl(put.acl),
     encryption: null,
     retention: retentionOf(put.lock),
-    legalHold: put.lock?.legalHold === 'ON',
+    legalHold: put.lock?.legalHold == null ? null : put.lock.legalHold === 'ON',
   };
 }
 
@@ -76,6 +76,8 @@ export function headHeaders(
     headers.push(['x-amz-object-lock-mode', head.retention.mode.toUpperCase()]);
     headers.push(['x-amz-object-lock-retain-until-date', isoTime(head.retention.untilMs)]);
   }
-  if (head.legalHold) headers.push(['x-amz-object-lock-legal-hold', 'ON']);
+  if (head.legalHold !== null) {
+    headers.push(['x-amz-object-lock-legal-hold', head.legalHold ? 'ON' : 'OFF']);
+  }
   return headers;
 }

@@ -124,7 +124,9 @@ function retentionFacts(mode: string | null, untilMs: number | null): Record<str
 export async function getObjectLegalHold(call: Call): Promise<Answer> {
   const { bucket, version } = await versionOf(call);
   checkHasLock(bucket.rule.objectLock);
-  return xmlAnswer(legalHold.write({ status: version.record.head.legalHold ? 'ON' : 'OFF' }));
+  const { legalHold: kept } = version.record.head;
+  if (kept === null) throw s3Error('NoSuchObjectLockConfiguration');
+  return xmlAnswer(legalHold.write({ status: kept ? 'ON' : 'OFF' }));
 }
 
 export async function putObjectLegalHold(call: Call): Promise<Answer> {

@@ -160,7 +160,7 @@ export class ObjectModel {
     const isVersioned = rule.versioning !== 'off';
     if (ttlMs !== null && isVersioned) return { type: 'ttl_refused' };
     let { retention } = fields.head;
-    if (!rule.objectLock && (retention !== null || fields.head.legalHold)) {
+    if (!rule.objectLock && (retention !== null || fields.head.legalHold !== null)) {
       return { type: 'lock_refused', why: 'no_object_lock' };
     }
     const nowMs = wallMsOfRevision(revision);
@@ -293,7 +293,7 @@ export class ObjectModel {
   #create(op: ObjectOpOf<'uploadCreate'>, revision: number): ObjectResult {
     const { retention, legalHold } = op.head;
     const rule = this.rule as BucketRule;
-    if (!rule.objectLock && (retention !== null || legalHold)) {
+    if (!rule.objectLock && (retention !== null || legalHold !== null)) {
       return { type: 'lock_refused', why: 'no_object_lock' };
     }
     if (retention !== null && retention.untilMs <= wallMsOfRevision(revision)) {
@@ -379,7 +379,7 @@ function heldBy({ head }: ModelVersion, bypass: boolean, revision: number): Obje
   const { retention, legalHold } = head;
   const isKept = retention !== null && retention.untilMs > wallMsOfRevision(revision);
   const isFree = !isKept || (bypass && retention.mode === 'governance');
-  return legalHold || !isFree ? { type: 'object_locked', retention, legalHold } : null;
+  return legalHold || !isFree ? locked(retention, legalHold) : null;
 }
 
 function retentionChange(
@@ -393,6 +393,10 @@ function retentionChange(
   if (now === null || now.untilMs <= nowMs) return null;
   if (now.mode === 'governance' && bypass) return null;
   const isLonger = next !== null && next.untilMs >= now.untilMs;
-  const isAsStrict = next !== null && (now.mode === 'governance' || next.mode === 'compliance');
-  return isLonger && isAsStrict ? null : { type: 'object_locked', retention: now, legalHold };
+  const isSameMode = next !== null && next.mode === now.mode;
+  return isLonger && isSameMode ? null : locked(now, legalHold);
+}
+
+function locked(retention: Retention | null, legalHold: boolean | null): ObjectResult {
+  return { type: 'object_locked', retention, legalHold: legalHold === true };
 }

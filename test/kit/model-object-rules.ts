@@ -79,7 +79,7 @@ export function answerOf(version: ModelVersion, { rule, revision }: At): ObjectR
 }
 
 export function withDefaults(head: ObjectHead, { rule, wallMs }: At): ObjectHead | ObjectResult {
-  if ((head.retention !== null || head.legalHold) && !rule.objectLock) {
+  if ((head.retention !== null || head.legalHold !== null) && !rule.objectLock) {
     return { type: 'lock_refused', why: 'no_object_lock' };
   }
   if (head.retention !== null || rule.retention === null) return head;
@@ -128,7 +128,7 @@ export function applyDelete(key: ModelKey, op: ObjectOpOf<'delete'>, at: At): Ob
     if (found === undefined) return { type: 'no_such_version' };
     const { head, isMarker } = found.record;
     if (isHeld(found.record, wallMs, op.bypass)) {
-      return { type: 'object_locked', retention: head.retention, legalHold: head.legalHold };
+      return lockedBy(head);
     }
     key.versions = key.versions.filter((version) => version !== found);
     return { type: 'deleted', revision, versionId: op.versionId, marker: isMarker };
@@ -195,7 +195,11 @@ function lockRefusal(record: ObjectRecord, op: ObjectOpOf<'amend'>, at: At): Obj
     (wanted === null || wanted.untilMs < before.untilMs || wanted.mode !== before.mode);
   if (!isShorter || before === null || before.untilMs <= at.wallMs) return null;
   if (bypass && before.mode === 'governance') return null;
-  return { type: 'object_locked', retention: before, legalHold: record.head.legalHold };
+  return lockedBy(record.head);
+}
+
+function lockedBy({ retention, legalHold }: ObjectHead): ObjectResult {
+  return { type: 'object_locked', retention, legalHold: legalHold === true };
 }
 
 function amended(head: ObjectHead, change: ObjectOpOf<'amend'>['change']): ObjectHead {

@@ -301,7 +301,13 @@ export class ObjectHistory {
   #head(lock: string): ObjectHead {
     const retention = this.#retention(lock);
     const tags = [{ name: 'n', value: String(this.#drawn) }];
-    return { ...NO_HEAD, contentType: 'text/plain', tags, retention, legalHold: lock === 'hold' };
+    return {
+      ...NO_HEAD,
+      contentType: 'text/plain',
+      tags,
+      retention,
+      legalHold: lock === 'hold' ? true : null,
+    };
   }
 
   #retention(lock: string): ObjectHead['retention'] {

@@ -153,6 +153,26 @@ export const objectLock = area('object lock', {
     await refused(put(1), 403, 'AccessDenied');
     await put(1, { BypassGovernanceRetention: true });
   },
+  'a version of which no hold was ever said has none': async (w) => {
+    const Bucket = await locked(w);
+    await w.put(Bucket, 'k');
+    const get = () => w.sdk.getObjectLegalHold({ Bucket, Key: 'k' });
+    await refused(get(), 404, 'NoSuchObjectLockConfiguration');
+    const head = await w.sdk.headObject({ Bucket, Key: 'k' });
+    assert.equal(head.ObjectLockLegalHoldStatus, undefined);
+    await w.sdk.putObjectLegalHold({ Bucket, Key: 'k', LegalHold: { Status: 'OFF' } });
+    assert.equal((await get()).LegalHold?.Status, 'OFF');
+    const off = await w.sdk.headObject({ Bucket, Key: 'k' });
+    assert.equal(off.ObjectLockLegalHoldStatus, 'OFF');
+  },
+  'a put with a hold that is off says so': async (w) => {
+    const Bucket = await locked(w);
+    await w.put(Bucket, 'k', 'x', { ObjectLockLegalHoldStatus: 'OFF' });
+    const { LegalHold } = await w.sdk.getObjectLegalHold({ Bucket, Key: 'k' });
+    assert.equal(LegalHold?.Status, 'OFF');
+    const put = w.put(await w.bucket(), 'k', 'x', { ObjectLockLegalHoldStatus: 'OFF' });
+    await refused(put, 400, 'InvalidRequest');
+  },
   'governance can become compliance with bypass only': async (w) => {
     const Bucket = await locked(w);
     const VersionId = await w.putVersion(Bucket, 'k', 'x');
