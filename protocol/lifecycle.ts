@@ -123,6 +123,24 @@ export interface Expiry {
   readonly ruleId: string;
 }
 
+/** When an upload that was begun at `atMs` (Unix ms) is aborted, and by which rule: the soonest one. `key` is latin1. */
+export function abortOf(
+  { rules }: LifecycleConfiguration,
+  key: string,
+  atMs: number,
+  dayMs: number,
+): Expiry | null {
+  let soonest: Expiry | null = null;
+  for (const rule of rules) {
+    const abort = rule.abortIncompleteMultipartUpload;
+    if (abort === null || rule.status !== 'Enabled') continue;
+    if (!isSelected(selectionOf(rule), { key, size: 0, tags: [] })) continue;
+    const due = dueMs(atMs, abort.daysAfterInitiation, dayMs);
+    if (soonest === null || due < soonest.atMs) soonest = { atMs: due, ruleId: rule.id ?? '' };
+  }
+  return soonest;
+}
+
 /** When the current version of an object goes, and by which rule: the soonest one. */
 export function expiryOf(
   { rules }: LifecycleConfiguration,

@@ -1,4 +1,5 @@
 import {
+  abortOf,
   dueMs,
   expiryMs,
   isSelected,
@@ -97,14 +98,10 @@ function isLocked({ head }: ObjectRecord, nowMs: number): boolean {
 
 /** Whether an upload that was begun at `at` is to be aborted. `key` is latin1. */
 export function isUploadDue(
-  { rules }: LifecycleConfiguration,
+  rules: LifecycleConfiguration,
   { key, at }: { readonly key: string; readonly at: Revision },
   { nowMs, dayMs }: RuleTime,
 ): boolean {
-  return rules.some((rule) => {
-    const abort = rule.abortIncompleteMultipartUpload;
-    if (abort === null || rule.status !== 'Enabled') return false;
-    if (!isSelected(selectionOf(rule), { key, size: 0, tags: [] })) return false;
-    return dueMs(wallMsOfRevision(at), abort.daysAfterInitiation, dayMs) <= nowMs;
-  });
+  const abort = abortOf(rules, key, wallMsOfRevision(at), dayMs);
+  return abort !== null && abort.atMs <= nowMs;
 }

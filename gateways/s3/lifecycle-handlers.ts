@@ -1,4 +1,5 @@
 import {
+  abortOf,
   decodeLifecycle,
   encodeLifecycle,
   expiryOf,
@@ -67,4 +68,19 @@ export function expirationHeader(
   if (expiry === null) return [];
   const ruleId = encodeURIComponent(expiry.ruleId);
   return [['x-amz-expiration', `expiry-date="${httpDate(expiry.atMs)}", rule-id="${ruleId}"`]];
+}
+
+/** `x-amz-abort-date` and `x-amz-abort-rule-id`: when a rule aborts the upload that was begun at `atMs`, if one does. */
+export function abortHeaders(
+  call: Call,
+  bucket: Bucket,
+  { key, atMs }: { readonly key: string; readonly atMs: number },
+): HeaderPair[] {
+  const rules = rulesOf(bucket);
+  const abort = rules === null ? null : abortOf(rules, key, atMs, call.edge.config.lifecycleDayMs);
+  if (abort === null) return [];
+  return [
+    ['x-amz-abort-date', httpDate(abort.atMs)],
+    ['x-amz-abort-rule-id', encodeURIComponent(abort.ruleId)],
+  ];
 }

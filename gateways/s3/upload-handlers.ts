@@ -17,6 +17,7 @@ import {
 import { declaredChecksumOf } from './declared-checksum.ts';
 import { quoted } from './entity-tags.ts';
 import { s3Error } from './errors.ts';
+import { abortHeaders } from './lifecycle-handlers.ts';
 import { numberOf, pageOf } from './list-fields.ts';
 import { checksumTypeOf } from './multipart-checksums.ts';
 import { renderCopyPart, renderInitiated, renderListParts } from './multipart-documents.ts';
@@ -55,6 +56,8 @@ export async function createMultipartUpload(call: Call): Promise<Answer> {
   const headers: HeaderPair[] = [...(sealing?.headers ?? [])];
   if (algorithm !== null) headers.push(['x-amz-checksum-algorithm', algorithm]);
   if (type !== null) headers.push(['x-amz-checksum-type', type]);
+  const atMs = wallMsOfRevision(result.revision);
+  headers.push(...abortHeaders(call, bucket, { key: call.ref.key, atMs }));
   const { bucket: name, key } = call.route;
   return xmlAnswer(renderInitiated({ bucket: name, key, uploadId: upload }), headers);
 }
@@ -218,5 +221,6 @@ export async function listParts(call: Call): Promise<Answer> {
       checksumAlgorithm: algorithm,
       checksumType: checksum === null ? null : shownKind(checksum.kind),
     }),
+    abortHeaders(call, bucket, { key: call.ref.key, atMs: wallMsOfRevision(found.at) }),
   );
 }

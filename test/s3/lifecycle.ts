@@ -202,4 +202,19 @@ export const lifecycle = area('lifecycle', {
     await w.put(Bucket, 'other');
     assert.equal((await w.sdk.headObject({ Bucket, Key: 'other' })).Expiration, undefined);
   },
+  'an upload under a rule says when it is aborted, and by which': async (w) => {
+    const Bucket = await w.bucket();
+    const abort = { AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } };
+    await put(w, Bucket, { ID: 'a b', Status: 'Enabled', Filter: { Prefix: 'up/' }, ...abort });
+    const begun = await w.sdk.createMultipartUpload({ Bucket, Key: 'up/1' });
+    const days = ((begun.AbortDate?.getTime() ?? 0) - Date.now()) / 86_400_000;
+    assert.ok(days > 0.9 && days <= 2, `in ${days} days`);
+    assert.equal(begun.AbortRuleId, 'a%20b');
+    const parts = await w.sdk.listParts({ Bucket, Key: 'up/1', UploadId: begun.UploadId });
+    assert.deepEqual(parts.AbortDate, begun.AbortDate);
+    assert.equal(parts.AbortRuleId, begun.AbortRuleId);
+    const other = await w.sdk.createMultipartUpload({ Bucket, Key: 'other' });
+    assert.equal(other.AbortDate, undefined);
+    assert.equal(other.AbortRuleId, undefined);
+  },
 });
