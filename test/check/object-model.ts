@@ -379,7 +379,8 @@ function heldBy({ head }: ModelVersion, bypass: boolean, revision: number): Obje
   const { retention, legalHold } = head;
   const isKept = retention !== null && retention.untilMs > wallMsOfRevision(revision);
   const isFree = !isKept || (bypass && retention.mode === 'governance');
-  return legalHold || !isFree ? locked(retention, legalHold) : null;
+  if (isFree && legalHold !== true) return null;
+  return { type: 'object_locked', retention, legalHold: legalHold === true };
 }
 
 function retentionChange(
@@ -394,9 +395,6 @@ function retentionChange(
   if (now.mode === 'governance' && bypass) return null;
   const isLonger = next !== null && next.untilMs >= now.untilMs;
   const isSameMode = next !== null && next.mode === now.mode;
-  return isLonger && isSameMode ? null : locked(now, legalHold);
-}
-
-function locked(retention: Retention | null, legalHold: boolean | null): ObjectResult {
-  return { type: 'object_locked', retention, legalHold: legalHold === true };
+  if (isLonger && isSameMode) return null;
+  return { type: 'object_locked', retention: now, legalHold: legalHold === true };
 }
