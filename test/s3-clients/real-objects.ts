@@ -156,15 +156,16 @@ function chunkFiles(cluster: ProcessCluster, index: number): number {
   }
 }
 
-/** Until the node has as many chunks as another one, and says that none is missing or damaged. */
+/** Until the node says that none is missing or damaged. The other one may have a few more, of puts that failed. */
 async function restored(cluster: ProcessCluster): Promise<void> {
   const wanted = chunkFiles(cluster, ASKED);
   const deadline = performance.now() + COMMAND_MS_MAX;
   for (let last = -1; ; ) {
     const there = chunkFiles(cluster, VICTIM);
     if (there !== last) say(`n3 has ${there} of ${wanted} chunks`);
+    const isStill = there === last;
     last = there;
-    if (there >= wanted) {
+    if (isStill) {
       const { isSound, text } = await verify(cluster, VICTIM);
       say(text);
       if (isSound) return;
