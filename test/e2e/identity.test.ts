@@ -117,15 +117,15 @@ test('with --auth S3 wants signatures, NATS requests are refused, and the comman
   const running = await ProcessCluster.start({ nodes: 1, nats: true, flags: ['--auth'], env });
   cluster = running;
   const [url] = running.urls() as [string];
+  const s3 = new S3Client({
+    ...{ endpoint: `${url}/s3`, region: 'us-east-1', forcePathStyle: true, credentials: s3Keys },
+  });
+  await s3.send(new CreateBucketCommand({ Bucket: 'bucket' }));
   // An API key is no signature, and the other way round.
   for (const key of [null, ADMIN]) {
     const { status, text } = await ask(`${url}/s3/bucket/a`, key, { method: 'PUT', body: 'x' });
     expect([400, 403], text).toContain(status);
   }
-  const s3 = new S3Client({
-    ...{ endpoint: `${url}/s3`, region: 'us-east-1', forcePathStyle: true, credentials: s3Keys },
-  });
-  await s3.send(new CreateBucketCommand({ Bucket: 'bucket' }));
   await s3.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'a', Body: 'x' }));
   s3.destroy();
   expect((await ask(`${url}/s3/bucket/a`, ADMIN)).status).not.toBe(200);

@@ -69,10 +69,15 @@ describe('docs/s3.md, as printed', () => {
     expect(stdout).toBe(`${expected}\n`);
   });
 
-  it.skipIf(!isInstalled('aws'))('awscli', async () => {
-    const listed = await shell(printed('awscli', 'sh'));
-    expect(listed).toContain('0034-objects-are-rows-of-their-keys-group.md');
-  });
+  it.skipIf(!isInstalled('aws'))(
+    'awscli',
+    async () => {
+      const listed = await shell(printed('awscli', 'sh'));
+      expect(listed).toContain('0034-objects-are-rows-of-their-keys-group.md');
+      // Version 2 of the program takes a second or two of processor time for each line.
+    },
+    60_000,
+  );
 
   it.skipIf(!isInstalled('curl'))('curl: a file goes in and comes back', async () => {
     const back = await shell(printed('curl', 'sh'));

@@ -17,7 +17,7 @@ import type { History } from './history.ts';
 import type { KeyPool, LiveKey } from './keys.ts';
 import { AGEING, DUE_PREFIX, RULED, settingsOf, untilDue } from './lifecycle-truth.ts';
 import { fateName } from './model-objects.ts';
-import { ObjectMix, type ObjectStep } from './object-mix.ts';
+import type { ObjectMix, ObjectStep } from './object-mix.ts';
 import { conditionOf, putOp } from './object-requests.ts';
 import { deletePair, readPair } from './object-txns.ts';
 import { SIM_WALL_START_MS } from './sim-clock.ts';
@@ -70,7 +70,7 @@ export class ObjectClient {
     random: Random,
     keys: KeyPool,
     numbers: ProcessNumbers,
-    isSwitch: boolean,
+    mix: ObjectMix,
   ) {
     this.#name = name;
     this.#world = world;
@@ -78,7 +78,7 @@ export class ObjectClient {
     this.#random = random;
     this.#keys = keys;
     this.#numbers = numbers;
-    this.#mix = new ObjectMix(random, isSwitch);
+    this.#mix = mix;
     this.#process = numbers.next++;
   }
 

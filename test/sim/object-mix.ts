@@ -21,6 +21,7 @@ export type ObjectStep = Shared | 'switch';
 
 const ALL = Object.keys(SHARES) as Shared[];
 const FAVOURITES = ['deletePair', 'changeVersions', 'claim', 'changeRuled', 'comeAndGo'] as const;
+export type Favourite = (typeof FAVOURITES)[number];
 const FAVOURITE_SHARE = 0.4;
 const SWITCH_SHARE = 0.2;
 
@@ -32,11 +33,12 @@ export class ObjectMix {
   readonly #isSwitch: boolean;
   readonly #favourite: ObjectStep | null;
 
-  constructor(random: Random, isSwitch: boolean) {
+  /** `given`: what a run is aimed at; else it is drawn. */
+  constructor(random: Random, isSwitch: boolean, given: Favourite | null) {
     this.#isSwitch = isSwitch;
     const favourite = FAVOURITES[randomInt(random, 0, FAVOURITES.length - 1)] as ObjectStep;
     const hasOne = random.next() < 0.5;
-    this.#favourite = hasOne ? (isSwitch ? 'switch' : favourite) : null;
+    this.#favourite = given ?? (hasOne ? (isSwitch ? 'switch' : favourite) : null);
   }
 
   draw(random: Random): ObjectStep {

@@ -49,6 +49,7 @@ async function runOne(
     seconds: asked.seconds ?? mutant?.seconds,
     faults: asked.faults ?? mutant?.faults,
     busy: asked.busy ?? mutant?.busy,
+    favourite: mutant?.favourite,
     weather: mutant?.weather,
   });
   if (asked.first === asked.last) console.log(describeSwarm(config));

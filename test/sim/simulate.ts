@@ -17,6 +17,7 @@ import type { TxnModel } from './model-txn.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
 import { ObjectClient } from './object-client.ts';
+import { ObjectMix } from './object-mix.ts';
 import { objectsListed } from './objects-listed.ts';
 import type { SwarmConfig } from './swarm.ts';
 import { UniqueClient } from './unique-client.ts';
@@ -162,8 +163,10 @@ function startWork(world: World, config: SwarmConfig) {
   const objectKeys = new KeyPool(random('object-keys'), 'r', 3);
   const objectClients: ObjectClient[] = [];
   for (let i = 0; i < config.objectClientCount; i++) {
-    const parts = [world, world.history, random(`object-client-${i}`), objectKeys] as const;
-    objectClients.push(new ObjectClient(`o${i}`, ...parts, numbers, i === 0));
+    const stream = random(`object-client-${i}`);
+    const mix = new ObjectMix(stream, i === 0, config.objectFavourite);
+    const parts = [world, world.history, stream, objectKeys, numbers, mix] as const;
+    objectClients.push(new ObjectClient(`o${i}`, ...parts));
   }
   const identityClients: IdentityClient[] = [];
   for (let i = 0; i < config.identityClientCount; i++) {

@@ -3,6 +3,7 @@ import { APART_HABITS, type ApartHabits } from './apart-client.ts';
 import type { ClientConfig } from './client.ts';
 import type { LeaseHabits } from './lease-client.ts';
 import { FAIR_WEATHER, type LinkWeather } from './network.ts';
+import type { Favourite } from './object-mix.ts';
 import { CLIENT_OPERATIONS, type ClientOperation, LATER_OPERATIONS } from './operations.ts';
 
 /** Everything the nemesis can do; see faults.ts for what each means. */
@@ -78,6 +79,8 @@ export interface SwarmConfig {
   readonly uniqueClientCount: number;
   /** Clients of buckets and objects. */
   readonly objectClientCount: number;
+  /** What all of them do most; null: each draws its own. */
+  readonly objectFavourite: Favourite | null;
   /** Clients that make and revoke keys. */
   readonly identityClientCount: number;
   /** Clients of objects in chunks; with some, nodes look after their chunks. How busy they are. */
@@ -108,6 +111,8 @@ export interface SwarmOverrides {
   readonly faults?: readonly FaultKind[] | undefined;
   /** Many reads, writes, queries or transactions of few keys and frequent faults, for bugs with a short window. */
   readonly busy?: BusyKind | undefined;
+  /** With `busy: 'objects'`. */
+  readonly favourite?: Favourite | undefined;
   readonly weather?: Partial<LinkWeather> | undefined;
 }
 
@@ -176,6 +181,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     // A run that is aimed at something stays what it was.
     uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
     objectClientCount: isAimed ? 0 : drawObjectClients(seed),
+    objectFavourite: overrides.favourite ?? null,
     identityClientCount: isAimed ? 0 : drawIdentityClients(seed),
     chunkClientCount: isAimed ? 0 : drawChunkClients(seed),
     chunkThinkMsMean: 4_000,

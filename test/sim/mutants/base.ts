@@ -5,6 +5,7 @@ export const BASE = {
   seconds: 60,
   nodes: 3,
   busy: undefined,
+  favourite: undefined,
   weather: undefined,
   patches: [],
   filterPorts: null,

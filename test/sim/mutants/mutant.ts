@@ -1,4 +1,5 @@
 import type { LinkWeather } from '../network.ts';
+import type { Favourite } from '../object-mix.ts';
 import type { PortsFilter } from '../sim-node.ts';
 import type { BusyKind, FaultKind } from '../swarm.ts';
 
@@ -26,6 +27,8 @@ export interface Mutant {
   readonly faults: readonly FaultKind[];
   /** See SwarmOverrides. */
   readonly busy: BusyKind | undefined;
+  /** What the clients of objects do most. */
+  readonly favourite: Favourite | undefined;
   /** What the links do in each seed; the rest is drawn. */
   readonly weather: Partial<LinkWeather> | undefined;
   readonly patches: readonly Patch[];

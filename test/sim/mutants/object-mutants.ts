@@ -25,6 +25,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'an object may name data that one replica has: its death loses the object (O7)',
     faults: ['killAny'],
     busy: 'objects',
+    favourite: 'claim',
     patches: patch(
       'actors/apply/object-store.ts',
       'if (isHeld(config, data.holders)) return null;',
@@ -67,6 +68,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'a lifecycle rule takes away what it has not looked at: a newer object of the name (O10)',
     faults: ['slowSync', 'pauseLeader'],
     busy: 'objects',
+    favourite: 'changeRuled',
     seedsMax: 8,
     patches: patch(
       'actors/apply/object-expire.ts',
@@ -80,6 +82,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'days of lifecycle rules are rounded down to midnight: an object goes before it is a day old',
     faults: ['slowSync'],
     busy: 'objects',
+    favourite: 'changeRuled',
     patches: patch(
       'protocol/lifecycle.ts',
       'return Math.ceil((atMs + days * dayMs) / dayMs) * dayMs;',
@@ -106,6 +109,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'a bucket is looked through for objects before its groups refuse new ones: one that is put meanwhile is lost (O2)',
     faults: ['clog', 'slowSync'],
     busy: 'objects',
+    favourite: 'comeAndGo',
     seedsMax: 8,
     patches: patch(
       'actors/router/buckets.ts',
@@ -120,6 +124,8 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'a transaction over groups puts its keys and leaves the object as it was (T4, X1)',
     faults: ['slowSync'],
     busy: 'objects',
+    favourite: 'deletePair',
+    seedsMax: 6,
     patches: patch(
       'actors/apply/txn-eval.ts',
       `performReservation(state, op);
@@ -137,6 +143,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'an operation of S3 comes between the vote and the end of a transaction on the same object (T2)',
     faults: ['slowSync', 'clog'],
     busy: 'objects',
+    favourite: 'deletePair',
     patches: patch(
       'actors/apply/object-write.ts',
       'return state.txns.locks.isFree(triple);',
