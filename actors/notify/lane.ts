@@ -26,6 +26,9 @@ export interface LaneHost {
 /**
  * Sends what waits in a group for one target: of one key one after another, in order. What was sent is taken away by an
  * entry, so whoever leads next sends again only what that entry has not named.
+ *
+ *   Order: nothing of a key is sent before what stands before it was taken. A pass goes through the rows from the first one
+ *   on; a key is held from what was not taken until a pass begins anew, and a row that was not tried ends the pass.
  */
 export class Lane {
   readonly #host: LaneHost;
@@ -34,12 +37,16 @@ export class Lane {
   #group: NotifyGroup;
   /** Where this pass stands; null: at the beginning. */
   #after: OutboxPosition | null = null;
-  /** Keys of which something was not taken in this pass: the rest of them waits. */
-  #held = new Set<string>();
+  /** Keys of which something was not taken, until when: nothing of them is sent before. They are let go at the beginning of a pass only. */
+  #held = new Map<string, number>();
+  /** How often in a row something of a key was not taken. */
+  #failuresOf = new Map<string, number>();
+  /** Pauses of the whole lane in a row. */
+  #pauses = 0;
+  /** When there is something to do though nothing has come. */
+  #dueMs = Number.POSITIVE_INFINITY;
   /** Something may have come since the last look. */
   #isWoken = false;
-  #failures = 0;
-  #dueMs = 0;
   #stopped = false;
 
   constructor(host: LaneHost, group: NotifyGroup, target: string) {
@@ -47,7 +54,7 @@ export class Lane {
     this.#group = group;
     this.#target = target;
     this.#actor = startLaneMachine({
-      isDue: () => host.clock.monotonicMs() >= this.#dueMs,
+      isDue: () => this.#isDue(),
       step: () => this.#answer(this.#step()),
     });
   }
@@ -76,27 +83,32 @@ export class Lane {
       })
       .then((event) => {
         if (this.#stopped) return;
-        this.#actor.send(event.type === 'empty' && this.#isWoken ? { type: 'more' } : event);
+        const isAtEnd = event.type === 'empty' || event.type === 'held';
+        this.#actor.send(isAtEnd && this.#isWoken ? { type: 'more' } : event);
       });
   }
 
   async #step(): Promise<LaneEvent> {
     if (!this.#mayGoOn()) return this.#pause();
     this.#isWoken = false;
+    if (this.#isDue()) this.#beginPass();
     const rows = await this.#read();
     const last = rows.at(-1);
     if (last === undefined) {
-      if (this.#held.size > 0) return this.#pause();
+      if (this.#held.size > 0) return { type: 'held' };
       this.#restart();
       return { type: 'empty' };
     }
-    const { taken, hasFailed } = await this.#send(rows);
+    const { taken, areLeft } = await this.#send(rows);
     if (taken.length > 0 && !(await this.#group.trim(this.#target, taken))) return this.#pause();
-    // Nothing was taken of all that was tried: the target is given time.
-    if (hasFailed && taken.length === 0) return this.#pause();
-    if (!hasFailed && taken.length > 0) this.#failures = 0;
+    if (areLeft) return this.#pause();
+    if (taken.length > 0) this.#pauses = 0;
     this.#after = last.at;
     return { type: 'more' };
+  }
+
+  #isDue(): boolean {
+    return this.#host.clock.monotonicMs() >= this.#dueMs;
   }
 
   #mayGoOn(): boolean {
@@ -115,19 +127,45 @@ export class Lane {
   #restart(): void {
     this.#after = null;
     this.#held.clear();
+    this.#failuresOf.clear();
+    this.#dueMs = Number.POSITIVE_INFINITY;
   }
 
-  /** From the beginning again, after a while that grows with each failure. */
+  /** From the first row again, with the keys that have waited long enough. */
+  #beginPass(): void {
+    const nowMs = this.#host.clock.monotonicMs();
+    this.#after = null;
+    this.#dueMs = Number.POSITIVE_INFINITY;
+    for (const [name, untilMs] of this.#held) {
+      if (untilMs <= nowMs) this.#held.delete(name);
+      else this.#dueMs = Math.min(this.#dueMs, untilMs);
+    }
+  }
+
+  /** From the beginning again, with all keys, after a while. */
   #pause(): LaneEvent {
     this.#restart();
-    const { clock, random } = this.#host;
-    const longMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(this.#failures, 16));
-    this.#failures++;
-    this.#dueMs = clock.monotonicMs() + longMs * (0.5 + random.next() / 2);
+    this.#dueMs = this.#pauseEndMs(this.#pauses++);
     return { type: 'failed' };
   }
 
-  async #send(rows: readonly OutboxRow[]): Promise<{ taken: Taken[]; hasFailed: boolean }> {
+  #hold(name: string): void {
+    const failures = this.#failuresOf.get(name) ?? 0;
+    this.#failuresOf.set(name, failures + 1);
+    const untilMs = this.#pauseEndMs(failures);
+    this.#held.set(name, untilMs);
+    this.#dueMs = Math.min(this.#dueMs, untilMs);
+  }
+
+  /** Of a pause that grows with the number of those before it. */
+  #pauseEndMs(before: number): number {
+    const { clock, random } = this.#host;
+    const longMs = Math.min(PAUSE_MS_MAX, PAUSE_MS_MIN * 2 ** Math.min(before, 16));
+    return clock.monotonicMs() + longMs * (0.5 + random.next() / 2);
+  }
+
+  /** `areLeft`: nothing was taken of as many keys as are tried at once, and the others were not tried. */
+  async #send(rows: readonly OutboxRow[]): Promise<{ taken: Taken[]; areLeft: boolean }> {
     const byKey = new Map<string, OutboxRow[]>();
     for (const row of rows) {
       const { ref } = row.notification;
@@ -139,20 +177,22 @@ export class Lane {
     }
     const taken: Taken[] = [];
     const waiting = [...byKey];
-    let hasFailed = false;
     const work = async (): Promise<void> => {
       for (;;) {
         const next = waiting.shift();
         if (next === undefined) return;
         const [name, own] = next;
-        if (await this.#sendKey(own, taken)) continue;
-        hasFailed = true;
-        this.#held.add(name);
-        if (taken.length === 0) waiting.length = 0;
+        if (await this.#sendKey(own, taken)) {
+          this.#failuresOf.delete(name);
+          continue;
+        }
+        this.#hold(name);
+        // When all have ended so, the target takes nothing.
+        if (taken.length === 0) return;
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-    return { taken, hasFailed };
+    return { taken, areLeft: waiting.length > 0 };
   }
 
   /** False: one of them was not taken, and none behind it was sent. */
@@ -184,7 +224,7 @@ export class Lane {
       if (!(error instanceof Error)) throw error;
       telemetry.count('notifications_failed', 1, { target });
       const told = { target: this.#target, error: error.message };
-      // One line for each pause, which grow.
+      // Not one line for each key of a target that takes nothing.
       if (this.#held.size === 0) telemetry.log('warn', 'a notification was not taken', told);
       return 'failed';
     }

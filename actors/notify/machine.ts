@@ -2,9 +2,9 @@ import { type ActorRefFrom, createActor, setup } from 'xstate';
 
 /** What a lane does its work with. */
 export interface LaneEffects {
-  /** Whether the pause after a failure is over. */
+  /** Whether the pause after a failure is over, of the target or of a key. */
   isDue(): boolean;
-  /** One step: reads, sends and takes away some. It answers `more`, `empty` or `failed`. */
+  /** One step: reads, sends and takes away some. It answers `more`, `empty`, `held` or `failed`. */
   step(): void;
 }
 
@@ -14,7 +14,9 @@ export type LaneEvent =
   | { readonly type: 'tick' }
   | { readonly type: 'more' }
   | { readonly type: 'empty' }
-  /** The target did not take something: it is tried again after a pause. */
+  /** What is left are keys of which the target did not take something. */
+  | { readonly type: 'held' }
+  /** The target takes nothing: it is tried again after a pause. */
   | { readonly type: 'failed' };
 
 /** The way of one group's notifications to one target. What wakes it while it works makes it look once more. */
@@ -37,9 +39,11 @@ export const laneMachine = setup({
       on: {
         more: { target: 'working', reenter: true },
         empty: 'idle',
+        held: 'holding',
         failed: 'pausing',
       },
     },
+    holding: { on: { wake: 'working', tick: { guard: 'isDue', target: 'working' } } },
     pausing: { on: { tick: { guard: 'isDue', target: 'working' } } },
   },
 });

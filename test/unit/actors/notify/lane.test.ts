@@ -149,6 +149,50 @@ describe('notifications on their way', () => {
     expect(sick).toEqual(Array.from({ length: 100 }, (_, i) => `sick ${i}`));
   });
 
+  it('N3 a key that was not tried beside one that failed is not overtaken by itself', async () => {
+    const step = LIMITS.notificationStep;
+    let isFirst = true;
+    world.take = async (_target, { ref }) => {
+      // The refusal comes before all that is taken.
+      if (ref.key !== 'k0' || !isFirst) return new Promise((resolve) => setImmediate(resolve));
+      isFirst = false;
+      throw new Error('500');
+    };
+    // The same keys in each page.
+    for (let i = 0; i < 3 * step; i++) world.put(`k${i % (step / 2)}`, String(i));
+    await world.pass(3_000);
+    for (let k = 0; k < step / 2; k++) {
+      const of = world.by('webhook:a').filter((one) => one.startsWith(`k${k} `));
+      const all = Array.from({ length: 3 * step }, (_, i) => i);
+      const wanted = all.filter((i) => i % (step / 2) === k);
+      expect(of).toEqual(wanted.map((i) => `k${k} ${i}`));
+    }
+  });
+
+  it('what comes while a key is refused is sent at once, and nothing more of that key', async () => {
+    let attempts = 0;
+    world.take = async (target, { ref }) => {
+      if (ref.key !== 'sick') return;
+      if (target === 'webhook:a') attempts++;
+      throw new Error('500');
+    };
+    world.put('sick', '0');
+    await world.pass(20_000);
+    for (let i = 1; i <= 20; i++) {
+      world.put(`k${i}`, 'e');
+      world.put('sick', String(i));
+      await world.pass(100);
+      expect(world.by('webhook:a').length).toBe(i);
+    }
+    // Half a second, later up to a minute.
+    expect(attempts).toBeGreaterThan(4);
+    expect(attempts).toBeLessThan(12);
+    world.take = async () => {};
+    await world.pass(60_000);
+    const sick = world.by('webhook:a').filter((one) => one.startsWith('sick'));
+    expect(sick).toEqual(Array.from({ length: 21 }, (_, i) => `sick ${i}`));
+  });
+
   it('N2 what could not be taken away is sent again', async () => {
     world.losesTrims = true;
     world.put('k', '1');
