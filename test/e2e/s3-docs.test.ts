@@ -79,6 +79,18 @@ describe('docs/s3.md, as printed', () => {
     60_000,
   );
 
+  it.skipIf(!isInstalled('aws'))(
+    'awscli, a condition: the second one is refused, by versions that know it',
+    async () => {
+      const lock = printed('awscli, a condition', 'sh');
+      const said = await shell(lock).catch((error: Error) => error.message);
+      if (/Unknown options: --if-none-match/.test(said)) return;
+      expect(said).toMatch(/"ETag"/);
+      await expect(shell(lock)).rejects.toThrow('PreconditionFailed');
+    },
+    60_000,
+  );
+
   it.skipIf(!isInstalled('curl'))('curl: a file goes in and comes back', async () => {
     const back = await shell(printed('curl', 'sh'));
     expect(back).toBe(readFileSync(join(ROOT, 'README.md'), 'utf8'));
