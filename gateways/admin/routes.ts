@@ -51,7 +51,6 @@ function statusToJson(status: NodeStatus) {
     nb_peers: status.nodes.filter((node) => node.nodeId !== status.nodeId).length,
     nb_volumes: held.reduce((sum, group) => sum + group.vshardCount, 0),
     volume_ids: held.flatMap((group) => group.vshards ?? []),
-    nb_s3_objects: 0,
     node_id: status.nodeId,
     cluster: status.cluster,
     cluster_id: status.clusterId,

@@ -66,7 +66,6 @@ export const Status = Type.Object(
     nb_peers: Type.Integer(),
     nb_volumes: Type.Integer({ description: 'Virtual shards this node holds a copy of.' }),
     volume_ids: Type.Array(Type.Integer()),
-    nb_s3_objects: Type.Integer(),
     node_id: Type.String(),
     cluster: Type.String(),
     cluster_id: Type.String(),

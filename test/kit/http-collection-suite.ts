@@ -301,7 +301,6 @@ export function seedTests(send: Send): void {
       nb_peers: expect.any(Number),
       nb_volumes: expect.any(Number),
       volume_ids: expect.any(Array),
-      nb_s3_objects: 0,
     });
   });
 }
