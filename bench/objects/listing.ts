@@ -68,7 +68,7 @@ const FILLED = 'zz-filled';
 
 async function fill(server: MinikvS3, size: Size): Promise<void> {
   const { host, port } = server.target;
-  const first = new Exchange(server.target);
+  let first = new Exchange(server.target);
   const ask = async (method: string, path: string): Promise<number> => {
     const head = `${method} ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\nContent-Length: 0\r\n\r\n`;
     return (await first.ask(head, null, null)).status;
@@ -92,6 +92,9 @@ async function fill(server: MinikvS3, size: Size): Promise<void> {
     connection.close();
   });
   await Promise.all(connections);
+  first.close();
+  // Another one: the first has been idle for so long that the server may have closed it.
+  first = new Exchange(server.target);
   await ask('PUT', `/${size}/${FILLED}`);
   first.close();
   const seconds = (performance.now() - startMs) / 1000;
