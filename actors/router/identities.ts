@@ -26,10 +26,6 @@ const RETRY_MS = 50;
 const NAMES_PER_CHECK = 64;
 const LIST_ROWS = 256;
 
-interface Waiter {
-  readonly resolve: () => void;
-}
-
 /**
  * The node's view of the identities. I1: it is acted upon only within IDENTITY_VIEW_MS of the moment in which the
  * question was asked that confirmed it, which the meta group answers linearizably. I2: a change is acknowledged only
@@ -45,7 +41,8 @@ export class RoutedIdentities implements Identities {
   #usedMs = Number.NEGATIVE_INFINITY;
   #isAsking = false;
   #isStopped = false;
-  #waiting: Waiter[] = [];
+  /** Each is told of the first answer to a question that was asked after it came, or goes at its deadline. */
+  readonly #waiting = new Set<() => void>();
   #cancelNext: (() => void) | null = null;
   readonly #listeners = new Set<() => void>();
 
@@ -82,16 +79,14 @@ export class RoutedIdentities implements Identities {
     this.#usedMs = this.#clock.monotonicMs();
     return new Promise((resolve, reject) => {
       const cancel = this.#clock.after(Math.max(0, deadlineMs), () => {
-        this.#waiting = this.#waiting.filter((other) => other !== waiter);
+        this.#waiting.delete(answered);
         reject(new AppError('unavailable', 'the meta group does not say who is who'));
       });
-      const waiter = {
-        resolve: () => {
-          cancel();
-          resolve();
-        },
+      const answered = () => {
+        cancel();
+        resolve();
       };
-      this.#waiting.push(waiter);
+      this.#waiting.add(answered);
       this.#next(0);
     });
   }
@@ -131,8 +126,7 @@ export class RoutedIdentities implements Identities {
   async #ask(): Promise<void> {
     this.#isAsking = true;
     this.#cancelNext = null;
-    const asked = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting];
     const askedMs = this.#clock.monotonicMs();
     let isAnswered = false;
     try {
@@ -145,12 +139,12 @@ export class RoutedIdentities implements Identities {
     }
     if (isAnswered) {
       this.#validUntilMs = askedMs + IDENTITY_VIEW_MS;
-      for (const { resolve } of asked) resolve();
+      for (const answered of waiting) {
+        if (this.#waiting.delete(answered)) answered();
+      }
       for (const run of this.#listeners) run();
-    } else {
-      this.#waiting.unshift(...asked);
     }
-    if (this.#waiting.length > 0) this.#next(isAnswered ? 0 : RETRY_MS);
+    if (this.#waiting.size > 0) this.#next(isAnswered ? 0 : RETRY_MS);
     else if (this.#isInUse()) this.#next(isAnswered ? CONFIRM_EVERY_MS : RETRY_MS);
   }
 

@@ -1,10 +1,14 @@
 import { expect, it } from 'vitest';
+import type { Calls } from '../../../../actors/router/calls.ts';
+import { RoutedIdentities } from '../../../../actors/router/identities.ts';
+import { AppError } from '../../../../protocol/errors.ts';
 import {
   IDENTITY_SETTLE_MS,
   IDENTITY_VIEW_MS,
   type Identities,
 } from '../../../../protocol/identities.ts';
 import { MemoryCluster } from '../../../kit/memory-cluster.ts';
+import { VirtualTime } from '../../../kit/virtual-time.ts';
 
 const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
 
@@ -82,4 +86,26 @@ it('a view that is far behind is read anew', async () => {
         .map(({ name }) => name),
     ).toEqual(names);
   }
+});
+
+it('who waited in vain leaves nothing behind: a view that nobody uses rests, though the meta group is away', async () => {
+  const time = new VirtualTime(3);
+  const { clock } = time.process();
+  let asked = 0;
+  const away = () => {
+    asked += 1;
+    return new Promise((_, reject) =>
+      clock.after(30, () => reject(new AppError('unavailable', 'the meta group is away'))),
+    );
+  };
+  const view = new RoutedIdentities({ call: away } as unknown as Calls, clock);
+  const waits = Array.from({ length: 8 }, (_, i) =>
+    view.renewed(100 + 10 * i).catch(({ code }) => code),
+  );
+  expect(await time.until(Promise.all(waits))).toEqual(Array(8).fill('unavailable'));
+  expect(asked).toBeGreaterThan(1);
+  await time.pass(6_000);
+  const rested = asked;
+  await time.pass(10_000);
+  expect(asked).toBe(rested);
 });
