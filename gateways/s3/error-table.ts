@@ -103,6 +103,8 @@ const BY_STATUS = {
   404: {
     NoSuchBucket: 'The specified bucket does not exist',
     NoSuchBucketPolicy: 'The bucket policy does not exist',
+    /** Not in the reference's list; given for analytics, inventory, metrics and tiering. */
+    NoSuchConfiguration: 'The specified configuration does not exist.',
     NoSuchCORSConfiguration: 'The CORS configuration does not exist',
     NoSuchKey: 'The specified key does not exist.',
     NoSuchLifecycleConfiguration: 'The lifecycle configuration does not exist',

@@ -25,7 +25,7 @@ import * as policy from './policy-handlers.ts';
 import { postObject } from './post-object.ts';
 import { putObject } from './put-object.ts';
 import * as upload from './upload-handlers.ts';
-import { s3Document } from './xml-writer.ts';
+import { leaf, s3Document } from './xml-writer.ts';
 
 /** What would be kept and not acted upon. */
 const notImplemented: Handler = async (call) => {
@@ -52,6 +52,11 @@ function constant(document: string): Handler {
     await call.bucket();
     return xmlAnswer(document);
   };
+}
+
+/** All configurations of a kind that nobody can make. */
+function emptyList(root: string): string {
+  return s3Document(root, [leaf('IsTruncated', false)]);
 }
 
 export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Handler>> = {
@@ -111,6 +116,26 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   DeleteBucketReplication: nothingToDelete,
   GetBucketAccelerateConfiguration: constant(s3Document('AccelerateConfiguration', [])),
   PutBucketAccelerateConfiguration: notImplemented,
+  GetBucketAbac: constant(s3Document('AbacStatus', [leaf('Status', 'Disabled')])),
+  PutBucketAbac: notImplemented,
+  ListBucketAnalyticsConfigurations: constant(emptyList('ListBucketAnalyticsConfigurationResult')),
+  GetBucketAnalyticsConfiguration: none('NoSuchConfiguration'),
+  PutBucketAnalyticsConfiguration: notImplemented,
+  DeleteBucketAnalyticsConfiguration: none('NoSuchConfiguration'),
+  ListBucketIntelligentTieringConfigurations: constant(
+    emptyList('ListBucketIntelligentTieringConfigurationsOutput'),
+  ),
+  GetBucketIntelligentTieringConfiguration: none('NoSuchConfiguration'),
+  PutBucketIntelligentTieringConfiguration: notImplemented,
+  DeleteBucketIntelligentTieringConfiguration: none('NoSuchConfiguration'),
+  ListBucketInventoryConfigurations: constant(emptyList('ListInventoryConfigurationsResult')),
+  GetBucketInventoryConfiguration: none('NoSuchConfiguration'),
+  PutBucketInventoryConfiguration: notImplemented,
+  DeleteBucketInventoryConfiguration: none('NoSuchConfiguration'),
+  ListBucketMetricsConfigurations: constant(emptyList('ListMetricsConfigurationsResult')),
+  GetBucketMetricsConfiguration: none('NoSuchConfiguration'),
+  PutBucketMetricsConfiguration: notImplemented,
+  DeleteBucketMetricsConfiguration: none('NoSuchConfiguration'),
 
   PutObject: putObject,
   CopyObject: copyObject,
@@ -127,6 +152,7 @@ export const HANDLERS: Readonly<Record<Exclude<Operation, 'OptionsObject'>, Hand
   PutObjectRetention: object.putObjectRetention,
   GetObjectLegalHold: object.getObjectLegalHold,
   PutObjectLegalHold: object.putObjectLegalHold,
+  RestoreObject: object.restoreObject,
 
   CreateMultipartUpload: upload.createMultipartUpload,
   UploadPart: upload.uploadPart,

@@ -8,6 +8,7 @@ import { checkNewAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { s3Error } from './errors.ts';
+import { storageClassOf } from './object-head.ts';
 import { legalHold, retention } from './object-lock.ts';
 import { bypassesGovernance } from './object-lock-headers.ts';
 import { checkMayDo } from './permissions.ts';
@@ -136,6 +137,16 @@ export async function putObjectLegalHold(call: Call): Promise<Answer> {
   });
   checkHasLock((await call.bucket()).rule.objectLock);
   return amend(call, { type: 'legalHold', legalHold: status === 'ON' });
+}
+
+/** Every object can be read at once: there is no archive to bring one back from. */
+export async function restoreObject(call: Call): Promise<Answer> {
+  const { version } = await versionOf(call);
+  throw s3Error(
+    'InvalidObjectState',
+    "Restore is not allowed for the object's current storage class",
+    { StorageClass: storageClassOf(version.record.head.headers) },
+  );
 }
 
 function checkHasLock(objectLock: boolean): void {

@@ -13,13 +13,18 @@ export const OPERATIONS = {
     GET: {
       plain: 'ListObjects',
       by: {
+        abac: 'GetBucketAbac',
         accelerate: 'GetBucketAccelerateConfiguration',
         acl: 'GetBucketAcl',
+        analytics: 'ListBucketAnalyticsConfigurations',
         cors: 'GetBucketCors',
         encryption: 'GetBucketEncryption',
+        'intelligent-tiering': 'ListBucketIntelligentTieringConfigurations',
+        inventory: 'ListBucketInventoryConfigurations',
         lifecycle: 'GetBucketLifecycleConfiguration',
         location: 'GetBucketLocation',
         logging: 'GetBucketLogging',
+        metrics: 'ListBucketMetricsConfigurations',
         notification: 'GetBucketNotificationConfiguration',
         'object-lock': 'GetObjectLockConfiguration',
         ownershipControls: 'GetBucketOwnershipControls',
@@ -39,12 +44,17 @@ export const OPERATIONS = {
     PUT: {
       plain: 'CreateBucket',
       by: {
+        abac: 'PutBucketAbac',
         accelerate: 'PutBucketAccelerateConfiguration',
         acl: 'PutBucketAcl',
+        analytics: 'PutBucketAnalyticsConfiguration',
         cors: 'PutBucketCors',
         encryption: 'PutBucketEncryption',
+        'intelligent-tiering': 'PutBucketIntelligentTieringConfiguration',
+        inventory: 'PutBucketInventoryConfiguration',
         lifecycle: 'PutBucketLifecycleConfiguration',
         logging: 'PutBucketLogging',
+        metrics: 'PutBucketMetricsConfiguration',
         notification: 'PutBucketNotificationConfiguration',
         'object-lock': 'PutObjectLockConfiguration',
         ownershipControls: 'PutBucketOwnershipControls',
@@ -61,9 +71,13 @@ export const OPERATIONS = {
     DELETE: {
       plain: 'DeleteBucket',
       by: {
+        analytics: 'DeleteBucketAnalyticsConfiguration',
         cors: 'DeleteBucketCors',
         encryption: 'DeleteBucketEncryption',
+        'intelligent-tiering': 'DeleteBucketIntelligentTieringConfiguration',
+        inventory: 'DeleteBucketInventoryConfiguration',
         lifecycle: 'DeleteBucketLifecycle',
+        metrics: 'DeleteBucketMetricsConfiguration',
         ownershipControls: 'DeleteBucketOwnershipControls',
         policy: 'DeleteBucketPolicy',
         publicAccessBlock: 'DeletePublicAccessBlock',
@@ -99,7 +113,11 @@ export const OPERATIONS = {
     },
     POST: {
       plain: null,
-      by: { uploadId: 'CompleteMultipartUpload', uploads: 'CreateMultipartUpload' },
+      by: {
+        restore: 'RestoreObject',
+        uploadId: 'CompleteMultipartUpload',
+        uploads: 'CreateMultipartUpload',
+      },
     },
     DELETE: {
       plain: 'DeleteObject',
@@ -111,6 +129,13 @@ export const OPERATIONS = {
 
 /** Told apart from the operation of the table by more than the sub-resource. */
 export const BY_HEADER = { PutObject: 'CopyObject', UploadPart: 'UploadPartCopy' } as const;
+/** With `id` in the query it is one configuration that is asked for, and not all of its kind. */
+export const BY_ID = {
+  ListBucketAnalyticsConfigurations: 'GetBucketAnalyticsConfiguration',
+  ListBucketIntelligentTieringConfigurations: 'GetBucketIntelligentTieringConfiguration',
+  ListBucketInventoryConfigurations: 'GetBucketInventoryConfiguration',
+  ListBucketMetricsConfigurations: 'GetBucketMetricsConfiguration',
+} as const;
 export const LIST_V2 = 'ListObjectsV2';
 
 type Methods<L extends Level> = (typeof OPERATIONS)[L];
@@ -122,19 +147,17 @@ type OfLevel<L extends Level> = {
 export type Operation =
   | Exclude<{ [L in Level]: OfLevel<L> }[Level], null>
   | (typeof BY_HEADER)[keyof typeof BY_HEADER]
+  | (typeof BY_ID)[keyof typeof BY_ID]
   | typeof LIST_V2;
 
 /** Sub-resources of S3 that have no operation here, whatever the method: NotImplemented. */
 export const NOT_OFFERED: Readonly<Record<Level, ReadonlySet<string>>> = {
   service: new Set(),
   bucket: new Set([
-    ...['abac', 'analytics', 'intelligent-tiering', 'inventory', 'metadataTable'],
-    ...['metadataConfiguration', 'metadataInventoryTable', 'metadataJournalTable'],
-    ...['metadataAnnotationTable', 'metrics', 'session'],
+    ...['metadataTable', 'metadataConfiguration', 'metadataInventoryTable'],
+    ...['metadataJournalTable', 'metadataAnnotationTable', 'session'],
   ]),
-  object: new Set([
-    ...['annotation', 'encryption', 'renameObject', 'restore', 'select', 'torrent'],
-  ]),
+  object: new Set([...['annotation', 'encryption', 'renameObject', 'select', 'torrent']]),
 };
 
 function namesOf(level: Level): string[] {

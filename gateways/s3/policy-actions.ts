@@ -78,6 +78,24 @@ export const ACTIONS = {
   DeleteBucketReplication: bucket('PutReplicationConfiguration'),
   GetBucketAccelerateConfiguration: bucket('GetAccelerateConfiguration'),
   PutBucketAccelerateConfiguration: bucket('PutAccelerateConfiguration'),
+  GetBucketAbac: bucket('GetBucketAbac'),
+  PutBucketAbac: bucket('PutBucketAbac'),
+  ListBucketAnalyticsConfigurations: bucket('GetAnalyticsConfiguration'),
+  GetBucketAnalyticsConfiguration: bucket('GetAnalyticsConfiguration'),
+  PutBucketAnalyticsConfiguration: bucket('PutAnalyticsConfiguration'),
+  DeleteBucketAnalyticsConfiguration: bucket('PutAnalyticsConfiguration'),
+  ListBucketIntelligentTieringConfigurations: bucket('GetIntelligentTieringConfiguration'),
+  GetBucketIntelligentTieringConfiguration: bucket('GetIntelligentTieringConfiguration'),
+  PutBucketIntelligentTieringConfiguration: bucket('PutIntelligentTieringConfiguration'),
+  DeleteBucketIntelligentTieringConfiguration: bucket('PutIntelligentTieringConfiguration'),
+  ListBucketInventoryConfigurations: bucket('GetInventoryConfiguration'),
+  GetBucketInventoryConfiguration: bucket('GetInventoryConfiguration'),
+  PutBucketInventoryConfiguration: bucket('PutInventoryConfiguration'),
+  DeleteBucketInventoryConfiguration: bucket('PutInventoryConfiguration'),
+  ListBucketMetricsConfigurations: bucket('GetMetricsConfiguration'),
+  GetBucketMetricsConfiguration: bucket('GetMetricsConfiguration'),
+  PutBucketMetricsConfiguration: bucket('PutMetricsConfiguration'),
+  DeleteBucketMetricsConfiguration: bucket('PutMetricsConfiguration'),
 
   GetObject: object('GetObject', 'GetObjectVersion', 'found'),
   HeadObject: object('GetObject', 'GetObjectVersion', 'found'),
@@ -102,18 +120,14 @@ export const ACTIONS = {
   PutObjectAcl: object('PutObjectAcl', 'PutObjectVersionAcl'),
   PutObjectRetention: object('PutObjectRetention', 'PutObjectRetention', 'body'),
   PutObjectLegalHold: object('PutObjectLegalHold', 'PutObjectLegalHold', 'body'),
+  RestoreObject: object('RestoreObject', 'RestoreObject', 'found'),
 } as const satisfies Readonly<Record<Exclude<Operation, 'OptionsObject'>, PolicyAction | null>>;
 
 /** Of operations that are not here, or that are part of others: a policy may name them all the same. */
 const OTHERS: Readonly<Record<PolicyAction['level'], readonly string[]>> = {
-  bucket: [
-    ...['CreateBucket', 'GetAnalyticsConfiguration', 'PutAnalyticsConfiguration'],
-    ...['GetInventoryConfiguration', 'PutInventoryConfiguration'],
-    ...['GetMetricsConfiguration', 'PutMetricsConfiguration', 'DeleteBucketTagging'],
-    ...['GetIntelligentTieringConfiguration', 'PutIntelligentTieringConfiguration'],
-  ],
+  bucket: [...['CreateBucket', 'DeleteBucketTagging']],
   object: [
-    ...['BypassGovernanceRetention', 'RestoreObject', 'GetObjectTorrent'],
+    ...['BypassGovernanceRetention', 'GetObjectTorrent'],
     ...['GetObjectVersionTorrent', 'GetObjectVersionForReplication', 'ReplicateObject'],
     ...['ReplicateDelete', 'ReplicateTags', 'ObjectOwnerOverrideToBucketOwner'],
     ...['InitiateReplication', 'UpdateObjectEncryption'],

@@ -3,6 +3,7 @@ import { invalidArgument, type S3Error, s3Error } from './errors.ts';
 import { type Headers, headerOf } from './headers.ts';
 import {
   BY_HEADER,
+  BY_ID,
   type Level,
   LIST_V2,
   NOT_OFFERED,
@@ -92,7 +93,13 @@ function operationOf(
   if (subResource === null) return plainOf(request, level, row, query);
   const operation = Object.hasOwn(row.by, subResource) ? row.by[subResource] : undefined;
   if (operation === undefined) throw methodNotAllowed(method, level);
-  return operation === 'UploadPart' ? partOf(request, query) : operation;
+  if (operation === 'UploadPart') return partOf(request, query);
+  return query.has('id') ? (configurationOf(operation) ?? operation) : operation;
+}
+
+function configurationOf(operation: Operation): Operation | undefined {
+  const byId: Readonly<Partial<Record<Operation, Operation>>> = BY_ID;
+  return byId[operation];
 }
 
 /** Null is the bucket or object itself. */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import * as aws from '@aws-sdk/client-s3';
-import { BY_HEADER, LIST_V2, OPERATIONS } from '../../gateways/s3/operations.ts';
+import { BY_HEADER, BY_ID, LIST_V2, OPERATIONS } from '../../gateways/s3/operations.ts';
 import type { S3Server } from './s3-start.ts';
 
 export interface Ask {
@@ -57,7 +57,11 @@ export function asks(name: string): Ask[] {
     const like = found.find((one) => one.operation === plain) as Ask;
     return { ...like, operation, headers: { 'x-amz-copy-source': `${name}/source` } };
   });
-  return [...found, ...copies, ask(LIST_V2, 'GET', `/${name}`, 'list-type=2')];
+  const byId = Object.entries(BY_ID).map(([all, operation]): Ask => {
+    const like = found.find((one) => one.operation === all) as Ask;
+    return { ...like, operation, path: `${like.path}&id=a` };
+  });
+  return [...found, ...copies, ...byId, ask(LIST_V2, 'GET', `/${name}`, 'list-type=2')];
 }
 
 export async function send(server: S3Server, { method, path, headers, body }: Ask) {

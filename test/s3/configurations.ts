@@ -25,6 +25,14 @@ const EMPTY: readonly (readonly [string, string])[] = [
   ['accelerate', 'AccelerateConfiguration'],
 ];
 
+/** Configurations that have ids, with the root of their listing: none can be made. */
+const BY_ID: readonly (readonly [string, string])[] = [
+  ['analytics', 'ListBucketAnalyticsConfigurationResult'],
+  ['intelligent-tiering', 'ListBucketIntelligentTieringConfigurationsOutput'],
+  ['inventory', 'ListInventoryConfigurationsResult'],
+  ['metrics', 'ListMetricsConfigurationsResult'],
+];
+
 const DELETABLE = ['cors', 'encryption', 'lifecycle', 'policy', 'tagging', 'website'];
 
 /** Configurations of buckets that few clients use, and all of them in general. */
@@ -60,6 +68,44 @@ export const configurations = area('configurations', {
       isRefused(reply, 404, 'NoSuchBucket');
     },
   ),
+  ...each(
+    BY_ID,
+    ([name, root]) => `?${name} lists none in an ${root}`,
+    async (w, [name, root]) => {
+      const reply = await w.call('GET', await w.bucket(), '', { query: { [name]: '' } });
+      assert.ok(isStatus(reply, 200).text.includes(`<${root} `));
+      assert.equal(textOf(reply.text, 'IsTruncated'), 'false');
+      isRefused(await w.call('GET', w.name(), '', { query: { [name]: '' } }), 404, 'NoSuchBucket');
+    },
+  ),
+  ...each(
+    BY_ID.map(([name]) => name),
+    (name) => `?${name} with an id is NoSuchConfiguration, also when it is deleted`,
+    async (w, name) => {
+      const bucket = await w.bucket();
+      const query = { [name]: '', id: 'one' };
+      for (const method of ['GET', 'DELETE']) {
+        isRefused(await w.call(method, bucket, '', { query }), 404, 'NoSuchConfiguration');
+      }
+    },
+  ),
+  'attributes in access control are off': async (w) => {
+    const reply = await w.call('GET', await w.bucket(), '', { query: { abac: '' } });
+    assert.equal(textOf(isStatus(reply, 200).text, 'Status'), 'Disabled');
+  },
+  'the SDK reads all of these listings': async (w) => {
+    const Bucket = await w.bucket();
+    const all = await Promise.all([
+      w.sdk.listBucketAnalyticsConfigurations({ Bucket }),
+      w.sdk.listBucketIntelligentTieringConfigurations({ Bucket }),
+      w.sdk.listBucketInventoryConfigurations({ Bucket }),
+      w.sdk.listBucketMetricsConfigurations({ Bucket }),
+    ]);
+    assert.deepEqual(
+      all.map(({ IsTruncated }) => IsTruncated),
+      [false, false, false, false],
+    );
+  },
   'a website comes back, and goes': async (w) => {
     const Bucket = await w.bucket();
     const WebsiteConfiguration = {

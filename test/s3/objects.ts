@@ -181,6 +181,14 @@ export const objects = area('objects', {
     const get = w.sdk.getObject({ Bucket, Key: 'k', VersionId: 'not-a-version' });
     await refused(get, 400, 'InvalidArgument');
   },
+  'there is no archive to restore from': async (w) => {
+    const Bucket = await w.bucket();
+    await w.put(Bucket, 'k');
+    const restore = (Key: string) =>
+      w.sdk.restoreObject({ Bucket, Key, RestoreRequest: { Days: 1 } });
+    await refused(restore('k'), 403, 'InvalidObjectState');
+    await refused(restore('other'), 404, 'NoSuchKey');
+  },
   'a long key of 1024 bytes is taken': async (w) => {
     const Bucket = await w.bucket();
     const Key = 'k'.repeat(1024);

@@ -1,4 +1,4 @@
-import { BY_HEADER, LIST_V2, OPERATIONS } from '../../gateways/s3/operations.ts';
+import { BY_HEADER, BY_ID, LIST_V2, OPERATIONS } from '../../gateways/s3/operations.ts';
 import { read } from './tree.ts';
 
 /** docs/s3-operations.md: the operations of the S3 API that are routed, and what their handlers do. */
@@ -44,6 +44,9 @@ function operationRows(): Row[] {
       for (const [field, name] of Object.entries(by as Record<string, string>)) {
         rows.push({ name, request: `\`${method} ${place}?${field}\`` });
         rows.push(...copiesOf(name, `\`${method} ${place}?${field}\``));
+        const one = (BY_ID as Readonly<Record<string, string>>)[name];
+        if (one !== undefined)
+          rows.push({ name: one, request: `\`${method} ${place}?${field}&id=\`` });
       }
     }
   }

@@ -6,7 +6,13 @@ import { isBucketName } from '../../../../gateways/s3/bucket-name.ts';
 import { S3Error } from '../../../../gateways/s3/errors.ts';
 import type { Headers } from '../../../../gateways/s3/headers.ts';
 import { engineKeyOf, keyOfEngine } from '../../../../gateways/s3/object-key.ts';
-import { NOT_OFFERED, OPERATIONS } from '../../../../gateways/s3/operations.ts';
+import {
+  BY_HEADER,
+  BY_ID,
+  LIST_V2,
+  NOT_OFFERED,
+  OPERATIONS,
+} from '../../../../gateways/s3/operations.ts';
 import { type Route, routeOf } from '../../../../gateways/s3/route.ts';
 import { codeOf, thrownBy } from '../../../kit/s3-error-code.ts';
 import { SdkOracle } from '../../../kit/s3-sdk.ts';
@@ -57,7 +63,8 @@ const offered = new Set(
     Object.values(methods).flatMap(({ plain, by }) => [plain, ...Object.values(by)]),
   ),
 );
-for (const name of ['CopyObject', 'UploadPartCopy', 'ListObjectsV2']) offered.add(name);
+for (const name of [...Object.values(BY_HEADER), ...Object.values(BY_ID), LIST_V2])
+  offered.add(name);
 
 describe('the operation of what the SDK sends', () => {
   const oracles = {
