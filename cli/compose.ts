@@ -9,6 +9,8 @@ import type { ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
 import { Access } from '../gateways/identity/access.ts';
 import { ApiKeys } from '../gateways/identity/api-keys.ts';
+import { S3Directory } from '../gateways/identity/s3-directory.ts';
+import { S3Users } from '../gateways/identity/s3-users.ts';
 import { SecretHash } from '../gateways/identity/secret-hash.ts';
 import { Tokens } from '../gateways/identity/tokens.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
@@ -111,8 +113,12 @@ async function composeLocked(
     stateHashes: () => stateHashesOf(node),
     chunks: () => started(node).chunks,
     keys: encryptionKeys,
+    s3Users: new S3Users({ identities: gate.service.identities, roots, random, clock }),
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics)),
-    s3: s3Options(config, objects.objects, keys, targets),
+    s3: {
+      ...s3Options(config, objects.objects, keys, targets),
+      users: new S3Directory({ identities: gate.service.identities, roots, clock }),
+    },
     version,
   });
   opened.push(() => http.close());

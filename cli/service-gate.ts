@@ -26,6 +26,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
   };
   const identities: Identities = {
     isCurrent: () => behind?.identities.isCurrent() ?? false,
+    revision: () => behind?.identities.revision() ?? 0,
     row: (name) => behind?.identities.row(name) ?? null,
     rows: (prefix) => behind?.identities.rows(prefix) ?? [],
     current: (deadlineMs) => behind?.identities.current(deadlineMs) ?? refused(),

@@ -23,6 +23,8 @@ export const IDENTITY_SETTLE_MS = 600;
 export interface Identities {
   /** Whether the view may be acted upon in this moment. */
   isCurrent(): boolean;
+  /** Of the last change in the view: it is another one after each. */
+  revision(): Revision;
   /** Null: there is none. Counts only while the view is current. */
   row(name: string): IdentityRow | null;
   /** Whose names begin so, by name. Counts only while the view is current. */

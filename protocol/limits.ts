@@ -16,6 +16,9 @@ export const LIMITS = Object.freeze({
   idempotencyWindowMs: 60 * 60 * 1000,
   /** API keys that are not deleted: every node has all of them in memory. */
   apiKeysMax: 10_000,
+  /** Users of S3 that are not deleted, and likewise their access keys: every node has all of them in memory. */
+  s3UsersMax: 10_000,
+  s3AccessKeysMax: 10_000,
   /** How far ahead a key may expire: ten years. */
   ttlSecondsMax: 10 * 365 * 24 * 3600,
   /** Operations in one POST /v1/batch. */

@@ -84,13 +84,17 @@ export interface BucketChange {
   readonly documents?: Readonly<Record<string, string | null>>;
 }
 
+export interface BucketQuery {
+  readonly prefix: string;
+  readonly after: string;
+  readonly limit: number;
+  /** Canonical id; null: no matter. */
+  readonly owner: string | null;
+}
+
 export interface Buckets {
-  /** Those that are live, by name; `prefix` and `after` narrow them. */
-  list(
-    ctx: RequestContext,
-    tenant: string,
-    options: { readonly prefix: string; readonly after: string; readonly limit: number },
-  ): Promise<readonly Bucket[]>;
+  /** Those that are live, by name; `prefix`, `after` and `owner` narrow them (null: whoever's). */
+  list(ctx: RequestContext, tenant: string, options: BucketQuery): Promise<readonly Bucket[]>;
   /** Linearizable: what was changed before is seen. Null: there is none, or it is being deleted. */
   get(ctx: RequestContext, tenant: string, name: string): Promise<Bucket | null>;
   /** `exists`: with what is there. */
@@ -215,6 +219,8 @@ export interface ListedVersion {
   readonly checksum: Checksum | null;
   /** Headers that are kept with it: the storage class is one. */
   readonly headers: ObjectHead['headers'];
+  /** As in its head. */
+  readonly owner?: ObjectHead['owner'];
 }
 
 /** A key, and there what was put before `below` (0: from its newest). */

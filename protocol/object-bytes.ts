@@ -8,8 +8,10 @@ import type { ObjectHead } from './objects.ts';
 const ENTRY_BYTES = 160;
 const PIECE_BYTES = 112;
 
-export function bytesOfVersion({ key, headers }: Pick<ListedVersion, 'key' | 'headers'>): number {
-  return ENTRY_BYTES + key.length + bytesOfPairs(headers);
+type Listed = Pick<ListedVersion, 'key' | 'headers' | 'owner'>;
+
+export function bytesOfVersion({ key, headers, owner }: Listed): number {
+  return ENTRY_BYTES + key.length + bytesOfPairs(headers) + (owner?.length ?? 0);
 }
 
 export function bytesOfPrefix({ prefix }: Pick<ListedPrefix, 'prefix'>): number {
@@ -25,7 +27,7 @@ export function bytesOfUpload({ key, upload, head }: Uploaded): number {
 function bytesOfHead({ contentType, headers, metadata, tags, acl, encryption }: ObjectHead) {
   const texts = (contentType?.length ?? 0) + (acl?.length ?? 0);
   const pairs = bytesOfPairs(headers) + bytesOfPairs(metadata) + bytesOfPairs(tags);
-  return 128 + texts * 3 + pairs + (encryption?.length ?? 0);
+  return 192 + texts * 3 + pairs + (encryption?.length ?? 0);
 }
 
 /** A character may take three bytes. */

@@ -38,6 +38,9 @@ export const retentionCodec = s.record({
 });
 export type Retention = s.Of<typeof retentionCodec>;
 
+/** A canonical id as S3 has it: 64 hex digits. */
+export const OWNER_ID_CHARS = 64;
+
 /** What a client says about an object beside its bytes; an upload keeps it until it is completed. */
 export const objectHeadCodec = s.record({
   contentType: s.nullable(s.str(LIMITS.contentTypeBytesMax)),
@@ -52,6 +55,8 @@ export const objectHeadCodec = s.record({
   retention: s.nullable(retentionCodec),
   /** Null: nothing was ever said of one. */
   legalHold: s.nullable(s.bool),
+  /** Canonical id of who wrote it; null: it is the bucket's owner's. Of an upload: who began it. */
+  owner: s.later(s.str(OWNER_ID_CHARS)),
 });
 export type ObjectHead = s.Of<typeof objectHeadCodec>;
 

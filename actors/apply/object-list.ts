@@ -22,7 +22,7 @@ export type ListPage = Page<ListedVersion, string>;
 export function listed(key: string, record: ObjectRecord, isLatest: boolean): ListedVersion {
   const { putAt, isMarker, size, etag, checksum, head } = record;
   const versionId = versionIdOf(record);
-  const { headers } = head;
+  const { headers, owner = null } = head;
   return {
     type: 'version',
     key,
@@ -34,6 +34,7 @@ export function listed(key: string, record: ObjectRecord, isLatest: boolean): Li
     etag,
     checksum,
     headers,
+    owner,
   };
 }
 

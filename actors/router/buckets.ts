@@ -1,7 +1,7 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError, onlyRefusals } from '../../protocol/errors.ts';
 import type { NotificationRule } from '../../protocol/notifications.ts';
-import type { Bucket, BucketChange, Buckets } from '../../protocol/object-access.ts';
+import type { Bucket, BucketChange, BucketQuery, Buckets } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
@@ -55,7 +55,7 @@ export class RoutedBuckets implements Buckets {
   async list(
     ctx: RequestContext,
     tenant: string,
-    { prefix, after, limit }: { prefix: string; after: string; limit: number },
+    { prefix, after, limit, owner }: BucketQuery,
   ): Promise<readonly Bucket[]> {
     const endMs = this.#nowMs() + ctx.deadlineMs;
     const found: Bucket[] = [];
@@ -77,7 +77,8 @@ export class RoutedBuckets implements Buckets {
       for (const { name, json } of page.rows) {
         from = name;
         const row = parseBucketRow(json);
-        if (isLive(row)) found.push(row.bucket);
+        const isWanted = owner === null || row.bucket.owner === owner;
+        if (isLive(row) && isWanted) found.push(row.bucket);
         if (found.length >= limit) return found;
       }
       if (!page.more) return found;

@@ -62,6 +62,10 @@ export class RoutedIdentities implements Identities {
     return nowMs < this.#validUntilMs;
   }
 
+  revision(): Revision {
+    return this.#revision;
+  }
+
   row(name: string): IdentityRow | null {
     return this.#rows.get(name) ?? null;
   }

@@ -108,9 +108,7 @@ function keysOf({ apiKeys }: Edge): ApiKeys {
 const FIELDS: ReadonlySet<string> = new Set(['name', 'tenant', 'role', 'expires_in_secs']);
 
 function wantedOf(body: Record<string, unknown>) {
-  for (const field of Object.keys(body)) {
-    if (!FIELDS.has(field)) throw new AppError('invalid_argument', `there is no field "${field}"`);
-  }
+  checkFields(body, FIELDS);
   const { name, tenant = DEFAULT_TENANT, role, expires_in_secs: seconds = null } = body;
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw new AppError('invalid_argument', 'name must have 1 to 128 printable characters');
@@ -121,20 +119,29 @@ function wantedOf(body: Record<string, unknown>) {
   if (tenant !== DEFAULT_TENANT) {
     throw new AppError('not_implemented', `there is one tenant, "${DEFAULT_TENANT}"`);
   }
-  if (seconds === null) return { name, tenant: DEFAULT_TENANT, role, expiresInMs: null };
-  if (
-    !Number.isInteger(seconds) ||
-    (seconds as number) < 1 ||
-    (seconds as number) > EXPIRES_SECS_MAX
-  ) {
-    const details = { limit: 'ttlSecondsMax', max: EXPIRES_SECS_MAX };
-    throw new AppError(
-      'invalid_argument',
-      `expires_in_secs must be a whole number from 1 to ttlSecondsMax, ${EXPIRES_SECS_MAX}`,
-      { details },
-    );
+  return { name, tenant: DEFAULT_TENANT, role, expiresInMs: expiresInMsOf(seconds) };
+}
+
+/** Null: it does not expire. Throws `invalid_argument`. */
+export function expiresInMsOf(seconds: unknown): number | null {
+  if (seconds === null) return null;
+  if (Number.isInteger(seconds)) {
+    const whole = seconds as number;
+    if (whole >= 1 && whole <= EXPIRES_SECS_MAX) return whole * 1_000;
   }
-  return { name, tenant: DEFAULT_TENANT, role, expiresInMs: (seconds as number) * 1_000 };
+  const details = { limit: 'ttlSecondsMax', max: EXPIRES_SECS_MAX };
+  throw new AppError(
+    'invalid_argument',
+    `expires_in_secs must be a whole number from 1 to ttlSecondsMax, ${EXPIRES_SECS_MAX}`,
+    { details },
+  );
+}
+
+/** Throws `invalid_argument` where there is a field of another name. */
+export function checkFields(body: Record<string, unknown>, known: ReadonlySet<string>): void {
+  for (const field of Object.keys(body)) {
+    if (!known.has(field)) throw new AppError('invalid_argument', `there is no field "${field}"`);
+  }
 }
 
 function shape({ id, name, tenant, role, createdAtMs, expiresAtMs, revokedAtMs }: ShownKey) {

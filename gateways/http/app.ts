@@ -16,6 +16,7 @@ import type { KvService } from '../../protocol/service.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access, Grant } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
+import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
@@ -50,6 +51,7 @@ export interface Edge {
   /** Who may do what; null: nobody is asked who they are. */
   readonly access: Access | null;
   readonly apiKeys: ApiKeys | null;
+  readonly s3Users: S3Users | null;
   readonly tokens: Tokens | null;
   readonly durability: string;
   /** What request bodies hold, over all connections. */

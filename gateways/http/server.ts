@@ -14,10 +14,12 @@ import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
+import { registerS3UserRoutes } from '../admin/s3-users.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
+import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectRoutes } from '../kv/direct-routes.ts';
@@ -63,6 +65,7 @@ export interface HttpServerOptions {
   /** Without it nobody is asked for credentials. */
   readonly access?: Access;
   readonly apiKeys?: ApiKeys;
+  readonly s3Users?: S3Users;
   readonly tokens?: Tokens;
   /** Without it /s3 answers 501, and there is no port of its own. */
   readonly s3?: S3Options;
@@ -103,6 +106,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerChunkRoutes(app, edge);
   registerEncryptionKeyRoutes(app, edge);
   registerApiKeyRoutes(app, edge);
+  registerS3UserRoutes(app, edge);
   registerTokenRoute(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
@@ -146,6 +150,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     keys: options.keys ?? null,
     access: options.access ?? null,
     apiKeys: options.apiKeys ?? null,
+    s3Users: options.s3Users ?? null,
     tokens: options.tokens ?? null,
     durability: service.status().durability,
     bodies: new ByteBudget(bounds.bodyBytesHeldMax),

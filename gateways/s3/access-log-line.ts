@@ -3,13 +3,13 @@ import { urlEncoded } from './xml-writer.ts';
 
 /** One request to a bucket, once it is answered; null where there is nothing to say. */
 export interface LoggedRequest {
-  /** The id of the account, to which all buckets belong. */
+  /** Canonical id of the bucket's. */
   readonly owner: string;
   readonly bucket: string;
   readonly atMs: number;
   readonly address: string | null;
-  /** Whether the account asked; otherwise nobody signed. */
-  readonly isOwner: boolean;
+  /** Canonical id of who asked; null: nobody signed. */
+  readonly requester: string | null;
   readonly requestId: string;
   readonly operation: Operation | 'website';
   readonly method: string;
@@ -94,7 +94,7 @@ export function accessLogLine(seen: LoggedRequest): string {
   const uri = `${seen.method} ${seen.url.replace(SECRETS, '$1-')} HTTP/1.1`;
   const fields = [
     ...[seen.owner, seen.bucket, `[${timeOf(seen.atMs)}]`, shown(seen.address)],
-    ...[seen.isOwner ? seen.owner : '-', seen.requestId, operationOf(seen)],
+    ...[shown(seen.requester), seen.requestId, operationOf(seen)],
     ...[shown(urlEncoded(seen.key)), quoted(uri), String(seen.status), shown(seen.errorCode)],
     ...[shown(seen.sentBytes === 0 ? null : seen.sentBytes), shown(seen.objectBytes)],
     ...[String(Math.round(seen.totalMs)), String(Math.round(seen.turnAroundMs))],

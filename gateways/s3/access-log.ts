@@ -11,7 +11,6 @@ import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import { sealed } from '../encryption/segments.ts';
-import type { Owner } from './acl.ts';
 import { refOf, TENANT } from './call.ts';
 import type { LoggingEnabled } from './logging.ts';
 import { defaultSealing, type Sealing, sealedHead } from './object-encryption.ts';
@@ -24,16 +23,22 @@ export interface AccessLogOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly telemetry: Telemetry;
-  readonly owner: Owner;
   readonly region: string;
   readonly policies: StoredPolicies;
   /** Null: this node has none, and delivers into no bucket that encrypts by default. */
   readonly keys: NamedKeys | null;
 }
 
+/** A bucket whose requests are logged. */
+export interface LogSource {
+  readonly bucket: string;
+  /** Canonical id. */
+  readonly owner: string;
+}
+
 /** Lines of one bucket on their way into one object of another. */
 interface Batch {
-  readonly source: string;
+  readonly source: LogSource;
   readonly to: LoggingEnabled;
   readonly lines: Buffer[];
   bytes: number;
@@ -63,10 +68,10 @@ export class AccessLog {
     this.#options = options;
   }
 
-  record(source: string, to: LoggingEnabled, line: string): void {
+  record(source: LogSource, to: LoggingEnabled, line: string): void {
     const bytes = Buffer.from(line);
     if (this.#bytes + bytes.length > LIMITS.accessLogBytesMax) return this.#lost(1);
-    const name = `${source}\n${JSON.stringify(to)}`;
+    const name = `${source.bucket}\n${JSON.stringify(to)}`;
     const batch = this.#open.get(name) ?? {
       source,
       to,
@@ -148,7 +153,7 @@ export class AccessLog {
 
   /** Null: it is there. Else why it never will be. */
   async #put(batch: Batch): Promise<string | null> {
-    const { objects, owner } = this.#options;
+    const { objects } = this.#options;
     const { targetBucket } = batch.to;
     const bucket = await objects.buckets.get(context(), TENANT, targetBucket);
     if (bucket === null) return 'the target bucket is gone';
@@ -158,7 +163,7 @@ export class AccessLog {
     const sealing = await defaultSealing({ ...this.#options, context }, bucket, ref);
     const lines = Buffer.concat(batch.lines);
     const { data, etag } = await this.#written(ref, lines, sealing);
-    const head = sealedHead(headOf(batch.to, owner), sealing);
+    const head = sealedHead(headOf(batch.to, bucket.owner), sealing);
     let isNamed = true;
     try {
       const { result } = await objects.apply(context(), bucket, {
@@ -194,12 +199,11 @@ export class AccessLog {
   }
 
   #isDenied(bucket: Bucket, { source, key }: Batch): boolean {
-    const { owner, policies } = this.#options;
-    const policy = policies.of(bucket);
+    const policy = this.#options.policies.of(bucket);
     if (policy === null) return false;
     const facts: Readonly<Record<string, string>> = {
-      'aws:sourceaccount': owner.id,
-      'aws:sourcearn': `arn:aws:s3:::${source}`,
+      'aws:sourceaccount': source.owner,
+      'aws:sourcearn': `arn:aws:s3:::${source.bucket}`,
       'aws:principalisawsservice': 'true',
       'aws:securetransport': 'true',
     };
@@ -216,19 +220,19 @@ export class AccessLog {
 
   /** `prefix2026-11-23-06-09-05-0123456789ABCDEF`, or the same under account, region, bucket and day. */
   #keyOf({ source, to }: Batch): string {
-    const { owner, region, clock, random } = this.#options;
+    const { region, clock, random } = this.#options;
     const at = new Date(clock.wallMs()).toISOString();
     const name = `${at.slice(0, 19).replace(/[T:]/g, '-')}-${randomHex(random, 8).toUpperCase()}`;
     if (to.targetObjectKeyFormat?.partitionedPrefix == null) return to.targetPrefix + name;
     const day = at.slice(0, 10).replaceAll('-', '/');
-    return `${to.targetPrefix}${owner.id}/${region}/${source}/${day}/${name}`;
+    return `${to.targetPrefix}${source.owner}/${region}/${source.bucket}/${day}/${name}`;
   }
 
   #drop({ lines, source, to }: Batch, why: string): void {
     this.#lost(lines.length);
     const { targetBucket } = to;
     this.#options.telemetry.log('warn', 'an access log was not delivered', {
-      ...{ source, targetBucket, lines: lines.length, why },
+      ...{ source: source.bucket, targetBucket, lines: lines.length, why },
     });
   }
 
@@ -245,10 +249,10 @@ async function* streamOf(lines: Buffer): AsyncGenerator<Uint8Array> {
   yield lines;
 }
 
-function headOf({ targetGrants }: LoggingEnabled, owner: Owner): ObjectHead {
+function headOf({ targetGrants }: LoggingEnabled, owner: string): ObjectHead {
   const full = {
     ...{
-      grantee: { type: 'CanonicalUser', ...owner } as const,
+      grantee: { type: 'CanonicalUser', id: owner, displayName: null } as const,
       permission: 'FULL_CONTROL' as const,
     },
   };

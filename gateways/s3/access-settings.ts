@@ -1,5 +1,5 @@
 import type { Bucket } from '../../protocol/object-access.ts';
-import { ownershipControls, publicAccessBlock } from './bucket-documents.ts';
+import { type ObjectOwnership, ownershipControls, publicAccessBlock } from './bucket-documents.ts';
 
 /** Settings of a bucket that stand above its ACLs and its policy. */
 type Settings = Pick<Bucket, 'documents'>;
@@ -9,12 +9,17 @@ export function publicAccessOf({ documents }: Settings) {
   return stored === undefined ? null : publicAccessBlock.read(Buffer.from(stored));
 }
 
-/** Its ACLs, and those of its objects, are switched off: they may still be there, and give nothing. */
-export function isOwnerEnforced({ documents }: Settings): boolean {
+/** Null: nothing was said, and whoever writes an object owns it. */
+export function objectOwnershipOf({ documents }: Settings): ObjectOwnership | null {
   const stored = documents['ownershipControls'];
-  if (stored === undefined) return false;
+  if (stored === undefined) return null;
   const { rules } = ownershipControls.read(Buffer.from(stored));
-  return rules.some(({ objectOwnership }) => objectOwnership === 'BucketOwnerEnforced');
+  return rules[0]?.objectOwnership ?? null;
+}
+
+/** Its ACLs, and those of its objects, are switched off: they may still be there, and give nothing. */
+export function isOwnerEnforced(bucket: Settings): boolean {
+  return objectOwnershipOf(bucket) === 'BucketOwnerEnforced';
 }
 
 /** Whether what ACLs give to everybody counts for nothing. */

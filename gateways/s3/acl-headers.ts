@@ -61,7 +61,7 @@ function grantsOf(name: string, header: string | null, permission: Permission): 
 
 function granteeOf(kind: string, value: string): Grantee {
   if (kind === 'uri') return groupOf(value);
-  if (kind === 'emailaddress') throw s3Error('UnresolvableGrantByEmailAddress');
+  if (kind === 'emailaddress') return { type: 'AmazonCustomerByEmail', emailAddress: value };
   if (value === '') throw invalidArgument('Invalid id', 'CanonicalUser/ID', value);
   return { type: 'CanonicalUser', id: value, displayName: null };
 }

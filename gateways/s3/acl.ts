@@ -23,6 +23,8 @@ export type Permission = (typeof PERMISSIONS)[number];
 
 export type Grantee =
   | { readonly type: 'CanonicalUser'; readonly id: string; readonly displayName: string | null }
+  /** As a client may say it; kept is the user whose address it is. */
+  | { readonly type: 'AmazonCustomerByEmail'; readonly emailAddress: string }
   | { readonly type: 'Group'; readonly uri: string };
 
 export interface Grant {
@@ -75,13 +77,16 @@ export const granteeShape: Shape<Grantee> = {
     }
     if (type === 'Group' && found.uri !== null) return groupOf(found.uri);
     if (type === 'AmazonCustomerByEmail' && found.emailAddress !== null) {
-      throw s3Error('UnresolvableGrantByEmailAddress');
+      return { type, emailAddress: found.emailAddress };
     }
     throw malformedXml('a Grantee is not complete');
   },
   write(name: string, grantee: Grantee): Markup {
     const attributes = joined([attribute('xmlns:xsi', XSI), attribute('xsi:type', grantee.type)]);
     if (grantee.type === 'Group') return node(name, [leaf('URI', grantee.uri)], attributes);
+    if (grantee.type === 'AmazonCustomerByEmail') {
+      return node(name, [leaf('EmailAddress', grantee.emailAddress)], attributes);
+    }
     const fields = [leaf('ID', grantee.id), leafOr('DisplayName', grantee.displayName)];
     return node(name, fields, attributes);
   },

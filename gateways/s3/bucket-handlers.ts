@@ -1,5 +1,6 @@
+import type { Bucket } from '../../protocol/object-access.ts';
 import { type AclRequest, aclOf } from './acl-headers.ts';
-import { checkNewAcl, isShared } from './acl-rules.ts';
+import { checkNewAcl, isShared, resolvedAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import {
   createBucketConfiguration,
@@ -14,6 +15,7 @@ import { renderListBuckets } from './list-buckets.ts';
 import { numberOf } from './list-fields.ts';
 import { checkMayDo } from './permissions.ts';
 import { ACTIONS } from './policy-actions.ts';
+import { isAdministrator } from './principals.ts';
 import { storedAcl } from './stored-acl.ts';
 import { bucketTagging } from './tagging.ts';
 
@@ -23,7 +25,8 @@ const OWNERSHIPS = ['BucketOwnerPreferred', 'ObjectWriter', 'BucketOwnerEnforced
 export async function createBucket(call: Call): Promise<Answer> {
   const { edge, route, headers } = call;
   checkBucketName(route.bucket);
-  const acl = aclOf(headers);
+  const acl = await resolvedAcl(edge, aclOf(headers));
+  const owner = call.signer.id;
   const ownership = wordOf(headers, 'x-amz-object-ownership', OWNERSHIPS);
   const objectLock = flagOf(headers, 'x-amz-bucket-object-lock-enabled');
   const documents: Record<string, string> = {};
@@ -39,23 +42,26 @@ export async function createBucket(call: Call): Promise<Answer> {
     if (tags.length > 0) documents['tagging'] = bucketTagging.write(tags);
   }
   if (acl !== null) {
-    if (ownership !== 'BucketOwnerEnforced') checkNewAcl({ documents, owner: edge.owner.id }, acl);
-    else if (isShared(acl)) throw s3Error('InvalidBucketAclWithObjectOwnership');
+    if (ownership !== 'BucketOwnerEnforced') checkNewAcl({ documents, owner }, acl);
+    else if (isShared(acl, owner)) throw s3Error('InvalidBucketAclWithObjectOwnership');
     documents['acl'] = storedAcl(acl);
   }
   const made = await edge.objects.buckets.create(call.context(), {
-    ...{ tenant: TENANT, name: route.bucket, owner: edge.owner.id, objectLock, documents },
+    ...{ tenant: TENANT, name: route.bucket, owner, objectLock, documents },
   });
-  if (made.type === 'exists') await makeAgain(call, acl);
+  if (made.type === 'exists') await makeAgain(call, made.bucket, acl);
   return emptyAnswer(200, [['location', `/${route.bucket}`]]);
 }
 
 /**
- * In its first region S3 takes it for done, and resets the ACL; in others it is refused. That is a change of the ACL
+ * Another's is refused. One's own: in its first region S3 takes it for done, and resets the ACL; in others it is refused. That is a change of the ACL
  * like any: what the bucket says of those holds.
  */
-async function makeAgain(call: Call, wanted: AclRequest | null): Promise<void> {
+async function makeAgain(call: Call, there: Bucket, wanted: AclRequest | null): Promise<void> {
   const { bucket } = call.route;
+  if (there.owner !== call.signer.id) {
+    throw s3Error('BucketAlreadyExists', undefined, { BucketName: bucket });
+  }
   if (call.edge.config.region !== 'us-east-1') {
     throw s3Error('BucketAlreadyOwnedByYou', undefined, { BucketName: bucket });
   }
@@ -113,16 +119,21 @@ export async function listBuckets(call: Call): Promise<Answer> {
   const limit = given ?? PAGE_BUCKETS_MAX;
   const prefix = query.get('prefix') ?? '';
   const after = afterOf(query.get('continuation-token') ?? '');
+  const { signer } = call;
+  // Of an administrator all are.
+  const owner = isAdministrator(signer) ? null : signer.id;
   const isOtherRegion = region !== null && region !== '' && region !== call.edge.config.region;
   const found = isOtherRegion
     ? []
-    : await call.objects.buckets.list(call.context(), TENANT, { prefix, after, limit: limit + 1 });
+    : await call.objects.buckets.list(call.context(), TENANT, {
+        ...{ prefix, after, limit: limit + 1, owner },
+      });
   const page = found.slice(0, limit);
   const last = page[page.length - 1];
   const isPaged = given !== null || after !== '' || prefix !== '' || region !== null;
   return xmlAnswer(
     renderListBuckets({
-      owner: call.edge.owner,
+      owner: { id: signer.id, displayName: signer.displayName },
       buckets: page.map(({ rule, createdAtMs }) => ({
         ...{ name: rule.name, createdMs: createdAtMs },
         region: isPaged ? call.edge.config.region : null,

@@ -2,7 +2,7 @@ import type { Bucket, BucketChange } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 import { countingAcl } from './access-settings.ts';
 import { accessControlPolicy } from './acl.ts';
-import { checkNewAcl, isShared } from './acl-rules.ts';
+import { checkNewAcl, isShared, resolvedGrants } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import {
   type OwnershipControls,
@@ -25,6 +25,7 @@ import { bucketLoggingStatus, type LoggingEnabled } from './logging.ts';
 import { dualLayer, keyNameOf } from './named-encryption.ts';
 import { type DefaultRetention, objectLockConfiguration } from './object-lock.ts';
 import { requestedAcl } from './object-settings.ts';
+import { ownerNamed } from './principals.ts';
 import { policyOf, requestOf, storedAcl } from './stored-acl.ts';
 import { bucketTagging } from './tagging.ts';
 import { websiteConfiguration } from './website.ts';
@@ -93,8 +94,9 @@ export const ownership = kept(
 /** ACLs are switched off only where the bucket's own gives nobody anything. */
 async function checkOwnership({ rules }: OwnershipControls, call: Call): Promise<void> {
   if (rules.every(({ objectOwnership }) => objectOwnership !== 'BucketOwnerEnforced')) return;
-  const acl = requestOf((await call.bucket()).documents['acl'] ?? null);
-  if (acl === null || !isShared(acl)) return;
+  const { documents, owner } = await call.bucket();
+  const acl = requestOf(documents['acl'] ?? null);
+  if (acl === null || !isShared(acl, owner)) return;
   throw s3Error('InvalidBucketAclWithObjectOwnership');
 }
 export const encryption = kept(
@@ -174,12 +176,16 @@ function retentionOf({ mode, days, years }: DefaultRetention): BucketRule['reten
 export async function getBucketAcl(call: Call): Promise<Answer> {
   const bucket = await call.bucket();
   const acl = countingAcl(bucket, bucket.documents['acl'] ?? null);
-  return xmlAnswer(accessControlPolicy.write(policyOf(acl, call.edge.owner)));
+  const owner = ownerNamed(call.edge, bucket.owner);
+  const nameOf = (id: string) => ownerNamed(call.edge, id).displayName;
+  const policy = policyOf(acl, { owner, bucketOwner: owner }, nameOf);
+  return xmlAnswer(accessControlPolicy.write(policy));
 }
 
 export async function putBucketAcl(call: Call): Promise<Answer> {
-  const acl = await requestedAcl(call);
-  checkNewAcl(await call.bucket(), acl);
+  const bucket = await call.bucket();
+  const acl = await requestedAcl(call, async () => bucket.owner);
+  checkNewAcl(bucket, acl);
   await change(call, { documents: { acl: storedAcl(acl) } });
   return emptyAnswer(200);
 }
@@ -209,22 +215,30 @@ export async function getBucketLogging(call: Call): Promise<Answer> {
 }
 
 export async function putBucketLogging(call: Call): Promise<Answer> {
-  const wanted = await bodyOf(call, bucketLoggingStatus);
-  await call.bucket();
-  const { loggingEnabled } = wanted;
-  if (loggingEnabled !== null) await checkLogTarget(call, loggingEnabled);
-  const kept = loggingEnabled === null ? null : bucketLoggingStatus.write(wanted);
+  const { loggingEnabled: wanted } = await bodyOf(call, bucketLoggingStatus);
+  const bucket = await call.bucket();
+  const loggingEnabled = wanted === null ? null : await checkedTarget(call, bucket, wanted);
+  const kept = loggingEnabled === null ? null : bucketLoggingStatus.write({ loggingEnabled });
   await change(call, { documents: { [LOGGING]: kept } });
   return emptyAnswer(200);
 }
 
-async function checkLogTarget(call: Call, { targetBucket, targetGrants }: LoggingEnabled) {
+/** With its grants as they are kept. Throws where logs of this bucket may not be put there. */
+async function checkedTarget(
+  call: Call,
+  bucket: Bucket,
+  wanted: LoggingEnabled,
+): Promise<LoggingEnabled> {
+  const { targetBucket } = wanted;
   const isName = isBucketName(targetBucket);
   const target = isName
     ? await call.objects.buckets.get(call.context(), TENANT, targetBucket)
     : null;
-  if (target === null) {
+  // Logs take room of whoever owns the target.
+  if (target === null || target.owner !== bucket.owner) {
     throw s3Error('InvalidTargetBucketForLogging', undefined, { TargetBucket: targetBucket });
   }
+  const targetGrants = await resolvedGrants(call.edge, wanted.targetGrants);
   if (targetGrants.length > 0) checkNewAcl(target, { type: 'grants', grants: targetGrants });
+  return { ...wanted, targetGrants };
 }

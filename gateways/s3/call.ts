@@ -2,6 +2,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Bucket, ObjectService } from '../../protocol/object-access.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
+import type { S3Identity } from '../identity/s3-user.ts';
 import type { Answer } from './answer.ts';
 import type { Mount, S3Edge } from './edge.ts';
 import { s3Error } from './errors.ts';
@@ -30,6 +31,7 @@ export class Call {
   /** Of the client; '' where it is gone. */
   readonly remoteAddress: () => string;
   #bucket: Promise<Bucket | null> | null = null;
+  #author: S3Identity | null = null;
 
   constructor(parts: {
     readonly edge: S3Edge;
@@ -53,6 +55,23 @@ export class Call {
 
   get objects(): ObjectService {
     return this.edge.objects;
+  }
+
+  /** Whose key signed the request, or the form in it; the account where nobody has to sign. Null: nobody's. */
+  get who(): S3Identity | null {
+    return this.#author ?? this.sender.who;
+  }
+
+  /** A form says inside who sends it. */
+  isSentBy(author: S3Identity): void {
+    this.#author = author;
+  }
+
+  /** The same. Throws AccessDenied where nobody did, and somebody has to. */
+  get signer(): S3Identity {
+    const { who } = this;
+    if (who === null) throw s3Error('AccessDenied');
+    return who;
   }
 
   /** For one question to the store. */
@@ -93,6 +112,7 @@ export class Call {
     const rest = { sender, body, remoteAddress, requestId };
     const call = new Call({ edge, mount, route: { ...route, key }, ...rest });
     call.#bucket = this.#bucket;
+    call.#author = this.#author;
     return call;
   }
 
@@ -124,9 +144,10 @@ export class Call {
   /** The bucket of a put, made where the mount makes them. */
   async bucketForPut(): Promise<Bucket> {
     const bucket = await this.findBucket();
-    if (bucket !== null || !this.mount.makesBuckets || !this.sender.isOwner) return this.bucket();
+    const { who } = this;
+    if (bucket !== null || !this.mount.makesBuckets || who === null) return this.bucket();
     const made = await this.edge.objects.buckets.create(this.context(), {
-      ...{ tenant: TENANT, name: this.route.bucket, owner: this.edge.owner.id },
+      ...{ tenant: TENANT, name: this.route.bucket, owner: who.id },
       ...{ objectLock: false, documents: {} },
     });
     this.#bucket = Promise.resolve(made.bucket);

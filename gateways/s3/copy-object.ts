@@ -1,7 +1,7 @@
 import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
 import type { ObjectHead } from '../../protocol/objects.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
-import { checkNewAcl } from './acl-rules.ts';
+import { checkNewAcl, resolvedPut } from './acl-rules.ts';
 import { type Answer, xmlAnswer } from './answer.ts';
 import { BodyDigests, type BodyFacts } from './body-digests.ts';
 import { type Call, refOf } from './call.ts';
@@ -15,6 +15,7 @@ import { renderCopyObject } from './multipart-documents.ts';
 import { bytesOf, type VersionRange } from './object-bytes.ts';
 import { newSealing, openedWith, type Reading, type Sealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
+import { ownerOfNew } from './object-owner.ts';
 import { checkMayDo } from './permissions.ts';
 import { ACTIONS } from './policy-actions.ts';
 import { type PutHeaders, putHeadersOf } from './put-headers.ts';
@@ -24,7 +25,7 @@ import { lastModifiedMs, sourceOf, versionHeader } from './versions.ts';
 import { conditionOf, writeObject } from './write-object.ts';
 
 export async function copyObject(call: Call): Promise<Answer> {
-  const put = putHeadersOf(call.headers, call.nowMs);
+  const put = await resolvedPut(call, putHeadersOf(call.headers, call.nowMs));
   const copy = copyHeadersOf(call.headers, call.nowMs);
   const condition = conditionOf(call);
   const named = namedAlgorithm(call);
@@ -47,7 +48,8 @@ export async function copyObject(call: Call): Promise<Answer> {
   const range = { start: 0, end: version.record.size };
   const what = { version, range, key };
   const payload = copiedPayload(call, copy.source, what, sealing, algorithm);
-  const head = copiedHead(put, copy, version.record.head);
+  const owner = ownerOfNew(bucket, call.who, put.acl);
+  const head = { ...copiedHead(put, copy, version.record.head), owner };
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
   const object = { ref: call.ref, head, ttlMs, condition, sealing };
   const written = await writeObject(call, bucket, object, payload);

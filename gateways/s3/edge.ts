@@ -1,7 +1,8 @@
 import type { ObjectService } from '../../protocol/object-access.ts';
 import type { Edge } from '../http/app.ts';
+import type { S3Directory } from '../identity/s3-directory.ts';
+import type { S3Identity } from '../identity/s3-user.ts';
 import type { AccessLog } from './access-log.ts';
-import type { Owner } from './acl.ts';
 import type { Endpoint } from './address.ts';
 import type { HashThread } from './hash-thread.ts';
 import type { Credentials, SigV4 } from './sigv4.ts';
@@ -29,8 +30,15 @@ export interface S3Options {
   readonly config: S3Config;
   /** Missing: there are none, and configurations that name one are refused. */
   readonly notifications?: NotificationTargets | null;
-  /** Null: there is no such access key. */
+  /** The account's own access keys. Null: there is no such one. */
   readonly credentialsOf: (accessKeyId: string) => Promise<Credentials | null>;
+  /** Missing: there are none but the account. */
+  readonly users?: S3Directory;
+}
+
+/** An access key and whose it is. */
+export interface KnownCredentials extends Credentials {
+  readonly identity: S3Identity;
 }
 
 /** Where notifications can go; see gateways/notify. */
@@ -46,9 +54,9 @@ export interface S3Edge {
   readonly http: Edge;
   readonly objects: ObjectService;
   readonly config: S3Config;
-  readonly verifier: SigV4<Credentials>;
-  /** To whom all buckets belong. */
-  readonly owner: Owner;
+  readonly verifier: SigV4<KnownCredentials>;
+  /** Null: there are none but the account. */
+  readonly users: S3Directory | null;
   readonly policies: StoredPolicies;
   readonly accessLog: AccessLog;
   readonly notifications: NotificationTargets | null;

@@ -3,11 +3,11 @@ import type { Edge } from '../http/app.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
 import { Listener } from '../http/listener.ts';
 import { AccessLog } from './access-log.ts';
-import { OWNER } from './account.ts';
-import type { Mount, S3Edge, S3Options } from './edge.ts';
+import type { KnownCredentials, Mount, S3Edge, S3Options } from './edge.ts';
 import { renderError, s3ErrorOf } from './errors.ts';
 import { S3Gateway } from './gateway.ts';
 import { HashThread } from './hash-thread.ts';
+import { ACCOUNT } from './principals.ts';
 import { SigV4 } from './sigv4.ts';
 import { StoredPolicies } from './stored-policy.ts';
 
@@ -26,18 +26,20 @@ export class S3Endpoint {
   readonly #underPath: Mount;
   #listener: Listener | null = null;
 
-  constructor(http: Edge, { objects, config, credentialsOf, notifications = null }: S3Options) {
-    const verifier = new SigV4({ clock: http.clock, region: config.region, credentialsOf });
+  constructor(http: Edge, options: S3Options) {
+    const { objects, config, notifications = null, users = null } = options;
+    const verifier = new SigV4({
+      ...{ clock: http.clock, region: config.region, credentialsOf: credentialsOf(options) },
+    });
     const policies = new StoredPolicies();
     const { clock, random, telemetry, keys } = http;
     const { region } = config;
     const accessLog = new AccessLog({
-      ...{ objects, clock, random, telemetry, owner: OWNER, region, policies, keys },
+      ...{ objects, clock, random, telemetry, region, policies, keys },
     });
     const hashing = new HashThread();
     this.#edge = {
-      ...{ http, objects, config, verifier, owner: OWNER, policies, accessLog, hashing },
-      notifications,
+      ...{ http, objects, config, verifier, users, policies, accessLog, hashing, notifications },
     };
     this.#gateway = new S3Gateway(this.#edge);
     this.#underPath = {
@@ -107,6 +109,20 @@ export class S3Endpoint {
   destroyAll(): void {
     this.#listener?.destroyAll();
   }
+}
+
+/** Those of the account, which are configured, and then those of its users. */
+function credentialsOf({
+  credentialsOf: own,
+  users,
+}: S3Options): (accessKeyId: string) => Promise<KnownCredentials | null> {
+  return async (accessKeyId) => {
+    const credentials = await own(accessKeyId);
+    if (credentials !== null) return { ...credentials, identity: ACCOUNT };
+    const key = (await users?.keyOf(accessKeyId)) ?? null;
+    // What expired is not told from what never was: no key of a user's has a session.
+    return key === null ? null : { ...key, sessionToken: null, expiresAtMs: null };
+  };
 }
 
 function bound(server: Listener['server'], host: string, port: number): Promise<void> {

@@ -2,16 +2,18 @@ import { TLSSocket } from 'node:tls';
 import type { EdgeRequest } from '../http/exchange.ts';
 import { isForeignHost } from '../http/foreign-host.ts';
 import { isForeignOrigin } from '../http/screen.ts';
+import type { S3Identity } from '../identity/s3-user.ts';
 import type { S3Edge } from './edge.ts';
 import { s3Error } from './errors.ts';
 import type { PayloadForm } from './payload-form.ts';
+import { ACCOUNT } from './principals.ts';
 import { type Headers, headersOf } from './signed-request.ts';
 import type { ChunkSeed } from './sigv4.ts';
 
 /** Who sent a request, and what they said of it and its body. */
 export interface Sender {
-  /** They may do everything: they signed, or nobody has to. */
-  readonly isOwner: boolean;
+  /** Whose key signed it; the account where nobody has to sign. Null: nobody's. */
+  readonly who: S3Identity | null;
   readonly isAnonymous: boolean;
   /** Where the signature was; null: there was none. */
   readonly signedBy: 'header' | 'query' | null;
@@ -31,10 +33,12 @@ export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> 
   const link = linkOf(req);
   if (found.kind === 'authenticated') {
     const { by: signedBy, seed } = found;
-    return { isOwner: true, isAnonymous: false, signedBy, ...link, headers, payload, seed };
+    const { identity: who } = found.credentials;
+    return { who, isAnonymous: false, signedBy, ...link, headers, payload, seed };
   }
-  const isOwner = edge.config.allowUnsigned && !isUnderForeignName(edge, req);
-  return { isOwner, isAnonymous: true, signedBy: null, ...link, headers, payload, seed: null };
+  const isTrusted = edge.config.allowUnsigned && !isUnderForeignName(edge, req);
+  const who = isTrusted ? ACCOUNT : null;
+  return { who, isAnonymous: true, signedBy: null, ...link, headers, payload, seed: null };
 }
 
 /** Whoever comes under a name that is not ours is nobody, also where nobody has to sign. */
@@ -45,7 +49,7 @@ function isUnderForeignName({ config }: S3Edge, { headers, socket }: EdgeRequest
 /** Of a preflight, which nobody signs and whose headers say nothing of the sender. */
 export function nobody(req: EdgeRequest): Sender {
   return {
-    ...{ isOwner: false, isAnonymous: true, signedBy: null, ...linkOf(req) },
+    ...{ who: null, isAnonymous: true, signedBy: null, ...linkOf(req) },
     ...{ headers: new Map(), payload: null, seed: null },
   };
 }

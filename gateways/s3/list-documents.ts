@@ -191,6 +191,7 @@ export interface ListedUpload {
   readonly initiatedMs: number;
   readonly storageClass: string;
   readonly owner: Owner;
+  readonly initiator: Owner;
   readonly checksumAlgorithm: ChecksumAlgorithm | null;
   readonly checksumType: ChecksumType | null;
 }
@@ -226,7 +227,7 @@ function uploadElement(upload: ListedUpload, show: Show): Markup {
   return node('Upload', [
     leaf('Key', show(upload.key)),
     leaf('UploadId', upload.uploadId),
-    ownerElement('Initiator', upload.owner),
+    ownerElement('Initiator', upload.initiator),
     ownerElement('Owner', upload.owner),
     leaf('StorageClass', upload.storageClass),
     leaf('Initiated', isoTime(upload.initiatedMs)),

@@ -1,5 +1,6 @@
 import { prefixEnd } from '../../protocol/bytes.ts';
 import type {
+  Bucket,
   ListedPrefix,
   ListedVersion,
   ObjectQuery,
@@ -13,6 +14,8 @@ import { type ListedObject, renderListObjects, renderListObjectsV2 } from './lis
 import { booleanOf, type ListFields, listFieldsOf } from './list-fields.ts';
 import { storageClassOf } from './object-head.ts';
 import { engineKeyOf, keyOfEngine } from './object-key.ts';
+import { ownerIdOf } from './object-owner.ts';
+import { ownerNamed } from './principals.ts';
 import { shownAlgorithm, shownKind } from './stored-checksum.ts';
 
 type ObjectPage = Page<ListedVersion, string>;
@@ -24,9 +27,9 @@ export async function listObjectsV2(call: Call): Promise<Answer> {
   const startAfter = query.get('start-after') || null;
   const withOwner = booleanOf(query, 'fetch-owner');
   const start = token === null ? afterStart(startAfter ?? '', fields) : startOfToken(token);
-  await call.bucket();
+  const found = await call.bucket();
   const page = await pageFrom(call, fields, start);
-  const contents = contentsOf(call, page, withOwner);
+  const contents = contentsOf(call, page, withOwner ? found : null);
   const prefixes = prefixesOf(page);
   return xmlAnswer(
     renderListObjectsV2({
@@ -42,7 +45,7 @@ export async function listObjects(call: Call): Promise<Answer> {
   const { query, bucket } = call.route;
   const fields = listFieldsOf(query, 'max-keys');
   const marker = query.get('marker') ?? '';
-  await call.bucket();
+  const found = await call.bucket();
   const page = await pageFrom(call, fields, afterStart(marker, fields));
   const last = page.entries[page.entries.length - 1];
   const isTruncated = page.next !== null;
@@ -53,7 +56,7 @@ export async function listObjects(call: Call): Promise<Answer> {
     renderListObjects({
       ...{ bucket, ...frameOf(fields), marker, nextMarker, isTruncated },
       ...{ maxKeys: fields.maxItems, commonPrefixes: prefixesOf(page) },
-      contents: contentsOf(call, page, true),
+      contents: contentsOf(call, page, found),
     }),
   );
 }
@@ -117,14 +120,19 @@ export function prefixesOf(page: { readonly entries: readonly (object | ListedPr
   });
 }
 
-function contentsOf(call: Call, page: ObjectPage, withOwner: boolean): ListedObject[] {
+/** `ownedIn`: the bucket, where owners are to be shown. */
+function contentsOf(call: Call, page: ObjectPage, ownedIn: Bucket | null): ListedObject[] {
   return page.entries.flatMap((entry) =>
-    entry.type === 'prefix' ? [] : listedObject(call, entry, withOwner),
+    entry.type === 'prefix' ? [] : listedObject(call, entry, ownedIn),
   );
 }
 
 /** None for a key that is not UTF-8, which no client of S3 can have put. */
-export function listedObject(call: Call, entry: ListedVersion, withOwner: boolean): ListedObject[] {
+export function listedObject(
+  call: Call,
+  entry: ListedVersion,
+  ownedIn: Bucket | null,
+): ListedObject[] {
   const key = keyOfEngine(entry.key);
   if (key === null) return [];
   const { checksum } = entry;
@@ -134,7 +142,10 @@ export function listedObject(call: Call, entry: ListedVersion, withOwner: boolea
       ...{ bytes: entry.size, storageClass: storageClassOf(entry.headers) },
       checksumAlgorithm: checksum === null ? null : shownAlgorithm(checksum.algorithm),
       checksumType: checksum === null ? null : shownKind(checksum.kind),
-      owner: withOwner ? call.edge.owner : null,
+      owner:
+        ownedIn === null
+          ? null
+          : ownerNamed(call.edge, ownerIdOf(ownedIn, { owner: entry.owner ?? null })),
     },
   ];
 }

@@ -22,6 +22,8 @@ import {
 } from './list-handlers.ts';
 import { storageClassOf } from './object-head.ts';
 import { engineKeyOf, keyOfEngine } from './object-key.ts';
+import { initiatorIdOf, ownerIdOf } from './object-owner.ts';
+import { ownerNamed } from './principals.ts';
 import { shownAlgorithm, shownKind } from './stored-checksum.ts';
 
 export async function listObjectVersions(call: Call): Promise<Answer> {
@@ -36,7 +38,7 @@ export async function listObjectVersions(call: Call): Promise<Answer> {
       versionIdMarker.slice(0, 256),
     );
   }
-  await call.bucket();
+  const found = await call.bucket();
   const start = await positionOf(call, fields, keyMarker, versionIdMarker);
   const { entries, next } =
     fields.maxItems === 0
@@ -49,8 +51,8 @@ export async function listObjectVersions(call: Call): Promise<Answer> {
     (entry): (ListedObjectVersion | ListedDeleteMarker)[] => {
       if (entry.type === 'prefix') return [];
       const { versionId, isLatest } = entry;
-      const owner = call.edge.owner;
-      return listedObject(call, entry, true).map((object) =>
+      const owner = ownerNamed(call.edge, found.owner);
+      return listedObject(call, entry, found).map((object) =>
         entry.isMarker
           ? {
               ...{ type: 'marker', key: object.key, versionId, isLatest, owner },
@@ -112,14 +114,15 @@ export async function listMultipartUploads(call: Call): Promise<Answer> {
           ...objectQuery(call, fields, start),
           after: uploadIdMarker,
         });
-  const { owner } = call.edge;
   const uploads = entries.flatMap((entry) => {
     const key = entry.type === 'prefix' ? null : keyOfEngine(entry.key);
     if (entry.type === 'prefix' || key === null) return [];
     const { checksum } = entry;
     return [
       {
-        ...{ key, uploadId: entry.upload, initiatedMs: wallMsOfRevision(entry.at), owner },
+        ...{ key, uploadId: entry.upload, initiatedMs: wallMsOfRevision(entry.at) },
+        owner: ownerNamed(call.edge, ownerIdOf(found, entry.head)),
+        initiator: ownerNamed(call.edge, initiatorIdOf(found, entry.head)),
         storageClass: storageClassOf(entry.head.headers),
         checksumAlgorithm: checksum === null ? null : shownAlgorithm(checksum.algorithm),
         checksumType: checksum === null ? null : shownKind(checksum.kind),

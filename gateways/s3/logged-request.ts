@@ -1,3 +1,4 @@
+import type { Bucket } from '../../protocol/object-access.ts';
 import type { EdgeRequest } from '../http/exchange.ts';
 import { accessLogLine, type LoggedRequest } from './access-log-line.ts';
 import type { Answer } from './answer.ts';
@@ -26,19 +27,21 @@ export async function logAccess(call: Call, answer: Answer, asked: Asked): Promi
   if (stored === undefined) return;
   const { loggingEnabled } = bucketLoggingStatus.read(Buffer.from(stored));
   if (loggingEnabled === null) return;
-  const line = accessLogLine(loggedRequest(call, answer, asked));
-  call.edge.accessLog.record(call.route.bucket, loggingEnabled, line);
+  const { owner } = bucket as Bucket;
+  const line = accessLogLine({ owner, ...loggedRequest(call, answer, asked) });
+  const source = { bucket: call.route.bucket, owner };
+  call.edge.accessLog.record(source, loggingEnabled, line);
 }
 
-function loggedRequest(call: Call, answer: Answer, asked: Asked): LoggedRequest {
+function loggedRequest(call: Call, answer: Answer, asked: Asked): Omit<LoggedRequest, 'owner'> {
   const { sender, route, edge, nowMs } = call;
   const { operation, errorCode, req, requestId, startedMs, turnAroundMs } = asked;
   const method = req.method ?? '';
   const level = route.key === '' ? 'bucket' : 'object';
   const subResource = [...route.query.keys()].find((name) => SUB_RESOURCES[level].has(name));
   return {
-    ...{ owner: edge.owner.id, bucket: route.bucket, key: route.key, atMs: nowMs },
-    ...{ address: sender.address, isOwner: sender.isOwner, signedBy: sender.signedBy },
+    ...{ bucket: route.bucket, key: route.key, atMs: nowMs },
+    ...{ address: sender.address, requester: call.who?.id ?? null, signedBy: sender.signedBy },
     ...{ requestId, operation, method, subResource: subResource ?? null, url: req.url ?? '' },
     ...{ status: answer.status, errorCode, turnAroundMs },
     sentBytes: method === 'HEAD' ? 0 : sentBytes(answer),

@@ -121,6 +121,7 @@ export interface ListPartsResult extends UploadName {
   readonly isTruncated: boolean;
   readonly parts: readonly ListedPart[];
   readonly owner: Owner;
+  readonly initiator: Owner;
   readonly storageClass: string;
   readonly checksumAlgorithm: ChecksumAlgorithm | null;
   readonly checksumType: ChecksumType | null;
@@ -136,7 +137,7 @@ export function renderListParts(result: ListPartsResult): string {
     leaf('MaxParts', result.maxParts),
     leaf('IsTruncated', result.isTruncated),
     nodes(result.parts, partElement),
-    ownerElement('Initiator', result.owner),
+    ownerElement('Initiator', result.initiator),
     ownerElement('Owner', result.owner),
     leaf('StorageClass', result.storageClass),
     leafOr('ChecksumAlgorithm', result.checksumAlgorithm),

@@ -72,7 +72,7 @@ export async function unwrappedNamed(
   ref: KeyRef,
   envelope: NamedEnvelope,
 ): Promise<Buffer | null> {
-  if (envelope.algorithm === 'aws:kms' && !call.sender.isOwner && call.sender.isAnonymous) {
+  if (envelope.algorithm === 'aws:kms' && call.who === null) {
     throw s3Error(
       'InvalidArgument',
       'Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.',

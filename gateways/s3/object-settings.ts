@@ -1,19 +1,22 @@
+import type { Bucket } from '../../protocol/object-access.ts';
 import type { Amendment } from '../../protocol/object-ops.ts';
 import { NO_CONDITION } from '../../protocol/object-ops.ts';
 import { versionIdOf } from '../../protocol/objects.ts';
 import { countingAcl } from './access-settings.ts';
 import { accessControlPolicy } from './acl.ts';
-import { aclOf } from './acl-headers.ts';
-import { checkNewAcl } from './acl-rules.ts';
+import { type AclRequest, aclOf } from './acl-headers.ts';
+import { checkNewAcl, resolvedAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { s3Error } from './errors.ts';
 import { storageClassOf } from './object-head.ts';
 import { legalHold, retention } from './object-lock.ts';
 import { bypassesGovernance } from './object-lock-headers.ts';
+import { ownerIdOf } from './object-owner.ts';
 import { checkMayDo } from './permissions.ts';
 import { ACTIONS, type PolicyAction } from './policy-actions.ts';
 import type { Target } from './policy-request.ts';
+import { ownerNamed } from './principals.ts';
 import { refusalOf } from './result-errors.ts';
 import { policyOf, storedAcl } from './stored-acl.ts';
 import { objectTagging } from './tagging.ts';
@@ -63,30 +66,44 @@ export async function deleteObjectTagging(call: Call): Promise<Answer> {
 
 export async function getObjectAcl(call: Call): Promise<Answer> {
   const { bucket, version } = await versionOf(call);
-  const policy = policyOf(countingAcl(bucket, version.record.head.acl), call.edge.owner);
+  const { head } = version.record;
+  const owner = ownerNamed(call.edge, ownerIdOf(bucket, head));
+  const owners = { owner, bucketOwner: ownerNamed(call.edge, bucket.owner) };
+  const nameOf = (id: string) => ownerNamed(call.edge, id).displayName;
+  const policy = policyOf(countingAcl(bucket, head.acl), owners, nameOf);
   const headers = versionHeader(bucket, versionIdOf(version.record));
   return xmlAnswer(accessControlPolicy.write(policy), headers);
 }
 
 export async function putObjectAcl(call: Call): Promise<Answer> {
-  const acl = await requestedAcl(call);
-  checkNewAcl(await call.bucket(), acl);
+  const bucket = await call.bucket();
+  const acl = await requestedAcl(call, () => ownerOf(call, bucket));
+  checkNewAcl(bucket, acl);
   return amend(call, { type: 'acl', acl: storedAcl(acl) });
 }
 
-/** By a header or by the body, not by both. */
-export async function requestedAcl(call: Call) {
+async function ownerOf(call: Call, bucket: Bucket): Promise<string> {
+  const versionId = checkVersionId(call.route.versionId);
+  const read = await call.objects.read(call.context(), call.ref, { versionId, revision: null });
+  return ownerIdOf(bucket, read.type === 'none' ? null : read.version.record.head);
+}
+
+/** By a header or by the body, not by both. `ownerOf`: canonical id of whose it is, which nobody gives away so. */
+export async function requestedAcl(
+  call: Call,
+  ownerOf: () => Promise<string>,
+): Promise<AclRequest> {
   const inHeaders = aclOf(call.headers);
   const body = await call.body.document(DOCUMENT_BYTES_MAX);
   if (inHeaders !== null) {
-    if (body.length === 0) return inHeaders;
+    if (body.length === 0) return resolvedAcl(call.edge, inHeaders);
     throw s3Error('UnexpectedContent');
   }
   if (body.length === 0) throw s3Error('MissingSecurityHeader');
   const { owner, grants } = accessControlPolicy.read(body);
   if (owner === null) throw s3Error('MalformedACLError');
-  if (owner.id !== call.edge.owner.id) throw s3Error('AccessDenied');
-  return { type: 'grants', grants } as const;
+  if (owner.id !== (await ownerOf())) throw s3Error('AccessDenied');
+  return resolvedAcl(call.edge, { type: 'grants', grants } as const);
 }
 
 export async function getObjectRetention(call: Call): Promise<Answer> {

@@ -1,8 +1,18 @@
 import type { Bucket, ObjectVersion } from '../../protocol/object-access.ts';
-import { ignoresPublicAcls, publicAccessOf } from './access-settings.ts';
-import type { Permission } from './acl.ts';
+import { UPLOAD_ID } from '../../protocol/object-ops.ts';
+import { type ObjectHead, parseVersionId } from '../../protocol/objects.ts';
+import type { S3Identity } from '../identity/s3-user.ts';
+import { publicAccessOf } from './access-settings.ts';
+import {
+  BY_BUCKET_ACL,
+  BY_OBJECT_ACL,
+  bucketPermissionFor,
+  isGrantedByBucket,
+  isGrantedByObject,
+} from './acl-grants.ts';
 import { type Call, noSuchBucket, refOf } from './call.ts';
 import { s3Error } from './errors.ts';
+import { initiatorIdOf, ownerIdOf } from './object-owner.ts';
 import type { Operation } from './operations.ts';
 import { ACTIONS, furtherActions, OWNERS_OWN, type PolicyAction } from './policy-actions.ts';
 import {
@@ -14,32 +24,9 @@ import {
 } from './policy-decision.ts';
 import type { Policy } from './policy-document.ts';
 import { valuesOf } from './policy-keys.ts';
-import { headersOf, isOwners, policyRequestOf, type Target } from './policy-request.ts';
-import { isPublic } from './stored-acl.ts';
+import { headersOf, isOwners, policyRequestOf, type Target, whoAsks } from './policy-request.ts';
+import { isAdministrator, isWithinRole, policyNamesOf } from './principals.ts';
 import type { Tag } from './tagging.ts';
-
-/** What the ACL of a bucket gives those who did not sign. */
-const BY_BUCKET_ACL: Partial<Record<Operation, Permission>> = {
-  HeadBucket: 'READ',
-  ListObjects: 'READ',
-  ListObjectsV2: 'READ',
-  ListObjectVersions: 'READ',
-  ListMultipartUploads: 'READ',
-  GetBucketAcl: 'READ_ACP',
-  PutObject: 'WRITE',
-  PostObject: 'WRITE',
-  DeleteObject: 'WRITE',
-  DeleteObjects: 'WRITE',
-};
-
-/** What the ACL of an object gives them. */
-const BY_OBJECT_ACL: Partial<Record<Operation, Permission>> = {
-  GetObject: 'READ',
-  HeadObject: 'READ',
-  CopyObject: 'READ',
-  UploadPartCopy: 'READ',
-  GetObjectAcl: 'READ_ACP',
-};
 
 /**
  * Before the handler runs and before a byte of the body is read: throws AccessDenied where it is known that the sender
@@ -49,31 +36,31 @@ export async function checkMay(call: Call): Promise<void> {
   const { operation, bucket: name, key, versionId } = call.route;
   // Who sends a form is said in it.
   if (operation === 'OptionsObject' || operation === 'PostObject') return;
-  const { isOwner } = call.sender;
+  const { who } = call;
+  checkRole(call, who);
   const action = ACTIONS[operation];
   if (action === null) {
-    if (!isOwner) throw s3Error('AccessDenied');
+    if (who === null) throw s3Error('AccessDenied');
     return;
   }
-  if (action.judged === 'found' && (isOwner || operation in BY_OBJECT_ACL)) return;
+  if (action.judged === 'found' && (who !== null || operation in BY_OBJECT_ACL)) return;
   const bucket = name === '' ? null : await call.findBucket();
   if (bucket === null) {
-    if (isOwner) return;
+    if (who !== null) return;
     // That there is no such bucket is told to everybody, as in S3.
     throw name === '' || operation === 'CreateBucket'
       ? s3Error('AccessDenied')
       : noSuchBucket(name);
   }
-  const hasPolicy = bucket.documents['policy'] !== undefined;
-  if (isOwner && !hasPolicy) return;
   if (action.judged === 'first') return checkMayDo(call, action, { bucket, key, versionId });
-  if (
-    !hasPolicy &&
-    BY_BUCKET_ACL[operation] === undefined &&
-    BY_OBJECT_ACL[operation] === undefined
-  ) {
-    throw s3Error('AccessDenied');
-  }
+  const hasPolicy = bucket.documents['policy'] !== undefined;
+  const isClosed = BY_BUCKET_ACL[operation] === undefined && BY_OBJECT_ACL[operation] === undefined;
+  if (who === null && !hasPolicy && isClosed) throw s3Error('AccessDenied');
+}
+
+/** Throws AccessDenied where their role does not let them do it, to whomever it belongs. */
+export function checkRole(call: Call, who: S3Identity | null): void {
+  if (who !== null && !isWithinRole(who, call.route)) throw s3Error('AccessDenied');
 }
 
 /** Throws AccessDenied. A policy that denies binds the owner too. */
@@ -83,42 +70,80 @@ export async function checkMayDo(call: Call, action: PolicyAction, target: Targe
   // Before it is looked at: also one that cannot be read any more can be replaced.
   if (isOwner && OWNERS_OWN.has(action.name)) return;
   const policy = call.edge.policies.of(bucket);
-  if (policy === null && isOwner) return;
+  // Whose an object is, and not whose its bucket is, says who may change its ACL.
+  const isOfObject = action === ACTIONS.PutObjectAcl;
+  if (policy === null && isOwner && !isOfObject) return;
   const answer =
     policy === null
       ? 'silent'
       : judged(call, policy, action, await withTags(call, policy, action, target));
   if (answer === 'deny') throw s3Error('AccessDenied');
+  if (isOfObject) return checkMaySetAcl(call, target, answer);
   if (isOwner) return;
-  checkIsFree(bucket);
+  checkIsFree(call, target);
   if (answer === 'allow') return;
-  if (!isAllowedByAcl(call, action, target)) throw s3Error('AccessDenied');
+  if (isAllowedByAcl(call, action, target)) return;
+  if (!(await isInitiator(call, action, target))) throw s3Error('AccessDenied');
 }
 
-/** The same of a version that was found, whose own tags and ACL count; or of none. */
+async function checkMaySetAcl(call: Call, target: Target, answer: PolicyAnswer): Promise<void> {
+  const { bucket, key, versionId } = target;
+  const who = whoAsks(call, target);
+  if (who !== null && isAdministrator(who)) return;
+  const head = await headOf(call, bucket, key, versionId);
+  const ownerId = ownerIdOf(bucket, head);
+  if (who?.id === ownerId) return;
+  checkIsFree(call, target);
+  if (answer === 'allow' && ownerId === bucket.owner) return;
+  if (who === null || head === null || !isGrantedByObject(bucket, head, who, 'WRITE_ACP')) {
+    throw s3Error('AccessDenied');
+  }
+}
+
+/** Null: there is none, or no version has such an id. */
+async function headOf(
+  call: Call,
+  bucket: Bucket,
+  key: string,
+  versionId: string | null,
+): Promise<ObjectHead | null> {
+  if (versionId !== null && parseVersionId(versionId) === null) return null;
+  const ref = refOf(bucket.rule.name, key);
+  const read = await call.objects.read(call.context(), ref, { versionId, revision: null });
+  return read.type === 'none' ? null : read.version.record.head;
+}
+
+/** The same of a version that was found, whose own tags, owner and ACL count; or of none. */
 export function checkMayRead(
   call: Call,
   bucket: Bucket,
   { key, versionId }: Pick<Target, 'key' | 'versionId'>,
   version: ObjectVersion | null,
 ): void {
-  const { isOwner } = call.sender;
+  const { who } = call;
+  const { operation } = call.route;
+  const head = version?.record.head ?? null;
+  const ownerId = ownerIdOf(bucket, head);
+  const isOfObject = BY_OBJECT_ACL[operation] !== undefined || operation === 'GetObjectAttributes';
+  const isOwner =
+    who !== null && (isAdministrator(who) || who.id === (isOfObject ? ownerId : bucket.owner));
   const policy = call.edge.policies.of(bucket);
   if (policy === null && isOwner) return;
-  const head = version?.record.head ?? null;
   const existingTags = (head?.tags ?? []).map((tag) => ({ key: tag.name, value: tag.value }));
   const target = { bucket, key, versionId, existingTags };
   const answer = policy === null ? 'silent' : judged(call, policy, readingOf(call), target);
   if (answer === 'deny') throw s3Error('AccessDenied');
   if (isOwner) return;
-  checkIsFree(bucket);
+  checkIsFree(call, target);
   // Who may not list is not told what is there.
   if (head === null && mayList(call, bucket)) return;
   if (head === null) throw s3Error('AccessDenied');
-  if (answer === 'allow') return;
-  const permission = BY_OBJECT_ACL[call.route.operation];
-  const isOpen = permission !== undefined && !ignoresPublicAcls(bucket);
-  if (!isOpen || !isPublic(head.acl, call.edge.owner, permission)) throw s3Error('AccessDenied');
+  // A bucket's owner gives away what is theirs, and not what others have put there.
+  if (answer === 'allow' && (!isOfObject || ownerId === bucket.owner)) return;
+  const permission = BY_OBJECT_ACL[operation];
+  if (permission === undefined || !isGrantedByObject(bucket, head, who, permission)) {
+    throw s3Error('AccessDenied');
+  }
 }
 
 /** A copy reads its source. */
@@ -133,7 +158,8 @@ function mayList(call: Call, bucket: Bucket): boolean {
   const target = { bucket, key: '', versionId: null, existingTags: [] };
   const listing = ACTIONS.ListObjectsV2;
   const answer = policy === null ? 'silent' : judged(call, policy, listing, target);
-  return answer === 'silent' ? isBucketPublic(call, bucket, 'READ') : answer === 'allow';
+  if (answer !== 'silent') return answer === 'allow';
+  return isOwners(call, target) || isGrantedByBucket(bucket, call.who, 'READ');
 }
 
 interface JudgedTarget extends Target {
@@ -160,9 +186,8 @@ function judged(
 
 function questionsOf(call: Call, action: PolicyAction, target: Target): PolicyQuestion[] {
   const { bucket, key, versionId } = target;
-  const { owner } = call.edge;
-  const isOwner = isOwners(call, target);
-  const principals = isOwner ? [owner.id, `arn:aws:iam::${owner.id}:root`] : [];
+  const who = whoAsks(call, target);
+  const principals = who === null ? [] : policyNamesOf(who);
   const resource = action.level === 'bucket' ? bucket.rule.name : `${bucket.rule.name}/${key}`;
   const own = versionId === null ? action.name : action.ofVersion;
   const names = [own, ...furtherOf(call, action, target)];
@@ -172,13 +197,18 @@ function questionsOf(call: Call, action: PolicyAction, target: Target): PolicyQu
 /** What headers ask for; of the operation itself only, not of the source of a copy. */
 function furtherOf(call: Call, action: PolicyAction, target: Target): string[] {
   const { operation } = call.route;
-  if (operation === 'OptionsObject' || ACTIONS[operation] !== action) return [];
+  if (!isOwnAction(operation, action)) return [];
   if (operation === 'GetObjectAttributes') {
     return [target.versionId === null ? 's3:GetObject' : 's3:GetObjectVersion'];
   }
   const names = Object.keys(headersOf(call, target));
   const hasTags = (target.newTags?.length ?? 0) > 0;
   return furtherActions(operation, hasTags ? [...names, 'x-amz-tagging'] : names);
+}
+
+/** Of the operation itself, and not of what else it does on its way. */
+function isOwnAction(operation: Operation, action: PolicyAction): boolean {
+  return operation !== 'OptionsObject' && ACTIONS[operation] === action;
 }
 
 async function withTags(
@@ -191,30 +221,39 @@ async function withTags(
   if (existingTags !== undefined) return { ...target, existingTags };
   const isAsked = questionsOf(call, action, target).some((each) => asksForTags(policy, each));
   if (!isAsked || key === '') return { ...target, existingTags: [] };
-  const ref = refOf(bucket.rule.name, key);
-  const read = await call.objects.read(call.context(), ref, { versionId, revision: null });
-  const found = read.type === 'none' ? [] : read.version.record.head.tags;
+  const found = (await headOf(call, bucket, key, versionId))?.tags ?? [];
   return { ...target, existingTags: found.map(({ name, value }) => ({ key: name, value })) };
 }
 
-/** Where requesters pay, who did not sign is refused. */
-function checkIsFree({ documents }: Bucket): void {
-  if (documents['requestPayment'] !== undefined) throw s3Error('AccessDenied');
+/** Where requesters pay, others than the owner say that they would; who did not sign is nobody who could. */
+function checkIsFree(call: Call, target: Target): void {
+  if (target.bucket.documents['requestPayment'] === undefined) return;
+  const isPayer = headersOf(call, target)['x-amz-request-payer'] === 'requester';
+  if (whoAsks(call, target) === null || !isPayer) throw s3Error('AccessDenied');
 }
 
 function isAllowedByAcl(call: Call, action: PolicyAction, target: Target): boolean {
   const { operation } = call.route;
-  const permission = BY_BUCKET_ACL[operation];
-  if (permission === undefined) return false;
+  if (!isOwnAction(operation, action)) return false;
+  const who = whoAsks(call, target);
+  const permission = bucketPermissionFor(operation, who);
+  if (permission === null) return false;
   // Versions are removed by the owner only, and an ACL gives no right to tags, locks or their bypass.
   const further = furtherOf(call, action, target);
   const isRemoval = operation === 'DeleteObject' || operation === 'DeleteObjects';
   if (further.some((name) => name !== 's3:PutObjectAcl')) return false;
   if (isRemoval && target.versionId !== null) return false;
-  return isBucketPublic(call, target.bucket, permission);
+  return isGrantedByBucket(target.bucket, who, permission);
 }
 
-export function isBucketPublic(call: Call, bucket: Bucket, permission: Permission): boolean {
-  if (ignoresPublicAcls(bucket)) return false;
-  return isPublic(bucket.documents['acl'] ?? null, call.edge.owner, permission);
+/** Who began an upload may look at its parts and end it. */
+async function isInitiator(call: Call, action: PolicyAction, target: Target): Promise<boolean> {
+  if (action !== ACTIONS.AbortMultipartUpload && action !== ACTIONS.ListParts) return false;
+  const who = whoAsks(call, target);
+  const upload = call.route.query.get('uploadId') ?? '';
+  if (who === null || !UPLOAD_ID.test(upload)) return false;
+  const { bucket } = target;
+  const page = { after: 0, limit: 1 };
+  const found = await call.objects.listParts(call.context(), bucket, call.ref, upload, page);
+  return found !== null && initiatorIdOf(bucket, found.head) === who.id;
 }

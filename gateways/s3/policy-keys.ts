@@ -1,14 +1,23 @@
 import { type Headers, headerOf } from './headers.ts';
 import type { Tag } from './tagging.ts';
 
+/** Who asks, as condition keys show it. */
+export interface PolicyPrincipal {
+  readonly arn: string;
+  /** Canonical id: each user is an account of its own. */
+  readonly account: string;
+  /** Null: it is the account that has no user. */
+  readonly userName: string | null;
+}
+
 /** A request as the conditions of a policy see it. */
 export interface PolicyRequest {
   readonly nowMs: number;
   readonly region: string;
-  /** The id of the account. */
-  readonly owner: string;
-  /** Whether the account sent it; otherwise nobody signed. */
-  readonly isOwner: boolean;
+  /** Canonical id of the bucket's owner. */
+  readonly resourceAccount: string;
+  /** Null: nobody signed. */
+  readonly principal: PolicyPrincipal | null;
   /** Null: it is not. */
   readonly signed: {
     readonly by: 'REST-HEADER' | 'REST-QUERY-STRING' | 'POST';
@@ -56,7 +65,10 @@ const bodyOrHeader =
   ({ body, headers }) =>
     one(Object.hasOwn(body, key) ? body[key] : headerOf(headers, name));
 
-const root = (owner: string): string => `arn:aws:iam::${owner}:root`;
+const typeOf = (principal: PolicyPrincipal | null): string => {
+  if (principal === null) return 'Anonymous';
+  return principal.userName === null ? 'Account' : 'User';
+};
 
 /** True of no request here: there are no sessions, devices, organisations, networks or services in between. */
 const absent: Key = () => null;
@@ -72,7 +84,7 @@ const HEADER_KEYS = [
 const ABSENT_KEYS = [
   ...['calledvia', 'calledviafirst', 'calledvialast', 'federatedprovider', 'multifactorauthage'],
   ...['multifactorauthpresent', 'principalorgid', 'principalorgpaths', 'sourceaccount'],
-  ...['principalservicename', 'sourcearn', 'sourceorgid', 'sourcevpc', 'sourcevpce', 'username'],
+  ...['principalservicename', 'sourcearn', 'sourceorgid', 'sourcevpc', 'sourcevpce'],
   ...['tokenissuetime', 'vpcsourceip'],
 ];
 
@@ -85,11 +97,12 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['aws:currenttime', ({ nowMs }) => [new Date(nowMs).toISOString()]],
   ['aws:epochtime', ({ nowMs }) => [String(Math.floor(nowMs / 1000))]],
   ['aws:requestedregion', ({ region }) => [region]],
-  ['aws:principaltype', ({ isOwner }) => [isOwner ? 'Account' : 'Anonymous']],
-  ['aws:principalarn', ({ isOwner, owner }) => (isOwner ? [root(owner)] : null)],
-  ['aws:principalaccount', ({ isOwner, owner }) => (isOwner ? [owner] : null)],
-  ['aws:userid', ({ isOwner, owner }) => (isOwner ? [owner] : null)],
-  ['aws:resourceaccount', ({ owner }) => [owner]],
+  ['aws:principaltype', ({ principal }) => [typeOf(principal)]],
+  ['aws:principalarn', ({ principal }) => one(principal?.arn)],
+  ['aws:principalaccount', ({ principal }) => one(principal?.account)],
+  ['aws:userid', ({ principal }) => one(principal?.account)],
+  ['aws:username', ({ principal }) => one(principal?.userName)],
+  ['aws:resourceaccount', ({ resourceAccount }) => [resourceAccount]],
   ['aws:principalisawsservice', () => ['false']],
   ['aws:viaawsservice', () => ['false']],
   ...ABSENT_KEYS.map((name): [string, Key] => [`aws:${name}`, absent]),
@@ -101,7 +114,7 @@ const KEYS: ReadonlyMap<string, Key> = new Map<string, Key>([
   ['s3:signatureversion', ({ signed }) => one(signed?.version)],
   ['s3:signatureage', ({ nowMs, signed }) => ageOf(nowMs, signed?.atMs ?? null)],
   ['s3:tlsversion', absent],
-  ['s3:resourceaccount', ({ owner }) => [owner]],
+  ['s3:resourceaccount', ({ resourceAccount }) => [resourceAccount]],
   ['s3:x-amz-copy-source', ({ copySource }) => one(copySource())],
   ['s3:requestobjecttagkeys', ({ newTags }) => newTags().map(({ key }) => key)],
   ['s3:object-lock-mode', bodyOrHeader('s3:object-lock-mode', 'x-amz-object-lock-mode')],

@@ -1,9 +1,11 @@
 import type { Bucket } from '../../protocol/object-access.ts';
+import type { S3Identity } from '../identity/s3-user.ts';
 import type { Call } from './call.ts';
 import { copySourceOf } from './copy-headers.ts';
 import { timeOf } from './credential-scope.ts';
 import { type Headers, headerOf } from './headers.ts';
 import type { PolicyRequest } from './policy-keys.ts';
+import { arnOf, isAdministrator } from './principals.ts';
 import { ALGORITHM as VERSION_4 } from './sigv4-canonical.ts';
 import { type Tag, tagsOfHeader } from './tagging.ts';
 
@@ -21,7 +23,7 @@ export interface Target {
   readonly body?: PolicyRequest['body'];
   /** Of a form: who sent it, how it is signed (null: it is not), and the headers that its fields stand for. */
   readonly form?: {
-    readonly isOwner: boolean;
+    readonly who: S3Identity | null;
     readonly signed: Signed | null;
     readonly headers: Headers;
   };
@@ -34,9 +36,15 @@ export function headersOf(call: Call, { form }: Target): Headers {
   return form?.headers ?? call.headers;
 }
 
-/** Whether the account asks, and not somebody who did not sign. */
-export function isOwners(call: Call, { form }: Target): boolean {
-  return form?.isOwner ?? call.sender.isOwner;
+/** Null: nobody signed. */
+export function whoAsks(call: Call, { form }: Pick<Target, 'form'>): S3Identity | null {
+  return form === undefined ? call.who : form.who;
+}
+
+/** Whether the bucket's owner asks, or an administrator, who may do the same. */
+export function isOwners(call: Call, target: Pick<Target, 'form' | 'bucket'>): boolean {
+  const who = whoAsks(call, target);
+  return who !== null && (who.id === target.bucket.owner || isAdministrator(who));
 }
 
 const NOTHING = {};
@@ -44,9 +52,12 @@ const NOTHING = {};
 export function policyRequestOf(call: Call, target: Target): PolicyRequest {
   const { sender, edge, nowMs, route } = call;
   const headers = headersOf(call, target);
+  const who = whoAsks(call, target);
+  const principal =
+    who === null ? null : { arn: arnOf(who), account: who.id, userName: who.userName };
   return {
-    ...{ nowMs, region: edge.config.region, owner: edge.owner.id, query: route.query, headers },
-    isOwner: isOwners(call, target),
+    ...{ nowMs, region: edge.config.region, query: route.query, headers, principal },
+    resourceAccount: target.bucket.owner,
     signed: target.form?.signed ?? signedBy(call),
     ...{ address: sender.address, isSecure: sender.isSecure, versionId: target.versionId },
     existingTags: target.existingTags ?? [],

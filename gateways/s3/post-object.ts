@@ -1,6 +1,7 @@
 import { latin1, utf8 } from '../../protocol/bytes.ts';
 import { isForeignOrigin } from '../http/screen.ts';
-import { checkNewAcl } from './acl-rules.ts';
+import { isGrantedByBucket } from './acl-grants.ts';
+import { checkNewAcl, resolvedPut } from './acl-rules.ts';
 import type { Answer, HeaderPair } from './answer.ts';
 import { BodyDigests, type BodyFacts } from './body-digests.ts';
 import { type Call, refOf } from './call.ts';
@@ -13,7 +14,8 @@ import { expirationHeader } from './lifecycle-handlers.ts';
 import { checkLink, newSealing, type Sealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
 import { checkObjectKey } from './object-key.ts';
-import { checkMayDo, isBucketPublic } from './permissions.ts';
+import { ownerOfNew } from './object-owner.ts';
+import { checkMayDo, checkRole } from './permissions.ts';
 import { ACTIONS } from './policy-actions.ts';
 import type { Target } from './policy-request.ts';
 import { checkLengthRange, type LengthRange } from './post-policy.ts';
@@ -39,15 +41,18 @@ export async function postObject(call: Call): Promise<Answer> {
   const bucket = await call.bucket();
   const lengthRange = author.kind === 'anonymous' ? null : author.lengthRange;
   const isSigned = author.kind === 'authenticated';
-  if (!isSigned && !isBucketPublic(call, bucket, 'WRITE')) checkFormOrigin(call);
+  if (isSigned) call.isSentBy(author.credentials.identity);
+  const { who } = call;
+  checkRole(call, who);
+  if (!isSigned && !isGrantedByBucket(bucket, null, 'WRITE')) checkFormOrigin(call);
   const success = successOf(fields);
   const headers = headersOf(form, isSigned);
-  const put = putOf(form, headers, call.nowMs);
+  const put = await resolvedPut(call, putOf(form, headers, call.nowMs));
   await checkMayDo(call, ACTIONS.PostObject, {
     ...{ bucket, key, versionId: null, newTags: put.tags },
-    form: { isOwner: isSigned || call.sender.isOwner, signed: signatureOf(author), headers },
+    form: { who, signed: signatureOf(author), headers },
   });
-  const head = objectHeadOf(put);
+  const head = { ...objectHeadOf(put), owner: ownerOfNew(bucket, who, put.acl) };
   checkNewAcl(bucket, put.acl);
   const condition = conditionOf(call);
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
@@ -78,7 +83,7 @@ function signatureOf(author: PostAuthor<unknown>): NonNullable<Target['form']>['
 
 /** Where nobody has to sign, the page that sends the form must not be another site's. */
 function checkFormOrigin(call: Call): void {
-  if (!call.sender.isOwner) return;
+  if (call.sender.who === null) return;
   const { origin, host } = call.headers;
   const req = { headers: { origin, host } } as Parameters<typeof isForeignOrigin>[0];
   if (isForeignOrigin(req, call.edge.http.config.allowedOrigins ?? []))

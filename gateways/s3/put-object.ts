@@ -1,4 +1,4 @@
-import { checkNewAcl } from './acl-rules.ts';
+import { checkNewAcl, resolvedPut } from './acl-rules.ts';
 import type { Answer, HeaderPair } from './answer.ts';
 import { emptyAnswer } from './answer.ts';
 import type { Call } from './call.ts';
@@ -7,18 +7,20 @@ import { quoted } from './entity-tags.ts';
 import { expirationHeader } from './lifecycle-handlers.ts';
 import { newSealing } from './object-encryption.ts';
 import { objectHeadOf } from './object-head.ts';
+import { ownerOfNew } from './object-owner.ts';
 import { putHeadersOf } from './put-headers.ts';
 import { PUT_BYTES_MAX } from './request-body.ts';
 import { versionHeader } from './versions.ts';
 import { conditionOf, type WrittenObject, writeObject } from './write-object.ts';
 
 export async function putObject(call: Call): Promise<Answer> {
-  const put = putHeadersOf(call.headers, call.nowMs);
+  const put = await resolvedPut(call, putHeadersOf(call.headers, call.nowMs));
   const condition = conditionOf(call);
-  const head = objectHeadOf(put);
+  const said = objectHeadOf(put);
   call.body.checkFramed();
   const bucket = await call.bucketForPut();
   checkNewAcl(bucket, put.acl);
+  const head = { ...said, owner: ownerOfNew(bucket, call.who, put.acl) };
   const sealing = await newSealing(call, bucket, call.ref, put.encryption);
   const hasETag = sealing === null || !sealing.hasOwnETag;
   const payload = call.body.payload({

@@ -2,7 +2,7 @@ import type { Bucket, UploadParts } from '../../protocol/object-access.ts';
 import { UPLOAD_ID } from '../../protocol/object-ops.ts';
 import { randomHex } from '../../protocol/random.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
-import { checkNewAcl } from './acl-rules.ts';
+import { checkNewAcl, resolvedPut } from './acl-rules.ts';
 import { type Answer, emptyAnswer, type HeaderPair, xmlAnswer } from './answer.ts';
 import type { Call } from './call.ts';
 import { CHECKSUMS, type ChecksumAlgorithm, type ChecksumType } from './checksums.ts';
@@ -23,6 +23,8 @@ import { checksumTypeOf } from './multipart-checksums.ts';
 import { renderCopyPart, renderInitiated, renderListParts } from './multipart-documents.ts';
 import { newSealing, partSealing, sealedHead } from './object-encryption.ts';
 import { objectHeadOf, storageClassOf } from './object-head.ts';
+import { initiatorIdOf, ownerIdOf, ownerOfUpload } from './object-owner.ts';
+import { ownerNamed } from './principals.ts';
 import { putHeadersOf } from './put-headers.ts';
 import { copySourceRange, parsePartNumber } from './ranges.ts';
 import { PUT_BYTES_MAX } from './request-body.ts';
@@ -31,13 +33,14 @@ import { shownAlgorithm, shownKind, storedAlgorithm, storedKind } from './stored
 import { apply, type NewBytes, withData } from './write-object.ts';
 
 export async function createMultipartUpload(call: Call): Promise<Answer> {
-  const put = putHeadersOf(call.headers, call.nowMs);
+  const put = await resolvedPut(call, putHeadersOf(call.headers, call.nowMs));
   if (put.ttlSeconds !== null) {
     throw s3Error('NotImplemented', 'X-Minikv-TTL belongs to the completion of an upload');
   }
   const plainHead = objectHeadOf(put);
   const algorithm = namedAlgorithm(call);
   const type = typeOf(call, algorithm);
+  const { who } = call;
   const bucket = await call.bucket();
   checkNewAcl(bucket, put.acl);
   const sealing = await newSealing(call, bucket, call.ref, put.encryption);
@@ -50,7 +53,7 @@ export async function createMultipartUpload(call: Call): Promise<Answer> {
       : { algorithm: storedAlgorithm(algorithm), kind: storedKind(type) };
   const result = await apply(call, bucket, {
     ...{ type: 'uploadCreate', ref: call.ref, upload, checksum },
-    head: sealedHead(plainHead, sealing),
+    head: { ...sealedHead(plainHead, sealing), owner: ownerOfUpload(bucket, who, put.acl) },
   });
   if (result.type !== 'uploaded') throw refusalOf(result);
   const headers: HeaderPair[] = [...(sealing?.headers ?? [])];
@@ -217,7 +220,9 @@ export async function listParts(call: Call): Promise<Answer> {
             ? null
             : { algorithm, value: Buffer.from(piece.checksum).toString('base64') },
       })),
-      ...{ owner: call.edge.owner, storageClass: storageClassOf(found.head.headers) },
+      owner: ownerNamed(call.edge, ownerIdOf(bucket, found.head)),
+      initiator: ownerNamed(call.edge, initiatorIdOf(bucket, found.head)),
+      ...{ storageClass: storageClassOf(found.head.headers) },
       checksumAlgorithm: algorithm,
       checksumType: checksum === null ? null : shownKind(checksum.kind),
     }),

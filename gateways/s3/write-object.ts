@@ -104,10 +104,10 @@ const WAYS: Partial<Record<Operation, Requester['via']>> = {
   DeleteObjectTagging: 'untag',
 };
 
-function requesterOf({ route, sender, edge, requestId }: Call): Requester {
+function requesterOf({ route, sender, who, requestId }: Call): Requester {
   return {
     via: WAYS[route.operation] ?? 'other',
-    principal: sender.isOwner ? edge.owner.id : 'anonymous',
+    principal: who?.id ?? 'anonymous',
     address: (sender.address ?? '').replace(/^::ffff:/, '').slice(0, 64),
     requestId: requestId.slice(0, 64),
   };

@@ -10,6 +10,7 @@ import {
   checksumKindCodec,
   etagCodec,
   headersCodec,
+  OWNER_ID_CHARS,
   objectHeadCodec,
   objectRecordCodec,
   pieceCodec,
@@ -54,6 +55,7 @@ const listedVersionCodec = s.record({
   etag: etagCodec,
   checksum: s.nullable(checksumCodec),
   headers: headersCodec,
+  owner: s.later(s.str(OWNER_ID_CHARS)),
 });
 
 const listedPrefixCodec = s.record({ prefix: keyCodec });

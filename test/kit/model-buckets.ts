@@ -1,4 +1,4 @@
-import type { Bucket, BucketChange, Buckets } from '../../protocol/object-access.ts';
+import type { Bucket, BucketChange, BucketQuery, Buckets } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
 
 /** Buckets in memory. `isEmpty` is asked when one is to go. */
@@ -20,11 +20,11 @@ export class ModelBuckets implements Buckets {
   async list(
     _ctx: unknown,
     tenant: string,
-    { prefix, after, limit }: { prefix: string; after: string; limit: number },
+    { prefix, after, limit, owner }: BucketQuery,
   ): Promise<readonly Bucket[]> {
     return [...this.#buckets.values()]
       .filter(({ rule }) => rule.tenant === tenant && rule.name.startsWith(prefix))
-      .filter(({ rule }) => rule.name > after)
+      .filter((bucket) => bucket.rule.name > after && (owner === null || bucket.owner === owner))
       .sort((a, b) => (a.rule.name < b.rule.name ? -1 : 1))
       .slice(0, limit);
   }

@@ -13,6 +13,10 @@ export class ModelIdentities implements Identities {
     return this.isConfirmed;
   }
 
+  revision(): number {
+    return this.#clock;
+  }
+
   row(name: string): IdentityRow | null {
     return this.#rows.get(name) ?? null;
   }

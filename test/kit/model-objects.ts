@@ -229,6 +229,7 @@ function listed(
   return {
     ...{ type: 'version', key, versionId: versionIdOf(version.record), isLatest, isMarker },
     ...{ putAt, size, etag, checksum, headers: head.headers },
+    owner: head.owner ?? null,
   };
 }
 

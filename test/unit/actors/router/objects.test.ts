@@ -271,11 +271,11 @@ describe('buckets over three nodes', () => {
     expect(again).toEqual({ type: 'exists', bucket: made });
     for (const name of ['two', 'three']) await client.make(name);
     const listed = await client.ask((objects) =>
-      objects.buckets.list(CTX, 'default', { prefix: 't', after: '', limit: 10 }),
+      objects.buckets.list(CTX, 'default', { prefix: 't', after: '', limit: 10, owner: null }),
     );
     expect(listed.map(({ rule }) => rule.name)).toEqual(['three', 'two']);
     const after = await client.ask((objects) =>
-      objects.buckets.list(CTX, 'default', { prefix: '', after: 'one', limit: 1 }),
+      objects.buckets.list(CTX, 'default', { prefix: '', after: 'one', limit: 1, owner: null }),
     );
     expect(after.map(({ rule }) => rule.name)).toEqual(['three']);
     expect(await client.get('none')).toBeNull();

@@ -3,7 +3,13 @@ import { accessLogLine, type LoggedRequest } from '../../../../gateways/s3/acces
 
 const SEEN: LoggedRequest = {
   ...{ owner: 'abc', bucket: 'bkt', atMs: Date.UTC(2026, 1, 6, 0, 0, 38), address: '192.0.2.3' },
-  ...{ isOwner: true, requestId: 'r1', operation: 'GetObject', method: 'GET', subResource: null },
+  ...{
+    requester: 'abc',
+    requestId: 'r1',
+    operation: 'GetObject',
+    method: 'GET',
+    subResource: null,
+  },
   ...{ key: 'a b', url: '/bkt/a%20b?versionId=7', status: 200, errorCode: null },
   ...{ sentBytes: 12, objectBytes: 34, totalMs: 5.4, turnAroundMs: 3.6 },
   ...{ referer: 'http://a/', userAgent: 'curl "x"', versionId: '7', signedBy: 'header' },
@@ -21,7 +27,7 @@ it('has the fields of S3, in their order', () => {
   );
   const anonymous = {
     ...{
-      isOwner: false,
+      requester: null,
       signedBy: null,
       referer: null,
       userAgent: null,

@@ -14,7 +14,6 @@ import { type RecordingTelemetry, recordingTelemetry } from '../../../kit/record
 import { refused, type S3Server, startS3Server } from '../../../kit/s3-start.ts';
 
 const CONTEXT = { deadlineMs: 1000, traceparent: null, idempotency: null };
-const OWNER = { id: 'abc', displayName: null };
 
 let clock: HandClock;
 let objects: ModelObjects;
@@ -26,6 +25,8 @@ const to = (more: Partial<LoggingEnabled> = {}): LoggingEnabled => ({
   ...more,
 });
 
+const source = (bucket: string) => ({ bucket, owner: 'abc' });
+
 async function make(name: string, documents: Record<string, string> = {}) {
   await objects.buckets.create({}, { tenant, name, owner: 'abc', objectLock: false, documents });
 }
@@ -35,7 +36,7 @@ beforeEach(async () => {
   objects = new ModelObjects(() => clock.wallMs());
   telemetry = recordingTelemetry();
   log = new AccessLog({
-    ...{ objects, clock, random: seededRandom(1), telemetry, owner: OWNER },
+    ...{ objects, clock, random: seededRandom(1), telemetry },
     ...{ region: 'us-east-1', policies: new StoredPolicies(), keys: null },
   });
   await make('logs');
@@ -73,9 +74,9 @@ async function settled(ms: number): Promise<void> {
 
 describe('lines of access logs', () => {
   it('become one object for each bucket and target, after a minute', async () => {
-    log.record('a', to(), 'one\n');
-    log.record('a', to(), 'two\n');
-    log.record('b', to({ targetPrefix: 'q/' }), 'three\n');
+    log.record(source('a'), to(), 'one\n');
+    log.record(source('a'), to(), 'two\n');
+    log.record(source('b'), to({ targetPrefix: 'q/' }), 'three\n');
     await settled(LIMITS.accessLogDelayMs - 1);
     expect(await delivered()).toEqual([]);
     await settled(1);
@@ -84,7 +85,7 @@ describe('lines of access logs', () => {
     expect(found[0]?.key).toMatch(/^p\/\d{4}-\d\d-\d\d-\d\d-\d\d-\d\d-[0-9A-F]{16}$/);
     expect(found[1]?.key).toMatch(/^q\//);
     expect(clock.timerCount).toBe(0);
-    log.record('a', to(), 'four\n');
+    log.record(source('a'), to(), 'four\n');
     await settled(LIMITS.accessLogDelayMs);
     expect(await delivered()).toHaveLength(3);
   });
@@ -92,7 +93,7 @@ describe('lines of access logs', () => {
   it('have a key by account, region, bucket and day where that is asked for', async () => {
     const partitionedPrefix = { partitionDateSource: null };
     const targetObjectKeyFormat = { simplePrefix: null, partitionedPrefix };
-    log.record('a', to({ targetObjectKeyFormat }), 'one\n');
+    log.record(source('a'), to({ targetObjectKeyFormat }), 'one\n');
     await log.flush();
     const [only] = await delivered();
     expect(only?.key).toMatch(/^p\/abc\/us-east-1\/a\/\d{4}\/\d\d\/\d\d\/\d{4}-/);
@@ -101,7 +102,7 @@ describe('lines of access logs', () => {
   it('have the grants of the target', async () => {
     const uri = 'http://acs.amazonaws.com/groups/global/AllUsers';
     const targetGrants = [{ grantee: { type: 'Group', uri }, permission: 'READ' }] as const;
-    log.record('a', to({ targetGrants }), 'one\n');
+    log.record(source('a'), to({ targetGrants }), 'one\n');
     await log.flush();
     const [only] = await delivered();
     expect(JSON.parse(only?.acl ?? '').grants).toHaveLength(2);
@@ -110,7 +111,7 @@ describe('lines of access logs', () => {
   it('are delivered at once where they fill an object', async () => {
     const line = `${'x'.repeat(1023)}\n`;
     const count = LIMITS.accessLogObjectBytes / line.length;
-    for (let i = 0; i < count; i++) log.record('a', to(), line);
+    for (let i = 0; i < count; i++) log.record(source('a'), to(), line);
     await log.deliver();
     const [only] = await delivered();
     expect(only?.text.length).toBe(LIMITS.accessLogObjectBytes);
@@ -124,7 +125,7 @@ describe('lines of access logs', () => {
       if (keys.length <= 2) throw new AppError('unavailable', 'no leader');
       return apply.call(objects, ctx, bucket, op);
     };
-    log.record('a', to(), 'one\n');
+    log.record(source('a'), to(), 'one\n');
     for (let i = 0; i < 3; i++) await settled(LIMITS.accessLogDelayMs);
     expect((await delivered()).map(({ text }) => text)).toEqual(['one\n']);
     expect([keys.length, new Set(keys).size]).toEqual([3, 1]);
@@ -133,7 +134,7 @@ describe('lines of access logs', () => {
     };
     const line = 'y'.repeat(1024 * 1024 - 1);
     const room = Math.floor(LIMITS.accessLogBytesMax / line.length);
-    for (let i = 0; i < room + 5; i++) log.record('a', to(), line);
+    for (let i = 0; i < room + 5; i++) log.record(source('a'), to(), line);
     expect(telemetry.total('s3_access_log_lines_lost')).toBe(5);
     await log.close();
     expect(telemetry.total('s3_access_log_lines_lost')).toBe(room + 5);
@@ -141,7 +142,7 @@ describe('lines of access logs', () => {
   });
 
   it('are lost, and counted, where the target is gone or its policy denies them', async () => {
-    log.record('a', to({ targetBucket: 'gone' }), 'one\n');
+    log.record(source('a'), to({ targetBucket: 'gone' }), 'one\n');
     await log.flush();
     expect(telemetry.total('s3_access_log_lines_lost')).toBe(1);
     const statement = {
@@ -150,8 +151,8 @@ describe('lines of access logs', () => {
       Condition: { ArnLike: { 'aws:SourceArn': 'arn:aws:s3:::a' } },
     };
     await make('shut', { policy: JSON.stringify({ Statement: [statement] }) });
-    log.record('a', to({ targetBucket: 'shut' }), 'one\n');
-    log.record('b', to({ targetBucket: 'shut' }), 'two\n');
+    log.record(source('a'), to({ targetBucket: 'shut' }), 'one\n');
+    log.record(source('b'), to({ targetBucket: 'shut' }), 'two\n');
     await log.flush();
     expect((await delivered(objects, 'shut')).map(({ text }) => text)).toEqual(['two\n']);
     expect(telemetry.total('s3_access_log_lines_lost')).toBe(2);
@@ -223,9 +224,9 @@ describe('a bucket with an access log', () => {
     );
     const own = new AccessLog({
       ...{ objects: server.objects, keys: server.keys, clock, random: seededRandom(3), telemetry },
-      ...{ owner: OWNER, region: 'us-east-1', policies: new StoredPolicies() },
+      ...{ region: 'us-east-1', policies: new StoredPolicies() },
     });
-    own.record('app', to(), 'a line\n');
+    own.record(source('app'), to(), 'a line\n');
     await own.flush();
     const [raw] = await delivered(server.objects);
     expect(raw?.text).not.toContain('a line');

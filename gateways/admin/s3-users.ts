@@ -1,0 +1,204 @@
+import { Type } from 'typebox';
+import { AppError } from '../../protocol/errors.ts';
+import type { App, Edge } from '../http/app.ts';
+import { contextOf } from '../http/context.ts';
+import { answer } from '../http/respond.ts';
+import * as schemas from '../http/schemas.ts';
+import { isRole } from '../identity/decision.ts';
+import { isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
+import type { S3Users, ShownS3Key, ShownS3User, WantedS3User } from '../identity/s3-users.ts';
+import { checkFields, expiresInMsOf } from './api-keys.ts';
+
+const USERS = '/admin/s3-users';
+const KEYS = '/admin/s3-keys';
+
+const NullableText = Type.Union([Type.String(), Type.Null()]);
+const NullableTime = Type.Union([Type.Integer(), Type.Null()], {
+  description: 'Unix ms, or null.',
+});
+const User = Type.Object({
+  name: Type.String({ description: '1 to 63 letters, digits, _ and -.' }),
+  id: Type.String({ description: 'Canonical id, 64 hex digits: what ACLs and owners name.' }),
+  arn: Type.String({ description: 'What policies name: arn:aws:iam::minikv:user/NAME.' }),
+  displayName: Type.String(),
+  email: NullableText,
+  role: Type.String({ description: 'admin, read_write or read_only.' }),
+  createdAtMs: Type.Integer(),
+});
+const Key = Type.Object({
+  accessKeyId: Type.String(),
+  user: Type.String(),
+  createdAtMs: Type.Integer(),
+  expiresAtMs: NullableTime,
+  revokedAtMs: NullableTime,
+});
+const MadeKey = Type.Object({
+  ...Key.properties,
+  secretAccessKey: Type.String({ description: 'It is shown this once.' }),
+});
+const WantedUser = Type.Object({
+  name: Type.String(),
+  display_name: Type.Optional(Type.String()),
+  email: Type.Optional(NullableText),
+  role: Type.Optional(Type.String()),
+});
+const WantedKey = Type.Object({
+  user: Type.String(),
+  expires_in_secs: Type.Optional(Type.Union([Type.Integer(), Type.Null()])),
+});
+const AllUsers = Type.Object({ users: Type.Array(User) });
+const AllKeys = Type.Object({ keys: Type.Array(Key) });
+const DeletedUser = Type.Object({ name: Type.String(), deleted: Type.Boolean() });
+const DeletedKey = Type.Object({ accessKeyId: Type.String(), deleted: Type.Boolean() });
+const Name = Type.Object({ name: Type.String() });
+const Id = Type.Object({ id: Type.String() });
+
+/** `/admin/s3-users` and `/admin/s3-keys`: who may sign requests of S3's. What is answered holds on every node. */
+export function registerS3UserRoutes(app: App, edge: Edge): void {
+  registerUsers(app, edge);
+  registerKeys(app, edge);
+}
+
+function registerUsers(app: App, edge: Edge): void {
+  app.get(USERS, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'The users of S3, by name' },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: AllUsers }) },
+    },
+    handler: async (request, reply) => {
+      const users = await usersOf(edge).listUsers(contextOf(request));
+      return answer(request, reply, 200, null, () => ({ users: users.map(shownUser) }));
+    },
+  });
+  app.post(USERS, {
+    config: { body: 'document' },
+    schema: {
+      ...{ tags: ['admin'], summary: 'Makes a user of S3, without keys', body: WantedUser },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 201: User }) },
+    },
+    handler: async (request, reply) => {
+      const wanted = wantedUser(request.body as Record<string, unknown>);
+      const made = await usersOf(edge).createUser(contextOf(request), wanted);
+      return answer(request, reply, 201, null, () => shownUser(made));
+    },
+  });
+  app.get(`${USERS}/:name`, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'A user of S3', params: Name },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: User }) },
+    },
+    handler: async (request, reply) => {
+      const user = await usersOf(edge).getUser(contextOf(request), request.params.name);
+      return answer(request, reply, 200, null, () => shownUser(user));
+    },
+  });
+  app.delete(`${USERS}/:name`, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'Ends a user of S3 and all its access keys', params: Name },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: DeletedUser }) },
+    },
+    handler: async (request, reply) => {
+      const { name } = request.params;
+      await usersOf(edge).deleteUser(contextOf(request), name);
+      return answer(request, reply, 200, null, () => ({ name, deleted: true }));
+    },
+  });
+}
+
+function registerKeys(app: App, edge: Edge): void {
+  app.get(KEYS, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'The access keys of S3, by id; never their secrets' },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: AllKeys }) },
+    },
+    handler: async (request, reply) => {
+      const keys = await usersOf(edge).listKeys(contextOf(request));
+      return answer(request, reply, 200, null, () => ({ keys: [...keys] }));
+    },
+  });
+  app.post(KEYS, {
+    config: { body: 'document' },
+    schema: {
+      ...{ tags: ['admin'], summary: 'Makes an access key, whose secret is shown this once' },
+      ...{ querystring: schemas.NoQuery, body: WantedKey },
+      response: schemas.answers({ 201: MadeKey }),
+    },
+    handler: async (request, reply) => {
+      const wanted = wantedKey(request.body as Record<string, unknown>);
+      const made = await usersOf(edge).createKey(contextOf(request), wanted);
+      const { shown, secretAccessKey } = made;
+      reply.header('cache-control', 'no-store');
+      return answer(request, reply, 201, null, () => ({ ...shown, secretAccessKey }));
+    },
+  });
+  app.get(`${KEYS}/:id`, {
+    schema: keySchema('An access key of S3, without its secret'),
+    handler: async (request, reply) => {
+      const key = await usersOf(edge).getKey(contextOf(request), request.params.id);
+      return answer(request, reply, 200, null, (): ShownS3Key => key);
+    },
+  });
+  app.delete(`${KEYS}/:id`, {
+    schema: {
+      ...{ tags: ['admin'], summary: 'Revokes an access key and forgets it', params: Id },
+      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: DeletedKey }) },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params;
+      await usersOf(edge).deleteKey(contextOf(request), id);
+      return answer(request, reply, 200, null, () => ({ accessKeyId: id, deleted: true }));
+    },
+  });
+  app.post(`${KEYS}/:id/revoke`, {
+    schema: keySchema('Revokes an access key: answered, no node takes it'),
+    handler: async (request, reply) => {
+      const key = await usersOf(edge).revokeKey(contextOf(request), request.params.id);
+      return answer(request, reply, 200, null, (): ShownS3Key => key);
+    },
+  });
+}
+
+function keySchema(summary: string) {
+  return {
+    ...{ tags: ['admin'], summary, params: Id },
+    ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Key }) },
+  };
+}
+
+function usersOf({ s3Users }: Edge): S3Users {
+  if (s3Users !== null) return s3Users;
+  throw new AppError('not_implemented', 'this node has no S3 endpoint, and so no users of it');
+}
+
+const USER_FIELDS: ReadonlySet<string> = new Set(['name', 'display_name', 'email', 'role']);
+const KEY_FIELDS: ReadonlySet<string> = new Set(['user', 'expires_in_secs']);
+
+function wantedUser(body: Record<string, unknown>): WantedS3User {
+  checkFields(body, USER_FIELDS);
+  const { name, display_name: displayName = name, email = null, role = 'read_write' } = body;
+  if (typeof name !== 'string' || !isS3UserName(name)) {
+    throw new AppError('invalid_argument', 'name must have 1 to 63 letters, digits, _ and -');
+  }
+  if (typeof displayName !== 'string' || !isDisplayName(displayName)) {
+    throw new AppError('invalid_argument', 'display_name must have 1 to 128 printable characters');
+  }
+  if (email !== null && (typeof email !== 'string' || !isEmail(email))) {
+    throw new AppError('invalid_argument', 'email must be an address, such as name@example.org');
+  }
+  if (typeof role !== 'string' || !isRole(role)) {
+    throw new AppError('invalid_argument', 'role must be admin, read_write or read_only');
+  }
+  return { name, displayName, email, role };
+}
+
+function wantedKey(body: Record<string, unknown>) {
+  checkFields(body, KEY_FIELDS);
+  const { user, expires_in_secs: seconds = null } = body;
+  if (typeof user !== 'string') throw new AppError('invalid_argument', 'user must be a name');
+  return { user, expiresInMs: expiresInMsOf(seconds) };
+}
+
+function shownUser({ name, id, displayName, email, role, createdAtMs }: ShownS3User) {
+  const arn = `arn:aws:iam::minikv:user/${name}`;
+  return { name, id, arn, displayName, email, role, createdAtMs };
+}

@@ -1,0 +1,171 @@
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import type { Identities, IdentityRow } from '../../protocol/identities.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Revision } from '../../protocol/types.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
+import { unwrapKey } from '../encryption/key-wrap.ts';
+import type { RootKeys } from '../encryption/root-keys.ts';
+import { ROLES } from './decision.ts';
+import {
+  isS3KeyId,
+  nameOfS3UserRow,
+  parseS3KeyRow,
+  parseS3UserRow,
+  placeOfS3Secret,
+  S3_SECRET_PURPOSE,
+  type S3Identity,
+  type S3KeyRecord,
+  s3KeyRow,
+  s3SecretOf,
+  s3UserRow,
+} from './s3-user.ts';
+
+export interface S3DirectoryParts {
+  readonly identities: Identities;
+  /** Null: this node has none, so it knows no secret. */
+  readonly roots: RootKeys | null;
+  readonly clock: Pick<Clock, 'wallMs'>;
+}
+
+/** An access key that may be used. */
+export interface S3Key {
+  readonly secretAccessKey: string;
+  readonly identity: S3Identity;
+}
+
+/** One who has not been deleted. */
+export interface KnownS3User {
+  readonly id: string;
+  readonly displayName: string;
+}
+
+interface People {
+  readonly byId: ReadonlyMap<string, KnownS3User>;
+  readonly byEmail: ReadonlyMap<string, KnownS3User>;
+}
+
+const NOBODY: People = { byId: new Map(), byEmail: new Map() };
+
+/**
+ * Users of S3 as the node's view of the identities has them (ADR 0038). A key is good only with its user, both in a
+ * view that is current; secrets are in clear in memory only.
+ */
+export class S3Directory {
+  readonly #parts: S3DirectoryParts;
+  readonly #users = new WeakMap<IdentityRow, S3Identity | 'deleted'>();
+  readonly #keys = new WeakMap<IdentityRow, OpenedKey | 'ended'>();
+  #people = NOBODY;
+  #peopleOf: Revision = 0;
+
+  constructor(parts: S3DirectoryParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Null: there is none, it was revoked or deleted, its time is over, or its user is gone. Rejects with `unavailable` where
+   * this node cannot tell, and with `not_implemented` where it has not got the root key.
+   */
+  async keyOf(accessKeyId: string): Promise<S3Key | null> {
+    if (!isS3KeyId(accessKeyId)) return null;
+    const { identities } = this.#parts;
+    const name = s3KeyRow(accessKeyId);
+    await identities.current(LIMITS.requestDeadlineMsDefault);
+    // It may have been made since.
+    if (identities.row(name) === null) await identities.renewed(LIMITS.requestDeadlineMsDefault);
+    const row = identities.row(name);
+    return row === null ? null : this.#keyIn(accessKeyId, row);
+  }
+
+  /** Resolves when `byId` and `byEmail` say what holds now, or later. Rejects with `unavailable`. */
+  renewed(deadlineMs: number): Promise<void> {
+    return this.#parts.identities.renewed(deadlineMs);
+  }
+
+  /** As the node knew it last. */
+  byId(id: string): KnownS3User | null {
+    return this.#known().byId.get(id) ?? null;
+  }
+
+  byEmail(email: string): KnownS3User | null {
+    return this.#known().byEmail.get(email.toLowerCase()) ?? null;
+  }
+
+  #keyIn(id: string, row: IdentityRow): S3Key | null {
+    const key = this.#opened(id, row);
+    if (key === 'ended') return null;
+    const { record, secretAccessKey } = key;
+    const { expiresAtMs } = record;
+    if (expiresAtMs !== null && expiresAtMs <= this.#parts.clock.wallMs()) return null;
+    const userRow = this.#parts.identities.row(s3UserRow(record.userName));
+    const identity = userRow === null ? 'deleted' : this.#identityOf(userRow);
+    if (identity === 'deleted' || identity.id !== record.userId) return null;
+    return { secretAccessKey, identity };
+  }
+
+  /** Once per row: a change of it is another row. */
+  #opened(id: string, row: IdentityRow): OpenedKey | 'ended' {
+    const known = this.#keys.get(row);
+    if (known !== undefined) return known;
+    const record = parseS3KeyRow(row.text);
+    const isOver = record === null || record.revokedAtMs !== null;
+    const opened = isOver ? 'ended' : { record, secretAccessKey: this.#secretOf(id, record) };
+    this.#keys.set(row, opened);
+    return opened;
+  }
+
+  #secretOf(id: string, { rootId, wrapped }: S3KeyRecord): string {
+    const under = this.#parts.roots?.purpose(rootId, S3_SECRET_PURPOSE) ?? null;
+    const bytes = Buffer.from(wrapped, 'base64');
+    const secret = under === null ? null : unwrapKey(under, bytes, placeOfS3Secret(id));
+    if (secret !== null) return s3SecretOf(secret);
+    throw new AppError(
+      'not_implemented',
+      'the secret of this access key is under a root key that this node has not got',
+    );
+  }
+
+  #identityOf(row: IdentityRow): S3Identity | 'deleted' {
+    const known = this.#users.get(row);
+    if (known !== undefined) return known;
+    const record = parseS3UserRow(row.text);
+    const userName = nameOfS3UserRow(row.name);
+    const read =
+      record === null
+        ? 'deleted'
+        : {
+            ...{ id: record.id, displayName: record.displayName, userName },
+            access: {
+              ...{ id: `s3:${userName}`, tenant: DEFAULT_TENANT, rules: ROLES[record.role] },
+              ...{ isRevoked: false, expiresAtMs: null },
+            },
+          };
+    this.#users.set(row, read);
+    return read;
+  }
+
+  #known(): People {
+    const { identities } = this.#parts;
+    const revision = identities.revision();
+    if (revision === this.#peopleOf) return this.#people;
+    const byId = new Map<string, KnownS3User>();
+    const byEmail = new Map<string, KnownS3User>();
+    // An address that two have is his who was there first: the other one is about to be taken away.
+    const rows = [...identities.rows(s3UserRow(''))].sort((a, b) => a.revision - b.revision);
+    for (const { text } of rows) {
+      const record = parseS3UserRow(text);
+      if (record === null) continue;
+      const { id, displayName, email } = record;
+      byId.set(id, { id, displayName });
+      if (email !== null && !byEmail.has(email)) byEmail.set(email, { id, displayName });
+    }
+    this.#people = { byId, byEmail };
+    this.#peopleOf = revision;
+    return this.#people;
+  }
+}
+
+interface OpenedKey {
+  readonly record: S3KeyRecord;
+  readonly secretAccessKey: string;
+}

@@ -1,0 +1,268 @@
+import type { Clock } from '../../protocol/clock.ts';
+import { AppError } from '../../protocol/errors.ts';
+import type { Identities, IdentityRow } from '../../protocol/identities.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import type { Random } from '../../protocol/random.ts';
+import type { RequestContext } from '../../protocol/service.ts';
+import { KEY_BYTES, wrapKey } from '../encryption/key-wrap.ts';
+import type { RootKeys } from '../encryption/root-keys.ts';
+import type { Role } from './decision.ts';
+import {
+  drawCanonicalId,
+  drawS3KeyId,
+  encodeS3Row,
+  idOfS3KeyRow,
+  isS3KeyId,
+  isS3UserName,
+  nameOfS3UserRow,
+  parseS3KeyRow,
+  parseS3UserRow,
+  placeOfS3Secret,
+  S3_SECRET_PURPOSE,
+  type S3KeyRecord,
+  type S3UserRecord,
+  s3KeyRow,
+  s3SecretOf,
+  s3UserRow,
+} from './s3-user.ts';
+
+export type ShownS3User = S3UserRecord & { readonly name: string };
+
+/** What may be shown of an access key. */
+export interface ShownS3Key {
+  readonly accessKeyId: string;
+  readonly user: string;
+  /** Unix ms; null: never. */
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number | null;
+  readonly revokedAtMs: number | null;
+}
+
+export interface WantedS3User {
+  readonly name: string;
+  readonly displayName: string;
+  readonly email: string | null;
+  readonly role: Role;
+}
+
+interface Parts {
+  readonly identities: Identities;
+  /** Null: this node has none, and makes no keys. */
+  readonly roots: RootKeys | null;
+  readonly random: Random;
+  readonly clock: Pick<Clock, 'wallMs'>;
+}
+
+const ATTEMPTS_MAX = 16;
+
+/** Makes, shows and ends users of S3 and their access keys. What is answered holds on every node from then on. */
+export class S3Users {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Rejects with `duplicate` where the name or the address is another's, and with `too_large`. */
+  async createUser(
+    ctx: RequestContext,
+    { name, displayName, email, role }: WantedS3User,
+  ): Promise<ShownS3User> {
+    const { identities, random, clock } = this.#parts;
+    const users = await this.listUsers(ctx);
+    checkRoom(users.length, 's3UsersMax');
+    const address = email?.toLowerCase() ?? null;
+    if (address !== null && users.some((user) => user.email === address)) throw emailTaken();
+    const id = drawCanonicalId(random);
+    const record = { id, displayName, email: address, role, createdAtMs: clock.wallMs() };
+    const before = identities.row(s3UserRow(name));
+    const isFree = before === null || parseS3UserRow(before.text) === null;
+    const row = {
+      name: s3UserRow(name),
+      text: encodeS3Row(record),
+      revision: before?.revision ?? 0,
+    };
+    if (!isFree || !(await identities.put(ctx, row))) {
+      throw new AppError('duplicate', 'there is a user of this name');
+    }
+    if (address !== null) await this.#keepFirst(ctx, name, record);
+    return { name, ...record };
+  }
+
+  /**
+   * Two may have asked for one address at once. Their rows are in one order: whoever is second sees the first one here, and
+   * goes away again.
+   */
+  async #keepFirst(ctx: RequestContext, name: string, { id, email }: S3UserRecord): Promise<void> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    const own = identities.row(s3UserRow(name));
+    if (own === null || parseS3UserRow(own.text)?.id !== id) return;
+    const isSecond = identities
+      .rows(s3UserRow(''))
+      .some((row) => row.revision < own.revision && parseS3UserRow(row.text)?.email === email);
+    if (!isSecond) return;
+    await identities.put(ctx, { ...own, text: encodeS3Row(null) });
+    throw emailTaken();
+  }
+
+  /** By name. */
+  async listUsers(ctx: RequestContext): Promise<readonly ShownS3User[]> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    return identities.rows(s3UserRow('')).flatMap((row) => {
+      const record = parseS3UserRow(row.text);
+      return record === null ? [] : [{ name: nameOfS3UserRow(row.name), ...record }];
+    });
+  }
+
+  async getUser(ctx: RequestContext, name: string): Promise<ShownS3User> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    return { name, ...userIn(identities, name) };
+  }
+
+  /** Once this has resolved, no node takes any of their keys. What they own stays, and is the administrator's to see to. */
+  async deleteUser(ctx: RequestContext, name: string): Promise<void> {
+    const { identities } = this.#parts;
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      await identities.renewed(ctx.deadlineMs);
+      userIn(identities, name);
+      const row = identities.row(s3UserRow(name)) as IdentityRow;
+      if (!(await identities.put(ctx, { ...row, text: encodeS3Row(null) }))) continue;
+      const keys = identities.rows(s3KeyRow(''));
+      const own = keys.filter(({ text }) => parseS3KeyRow(text)?.userName === name);
+      await Promise.all(own.map((key) => identities.put(ctx, { ...key, text: encodeS3Row(null) })));
+      return;
+    }
+    throw new AppError('conflict', 'others are changing this user');
+  }
+
+  /** The secret is shown this once. Rejects with `not_found` without such a user, `not_implemented` without a root key. */
+  async createKey(
+    ctx: RequestContext,
+    { user, expiresInMs }: { readonly user: string; readonly expiresInMs: number | null },
+  ): Promise<{ readonly secretAccessKey: string; readonly shown: ShownS3Key }> {
+    const { identities, random, clock } = this.#parts;
+    const roots = this.#rootsOf();
+    checkRoom((await this.listKeys(ctx)).length, 's3AccessKeysMax');
+    const { id: userId } = userIn(identities, user);
+    const under = roots.purpose(roots.currentId, S3_SECRET_PURPOSE) as Uint8Array;
+    for (;;) {
+      const accessKeyId = drawS3KeyId(random);
+      const secret = random.bytes(KEY_BYTES);
+      const wrapped = wrapKey(under, secret, placeOfS3Secret(accessKeyId), random);
+      const createdAtMs = clock.wallMs();
+      const record: S3KeyRecord = {
+        ...{ userName: user, userId, rootId: roots.currentId, createdAtMs, revokedAtMs: null },
+        wrapped: wrapped.toString('base64'),
+        expiresAtMs: expiresInMs === null ? null : createdAtMs + expiresInMs,
+      };
+      const row = { name: s3KeyRow(accessKeyId), text: encodeS3Row(record), revision: 0 };
+      if (!(await identities.put(ctx, row))) continue;
+      return { secretAccessKey: s3SecretOf(secret), shown: shownKey(accessKeyId, record) };
+    }
+  }
+
+  /** Of users that are there, by id. */
+  async listKeys(ctx: RequestContext): Promise<readonly ShownS3Key[]> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    return identities.rows(s3KeyRow('')).flatMap((row) => {
+      const record = parseS3KeyRow(row.text);
+      const hasUser = record !== null && isOf(identities, record);
+      return hasUser ? [shownKey(idOfS3KeyRow(row.name), record)] : [];
+    });
+  }
+
+  async getKey(ctx: RequestContext, id: string): Promise<ShownS3Key> {
+    return shownKey(id, (await this.#key(ctx, id)).record);
+  }
+
+  /** Once this has resolved, no node takes the key. Of one that is revoked already too. */
+  async revokeKey(ctx: RequestContext, id: string): Promise<ShownS3Key> {
+    const revokedAtMs = this.#parts.clock.wallMs();
+    const record = await this.#change(ctx, id, (before) =>
+      before.revokedAtMs === null ? { ...before, revokedAtMs } : before,
+    );
+    return shownKey(id, record as S3KeyRecord);
+  }
+
+  /** The same, and it is shown no more. */
+  async deleteKey(ctx: RequestContext, id: string): Promise<void> {
+    await this.#change(ctx, id, () => null);
+  }
+
+  async #change(
+    ctx: RequestContext,
+    id: string,
+    change: (before: S3KeyRecord) => S3KeyRecord | null,
+  ): Promise<S3KeyRecord | null> {
+    const { identities } = this.#parts;
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      const { row, record } = await this.#key(ctx, id);
+      const next = change(record);
+      if (next === record) {
+        // Whoever changed it may not have waited yet.
+        await identities.settled();
+        return next;
+      }
+      if (await identities.put(ctx, { ...row, text: encodeS3Row(next) })) return next;
+    }
+    throw new AppError('conflict', 'others are changing this key');
+  }
+
+  async #key(
+    ctx: RequestContext,
+    id: string,
+  ): Promise<{ readonly row: IdentityRow; readonly record: S3KeyRecord }> {
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    const row = isS3KeyId(id) ? identities.row(s3KeyRow(id)) : null;
+    const record = row === null ? null : parseS3KeyRow(row.text);
+    if (row === null || record === null || !isOf(identities, record)) {
+      throw new AppError('not_found', 'there is no such access key');
+    }
+    return { row, record };
+  }
+
+  #rootsOf(): RootKeys {
+    const { roots } = this.#parts;
+    if (roots !== null) return roots;
+    throw new AppError(
+      'not_implemented',
+      'this node has no root key (encryption-root-key) to keep the secret under',
+    );
+  }
+}
+
+function userIn(identities: Identities, name: string): S3UserRecord {
+  const row = isS3UserName(name) ? identities.row(s3UserRow(name)) : null;
+  const record = row === null ? null : parseS3UserRow(row.text);
+  if (record === null) throw new AppError('not_found', 'there is no such user');
+  return record;
+}
+
+function isOf(identities: Identities, { userName, userId }: S3KeyRecord): boolean {
+  const row = identities.row(s3UserRow(userName));
+  return row !== null && parseS3UserRow(row.text)?.id === userId;
+}
+
+function shownKey(
+  accessKeyId: string,
+  { userName: user, createdAtMs, expiresAtMs, revokedAtMs }: S3KeyRecord,
+): ShownS3Key {
+  return { accessKeyId, user, createdAtMs, expiresAtMs, revokedAtMs };
+}
+
+function checkRoom(count: number, limit: 's3UsersMax' | 's3AccessKeysMax'): void {
+  const max = LIMITS[limit];
+  if (count < max) return;
+  throw new AppError('too_large', `there are ${limit} of them, ${max}`, {
+    details: { limit, max },
+  });
+}
+
+function emailTaken(): AppError {
+  return new AppError('duplicate', 'another user has this address');
+}
