@@ -47,11 +47,12 @@ export async function postObject(call: Call): Promise<Answer> {
   if (!isSigned && !isGrantedByBucket(bucket, null, 'WRITE')) checkFormOrigin(call);
   const success = successOf(fields);
   const headers = headersOf(form, isSigned);
-  const put = await resolvedPut(call, putOf(form, headers, call.nowMs));
+  const said = putOf(form, headers, call.nowMs);
   await checkMayDo(call, ACTIONS.PostObject, {
-    ...{ bucket, key, versionId: null, newTags: put.tags },
+    ...{ bucket, key, versionId: null, newTags: said.tags },
     form: { who, signed: signatureOf(author), headers },
   });
+  const put = await resolvedPut(call, said);
   const head = { ...objectHeadOf(put), owner: ownerOfNew(bucket, who, put.acl) };
   checkNewAcl(bucket, put.acl);
   const condition = conditionOf(call);

@@ -3,9 +3,12 @@ import { NamedKeys } from '../../gateways/encryption/named-keys.ts';
 import { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import type { HttpConfig } from '../../gateways/http/app.ts';
 import { createHttpServer, type HttpServer } from '../../gateways/http/server.ts';
+import { S3Directory } from '../../gateways/identity/s3-directory.ts';
+import { S3Users } from '../../gateways/identity/s3-users.ts';
 import type { S3Config } from '../../gateways/s3/edge.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
 import { seededRandom } from '../../protocol/random.ts';
+import type { ModelIdentities } from './model-identities.ts';
 import { ModelObjects } from './model-objects.ts';
 import { ModelService } from './model-service.ts';
 import { REAL_CLOCK } from './real-clock.ts';
@@ -20,6 +23,8 @@ export interface S3Server {
   readonly httpUrl: string;
   readonly objects: ModelObjects;
   readonly keys: NamedKeys;
+  readonly users: S3Users;
+  readonly identities: ModelIdentities;
   readonly server: HttpServer;
   client(config?: Partial<S3ClientConfig>): S3Client;
   stop(): Promise<void>;
@@ -35,13 +40,17 @@ export async function startS3Server(
   const keys = new NamedKeys({
     ...{ rows: objects.keyRows, roots, random: seededRandom(2), clock: REAL_CLOCK },
   });
+  const service = new ModelService();
+  const { identities } = service;
+  const directory = new S3Directory({ identities, roots, clock: REAL_CLOCK });
+  const users = new S3Users({ identities, roots, random: seededRandom(4), clock: REAL_CLOCK });
   const server = await createHttpServer({
-    ...{ service: new ModelService(), telemetry: NO_TELEMETRY, clock: REAL_CLOCK },
+    ...{ service, telemetry: NO_TELEMETRY, clock: REAL_CLOCK },
     ...{ random: seededRandom(1), version: '0.1.0' },
-    keys,
+    ...{ keys, s3Users: users },
     config: { host: '127.0.0.1', port: 0, allowUnsigned: true, ...http },
     s3: {
-      objects,
+      ...{ objects, users: directory },
       config: {
         ...{
           port: 0,
@@ -64,7 +73,7 @@ export async function startS3Server(
   const url = s3Url as string;
   const clients: S3Client[] = [];
   return {
-    ...{ url, httpUrl, objects, keys, server },
+    ...{ url, httpUrl, objects, keys, server, users, identities },
     client(more = {}) {
       const client = new S3Client({
         ...{ endpoint: url, region: 'us-east-1', forcePathStyle: true, maxAttempts: 1 },
