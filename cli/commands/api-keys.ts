@@ -1,7 +1,7 @@
 import { UsageError } from '../failures.ts';
 import { type Context, countOf, printJson } from './context.ts';
 
-const EXPIRES_SECS_MAX = 10 * 365 * 24 * 3600;
+export const EXPIRES_SECS_MAX = 10 * 365 * 24 * 3600;
 
 /** A key as a node shows it. */
 interface ShownKey {

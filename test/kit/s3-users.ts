@@ -1,6 +1,18 @@
+import { createHmac } from 'node:crypto';
 import { S3 } from '@aws-sdk/client-s3';
 import type { Role } from '../../gateways/identity/decision.ts';
-import { type Credentials, encode, sha256Hex, signHeader } from '../s3/sign.ts';
+import {
+  type Credentials,
+  encode,
+  presign,
+  queryText,
+  type Signer,
+  scopeOf,
+  sha256Hex,
+  signHeader,
+  signingKey,
+  timestampOf,
+} from '../s3/sign.ts';
 import type { Ask } from './s3-policies.ts';
 import type { S3Server } from './s3-start.ts';
 
@@ -59,13 +71,47 @@ function signedHeaders(
   const { host } = new URL(url);
   const [path = '', search = ''] = target.split('?');
   const query = [...new URLSearchParams(search)];
-  const at = { region: 'us-east-1', service: 's3', at: new Date() };
   const request = { method, path: path.split('/').map(encode).join('/'), query };
   const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
   const all = { host, ...Object.fromEntries(lower) };
-  const signed = signHeader({ ...request, headers: all }, { credentials, ...at }, sha256Hex(body));
+  const signed = signHeader({ ...request, headers: all }, signerOf(credentials), sha256Hex(body));
   const { host: _, ...rest } = signed.headers;
   return rest;
+}
+
+function signerOf(credentials: Credentials): Signer {
+  return { credentials, region: 'us-east-1', service: 's3', at: new Date() };
+}
+
+/** A URL that is good for a GET. */
+export function urlOf({ url }: Pick<S3Server, 'url'>, credentials: Credentials, path: string) {
+  const request = { method: 'GET', path, query: [], headers: { host: new URL(url).host } };
+  return `${url}${path}?${queryText(presign(request, signerOf(credentials), 300))}`;
+}
+
+/** A form that is good for this key. */
+export function formOf(
+  credentials: Credentials,
+  bucket: string,
+  key: string,
+  file: string,
+): FormData {
+  const signer = signerOf(credentials);
+  const fields: Record<string, string> = {
+    key,
+    'x-amz-algorithm': 'AWS4-HMAC-SHA256',
+    'x-amz-credential': `${credentials.accessKeyId}/${scopeOf(signer)}`,
+    'x-amz-date': timestampOf(signer.at),
+  };
+  const conditions = Object.entries({ bucket, ...fields }).map(([name, is]) => ({ [name]: is }));
+  const expiration = new Date(signer.at.getTime() + 60_000).toISOString();
+  const policy = Buffer.from(JSON.stringify({ expiration, conditions })).toString('base64');
+  const signature = createHmac('sha256', signingKey(signer)).update(policy).digest('hex');
+  const form = new FormData();
+  const all = { ...fields, policy, 'x-amz-signature': signature };
+  for (const [name, value] of Object.entries(all)) form.append(name, value);
+  form.append('file', new Blob([file]));
+  return form;
 }
 
 /** `denied` also where it is said for each key of a list; else the code that it is refused with, or `let in`. */

@@ -55,7 +55,7 @@ export function scopeOf({ at, region, service }: Signer): string {
   return `${timestampOf(at).slice(0, 8)}/${region}/${service}/aws4_request`;
 }
 
-function signingKey(signer: Signer): Buffer {
+export function signingKey(signer: Signer): Buffer {
   const secret = `AWS4${signer.credentials.secretAccessKey}`;
   return scopeOf(signer).split('/').reduce<Buffer>(hmac, Buffer.from(secret));
 }

@@ -159,6 +159,7 @@ describe('configurations as the SDK writes and reads them', () => {
       },
       { Grantee: { Type: 'Group', URI: GROUPS.allUsers }, Permission: 'READ' },
       { Grantee: { Type: 'CanonicalUser', ID: 'x' }, Permission: 'WRITE_ACP' },
+      { Grantee: { Type: 'AmazonCustomerByEmail', EmailAddress: 'a@b' }, Permission: 'READ_ACP' },
     ];
     const AccessControlPolicy = { Owner, Grants };
     await expectThrough(

@@ -170,14 +170,11 @@ describe('configurations that are refused', () => {
     grant('<Grantee><URI>http://x</URI></Grantee><Permission>READ</Permission>'),
   );
   add(
-    'UnresolvableGrantByEmailAddress',
-    accessControlPolicy,
-    grant('<Grantee><EmailAddress>a@b</EmailAddress></Grantee><Permission>READ</Permission>'),
-  );
-  add(
     'none',
     accessControlPolicy,
     grant('<Grantee><ID>x</ID></Grantee><Permission>READ</Permission>'),
+    // Whose address it is says whoever has the users.
+    grant('<Grantee><EmailAddress>a@b</EmailAddress></Grantee><Permission>READ</Permission>'),
   );
   add('MalformedXML', ownershipControls, '<OwnershipControls/>');
   add(
