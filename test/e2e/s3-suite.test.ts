@@ -15,6 +15,8 @@ const KEYS = { accessKeyId: 'MINIKVSUITEKEY', secretAccessKey: 'of-the-suite-and
 
 let cluster: ProcessCluster;
 let connections: Connections;
+/** Of the area `users`: two users, of whom neither is the administrator. */
+let between: Connections;
 
 beforeAll(async () => {
   const port = await freePort();
@@ -23,9 +25,26 @@ beforeAll(async () => {
   cluster = await ProcessCluster.start({ nodes: 1, flags: keys, env });
   const target = { endpoint: `http://127.0.0.1:${port}`, credentials: KEYS, region: 'us-east-1' };
   connections = new Connections(target);
+  const [credentials, second] = [await pairOf('first'), await pairOf('second')];
+  between = new Connections({ ...target, credentials, second });
 });
 
+async function pairOf(user: string) {
+  const [url] = cluster.urls();
+  const post = async (path: string, body: object) => {
+    const headers = { 'content-type': 'application/json' };
+    const sent = { method: 'POST', headers, body: JSON.stringify(body) };
+    const answer = await fetch(`${url}/admin/${path}`, sent);
+    expect(answer.status).toBe(201);
+    return (await answer.json()) as { accessKeyId: string; secretAccessKey: string };
+  };
+  await post('s3-users', { name: user });
+  const { accessKeyId, secretAccessKey } = await post('s3-keys', { user });
+  return { accessKeyId, secretAccessKey };
+}
+
 afterAll(async () => {
+  between?.close();
   connections?.close();
   await cluster?.dispose();
 });
@@ -36,7 +55,8 @@ for (const one of cases) {
   it.concurrent(
     one.name,
     async () => {
-      const { failure, leftBehind } = await runCase(connections, one);
+      const who = one.area === 'users' ? between : connections;
+      const { failure, leftBehind } = await runCase(who, one);
       if (!Object.hasOwn(KNOWN_GAPS, one.name)) {
         if (failure !== null) throw failure;
         if (leftBehind !== null) throw leftBehind;

@@ -32,6 +32,7 @@ import { signatures } from './signatures.ts';
 import { streaming } from './streaming.ts';
 import type { Area } from './suite.ts';
 import { tagging } from './tagging.ts';
+import { users } from './users.ts';
 import { versionLists } from './version-lists.ts';
 import { versioning } from './versioning.ts';
 
@@ -52,5 +53,5 @@ export const AREAS: readonly Area[] = [
     encryption,
     checksums,
   ],
-  ...[signatures, presigned, streaming, postForms, rawRequests],
+  ...[signatures, presigned, streaming, postForms, rawRequests, users],
 ];

@@ -8,13 +8,13 @@ import { Connections, type Target } from './world.ts';
  * The suite against any endpoint:
  *
  *   node --import tsx test/s3/run.ts --endpoint URL --access-key K --secret-key S
- *     [--region R] [--area A] [--case TEXT] [--width N]
+ *     [--second-access-key K --second-secret-key S] [--region R] [--area A] [--case TEXT] [--width N]
  *
- * A line for each case, a table of areas, and exit code 0 when all is as known-gaps.ts says.
+ * The second pair is another user's, and neither of the two is an administrator's: without it there is no area `users`. A line for each case, a table of areas, and exit code 0 when all is as known-gaps.ts says.
  */
 
 const USAGE =
-  'usage: run.ts --endpoint URL --access-key K --secret-key S [--region R] [--area A] [--case TEXT] [--width N]';
+  'usage: run.ts --endpoint URL --access-key K --secret-key S [--second-access-key K --second-secret-key S] [--region R] [--area A] [--case TEXT] [--width N]';
 
 function verdict({ case: { name }, failure }: Outcome): string {
   const isGap = Object.hasOwn(KNOWN_GAPS, name);
@@ -50,12 +50,19 @@ function firstLines(text: string): string {
   return text.split('\n').slice(0, 12).join('\n    ');
 }
 
+function secondOf(accessKeyId?: string, secretAccessKey?: string): Pick<Target, 'second'> {
+  if (!accessKeyId || !secretAccessKey) return {};
+  return { second: { accessKeyId, secretAccessKey } };
+}
+
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       endpoint: { type: 'string' },
       'access-key': { type: 'string' },
       'secret-key': { type: 'string' },
+      'second-access-key': { type: 'string' },
+      'second-secret-key': { type: 'string' },
       region: { type: 'string', default: 'us-east-1' },
       area: { type: 'string', multiple: true, default: [] },
       case: { type: 'string', default: '' },
@@ -73,8 +80,11 @@ async function main(): Promise<number> {
     endpoint,
     credentials: { accessKeyId, secretAccessKey },
     region: values.region,
+    ...secondOf(values['second-access-key'], values['second-secret-key']),
   };
-  const cases = AREAS.filter(({ name }) => values.area.length === 0 || values.area.includes(name))
+  const areas = AREAS.filter(({ name }) => name !== 'users' || target.second !== undefined);
+  const cases = areas
+    .filter(({ name }) => values.area.length === 0 || values.area.includes(name))
     .flatMap((one) => one.cases)
     .filter(({ name }) => name.includes(values.case));
   const connections = new Connections(target);

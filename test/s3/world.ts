@@ -19,6 +19,8 @@ import { textOf } from './xml.ts';
 export interface Target {
   readonly endpoint: string;
   readonly credentials: Credentials;
+  /** Of another user; neither of the two is an administrator. Only the area `users` needs it. */
+  readonly second?: Credentials;
   readonly region: string;
 }
 
@@ -50,19 +52,24 @@ export interface Sendable {
 export class Connections {
   readonly target: Target;
   readonly sdk: S3;
+  /** The second user's; null: there is none. */
+  readonly other: S3 | null;
   readonly wire: Wire;
   readonly #names = { run: runName(), count: 0 };
 
   constructor(target: Target) {
     this.target = target;
     this.wire = new Wire(target.endpoint);
-    this.sdk = new S3({
-      endpoint: target.endpoint,
-      region: target.region,
-      credentials: { ...target.credentials },
-      forcePathStyle: true,
-      maxAttempts: 1,
-    });
+    const as = (credentials: Credentials): S3 =>
+      new S3({
+        endpoint: target.endpoint,
+        region: target.region,
+        credentials: { ...credentials },
+        forcePathStyle: true,
+        maxAttempts: 1,
+      });
+    this.sdk = as(target.credentials);
+    this.other = target.second === undefined ? null : as(target.second);
   }
 
   /** What every bucket of this run is called at first. */
@@ -77,6 +84,7 @@ export class Connections {
 
   close(): void {
     this.sdk.destroy();
+    this.other?.destroy();
     this.wire.close();
   }
 }
@@ -96,6 +104,13 @@ export class World {
     this.#connections = connections;
     this.sdk = connections.sdk;
     this.target = connections.target;
+  }
+
+  /** The same by the second user. */
+  get other(): S3 {
+    const { other } = this.#connections;
+    assert.ok(other !== null, 'the keys of a second user are needed');
+    return other;
   }
 
   /** Buckets that it may have made, oldest first. */
