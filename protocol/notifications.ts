@@ -32,6 +32,8 @@ export const notificationRuleCodec = s.record({
   events: s.list(notifiedEventCodec, NOTIFIED_EVENTS.length),
   prefix: s.latin1Str(LIMITS.keyBytesMax),
   suffix: s.latin1Str(LIMITS.keyBytesMax),
+  /** Canonical id of the bucket's owner; null: the account. */
+  bucketOwner: s.later(s.str(64)),
 });
 export type NotificationRule = s.Of<typeof notificationRuleCodec>;
 
@@ -61,6 +63,8 @@ export const notificationCodec = s.record({
   ruleId: s.str(255),
   /** Null: a rule, or the end of its time. */
   by: s.nullable(requesterCodec),
+  /** As the rule says it. */
+  bucketOwner: s.later(s.str(64)),
 });
 export type Notification = s.Of<typeof notificationCodec>;
 

@@ -141,11 +141,12 @@ export function notifyOfExpiry(
 function notify(
   state: GroupState,
   rules: readonly NotificationRule[],
-  about: Omit<Notification, 'ruleId'>,
+  about: Omit<Notification, 'ruleId' | 'bucketOwner'>,
 ): void {
   for (const rule of rules) {
     if (!isNotified(rule, about.event, about.ref.key)) continue;
-    addRow(state, rule.target, { ...about, ruleId: rule.id });
+    const { id: ruleId, bucketOwner = null } = rule;
+    addRow(state, rule.target, { ...about, ruleId, bucketOwner });
   }
 }
 

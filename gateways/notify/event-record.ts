@@ -5,7 +5,7 @@ import { wallMsOfRevision } from '../../protocol/revision.ts';
 
 export interface RecordFacts {
   readonly region: string;
-  /** The id of the account, to which all buckets belong. */
+  /** The id of the account: what rules of an older program mean, and who acts by REST. */
   readonly ownerId: string;
 }
 
@@ -20,7 +20,7 @@ export function eventMessage(notification: Notification, facts: RecordFacts): st
 }
 
 function eventRecord(notification: Notification, { region, ownerId }: RecordFacts) {
-  const { event, revision, ref, size, etag, versionId, ruleId, by } = notification;
+  const { event, revision, ref, size, etag, versionId, ruleId, by, bucketOwner } = notification;
   const isOurs = event.startsWith('LifecycleExpiration:');
   return {
     eventVersion: LATER.test(event) ? '2.3' : '2.1',
@@ -37,7 +37,7 @@ function eventRecord(notification: Notification, { region, ownerId }: RecordFact
       configurationId: ruleId,
       bucket: {
         name: ref.space,
-        ownerIdentity: { principalId: ownerId },
+        ownerIdentity: { principalId: bucketOwner ?? ownerId },
         arn: `arn:aws:s3:::${ref.space}`,
       },
       object: {

@@ -37,13 +37,13 @@ export async function getBucketNotification(call: Call): Promise<Answer> {
 /** The whole of it: what is not named is gone. */
 export async function putBucketNotification(call: Call): Promise<Answer> {
   const wanted = named(call, await bodyOf(call, notificationConfiguration));
-  await call.bucket();
+  const { owner } = await call.bucket();
   if (wanted.eventBridge !== null) {
     throw s3Error('NotImplemented', 'There is no EventBridge here: name a subject of NATS');
   }
   const all = allTargets(wanted);
   checkOverlaps(all);
-  const rules = all.map((one) => ruleOf(call, one));
+  const rules = all.map((one) => ({ ...ruleOf(call, one), bucketOwner: owner }));
   if (call.header('x-amz-skip-destination-validation')?.toLowerCase() !== 'true') {
     await sendTests(call, all, rules);
   }

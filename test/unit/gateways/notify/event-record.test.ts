@@ -33,6 +33,17 @@ it('writes the structure of the S3 user guide', () => {
   });
 });
 
+it('says whose the bucket is, and who asked', () => {
+  const by = { via: 'other', principal: 'bob', address: '', requestId: 'R' } as const;
+  const of = { ...about, bucketOwner: 'alice', by };
+  const text = eventMessage({ ...of, event: 'ObjectCreated:Put' }, facts);
+  const [record] = (JSON.parse(text) as { Records: Record<string, unknown>[] }).Records;
+  expect(record).toMatchObject({
+    userIdentity: { principalId: 'bob' },
+    s3: { bucket: { ownerIdentity: { principalId: 'alice' } } },
+  });
+});
+
 it('leaves out what is not known, and says who acted by itself', () => {
   const gone = { ...about, size: null, etag: null, versionId: null, by: null };
   const text = eventMessage({ ...gone, event: 'LifecycleExpiration:Delete' }, facts);
