@@ -4,6 +4,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import { isKeyId, KeyRefusal, type NamedKeys } from '../encryption/named-keys.ts';
 import type { App, Edge } from '../http/app.ts';
+import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 
@@ -19,6 +20,8 @@ const Keys = Type.Object({ keys: Type.Array(Key) });
 const Rewrapped = Type.Object({
   keys: Type.Integer(),
   rewrapped: Type.Integer({ description: 'Those that were under another root key.' }),
+  s3AccessKeys: Type.Integer(),
+  s3Rewrapped: Type.Integer({ description: 'The same of the secrets of S3 access keys.' }),
 });
 const Id = Type.Object({
   id: Type.String({ description: '1 to 128 of letters, digits, / (as %2F), _ and -.' }),
@@ -38,12 +41,17 @@ export function registerEncryptionKeyRoutes(app: App, edge: Edge): void {
   });
   app.post(`${PATH}/rewrap`, {
     schema: {
-      ...{ tags: ['admin'], summary: 'Wraps every key under the newest root key' },
+      ...{
+        tags: ['admin'],
+        summary: 'Wraps every key, and every secret of S3, under the newest root key',
+      },
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Rewrapped }) },
     },
     handler: async (request, reply) => {
-      const counts = await used(edge, (named, ctx) => named.rewrap(ctx));
-      return answer(request, reply, 200, null, () => counts);
+      const named = await used(edge, (keys, ctx) => keys.rewrap(ctx));
+      const secrets = await edge.s3Users?.rewrap(contextOf(request));
+      const { keys: s3AccessKeys = 0, rewrapped: s3Rewrapped = 0 } = secrets ?? {};
+      return answer(request, reply, 200, null, () => ({ ...named, s3AccessKeys, s3Rewrapped }));
     },
   });
   app.put(`${PATH}/:id`, {

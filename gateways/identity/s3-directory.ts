@@ -1,23 +1,19 @@
 import type { Clock } from '../../protocol/clock.ts';
-import { AppError } from '../../protocol/errors.ts';
 import type { Identities, IdentityRow } from '../../protocol/identities.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
-import { unwrapKey } from '../encryption/key-wrap.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
 import { ROLES } from './decision.ts';
+import { openS3Secret, s3SecretText } from './s3-secret.ts';
 import {
   isS3KeyId,
   nameOfS3UserRow,
   parseS3KeyRow,
   parseS3UserRow,
-  placeOfS3Secret,
-  S3_SECRET_PURPOSE,
   type S3Identity,
   type S3KeyRecord,
   s3KeyRow,
-  s3SecretOf,
   s3UserRow,
 } from './s3-user.ts';
 
@@ -109,20 +105,11 @@ export class S3Directory {
     if (known !== undefined) return known;
     const record = parseS3KeyRow(row.text);
     const isOver = record === null || record.revokedAtMs !== null;
-    const opened = isOver ? 'ended' : { record, secretAccessKey: this.#secretOf(id, record) };
+    const opened = isOver
+      ? 'ended'
+      : { record, secretAccessKey: s3SecretText(openS3Secret(this.#parts.roots, id, record)) };
     this.#keys.set(row, opened);
     return opened;
-  }
-
-  #secretOf(id: string, { rootId, wrapped }: S3KeyRecord): string {
-    const under = this.#parts.roots?.purpose(rootId, S3_SECRET_PURPOSE) ?? null;
-    const bytes = Buffer.from(wrapped, 'base64');
-    const secret = under === null ? null : unwrapKey(under, bytes, placeOfS3Secret(id));
-    if (secret !== null) return s3SecretOf(secret);
-    throw new AppError(
-      'not_implemented',
-      'the secret of this access key is under a root key that this node has not got',
-    );
   }
 
   #identityOf(row: IdentityRow): S3Identity | 'deleted' {

@@ -47,10 +47,6 @@ const KEY_ID = /^AKIA[A-Z2-7]{16}$/;
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 const KEY_ID_CHARS = 16;
 const ID_BYTES = 32;
-/** 40 characters of base64url, as long as AWS's. */
-const SECRET_BYTES = 30;
-
-export const S3_SECRET_PURPOSE = 's3 access keys';
 
 /** 1 to 63 letters, digits, `_` and `-`: no canonical id has such a form. */
 export function isS3UserName(text: string): boolean {
@@ -91,16 +87,6 @@ export function drawCanonicalId(random: Random): string {
 
 export function drawS3KeyId(random: Random): string {
   return `AKIA${[...random.bytes(KEY_ID_CHARS)].map((byte) => LETTERS[byte & 31]).join('')}`;
-}
-
-/** The secret as clients sign with it, of the bytes that are wrapped. */
-export function s3SecretOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.subarray(0, SECRET_BYTES)).toString('base64url');
-}
-
-/** A wrapped secret is good for this access key only. */
-export function placeOfS3Secret(id: string): Uint8Array {
-  return Buffer.from(`minikv 1 s3 access key ${id}`);
 }
 
 /** Null: it was deleted; its row stays, without content. */

@@ -4,9 +4,9 @@ import type { Identities, IdentityRow } from '../../protocol/identities.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
-import { KEY_BYTES, wrapKey } from '../encryption/key-wrap.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
 import type { Role } from './decision.ts';
+import { drawS3Secret, openS3Secret, s3SecretText, wrapS3Secret } from './s3-secret.ts';
 import {
   drawCanonicalId,
   drawS3KeyId,
@@ -17,12 +17,9 @@ import {
   nameOfS3UserRow,
   parseS3KeyRow,
   parseS3UserRow,
-  placeOfS3Secret,
-  S3_SECRET_PURPOSE,
   type S3KeyRecord,
   type S3UserRecord,
   s3KeyRow,
-  s3SecretOf,
   s3UserRow,
 } from './s3-user.ts';
 
@@ -54,6 +51,8 @@ interface Parts {
 }
 
 const ATTEMPTS_MAX = 16;
+/** Each change waits until it holds everywhere. */
+const REWRAPPED_AT_ONCE = 256;
 
 /** Makes, shows and ends users of S3 and their access keys. What is answered holds on every node from then on. */
 export class S3Users {
@@ -147,20 +146,18 @@ export class S3Users {
     const roots = this.#rootsOf();
     checkRoom((await this.listKeys(ctx)).length, 's3AccessKeysMax');
     const { id: userId } = userIn(identities, user);
-    const under = roots.purpose(roots.currentId, S3_SECRET_PURPOSE) as Uint8Array;
     for (;;) {
       const accessKeyId = drawS3KeyId(random);
-      const secret = random.bytes(KEY_BYTES);
-      const wrapped = wrapKey(under, secret, placeOfS3Secret(accessKeyId), random);
+      const secret = drawS3Secret(random);
       const createdAtMs = clock.wallMs();
       const record: S3KeyRecord = {
-        ...{ userName: user, userId, rootId: roots.currentId, createdAtMs, revokedAtMs: null },
-        wrapped: wrapped.toString('base64'),
+        ...{ userName: user, userId, createdAtMs, revokedAtMs: null },
+        ...wrapS3Secret(roots, accessKeyId, secret, random),
         expiresAtMs: expiresInMs === null ? null : createdAtMs + expiresInMs,
       };
       const row = { name: s3KeyRow(accessKeyId), text: encodeS3Row(record), revision: 0 };
       if (!(await identities.put(ctx, row))) continue;
-      return { secretAccessKey: s3SecretOf(secret), shown: shownKey(accessKeyId, record) };
+      return { secretAccessKey: s3SecretText(secret), shown: shownKey(accessKeyId, record) };
     }
   }
 
@@ -191,6 +188,31 @@ export class S3Users {
   /** The same, and it is shown no more. */
   async deleteKey(ctx: RequestContext, id: string): Promise<void> {
     await this.#change(ctx, id, () => null);
+  }
+
+  /** Wraps every secret under the newest root key; the old one may go then. Rejects where this node has not got it. */
+  async rewrap(
+    ctx: RequestContext,
+  ): Promise<{ readonly keys: number; readonly rewrapped: number }> {
+    const { random } = this.#parts;
+    const roots = this.#rootsOf();
+    const keys = await this.listKeys(ctx);
+    let rewrapped = 0;
+    const one = async (id: string): Promise<void> => {
+      let isChanged = false;
+      await this.#change(ctx, id, (before) => {
+        isChanged = before.rootId !== roots.currentId;
+        if (!isChanged) return before;
+        const secret = openS3Secret(roots, id, before);
+        return { ...before, ...wrapS3Secret(roots, id, secret, random) };
+      });
+      if (isChanged) rewrapped++;
+    };
+    for (let at = 0; at < keys.length; at += REWRAPPED_AT_ONCE) {
+      const some = keys.slice(at, at + REWRAPPED_AT_ONCE);
+      await Promise.all(some.map(({ accessKeyId }) => one(accessKeyId)));
+    }
+    return { keys: keys.length, rewrapped };
   }
 
   async #change(

@@ -104,6 +104,24 @@ describe('an access key', () => {
     await expect(directory.keyOf(two.id)).rejects.toMatchObject({ code: 'not_implemented' });
   });
 
+  it('is wrapped anew under another root key, and then needs the old one no more', async () => {
+    await users.createUser(CTX, wanted('ada'));
+    const pairs = [await pair('ada'), await pair('ada'), await pair('ada')];
+    await users.revokeKey(CTX, pairs[2]?.id ?? '');
+    const [next, old] = [Buffer.alloc(32, 2), Buffer.alloc(32, 1)];
+    const both = { identities, roots: new RootKeys([next, old]), random: seededRandom(5), clock };
+    expect(await new S3Users(both).rewrap(CTX)).toEqual({ keys: 3, rewrapped: 3 });
+    expect(await new S3Users(both).rewrap(CTX)).toEqual({ keys: 3, rewrapped: 0 });
+    const without = new S3Directory({ identities, roots: new RootKeys([next]), clock });
+    for (const { id, secretAccessKey } of pairs.slice(0, 2)) {
+      expect(await without.keyOf(id)).toMatchObject({ secretAccessKey });
+    }
+    expect(await without.keyOf(pairs[2]?.id ?? '')).toBeNull();
+    await expect(directory.keyOf(pairs[0]?.id ?? '')).rejects.toMatchObject({
+      code: 'not_implemented',
+    });
+  });
+
   it('is told by a current view only, and looked for anew before it is unknown', async () => {
     await users.createUser(CTX, wanted('ada'));
     const { id } = await pair('ada');
