@@ -114,6 +114,12 @@ describe('access keys', () => {
   });
 });
 
+it('secrets are wrapped anew with the other keys', async () => {
+  const { status, json } = await ask('POST', 'encryption-keys/rewrap');
+  const { keys } = (await ask('GET', 's3-keys')).json as { keys: object[] };
+  expect([status, json]).toMatchObject([200, { s3AccessKeys: keys.length, s3Rewrapped: 0 }]);
+});
+
 it('without S3 there are no users of it', async () => {
   for (const [method, path, body] of [
     ['GET', 's3-users'],
