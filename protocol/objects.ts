@@ -108,6 +108,7 @@ export const NO_HEAD: ObjectHead = Object.freeze({
   encryption: null,
   retention: null,
   legalHold: null,
+  owner: null,
 });
 
 export function markerRecord(putAt: Revision, isNull: boolean): ObjectRecord {

@@ -12,7 +12,7 @@ const head: ObjectHead = {
   ...{ contentType: 'text/plain', headers: [{ name: 'cache-control', value: 'no-store' }] },
   ...{ metadata: [{ name: 'm', value: 'é' }], tags: [{ name: 't', value: 'v' }], acl: 'private' },
   ...{ encryption: Buffer.from('key'), retention: { mode: 'governance', untilMs: 9 } },
-  legalHold: true,
+  ...{ legalHold: true, owner: 'a'.repeat(64) },
 };
 const checksum = { algorithm: 'crc32c', kind: 'full', value: Buffer.from('1234') } as const;
 const piece = {
@@ -30,6 +30,7 @@ const rule: BucketRule = {
     {
       ...{ id: 'i', target: 'webhook:a', prefix: 'p\xff', suffix: '' },
       events: ['ObjectCreated:Put', 'ObjectAcl:Put'],
+      bucketOwner: 'b'.repeat(64),
     },
   ],
 };
@@ -85,6 +86,7 @@ export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
       {
         ...{ type: 'version', key: 'q\xff', versionId: 'null', isLatest: true, isMarker: false },
         ...{ putAt: 7, size: 3, etag: 'e', checksum, headers: head.headers },
+        owner: head.owner ?? null,
       },
     ],
     ...{ next: { key: 'r', below: 5 }, clock: 9 },

@@ -21,6 +21,7 @@ const RECORD: ObjectRecord = {
     metadata: [{ name: 'a', value: 'é' }],
     retention: { mode: 'compliance', untilMs: 1_800_000_000_000 },
     legalHold: true,
+    owner: 'c'.repeat(64),
   },
   pieces: [
     { number: 1, size: 5, data: new Uint8Array(16), bytes: 5, chunkBytes: 4, checksum: null },
