@@ -22,6 +22,8 @@ const Rewrapped = Type.Object({
   rewrapped: Type.Integer({ description: 'Those that were under another root key.' }),
   s3AccessKeys: Type.Integer(),
   s3Rewrapped: Type.Integer({ description: 'The same of the secrets of S3 access keys.' }),
+  tokenSecrets: Type.Integer(),
+  tokensRewrapped: Type.Integer({ description: 'The same of the secrets that sign tokens.' }),
 });
 const Id = Type.Object({
   id: Type.String({ description: '1 to 128 of letters, digits, / (as %2F), _ and -.' }),
@@ -43,15 +45,19 @@ export function registerEncryptionKeyRoutes(app: App, edge: Edge): void {
     schema: {
       ...{
         tags: ['admin'],
-        summary: 'Wraps every key, and every secret of S3, under the newest root key',
+        summary: 'Wraps every key, and every secret of S3 and of tokens, under the newest root key',
       },
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Rewrapped }) },
     },
     handler: async (request, reply) => {
       const named = await used(edge, (keys, ctx) => keys.rewrap(ctx));
-      const secrets = await edge.s3Users?.rewrap(contextOf(request));
-      const { keys: s3AccessKeys = 0, rewrapped: s3Rewrapped = 0 } = secrets ?? {};
-      return answer(request, reply, 200, null, () => ({ ...named, s3AccessKeys, s3Rewrapped }));
+      const s3 = await edge.s3Users?.rewrap(contextOf(request));
+      const tokens = await edge.tokens?.rewrap(contextOf(request));
+      return answer(request, reply, 200, null, () => ({
+        ...named,
+        ...{ s3AccessKeys: s3?.keys ?? 0, s3Rewrapped: s3?.rewrapped ?? 0 },
+        ...{ tokenSecrets: tokens?.secrets ?? 0, tokensRewrapped: tokens?.rewrapped ?? 0 },
+      }));
     },
   });
   app.put(`${PATH}/:id`, {

@@ -11,9 +11,16 @@ import type { RootKeys } from '../encryption/root-keys.ts';
 export const TOKEN_SECS = 900;
 /** A secret signs for so long; then it only verifies what it has signed. */
 const SECRET_MS = 24 * 3600 * 1000;
-const SECRETS_KEPT = 2;
 /** Clocks of nodes may be apart: a token from the near future is taken. */
 const TOLERANCE_SECS = 5;
+/**
+ * One under another root key signs no longer than a token lasts: whoever had that root key may know it. Nodes whose
+ * root keys stand in another order would else replace each other's at every token.
+ */
+const OTHER_ROOT_MS = (TOKEN_SECS + TOLERANCE_SECS) * 1000;
+/** So the second newest has verified all that it signed before it is dropped. */
+const SECRETS_KEPT = 2;
+const ATTEMPTS_MAX = 16;
 const TOKEN_CHARS_MAX = 2_048;
 const REMEMBERED_MAX = 10_000;
 const ROW = 'token-secrets';
@@ -121,26 +128,83 @@ export class Tokens {
     return { token, expiresInSecs };
   }
 
-  /** The secret that signs; where it is too old, or there is none, a new one that all nodes know. */
+  /**
+   * Wraps the secrets under the newest root key, with a new one in front that signs from now on: who had the old root key
+   * may know the others. Says how many were under another. Rejects with `not_implemented` where this node has not got
+   * that, and with `conflict`.
+   */
+  async rewrap(
+    ctx: RequestContext,
+  ): Promise<{ readonly secrets: number; readonly rewrapped: number }> {
+    const { identities } = this.#parts;
+    const { currentId } = this.#rootsOf();
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      await identities.renewed(ctx.deadlineMs);
+      const known = this.#known();
+      const others = known.filter(({ rootId }) => rootId !== currentId);
+      const done = { secrets: known.length, rewrapped: others.length };
+      if (others.length === 0) {
+        // Whoever changed them may not have waited yet.
+        await identities.settled();
+        return done;
+      }
+      const moved = this.#verifying(known).map((secret) => this.#rewrapped(secret));
+      const isSigning = known[0]?.rootId !== currentId;
+      const next = isSigning ? [this.#drawn(), ...moved] : moved;
+      if (await this.#replace(ctx, next)) return done;
+    }
+    throw new AppError('conflict', 'others are changing the secrets of tokens');
+  }
+
+  /**
+   * The secret that signs; where it is too old, or there is none, a new one that all nodes know. Rejects with `conflict`
+   * where others replace it again and again.
+   */
   async #current(ctx: RequestContext): Promise<Secret> {
-    const { identities, clock, random } = this.#parts;
-    const roots = this.#rootsOf();
+    const { identities, clock } = this.#parts;
+    const { currentId } = this.#rootsOf();
     await identities.current(ctx.deadlineMs);
-    for (;;) {
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       const [newest] = this.#known();
-      const nowMs = clock.wallMs();
-      if (newest !== undefined && nowMs - newest.createdAtMs < SECRET_MS) return newest;
-      const kid = randomHex(random, 8);
-      const under = roots.purpose(roots.currentId, PURPOSE) as Uint8Array;
-      const wrapped = wrapKey(under, random.bytes(KEY_BYTES), placeOf(kid), random);
-      const made = { kid, rootId: roots.currentId, wrapped: wrapped.toString('base64') };
-      const secrets = [{ ...made, createdAtMs: nowMs }, ...this.#known()].slice(0, SECRETS_KEPT);
-      const revision = identities.row(ROW)?.revision ?? 0;
-      const row = { name: ROW, text: JSON.stringify({ v: 1, secrets }), revision };
+      const ageMs = clock.wallMs() - (newest?.createdAtMs ?? 0);
+      const ageMsMax = newest?.rootId === currentId ? SECRET_MS : OTHER_ROOT_MS;
+      if (newest !== undefined && ageMs < ageMsMax) return newest;
       // Somebody else may have made one meanwhile: then that one signs.
-      await identities.put(ctx, row);
+      await this.#replace(ctx, [this.#drawn(), ...this.#known()].slice(0, SECRETS_KEPT));
       await identities.renewed(ctx.deadlineMs);
     }
+    throw new AppError('conflict', 'others are changing the secrets of tokens');
+  }
+
+  /** Those of which tokens are left that have not ended. */
+  #verifying(known: readonly Secret[]): readonly Secret[] {
+    const endedMs = this.#parts.clock.wallMs() - OTHER_ROOT_MS;
+    return known.filter((_, at) => (known[at - 1]?.createdAtMs ?? Infinity) > endedMs);
+  }
+
+  /** False: somebody else has changed them since this node looked. */
+  #replace(ctx: RequestContext, secrets: readonly Secret[]): Promise<boolean> {
+    const { identities } = this.#parts;
+    const revision = identities.row(ROW)?.revision ?? 0;
+    return identities.put(ctx, { name: ROW, text: JSON.stringify({ v: 1, secrets }), revision });
+  }
+
+  #drawn(): Secret {
+    const { random, clock } = this.#parts;
+    const kid = randomHex(random, 8);
+    return this.#wrapped(kid, random.bytes(KEY_BYTES), clock.wallMs());
+  }
+
+  #rewrapped(secret: Secret): Secret {
+    return this.#wrapped(secret.kid, this.#opened(secret), secret.createdAtMs);
+  }
+
+  #wrapped(kid: string, secret: Uint8Array, createdAtMs: number): Secret {
+    const roots = this.#rootsOf();
+    const { currentId: rootId } = roots;
+    const under = roots.purpose(rootId, PURPOSE) as Uint8Array;
+    const wrapped = wrapKey(under, secret, placeOf(kid), this.#parts.random).toString('base64');
+    return { kid, rootId, wrapped, createdAtMs };
   }
 
   async #secretOf(kid: string, deadlineMs: number): Promise<Uint8Array> {

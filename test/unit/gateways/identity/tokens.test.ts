@@ -151,4 +151,85 @@ describe('what counts as a token', () => {
       });
     }
   });
+
+  describe('under another root key', () => {
+    const [old, next] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+    const at = (own: ModelIdentities, ...keys: Buffer[]) =>
+      new Tokens({ ...parts, identities: own, roots: new RootKeys(keys) });
+    const rootsOf = (own: ModelIdentities): string[] =>
+      JSON.parse(own.row('token-secrets')?.text ?? '').secrets.map(
+        ({ rootId }: { rootId: string }) => rootId,
+      );
+    const idOf = (key: Buffer): string => new RootKeys([key]).currentId;
+    const kidOf = (token: string) => decodeProtectedHeader(token).kid;
+
+    it('a secret signs no longer than a token lasts', async () => {
+      const own = new ModelIdentities();
+      const { token: first } = await at(own, old).issue(CTX, 'k', null);
+      const [both, behind] = [at(own, next, old), at(own, old, next)];
+      // In whichever order nodes have their root keys, they do not replace each other's at every token.
+      for (const node of [both, behind, both]) {
+        expect(kidOf((await node.issue(CTX, 'k', null)).token)).toBe(kidOf(first));
+      }
+      const before = wallMs;
+      wallMs += (TOKEN_SECS - 1) * 1000;
+      const { token: last } = await both.issue(CTX, 'k', null);
+      wallMs = before + (TOKEN_SECS + 5) * 1000;
+      const { token: second } = await both.issue(CTX, 'k', null);
+      expect(kidOf(second)).not.toBe(kidOf(first));
+      expect(rootsOf(own)).toEqual([idOf(next), idOf(old)]);
+      for (const token of [last, second]) expect(await both.verify(token, 1_000)).not.toBeNull();
+      expect(await at(own, next).verify(second, 1_000)).not.toBeNull();
+    });
+
+    it('secrets are wrapped anew, another one signs from then on, and no token ends for that', async () => {
+      const own = new ModelIdentities();
+      const { token: first } = await at(own, old).issue(CTX, 'k', null);
+      const both = at(own, next, old);
+      expect(await both.rewrap(CTX)).toEqual({ secrets: 1, rewrapped: 1 });
+      expect(await both.rewrap(CTX)).toEqual({ secrets: 2, rewrapped: 0 });
+      expect(rootsOf(own)).toEqual([idOf(next), idOf(next)]);
+      const without = at(own, next);
+      expect(await without.verify(first, 1_000)).toMatchObject({ keyId: 'k' });
+      const { token: second } = await without.issue(CTX, 'k', null);
+      expect(kidOf(second)).not.toBe(kidOf(first));
+      await expect(at(own, old).verify(second, 1_000)).rejects.toMatchObject({
+        code: 'not_implemented',
+      });
+    });
+
+    it('one that this node has not got is not wrapped anew; nothing is changed', async () => {
+      const own = new ModelIdentities();
+      await at(own, old).issue(CTX, 'k', null);
+      const before = own.row('token-secrets');
+      for (const node of [at(own, next), new Tokens({ ...parts, identities: own, roots: null })]) {
+        await expect(node.rewrap(CTX)).rejects.toMatchObject({ code: 'not_implemented' });
+      }
+      expect(own.row('token-secrets')).toEqual(before);
+    });
+
+    it('one that verifies nothing any more is dropped, whoever has its root key', async () => {
+      const own = new ModelIdentities();
+      await at(own, old).issue(CTX, 'k', null);
+      wallMs += (TOKEN_SECS + 5) * 1000;
+      const { token } = await at(own, next).issue(CTX, 'k', null);
+      wallMs += (TOKEN_SECS + 5) * 1000;
+      expect(await at(own, next).rewrap(CTX)).toEqual({ secrets: 2, rewrapped: 1 });
+      expect(rootsOf(own)).toEqual([idOf(next)]);
+      wallMs -= 10_000;
+      expect(await at(own, next).verify(token, 1_000)).not.toBeNull();
+    });
+  });
+
+  it('where others change the secrets again and again, that is a conflict', async () => {
+    const own = new ModelIdentities();
+    let asked = 0;
+    own.put = async () => {
+      asked++;
+      return false;
+    };
+    const one = new Tokens({ ...parts, identities: own });
+    await expect(one.issue(CTX, 'k', null)).rejects.toMatchObject({ code: 'conflict' });
+    expect(asked).toBe(16);
+  });
 });
