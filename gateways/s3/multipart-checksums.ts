@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { assert } from '../../protocol/assert.ts';
+import { type CrcPart, combineCrcs, isCrc } from '../../protocol/crc-combine.ts';
 import { type ChecksumAlgorithm, type ChecksumType, hasherOf } from './checksums.ts';
-import { type CrcPart, combineCrcs, isCrc } from './crc-combine.ts';
 import { s3Error } from './errors.ts';
 
 const TYPES: { readonly [A in ChecksumAlgorithm]: readonly ChecksumType[] } = {

@@ -1,7 +1,8 @@
 import { assert } from '../../protocol/assert.ts';
 import { type ChunkName, type ChunkSum, dataIdBytes, dataIdOf } from '../../protocol/blob.ts';
+import { CrcJoin } from '../../protocol/crc-combine.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import { Crc32cJoin, crc32c, extendCrc32c } from '../checksum.ts';
+import { crc32c, extendCrc32c } from '../checksum.ts';
 
 /**
  * A chunk's file: a header of one page, then the bytes. Little-endian but for the id:
@@ -31,7 +32,7 @@ export interface ChunkHeader {
   readonly blockCrcs: readonly number[];
 }
 
-const WHOLE_BLOCK = new Crc32cJoin(BLOCK_BYTES);
+const WHOLE_BLOCK = new CrcJoin('CRC32C', BLOCK_BYTES);
 
 /** Checksums of bytes that come in pieces of any size, each byte looked at once. */
 export class BlockSums {
@@ -45,7 +46,7 @@ export class BlockSums {
     let crc = 0;
     for (let i = 0; i < last; i++) crc = WHOLE_BLOCK.join(crc, blockCrcs[i] as number);
     if (last >= 0) {
-      const rest = new Crc32cJoin(this.#bytes - last * BLOCK_BYTES);
+      const rest = new CrcJoin('CRC32C', this.#bytes - last * BLOCK_BYTES);
       crc = rest.join(crc, blockCrcs[last] as number);
     }
     return { bytes: this.#bytes, crc };

@@ -9,7 +9,6 @@ import {
   type ChecksumAlgorithm,
   hasherOf,
 } from '../../../../gateways/s3/checksums.ts';
-import { combineCrcs, isCrc } from '../../../../gateways/s3/crc-combine.ts';
 import { contentMd5Of, declaredChecksumOf } from '../../../../gateways/s3/declared-checksum.ts';
 import { S3Error } from '../../../../gateways/s3/errors.ts';
 import {
@@ -17,6 +16,7 @@ import {
   multipartChecksum,
   multipartETag,
 } from '../../../../gateways/s3/multipart-checksums.ts';
+import { combineCrcs, isCrc } from '../../../../protocol/crc-combine.ts';
 
 const CHECK = Buffer.from('123456789');
 const CRCS = CHECKSUM_ALGORITHMS.filter(isCrc);

@@ -77,6 +77,23 @@ function wordOf(value: Buffer): Word {
   return { hi: value.readInt32BE(0), lo: value.length === 8 ? value.readInt32BE(4) : 0 };
 }
 
+/** Joins 32-bit CRCs of bytes that follow each other; made for one length of what follows. */
+export class CrcJoin {
+  readonly #crc: Crc;
+  readonly #shift: Word;
+
+  /** `bytes`: how many follow. */
+  constructor(crc: Exclude<Crc, 'CRC64NVME'>, bytes: number) {
+    this.#crc = crc;
+    this.#shift = shiftOf(bytes, crc);
+  }
+
+  /** Unsigned: `join(crc(a), crc(b))` is the CRC of a followed by b. */
+  join(crc: number, following: number): number {
+    return (multiply({ hi: crc, lo: 0 }, this.#shift, this.#crc).hi ^ following) >>> 0;
+  }
+}
+
 export interface CrcPart {
   /** Big-endian. */
   readonly value: Buffer;
