@@ -44,22 +44,23 @@ function parsed(text: string): Defaults {
 }
 
 /**
- * What a put comes to in its bucket; null: it is not encrypted. `isKeptOff`: it asks for no bucket key. Throws
- * AccessDenied for what the bucket does not take.
+ * What a put comes to in its bucket; null: it is not encrypted. `bucketKey`: whether it asks for a bucket key; null: it
+ * does not say. Throws AccessDenied for what the bucket does not take.
  */
 export function requestIn(
   bucket: Bucket,
   request: EncryptionRequest | null,
-  isKeptOff: boolean,
+  bucketKey: boolean | null,
 ): EncryptionRequest | null {
   const defaults = defaultsOf(bucket);
-  if (request === null) return defaults.request;
-  if (request.type === 'SSE-C' && defaults.blocksCustomerKeys) {
+  if (request?.type === 'SSE-C' && defaults.blocksCustomerKeys) {
     throw s3Error('AccessDenied', 'Server-side encryption with customer keys is blocked here');
   }
-  if (request.type !== 'SSE-KMS') return request;
+  const wanted = request ?? defaults.request;
+  if (wanted?.type !== 'SSE-KMS') return wanted;
   // What it leaves open is the bucket's to say.
   const byDefault = defaults.request?.type === 'SSE-KMS' ? defaults.request.keyId : null;
-  const bucketKeyEnabled = request.bucketKeyEnabled || (defaults.bucketKeyEnabled && !isKeptOff);
-  return { ...request, keyId: request.keyId ?? byDefault, bucketKeyEnabled };
+  const own = request?.type === 'SSE-KMS' ? request.bucketKeyEnabled : null;
+  const bucketKeyEnabled = own ?? bucketKey ?? defaults.bucketKeyEnabled;
+  return { ...wanted, keyId: wanted.keyId ?? byDefault, bucketKeyEnabled };
 }

@@ -42,8 +42,11 @@ export async function change(call: Call, wanted: BucketChange): Promise<Bucket> 
   throw s3Error('InvalidBucketState');
 }
 
-export async function bodyOf<T>(call: Call, document: Document<T>): Promise<T> {
-  const body = await call.body.document(DOCUMENT_BYTES_MAX);
+/** `isChecked`: S3 only takes it with a digest. */
+export async function bodyOf<T>(call: Call, document: Document<T>, isChecked = false): Promise<T> {
+  const body = isChecked
+    ? await call.body.checkedDocument(DOCUMENT_BYTES_MAX)
+    : await call.body.document(DOCUMENT_BYTES_MAX);
   if (body.length === 0) throw s3Error('MissingRequestBodyError');
   return document.read(body);
 }
@@ -152,7 +155,7 @@ export async function getObjectLockConfiguration(call: Call): Promise<Answer> {
 }
 
 export async function putObjectLockConfiguration(call: Call): Promise<Answer> {
-  const wanted = await bodyOf(call, objectLockConfiguration);
+  const wanted = await bodyOf(call, objectLockConfiguration, true);
   const bucket = await call.bucket();
   if (!bucket.rule.objectLock && bucket.rule.versioning !== 'enabled') {
     throw s3Error(

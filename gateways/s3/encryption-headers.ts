@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { SSE_ALGORITHMS } from './encryption.ts';
 import { invalidArgument, type S3Error, s3Error } from './errors.ts';
-import { flagOf, type Headers, headerOf } from './headers.ts';
+import { type Headers, headerOf, wordOf } from './headers.ts';
 
 /** SSE-C: the object is encrypted with this key, of which only the MD5 is kept. */
 export interface CustomerKey {
@@ -20,7 +20,8 @@ export type EncryptionRequest =
       readonly keyId: string | null;
       /** Base64 of a JSON object. */
       readonly context: string | null;
-      readonly bucketKeyEnabled: boolean;
+      /** Null leaves it to the bucket. */
+      readonly bucketKeyEnabled: boolean | null;
     }
   | { readonly type: 'SSE-C'; readonly customerKey: CustomerKey };
 
@@ -45,7 +46,7 @@ export function encryptionOf(headers: Headers): EncryptionRequest | null {
   const keyId = headerOf(headers, `${SSE}-aws-kms-key-id`);
   const context = contextOf(headerOf(headers, `${SSE}-context`));
   if (algorithm === 'aws:kms' || algorithm === 'aws:kms:dsse') {
-    const bucketKeyEnabled = flagOf(headers, `${SSE}-bucket-key-enabled`);
+    const bucketKeyEnabled = bucketKeyOf(headers);
     return { type: 'SSE-KMS', algorithm, keyId, context, bucketKeyEnabled };
   }
   if (keyId !== null || context !== null) {
@@ -56,6 +57,12 @@ export function encryptionOf(headers: Headers): EncryptionRequest | null {
     );
   }
   return algorithm === null ? null : { type: 'SSE-S3' };
+}
+
+/** Whether a bucket key is asked for; null: nothing is said. It may also be said of the bucket's own default. */
+export function bucketKeyOf(headers: Headers): boolean | null {
+  const given = wordOf(headers, `${SSE}-bucket-key-enabled`, ['true', 'false']);
+  return given === null ? null : given === 'true';
 }
 
 function algorithmOf(given: string) {

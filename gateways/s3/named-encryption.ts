@@ -61,9 +61,18 @@ export async function wrapped(
     keyId,
     keyVersion: named.version,
     contextHash: isKms && request.context !== null ? hashOfContext(request.context) : null,
-    bucketKey: isKms && request.bucketKeyEnabled,
+    bucketKey: isKms && request.bucketKeyEnabled === true,
   };
   return { ...under, wrapped: wrapKey(named.key, dataKey, bindingOf(ref, under), random) };
+}
+
+/** Keys with names are used for those who signed only, whatever a policy or an ACL allows. Throws InvalidArgument. */
+export function checkIsSomebody(call: Call): void {
+  if (call.who !== null) return;
+  throw s3Error(
+    'InvalidArgument',
+    'Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.',
+  );
 }
 
 /** Null: it does not unwrap. Throws KMS.DisabledException, InvalidArgument. */
@@ -72,12 +81,7 @@ export async function unwrappedNamed(
   ref: KeyRef,
   envelope: NamedEnvelope,
 ): Promise<Buffer | null> {
-  if (envelope.algorithm === 'aws:kms' && call.who === null) {
-    throw s3Error(
-      'InvalidArgument',
-      'Requests specifying Server Side Encryption with AWS KMS managed keys require AWS Signature Version 4.',
-    );
-  }
+  if (envelope.algorithm === 'aws:kms') checkIsSomebody(call);
   const { keyId, keyVersion, wrapped: sealed } = envelope;
   const named = await usedKey(
     present(call.edge.http.keys).version(call.context(), keyId, keyVersion),

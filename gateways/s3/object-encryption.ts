@@ -13,6 +13,7 @@ import type { HeaderPair } from './answer.ts';
 import { requestIn } from './bucket-encryption.ts';
 import type { Call } from './call.ts';
 import {
+  bucketKeyOf,
   type CustomerKey,
   customerKeyOf,
   type EncryptionRequest,
@@ -20,6 +21,7 @@ import {
 } from './encryption-headers.ts';
 import { invalidArgument, type S3Error, s3Error } from './errors.ts';
 import {
+  checkIsSomebody,
   type NamedRequest,
   namedHeaders,
   type SealingKeys,
@@ -46,9 +48,9 @@ export async function newSealing(
   ref: KeyRef,
   asked: EncryptionRequest | null,
 ): Promise<Sealing | null> {
-  const isKeptOff = call.header(`${SSE}-bucket-key-enabled`)?.toLowerCase() === 'false';
-  const request = requestIn(bucket, asked, isKeptOff);
+  const request = requestIn(bucket, asked, bucketKeyOf(call.headers));
   if (request === null) return null;
+  if (request.type === 'SSE-KMS') checkIsSomebody(call);
   const { keys, random } = call.edge.http;
   if (request.type !== 'SSE-C') {
     const context = () => call.context();
@@ -71,7 +73,7 @@ export async function defaultSealing(
   bucket: Bucket,
   ref: KeyRef,
 ): Promise<Sealing | null> {
-  const request = requestIn(bucket, null, false);
+  const request = requestIn(bucket, null, null);
   return request === null || request.type === 'SSE-C' ? null : namedSealing(keys, ref, request);
 }
 
@@ -133,8 +135,10 @@ const PLAIN: Reading = { key: null, headers: [] };
 
 /** Of a read of the object that the request names. Throws InvalidRequest, AccessDenied, InvalidArgument. */
 export async function readingOf(call: Call, record: ObjectRecord): Promise<Reading> {
-  const sse = call.header(SSE);
-  if (sse !== null) throw notHere(sse);
+  for (const name of [SSE, `${SSE}-aws-kms-key-id`, `${SSE}-context`]) {
+    const given = call.header(name);
+    if (given !== null) throw notHere(given, name);
+  }
   return openedWith(call, call.ref, record, customerKeyOf(call.headers));
 }
 
@@ -164,9 +168,9 @@ function notApplicable(): S3Error {
   return s3Error('InvalidRequest', 'The encryption parameters are not applicable to this object.');
 }
 
-function notHere(value: string): S3Error {
-  const message = `${SSE} header is not supported for this operation.`;
-  return invalidArgument(message, SSE, value.slice(0, 64));
+function notHere(value: string, name = SSE): S3Error {
+  const message = `${name} header is not supported for this operation.`;
+  return invalidArgument(message, name, value.slice(0, 64));
 }
 
 /** Null: this key is not the one. */

@@ -72,12 +72,15 @@ export function headHeaders(
   const metadata = new Map(head.metadata.map(({ name, value }) => [name, value]));
   headers.push(...metadataHeaders(metadata));
   if (head.tags.length > 0) headers.push(['x-amz-tagging-count', String(head.tags.length)]);
-  if (head.retention !== null) {
-    headers.push(['x-amz-object-lock-mode', head.retention.mode.toUpperCase()]);
-    headers.push(['x-amz-object-lock-retain-until-date', isoTime(head.retention.untilMs)]);
+  return [...headers, ...lockHeaders(head)];
+}
+
+export function lockHeaders({ retention, legalHold }: ObjectHead): HeaderPair[] {
+  const headers: HeaderPair[] = [];
+  if (retention !== null) {
+    headers.push(['x-amz-object-lock-mode', retention.mode.toUpperCase()]);
+    headers.push(['x-amz-object-lock-retain-until-date', isoTime(retention.untilMs)]);
   }
-  if (head.legalHold !== null) {
-    headers.push(['x-amz-object-lock-legal-hold', head.legalHold ? 'ON' : 'OFF']);
-  }
+  if (legalHold !== null) headers.push(['x-amz-object-lock-legal-hold', legalHold ? 'ON' : 'OFF']);
   return headers;
 }

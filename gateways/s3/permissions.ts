@@ -10,6 +10,7 @@ import {
   isGrantedByBucket,
   isGrantedByObject,
 } from './acl-grants.ts';
+import { saidAtBeginning } from './begun-upload.ts';
 import { type Call, noSuchBucket, refOf } from './call.ts';
 import { s3Error } from './errors.ts';
 import { initiatorIdOf, ownerIdOf } from './object-owner.ts';
@@ -52,7 +53,10 @@ export async function checkMay(call: Call): Promise<void> {
       ? s3Error('AccessDenied')
       : noSuchBucket(name);
   }
-  if (action.judged === 'first') return checkMayDo(call, action, { bucket, key, versionId });
+  if (action.judged === 'first') {
+    const said = await saidAtBeginning(call, bucket);
+    return checkMayDo(call, action, { bucket, key, versionId, ...said });
+  }
   const hasPolicy = bucket.documents['policy'] !== undefined;
   const isClosed = BY_BUCKET_ACL[operation] === undefined && BY_OBJECT_ACL[operation] === undefined;
   if (who === null && !hasPolicy && isClosed) throw s3Error('AccessDenied');

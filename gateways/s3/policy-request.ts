@@ -19,6 +19,8 @@ export interface Target {
   readonly existingTags?: readonly Tag[];
   /** Of the object as it is to be, where no header says them. */
   readonly newTags?: readonly Tag[];
+  /** The headers of a part or a completion, with those that its upload was begun with. */
+  readonly said?: Headers;
   /** By condition key. */
   readonly body?: PolicyRequest['body'];
   /** Of a form: who sent it, how it is signed (null: it is not), and the headers that its fields stand for. */
@@ -32,8 +34,8 @@ export interface Target {
 /** A signature as policies see it. */
 type Signed = NonNullable<PolicyRequest['signed']>;
 
-export function headersOf(call: Call, { form }: Target): Headers {
-  return form?.headers ?? call.headers;
+export function headersOf(call: Call, { form, said }: Target): Headers {
+  return form?.headers ?? said ?? call.headers;
 }
 
 /** Null: nobody signed. */

@@ -124,5 +124,7 @@ export async function outcomeAs(
   const code = /<Code>(\w+)<\/Code>/.exec(text)?.[1] ?? '';
   const isDenied = status === 403 && (one.method === 'HEAD' || code === 'AccessDenied');
   if (isDenied || (status === 200 && code === 'AccessDenied')) return 'denied';
+  // Whoever may restore is told that there is nothing to restore from.
+  if (code === 'InvalidObjectState') return 'let in';
   return status === 403 || status === 503 ? `${status} ${code}` : 'let in';
 }

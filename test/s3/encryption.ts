@@ -38,6 +38,14 @@ const BAD_CUSTOMER: readonly (readonly [string, (good: Record<string, string>) =
   ],
 ];
 
+async function kmsByDefault(w: World): Promise<string> {
+  const Bucket = await w.bucket();
+  const ApplyServerSideEncryptionByDefault = { SSEAlgorithm: 'aws:kms' as const };
+  const ServerSideEncryptionConfiguration = { Rules: [{ ApplyServerSideEncryptionByDefault }] };
+  await w.sdk.putBucketEncryption({ Bucket, ServerSideEncryptionConfiguration });
+  return Bucket;
+}
+
 /** Encryption on the server's side. */
 export const encryption = area('encryption', {
   ...each(
@@ -171,6 +179,113 @@ export const encryption = area('encryption', {
     const reply = await w.call('PUT', await w.bucket(), 'k', { body: 'x', headers });
     isRefused(reply, 400, 'InvalidArgument');
   },
+  'SSE-KMS: an encryption context comes back with the put, and need not be said to read': async (
+    w,
+  ) => {
+    const bucket = await w.bucket();
+    const context = Buffer.from('{"who":"me"}').toString('base64');
+    const headers = {
+      'x-amz-server-side-encryption': 'aws:kms',
+      'x-amz-server-side-encryption-context': context,
+    };
+    const put = isStatus(await w.call('PUT', bucket, 'k', { body: 'x', headers }), 200);
+    assert.equal(put.headers['x-amz-server-side-encryption-context'], context);
+    assert.equal((await w.call('GET', bucket, 'k')).text, 'x');
+  },
+  ...each(
+    [
+      'not base64!',
+      Buffer.from('[1]').toString('base64'),
+      Buffer.from('{"a":1}').toString('base64'),
+    ],
+    (context) => `SSE-KMS: ${context} is no encryption context`,
+    async (w, context) => {
+      const headers = {
+        'x-amz-server-side-encryption': 'aws:kms',
+        'x-amz-server-side-encryption-context': context,
+      };
+      const reply = await w.call('PUT', await w.bucket(), 'k', { body: 'x', headers });
+      isRefused(reply, 400, 'InvalidArgument');
+    },
+  ),
+  ...each(
+    ['context', 'aws-kms-key-id'],
+    (name) => `a GET with the header -${name} of SSE-KMS is InvalidArgument`,
+    async (w, name) => {
+      const bucket = await w.bucket();
+      await w.put(bucket, 'k');
+      const value = Buffer.from('{"a":"b"}').toString('base64');
+      const headers = { [`x-amz-server-side-encryption-${name}`]: value };
+      isRefused(await w.call('GET', bucket, 'k', { headers }), 400, 'InvalidArgument');
+    },
+  ),
+  'SSE-KMS: a put may ask for a bucket key, or for none, of the default of its bucket': async (
+    w,
+  ) => {
+    const Bucket = await kmsByDefault(w);
+    const put = async (key: string, value: string | null) => {
+      const name = 'x-amz-server-side-encryption-bucket-key-enabled';
+      const headers = value === null ? {} : { [name]: value };
+      const reply = await w.call('PUT', Bucket, key, { body: 'x', headers });
+      assert.equal(isStatus(reply, 200).headers['x-amz-server-side-encryption'], 'aws:kms');
+      const head = await w.sdk.headObject({ Bucket, Key: key });
+      assert.equal(head.BucketKeyEnabled, reply.headers[name] === 'true' || undefined);
+      return reply.headers[name];
+    };
+    assert.equal(await put('unsaid', null), undefined);
+    assert.equal(await put('on', 'true'), 'true');
+    assert.equal(await put('off', 'false'), undefined);
+    const headers = { 'x-amz-server-side-encryption-bucket-key-enabled': 'perhaps' };
+    const reply = await w.call('PUT', Bucket, 'k', { body: 'x', headers });
+    isRefused(reply, 400, 'InvalidArgument');
+  },
+  'SSE-KMS by default: who did not sign writes and reads nothing, whatever a policy says': async (
+    w,
+  ) => {
+    const Bucket = await kmsByDefault(w);
+    await w.put(Bucket, 'k', 'x');
+    const Statement = {
+      ...{ Effect: 'Allow', Principal: '*', Action: ['s3:PutObject', 's3:GetObject'] },
+      Resource: `arn:aws:s3:::${Bucket}/*`,
+    };
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+    await w.sdk.putBucketPolicy({ Bucket, Policy });
+    const by = 'nobody';
+    isRefused(await w.call('PUT', Bucket, 'k', { body: 'y', by }), 400, 'InvalidArgument');
+    isRefused(await w.call('GET', Bucket, 'k', { by }), 400, 'InvalidArgument');
+    assert.equal(await w.text(Bucket, 'k'), 'x');
+  },
+  ...each(
+    ['AES256', 'aws:kms'] as const,
+    (algorithm) =>
+      `a policy that denies puts without ${algorithm} lets the parts of such an upload through`,
+    async (w, algorithm) => {
+      const Bucket = await w.bucket();
+      const Condition = { StringNotEquals: { 's3:x-amz-server-side-encryption': algorithm } };
+      const Statement = {
+        ...{ Effect: 'Deny', Principal: '*', Action: 's3:PutObject', Condition },
+        Resource: `arn:aws:s3:::${Bucket}/*`,
+      };
+      const Key = 'k';
+      const before = await w.sdk.createMultipartUpload({ Bucket, Key });
+      const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+      await w.sdk.putBucketPolicy({ Bucket, Policy });
+      await refused(w.sdk.createMultipartUpload({ Bucket, Key }), 403, 'AccessDenied');
+      const part = { Bucket, Key, PartNumber: 1, Body: 'x', UploadId: before.UploadId };
+      await refused(w.sdk.uploadPart(part), 403, 'AccessDenied');
+      const own = { query: { uploadId: String(before.UploadId), partNumber: '1' } };
+      const headers = { 'x-amz-server-side-encryption': algorithm };
+      const claimed = await w.call('PUT', Bucket, Key, { ...own, headers, body: 'x' });
+      isRefused(claimed, 403, 'AccessDenied');
+      const wanted = { Bucket, Key, ServerSideEncryption: algorithm };
+      const { UploadId } = await w.sdk.createMultipartUpload(wanted);
+      const { ETag } = await w.sdk.uploadPart({ ...part, UploadId });
+      const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] };
+      await w.sdk.completeMultipartUpload({ Bucket, Key, UploadId, MultipartUpload });
+      const head = await w.sdk.headObject({ Bucket, Key });
+      assert.equal(head.ServerSideEncryption, algorithm);
+    },
+  ),
   'SSE-C and SSE-S3 together are InvalidArgument': async (w) => {
     const headers = { ...customer(), 'x-amz-server-side-encryption': 'AES256' };
     const reply = await w.call('PUT', await w.bucket(), 'k', { body: 'x', headers });

@@ -44,7 +44,31 @@ const BAD_RETENTIONS: readonly (readonly [string, string])[] = [
 ];
 
 /** Object lock of buckets, retention and legal hold of versions. */
+const UNCHECKED: readonly (readonly [string, string, string])[] = [
+  [
+    'object-lock',
+    '',
+    '<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>',
+  ],
+  [
+    'retention',
+    'k',
+    '<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2071-01-01T00:00:00Z</RetainUntilDate></Retention>',
+  ],
+  ['legal-hold', 'k', '<LegalHold><Status>ON</Status></LegalHold>'],
+];
+
 export const objectLock = area('object lock', {
+  ...each(
+    UNCHECKED,
+    ([name]) => `?${name} without Content-MD5 or a checksum is InvalidRequest`,
+    async (w, [name, key, body]) => {
+      const bucket = await locked(w);
+      await w.put(bucket, 'k');
+      const reply = await w.call('PUT', bucket, key, { query: { [name]: '' }, body });
+      isRefused(reply, 400, 'InvalidRequest');
+    },
+  ),
   'a bucket with lock has versions and its configuration': async (w) => {
     const Bucket = await locked(w);
     assert.equal((await w.sdk.getBucketVersioning({ Bucket })).Status, 'Enabled');

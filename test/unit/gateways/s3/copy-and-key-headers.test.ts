@@ -32,7 +32,7 @@ describe('encryption headers', () => {
       algorithm: 'aws:kms:dsse',
       keyId: null,
       context,
-      bucketKeyEnabled: false,
+      bucketKeyEnabled: null,
     });
     const found = encryptionOf(customer(SSE));
     expect(found?.type === 'SSE-C' && Buffer.compare(found.customerKey.key, key)).toBe(0);
