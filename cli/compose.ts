@@ -49,6 +49,7 @@ import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
 import { systemClock } from './system-clock.ts';
 import { systemRandom } from './system-random.ts';
+import { TlsFiles } from './tls-files.ts';
 import { ownVersion } from './version.ts';
 
 const NATS_CONNECT_WAIT_MS = 2_000;
@@ -102,6 +103,7 @@ async function composeLocked(
   const rows = objects.objects.keyRows;
   const encryptionKeys = new NamedKeys({ rows, roots, random, clock });
   const admin = config.auth ? await adminKey(config, random) : null;
+  const tls = tlsFiles(config, basics, opened);
   let node: Node | null = null;
   const http = await createHttpServer({
     service,
@@ -113,6 +115,7 @@ async function composeLocked(
     stateHashes: () => stateHashesOf(node),
     chunks: () => started(node).chunks,
     keys: encryptionKeys,
+    ...(tls === null ? {} : { tls }),
     s3Users: new S3Users({ identities: gate.service.identities, roots, random, clock }),
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics)),
     s3: {
@@ -155,10 +158,22 @@ async function composeLocked(
       if (node !== null) await (node as Node).stop();
       else await bus.drain();
       targets.close();
+      tls?.stop();
       await telemetry.stop();
       await opened[0]?.();
     },
   };
+}
+
+function tlsFiles(
+  { tls }: Config,
+  basics: Basics,
+  opened: (() => Promise<unknown>)[],
+): TlsFiles | null {
+  if (tls === null) return null;
+  const files = new TlsFiles(tls, basics);
+  opened.push(async () => files.stop());
+  return files;
 }
 
 /** With another root key than the others, a node would answer some requests and fail others. */

@@ -13,6 +13,7 @@ import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './conf
 import { suggestion, UsageError } from './failures.ts';
 import { checkNatsFiles } from './nats-access.ts';
 import { notifyConfig } from './notify-config.ts';
+import { type TlsConfig, tlsConfig } from './tls-files.ts';
 
 /** Files that say who this node is to the NATS servers, and whom it trusts; null: not given. */
 export interface NatsFiles {
@@ -53,6 +54,8 @@ export interface Config {
   readonly insecure: boolean;
   /** Requests need credentials. */
   readonly auth: boolean;
+  /** Null: plain HTTP. */
+  readonly tls: TlsConfig | null;
   /** Null: the one of the data folder. */
   readonly adminKey: ApiKey | null;
   readonly otlp: string | null;
@@ -291,6 +294,7 @@ function check(settings: readonly Setting[]): Config {
     ephemeral: read.boolean('ephemeral'),
     insecure: read.boolean('insecure'),
     auth: read.boolean('auth'),
+    tls: tlsConfig(read),
     adminKey: read.optional('auth-admin-key', ADMIN_KEY_FORM, parseAdminKey),
     otlp: httpUrlOrNull(read, 'otlp'),
     httpUrl: httpUrlOrNull(read, 'http-url'),

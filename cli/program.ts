@@ -65,6 +65,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
     })
     .addHelpText('after', '\nExit codes: 0 done, 1 refused or failed, 2 usage.');
   addNodeCommands(program, io, parts, outcome);
+  addInitCommand(program, io);
   addKeyCommands(program, io);
   addLeaseCommands(program, io);
   addTxnCommand(program, io);
@@ -99,6 +100,31 @@ function configFlags(values: FlagValues): FlagValues {
     flags[key] = values[key.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())];
   }
   return flags;
+}
+
+function addInitCommand(program: Command, io: Io): void {
+  program
+    .command('init')
+    .description('Write configurations for new nodes, with every secret drawn')
+    .argument('[folder]', 'Made when missing; nothing in it is written over', './minikv')
+    .option('--auth', 'Ask for API keys; draws the first one')
+    .option('--tls', 'An authority of their own, and a certificate of each node')
+    .option(
+      '--node <id=name,...>',
+      'A node with the host names and addresses that clients know it by; once for each node',
+      (text: string, all: string[] = []) => [...all, text],
+    )
+    .option('--nats <url,...>', 'NATS servers that the nodes meet on')
+    .option(
+      '--host <address>',
+      'To listen on; default 0.0.0.0 with --auth and --tls, else 127.0.0.1',
+    )
+    .option('--at <folder>', 'Where each node will find its own files, where they are moved')
+    .option('--renew', 'New certificates for the nodes of a folder; nodes that run take them')
+    .action(async (folder: string, flags) => {
+      const { init } = await import('./commands/init.ts');
+      await init(io, folder, flags);
+    });
 }
 
 function addNodeCommands(

@@ -38,6 +38,8 @@ export const METRICS = {
   http_request_seconds: seconds('Time from a request to its answer.', 'method', 'route'),
   http_requests_in_flight: gauge('HTTP requests being answered now.'),
   http_connections: gauge('Open HTTP connections.'),
+  tls_certificate_ends_seconds: gauge('When the certificate of the ports ends, Unix seconds.'),
+  tls_handshakes_failed: counter('Connections that did not come to speak TLS.'),
   watchers: gauge('Open watches.', 'transport'),
   watch_events: counter('Events handed to watchers.', 'type'),
   watch_lagged: counter('Watches ended because their reader was too slow.'),

@@ -20,6 +20,7 @@ import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
+import type { TlsSource } from './tls.ts';
 import type { Traffic } from './traffic.ts';
 
 export interface HttpConfig {
@@ -46,6 +47,8 @@ export interface Edge {
   readonly stateHashes: (() => Promise<readonly ReplicaHash[]>) | null;
   /** Throws AppError `unavailable` while the node is starting. */
   readonly chunks: (() => ChunkCare) | null;
+  /** Null: the ports speak plain HTTP. */
+  readonly tls: TlsSource | null;
   /** Null: there are none. */
   readonly keys: NamedKeys | null;
   /** Who may do what; null: nobody is asked who they are. */

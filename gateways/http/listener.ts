@@ -8,6 +8,7 @@ import { failBody } from './body.ts';
 import { EdgeRequest, EdgeResponse, type OnSent } from './exchange.ts';
 import { endWithProblem, rawProblem, requestIdOf } from './raw-answer.ts';
 import { screen } from './screen.ts';
+import { createTlsServer } from './tls.ts';
 
 /**
  * node:http with what its defaults lack: requests are screened, connections and pipelining are
@@ -56,13 +57,15 @@ export class Listener {
   readonly #edge: Edge;
   readonly #parts: ListenerParts;
   readonly #connections = new Map<Duplex, Connection>();
+  /** Below them: with TLS, also those that have not said hello yet. */
+  readonly #links = new Set<Socket>();
   /** Taken in this turn with a body that was not whole yet. */
   #gathering: EdgeRequest[] = [];
 
   constructor(edge: Edge, parts: ListenerParts) {
     this.#edge = edge;
     this.#parts = parts;
-    this.server = createServer({
+    const options = {
       ...{ IncomingMessage: EdgeRequest, ServerResponse: EdgeResponse },
       // Node counts URL and headers together; screen() tells them apart below this.
       maxHeaderSize: LIMITS.headerBytesMax + LIMITS.urlBytesMax,
@@ -74,10 +77,21 @@ export class Listener {
       requireHostHeader: false,
       noDelay: true,
       ...upgradesOnly((req) => this.#isOffered(req)),
-    });
+    };
+    const { tls } = edge;
+    this.server =
+      tls === null
+        ? createServer(options)
+        : createTlsServer<typeof EdgeRequest, typeof EdgeResponse>(
+            tls,
+            options,
+            edge.bounds.headersMs,
+          );
     // 0: all headers are kept, so that screen() counts what was really sent.
     this.server.maxHeadersCount = 0;
-    this.server.on('connection', (socket: Socket) => this.#onConnection(socket));
+    this.server.on('connection', (socket: Socket) => this.#onLink(socket));
+    this.server.on(this.#opened, (socket: Socket) => this.#onConnection(socket));
+    this.server.on('tlsClientError', () => edge.telemetry.count('tls_handshakes_failed'));
     this.server.on('request', (req, res) => this.#onRequest(req, res));
     this.server.on('checkContinue', (req, res) => {
       req.awaitsContinue = true;
@@ -96,17 +110,29 @@ export class Listener {
 
   /** Ends every connection, also upgraded ones. */
   destroyAll(): void {
-    for (const socket of this.#connections.keys()) socket.destroy();
+    for (const socket of this.#links) socket.destroy();
   }
 
-  #onConnection(socket: Socket): void {
-    if (this.#connections.has(socket)) return;
+  /** The event that tells of a connection on which requests may come. */
+  get #opened(): 'connection' | 'secureConnection' {
+    return this.#edge.tls === null ? 'connection' : 'secureConnection';
+  }
+
+  #onLink(socket: Socket): void {
+    if (this.#links.has(socket)) return;
     const { connectionsMax, connectionsReserve } = this.#edge.bounds;
-    const count = this.#connections.size;
-    if (count >= connectionsMax + connectionsReserve) {
+    if (this.#links.size >= connectionsMax + connectionsReserve) {
       socket.destroy();
       return;
     }
+    this.#links.add(socket);
+    socket.once('close', () => this.#links.delete(socket));
+  }
+
+  #onConnection(socket: Socket): void {
+    if (this.#connections.has(socket) || socket.destroyed) return;
+    const { connectionsMax } = this.#edge.bounds;
+    const count = this.#connections.size;
     const connection: Connection = {
       open: 0,
       last: null,
@@ -270,7 +296,7 @@ export class Listener {
     }
     const again = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
     socket.unshift(Buffer.concat([again, head]));
-    this.server.emit('connection', socket);
+    this.server.emit(this.#opened, socket);
     socket.resume();
   }
 

@@ -46,6 +46,7 @@ import { validatorCompiler } from './query-check.ts';
 import { endWithProblem, jsonProblem, requestIdOf } from './raw-answer.ts';
 import { sendProblem } from './respond.ts';
 import { RouteTable } from './route-table.ts';
+import type { TlsSource } from './tls.ts';
 import { Traffic } from './traffic.ts';
 import { routedUrl } from './url.ts';
 
@@ -60,6 +61,8 @@ export interface HttpServerOptions {
   /** Of the node's own replicas; without it /admin/state-hashes answers 501. */
   readonly stateHashes?: () => Promise<readonly ReplicaHash[]>;
   readonly chunks?: () => ChunkCare;
+  /** Without it the ports speak plain HTTP. */
+  readonly tls?: TlsSource;
   /** Without it objects cannot be encrypted with keys of the store's. */
   readonly keys?: NamedKeys;
   /** Without it nobody is asked for credentials. */
@@ -119,7 +122,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   const { host, port } = edge.config;
   return {
     listen: async () => {
-      const url = await app.listen({ host, port });
+      const bound = await app.listen({ host, port });
+      const url = edge.tls === null ? bound : bound.replace(/^http:/, 'https:');
       return { url, s3Url: (await s3?.listen(host)) ?? null };
     },
     close: async () => {
@@ -147,6 +151,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     metricsText: options.metricsText ?? null,
     stateHashes: options.stateHashes ?? null,
     chunks: options.chunks ?? null,
+    tls: options.tls ?? null,
     keys: options.keys ?? null,
     access: options.access ?? null,
     apiKeys: options.apiKeys ?? null,

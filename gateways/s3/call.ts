@@ -88,6 +88,11 @@ export class Call {
     return headerOf(this.headers, name);
   }
 
+  /** Where the client believes itself to be, e.g. `https://localhost:9000`. */
+  origin(): string {
+    return `${this.sender.isSecure ? 'https' : 'http'}://${this.header('host') ?? ''}`;
+  }
+
   /** The engine's name of the object that the request is about. */
   get ref(): KeyRef {
     return refOf(this.route.bucket, this.route.key);

@@ -69,11 +69,10 @@ function completed(
   versionId: string | null,
 ): Answer {
   const { bucket: name, key } = call.route;
-  const host = call.header('host') ?? '';
   const path = key.split('/').map(encodeURIComponent).join('/');
   return xmlAnswer(
     renderCompleted({
-      ...{ location: `http://${host}/${name}/${path}`, bucket: name, key, eTag: etag },
+      ...{ location: `${call.origin()}/${name}/${path}`, bucket: name, key, eTag: etag },
       checksum: checksum === null ? null : shownChecksum(checksum, parts),
       checksumType: checksum === null ? null : shownKind(checksum.kind),
     }),

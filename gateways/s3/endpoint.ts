@@ -76,7 +76,8 @@ export class S3Endpoint {
     this.#listener = listener;
     await this.#bind(listener, host, port);
     const { address, family, port: real } = listener.server.address() as Bound;
-    return `http://${family === 'IPv6' ? `[${address}]` : address}:${real}`;
+    const scheme = this.#edge.http.tls === null ? 'http' : 'https';
+    return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${real}`;
   }
 
   async #bind({ server }: Listener, host: string, port: number): Promise<void> {

@@ -214,9 +214,14 @@ export function bringsKey(headers: ReadonlyMap<string, string>): boolean {
 
 const LOOPBACK = /^(?:::ffff:)?127\.|^::1$/;
 
-/** There is no TLS here: what leaves the machine is for others to read, unless the network is trusted. */
+/** Without TLS what leaves the machine is for others to read, unless the network is trusted. */
 export function checkLink(call: Call): void {
-  if (call.edge.config.customerKeysOverHttp || LOOPBACK.test(call.remoteAddress())) return;
+  if (
+    call.sender.isSecure ||
+    call.edge.config.customerKeysOverHttp ||
+    LOOPBACK.test(call.remoteAddress())
+  )
+    return;
   throw s3Error(
     'InvalidRequest',
     'Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection.',

@@ -194,7 +194,7 @@ function answerOf(
     return { status: 303, headers: [...headers, ['location', redirect.href]], body: '' };
   }
   const path = key.split('/').map(encodeURIComponent).join('/');
-  const location = `http://${call.header('host') ?? ''}/${bucket}/${path}`;
+  const location = `${call.origin()}/${bucket}/${path}`;
   const all: HeaderPair[] = [...headers, ['location', location]];
   if (status !== 201) return { status, headers: all, body: status === 204 ? null : '' };
   const fields = [leaf('Location', location), leaf('Bucket', bucket), leaf('Key', key)];

@@ -2,7 +2,11 @@ import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { NamedKeys } from '../../gateways/encryption/named-keys.ts';
 import { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import type { HttpConfig } from '../../gateways/http/app.ts';
-import { createHttpServer, type HttpServer } from '../../gateways/http/server.ts';
+import {
+  createHttpServer,
+  type HttpServer,
+  type HttpServerOptions,
+} from '../../gateways/http/server.ts';
 import { S3Directory } from '../../gateways/identity/s3-directory.ts';
 import { S3Users } from '../../gateways/identity/s3-users.ts';
 import type { S3Config } from '../../gateways/s3/edge.ts';
@@ -34,6 +38,7 @@ export interface S3Server {
 export async function startS3Server(
   config: Partial<S3Config> = {},
   http: Partial<HttpConfig> = {},
+  more: Partial<HttpServerOptions> = {},
 ): Promise<S3Server> {
   const objects = new ModelObjects(() => REAL_CLOCK.wallMs());
   const roots = new RootKeys([Buffer.alloc(32, 7)]);
@@ -47,7 +52,7 @@ export async function startS3Server(
   const server = await createHttpServer({
     ...{ service, telemetry: NO_TELEMETRY, clock: REAL_CLOCK },
     ...{ random: seededRandom(1), version: '0.1.0' },
-    ...{ keys, s3Users: users },
+    ...{ keys, s3Users: users, ...more },
     config: { host: '127.0.0.1', port: 0, allowUnsigned: true, ...http },
     s3: {
       ...{ objects, users: directory },

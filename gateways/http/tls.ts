@@ -1,0 +1,74 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type {
+  ServerOptions as HttpOptions,
+  IncomingMessage,
+  Server,
+  ServerResponse,
+} from 'node:http';
+import { createServer } from 'node:https';
+
+/** PEM: the certificate, with those behind it up to the authority, and its private key. */
+export interface TlsPair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
+
+/** What a listener speaks TLS with. */
+export interface TlsSource {
+  readonly minVersion: TlsVersion;
+  /** That of this moment. */
+  pair(): TlsPair;
+  /** `run` with every later one. */
+  onReplaced(run: (pair: TlsPair) => void): void;
+}
+
+/** What is known of a certificate that can be used. */
+export interface TlsFacts {
+  readonly subject: string;
+  readonly names: string;
+  readonly endsAtMs: number;
+}
+
+/** Throws an Error that says why the two cannot be used together. */
+export function checkPair({ cert, key }: TlsPair): TlsFacts {
+  const certificate = read('certificate', () => new X509Certificate(cert));
+  const privateKey = read('private key', () => createPrivateKey(key));
+  if (!certificate.checkPrivateKey(privateKey)) {
+    throw new Error('the private key is not that of the certificate');
+  }
+  return {
+    subject: certificate.subject.replaceAll('\n', ', '),
+    names: certificate.subjectAltName ?? '',
+    endsAtMs: Date.parse(certificate.validTo),
+  };
+}
+
+function read<T>(what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new Error(`there is no ${what} in PEM: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * An HTTP server behind TLS. A pair that replaces its own holds for connections that come later; HTTP/1.1 alone is
+ * offered. `handshakeMs`: who has not said hello by then is cut off.
+ */
+export function createTlsServer<
+  Request extends typeof IncomingMessage,
+  Response extends typeof ServerResponse<InstanceType<Request>>,
+>(
+  source: TlsSource,
+  options: HttpOptions<Request, Response>,
+  handshakeMs: number,
+): Server<Request, Response> {
+  const { minVersion } = source;
+  const { cert, key } = source.pair();
+  const tls = { minVersion, cert, key, handshakeTimeout: handshakeMs };
+  const server = createServer<Request, Response>({ ...options, ...tls });
+  source.onReplaced((pair) => server.setSecureContext({ minVersion, ...pair }));
+  return server;
+}

@@ -1,0 +1,100 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+import { loadConfig } from '../../../cli/config.ts';
+import { UsageError } from '../../../cli/failures.ts';
+import { TlsFiles } from '../../../cli/tls-files.ts';
+import type { TlsPair } from '../../../gateways/http/tls.ts';
+import { HandClock } from '../../kit/hand-clock.ts';
+import { waitFor } from '../../kit/http-watch-suite.ts';
+import { recordingTelemetry } from '../../kit/recording-telemetry.ts';
+import { TestAuthority } from '../../kit/test-tls.ts';
+
+const LOOK_MS = 2_000;
+const folders: string[] = [];
+afterEach(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true });
+});
+
+async function kept(pair: TlsPair) {
+  const folder = await mkdtemp(join(tmpdir(), 'minikv-tls-'));
+  folders.push(folder);
+  const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
+  const write = async ({ cert, key }: TlsPair) => {
+    await writeFile(certFile, cert);
+    await writeFile(keyFile, key);
+  };
+  await write(pair);
+  const clock = new HandClock();
+  clock.wallStartMs = Date.now();
+  const telemetry = recordingTelemetry();
+  const open = () =>
+    new TlsFiles({ certFile, keyFile, minVersion: 'TLSv1.2' }, { clock, telemetry });
+  /** Lets it look once more, to the end. */
+  const look = async (files: TlsFiles) => {
+    await waitFor(() => clock.timerCount > 0);
+    await clock.pass(LOOK_MS);
+    await waitFor(() => clock.timerCount > 0);
+    return files.pair();
+  };
+  const errors = () => telemetry.lines.filter(({ level }) => level === 'error').length;
+  return { certFile, keyFile, write, clock, telemetry, open, look, errors };
+}
+
+it('what replaces the pair is used, and told to who asked', async () => {
+  const authority = await TestAuthority.make();
+  const [one, two] = [await authority.server(), await authority.server()];
+  const { write, open, look } = await kept(one);
+  const files = open();
+  const told: TlsPair[] = [];
+  files.onReplaced((pair) => told.push(pair));
+  expect(await look(files)).toEqual(one);
+  expect(told).toEqual([]);
+  await write(two);
+  expect(await look(files)).toEqual(two);
+  expect(told).toEqual([two]);
+  files.stop();
+});
+
+it('half of a new pair, no file, and what is no certificate are told once each, and the old pair goes on', async () => {
+  const authority = await TestAuthority.make();
+  const [one, two] = [await authority.server(), await authority.server()];
+  const { certFile, keyFile, write, open, look, errors } = await kept(one);
+  const files = open();
+  await writeFile(certFile, two.cert);
+  for (let i = 0; i < 3; i++) expect(await look(files)).toEqual(one);
+  expect(errors()).toBe(1);
+  await rm(keyFile);
+  for (let i = 0; i < 3; i++) expect(await look(files)).toEqual(one);
+  expect(errors()).toBe(2);
+  await write({ cert: 'not a certificate', key: two.key });
+  for (let i = 0; i < 3; i++) expect(await look(files)).toEqual(one);
+  expect(errors()).toBe(3);
+  await write(two);
+  expect(await look(files)).toEqual(two);
+  expect(errors()).toBe(3);
+  files.stop();
+});
+
+it('a node does not start with half a pair; one whose time is over is used and warned of', async () => {
+  const authority = await TestAuthority.make();
+  const [one, two] = [await authority.server(), await authority.server()];
+  const { write, open, telemetry } = await kept({ cert: one.cert, key: two.key });
+  expect(open).toThrow('the private key is not that of the certificate');
+  await write(await authority.server(undefined, Date.now() - 900 * 86_400_000));
+  const files = open();
+  expect(telemetry.lines).toMatchObject([{ level: 'warn', message: 'the certificate has ended' }]);
+  files.stop();
+});
+
+it('the two files go together, and the version is one of two', () => {
+  const load = (env: Record<string, string>) =>
+    loadConfig({ flags: {}, env, readFile: () => '' }).config.tls;
+  expect(load({})).toBeNull();
+  const both = { MINIKV_TLS_CERT: 'a', MINIKV_TLS_KEY: 'b' };
+  expect(load(both)).toEqual({ certFile: 'a', keyFile: 'b', minVersion: 'TLSv1.2' });
+  expect(load({ ...both, MINIKV_TLS_MIN_VERSION: '1.3' })?.minVersion).toBe('TLSv1.3');
+  expect(() => load({ MINIKV_TLS_CERT: 'a' })).toThrow(UsageError);
+  expect(() => load({ ...both, MINIKV_TLS_MIN_VERSION: '1.1' })).toThrow('one of 1.2, 1.3');
+});
