@@ -36,7 +36,7 @@ const STAGES = [
   { name: 'conformance', vitest: ['conformance'], verify: true, nats: true },
   {
     name: 'sim',
-    command: ['node', 'dist/test/sim/run.js', '--seeds', '1..100', '--budget', '240'],
+    command: ['node', 'dist/test/sim/run.js', '--seeds', '1..100', '--budget', '180'],
     passed: /^seed \d+: ok\b/gm,
     failed: /^seed \d+: FAIL\b/gm,
     needs: 'test/sim/run.ts',

@@ -5,7 +5,10 @@ import { runSimulator } from './child.ts';
 /** Real seconds for the range of seeds; set SIM_BUDGET higher for a long run. */
 const BUDGET_S = Number(process.env['SIM_BUDGET'] ?? 60);
 /** `npm test` has just run this range as a stage of its own: then this shows only that the sources do. */
-const RANGE_BUDGET_S = process.env['SIM_RANGE_DONE'] === '1' ? Math.min(10, BUDGET_S) : BUDGET_S;
+const IS_PART = process.env['SIM_RANGE_DONE'] === '1';
+const RANGE_BUDGET_S = IS_PART ? Math.min(10, BUDGET_S) : BUDGET_S;
+/** Virtual seconds of a seed that once failed: its draws are not those of then any more, so `npm test` is content with the first minute. */
+const OLD_SEED_S = IS_PART ? 60 : Number.POSITIVE_INFINITY;
 
 const seedLines = readFileSync(new URL('seeds.txt', import.meta.url), 'utf8')
   .split('\n')
@@ -14,6 +17,13 @@ const seedLines = readFileSync(new URL('seeds.txt', import.meta.url), 'utf8')
 
 const hashOf = (output: string): string | undefined =>
   /(?:ok {2}|FAIL) ([0-9a-f]{16})/.exec(output)?.[1];
+
+function shortened(args: readonly string[]): string[] {
+  const at = args.indexOf('--seconds') + 1;
+  return args.map((arg, i) =>
+    i === at && at > 0 ? String(Math.min(Number(arg), OLD_SEED_S)) : arg,
+  );
+}
 
 describe('whole clusters in virtual time', () => {
   it(
@@ -43,7 +53,7 @@ describe('whole clusters in virtual time', () => {
   it.each(seedLines)(
     'seed that once failed: %s',
     async (line) => {
-      const { code, output } = await runSimulator(line.split(/\s+/));
+      const { code, output } = await runSimulator(shortened(line.split(/\s+/)));
       expect(code, output.slice(-8000)).toBe(0);
     },
     240_000,

@@ -1,8 +1,8 @@
 import type { Patch } from './mutant.ts';
 
 export const BASE = {
-  seedsMax: 3,
-  seconds: 60,
+  seedsMax: 10,
+  seconds: 30,
   nodes: 3,
   busy: undefined,
   favourite: undefined,

@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts';
 
 const IDENTITIES = {
   ...BASE,
-  seedsMax: 4,
+  seedsMax: 10,
   busy: 'identities',
   faults: ['isolateLeader', 'partition', 'oneWayCut', 'pause'],
 } as const;

@@ -9,7 +9,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     what: 'a new leader gives a lease half of its time: who keeps it alive loses it (B20)',
     faults: ['transferLeader'],
     busy: 'leases',
-    seedsMax: 6,
+    seedsMax: 10,
     patches: patch(
       'actors/lease/tenure.ts',
       'this.table.add(lease, ttlMs, grantRevision, nowMs);',
@@ -22,7 +22,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     what: 'a renewal counts at a leader that another one has replaced (B1, B20)',
     faults: ['isolateLeader', 'pauseLeader', 'partition'],
     busy: 'leases',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/lease/keeper.ts',
       'return this.#confirmed(reply, () => this.#check(tenure, body, askedMs, reply));',
@@ -47,7 +47,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     what: 'an ended lease is swept only once: what is attached late, under an older promise, stays for ever',
     faults: ['pauseLeader', 'clog', 'pause', 'transferLeader'],
     busy: 'leases',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/lease/group-sweep.ts',
       'this.#remove(ripe, close)',
@@ -71,10 +71,11 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   {
     ...BASE,
     name: 'transactions-outlive-leases',
+    seconds: 60,
     what: 'a transaction attaches keys to a lease whose promise has run out: they may stay for ever',
     faults: ['pauseLeader', 'clockDrift', 'clockJump', 'transferLeader'],
     busy: 'leases',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'protocol/attachment.ts',
       'if (isPromiseOver(op, revision)) stale = revision;',
@@ -87,7 +88,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     what: 'who came last gets the lock first: a waiter is passed over',
     faults: ['killLeader', 'pauseLeader'],
     busy: 'leases',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'gateways/kv/lock-queue.ts',
       'return a.createRevision - b.createRevision;',

@@ -35,10 +35,11 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
   {
     ...BASE,
     name: 'promoted-without-chunks',
+    seconds: 60,
     what: 'a voter says that it has all chunks without having looked: the next disk goes before they are back (F13)',
     faults: ['emptyDisk'],
     busy: 'chunks',
-    seedsMax: 6,
+    seedsMax: 10,
     patches: [
       ...patch(
         'actors/blob/holdings.ts',
@@ -55,7 +56,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     what: 'an operation on an object that is asked again is done again (B9)',
     faults: ['isolateLeader', 'pauseLeader', 'oneWayCut', 'slowSync'],
     busy: 'objects',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/apply/object-request.ts',
       'state.stageRow(idempotencyKey(state.prefix, name), row);',
@@ -69,7 +70,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     faults: ['slowSync', 'pauseLeader'],
     busy: 'objects',
     favourite: 'changeRuled',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/apply/object-expire.ts',
       'if (version === null || version.row.revision !== op.seen) return CHANGED;',
@@ -92,11 +93,12 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
   {
     ...BASE,
     name: 'versioning-acknowledged-early',
+    seconds: 60,
     what: 'versioning counts as enabled when the meta group has it: a put in another group overwrites (O2)',
     faults: ['clog', 'slowSync'],
     weather: { loss: 0.1 },
     busy: 'objects',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/router/buckets.ts',
       'await this.#tellAll(row.bucket.rule, endMs);',
@@ -110,7 +112,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     faults: ['clog', 'slowSync'],
     busy: 'objects',
     favourite: 'comeAndGo',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/router/buckets.ts',
       `    await this.#tellAll(rule, endMs);
@@ -125,7 +127,7 @@ export const OBJECT_MUTANTS: readonly Mutant[] = [
     faults: ['slowSync'],
     busy: 'objects',
     favourite: 'deletePair',
-    seedsMax: 6,
+    seedsMax: 10,
     patches: patch(
       'actors/apply/txn-eval.ts',
       `performReservation(state, op);

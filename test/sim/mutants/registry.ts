@@ -45,7 +45,7 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
     what: 'a leader serves reads without asking whether it still leads (B1)',
     faults: ['isolateLeader'],
     busy: 'reads',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: patch(
       'actors/raft/read-index.ts',
       'const { nonce } = leader.reads;',
@@ -132,10 +132,11 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
   {
     ...BASE,
     name: 'any-life-answers',
+    seconds: 60,
     what: 'a request that was meant for an earlier process is executed: a write applies twice (F6, B9)',
     faults: ['lateRepeats', 'killLeader', 'killAny'],
     busy: 'writes',
-    seedsMax: 6,
+    seedsMax: 10,
     patches: patch(
       'actors/node-routing.ts',
       'if (request.life !== this.#parts.life) {',
@@ -160,7 +161,7 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
     what: 'a write that the disk refused counts as written (F16, F17)',
     faults: ['writeError', 'killAny', 'powerCutAll'],
     busy: 'writes',
-    seedsMax: 6,
+    seedsMax: 10,
     patches: patch(
       'storage/wal/wal.ts',
       'this.#options.health.stalled(error);',
@@ -206,6 +207,7 @@ const MUTANTS_OF_GROUPS: readonly Mutant[] = [
   {
     ...BASE,
     name: 'backfill-skips',
+    seconds: 60,
     what: 'a step of a backfill leaves out a key',
     faults: ['killLeader', 'transferLeader'],
     busy: 'indexes',

@@ -7,7 +7,7 @@ const TXN = {
   ...BASE,
   faults: ['crashCoordinator', 'killLeader', 'isolateLeader'],
   busy: 'transactions',
-  seedsMax: 6,
+  seedsMax: 10,
 } as const;
 
 /**
@@ -133,7 +133,7 @@ export const TXN_MUTANTS: readonly Mutant[] = [
     ...SNAPSHOTS,
     name: 'expiry-passes-gate',
     what: 'a key is seen as expired while a snapshot is taken that shows it, and what was written later (B22)',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: [
       ...patch(
         'actors/replica/chores.ts',

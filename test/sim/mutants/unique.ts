@@ -3,7 +3,7 @@ import type { Mutant } from './mutant.ts';
 
 const UNIQUE = {
   ...BASE,
-  seedsMax: 4,
+  seedsMax: 10,
   busy: 'unique',
   faults: ['crashCoordinator', 'killLeader', 'isolateLeader'],
 } as const;
@@ -28,8 +28,9 @@ export const UNIQUE_MUTANTS: readonly Mutant[] = [
   {
     ...UNIQUE,
     name: 'takeovers-unchecked',
+    seconds: 60,
     what: 'a reservation is taken over though its holder got the entry back meanwhile',
-    seedsMax: 8,
+    seedsMax: 10,
     patches: [
       {
         file: 'actors/txn/claims.ts',
