@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Bus, Ports } from '../actors/kit/ports.ts';
 import { startNode } from '../actors/node.ts';
 import type { Node } from '../actors/node-port.ts';
 import { KeyRefusal, NamedKeys } from '../gateways/encryption/named-keys.ts';
 import type { RootKeys } from '../gateways/encryption/root-keys.ts';
-import type { ReplicaHash } from '../gateways/http/app.ts';
+import type { HttpConfig, ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
 import { Access } from '../gateways/identity/access.ts';
 import { ApiKeys } from '../gateways/identity/api-keys.ts';
@@ -110,7 +111,7 @@ async function composeLocked(
     telemetry,
     clock,
     random,
-    config: { host: config.host, port: config.port, allowUnsigned: true },
+    config: httpConfig(config),
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(node),
     chunks: () => started(node).chunks,
@@ -202,6 +203,19 @@ function identityParts(
   const tokens = new Tokens({ ...parts, roots, cluster });
   const access = new Access({ ...parts, adminKey: key, tokens });
   return { access, apiKeys: new ApiKeys(parts), tokens };
+}
+
+function httpConfig(config: Config): HttpConfig {
+  const { host, port } = config;
+  return { host, port, allowUnsigned: true, ownNames: ownNames(config) };
+}
+
+/** What nobody else's site is called: what was configured, and the machine. */
+function ownNames({ hostNames, s3Domains, httpUrl }: Config): readonly string[] {
+  const told = httpUrl === null ? [] : [new URL(httpUrl).hostname];
+  // What is under a name of one label may be anybody's: a machine can be called `dev`.
+  const found = [...told, hostname().toLowerCase()].filter((name) => name.includes('.'));
+  return [...hostNames, ...s3Domains, ...found];
 }
 
 function targetsOf(config: Config, clock: Clock, nats: NatsBus | null): Targets {

@@ -92,6 +92,13 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     help: 'Region that S3 clients sign for',
   },
   {
+    key: 'host-names',
+    kind: 'list',
+    fallback: null,
+    flag: false,
+    help: 'Host names under which others than this machine reach it through a proxy on loopback, where nobody is asked for credentials',
+  },
+  {
     key: 's3-domains',
     kind: 'list',
     fallback: 'localhost',

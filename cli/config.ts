@@ -43,6 +43,7 @@ export interface Config {
   readonly rootKeyFile: string | null;
   /** `bucket.<domain>` is that bucket. */
   readonly s3Domains: readonly string[];
+  readonly hostNames: readonly string[];
   /** Empty: the in-process bus. Else what parseNatsUrls takes, joined by commas. */
   readonly nats: readonly string[];
   readonly natsFiles: NatsFiles;
@@ -276,6 +277,7 @@ function check(settings: readonly Setting[]): Config {
     ),
     rootKeys: rootKeysOrNull(read),
     rootKeyFile: read.text('encryption-root-key-file'),
+    hostNames: read.list('host-names', 'host names', hostName),
     s3Domains: read.list('s3-domains', 'host names', hostName),
     nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
     natsFiles: {

@@ -31,6 +31,8 @@ export interface HttpConfig {
   readonly allowUnsigned: boolean;
   /** Origins (`https://host`) besides our own that may write and watch from a browser. */
   readonly allowedOrigins?: readonly string[];
+  /** Host names (lower case) that nobody else has, beside `localhost` and addresses (foreign-host.ts). */
+  readonly ownNames?: readonly string[];
   readonly bounds?: Partial<HttpBounds>;
 }
 

@@ -6,6 +6,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Edge } from './app.ts';
 import { failBody } from './body.ts';
 import { EdgeRequest, EdgeResponse, type OnSent } from './exchange.ts';
+import { isForeignHost } from './foreign-host.ts';
 import { endWithProblem, rawProblem, requestIdOf } from './raw-answer.ts';
 import { screen } from './screen.ts';
 import { createTlsServer } from './tls.ts';
@@ -25,6 +26,8 @@ interface Connection {
   isDoomed: boolean;
   /** One of the few that are kept for health checks. */
   isReserve: boolean;
+  /** The one that is known to be ours. */
+  host: string | null;
   /** To be written when the answers before it are out. */
   farewell: Buffer | null;
 }
@@ -139,6 +142,7 @@ export class Listener {
       unanswered: new Set(),
       isDoomed: false,
       isReserve: count >= connectionsMax,
+      host: null,
       farewell: null,
     };
     this.#connections.set(socket, connection);
@@ -158,7 +162,8 @@ export class Listener {
     connection.last = req;
     req.response = res;
     res.link = connection;
-    const error = refusal ?? screen(req) ?? this.#crowded(req, connection);
+    const error =
+      refusal ?? screen(req) ?? this.#strange(req, connection) ?? this.#crowded(req, connection);
     if (error !== null) {
       this.#follow(res, connection);
       connection.isDoomed = true;
@@ -218,6 +223,23 @@ export class Listener {
     }
   }
 
+  /**
+   * Where nobody is asked for credentials, what comes under a name that may be another site's is refused. S3 has a rule of
+   * its own, since signatures count there; health checks tell nothing.
+   */
+  #strange(req: IncomingMessage, connection: Connection): AppError | null {
+    const { access, config } = this.#edge;
+    const { host = '' } = req.headers;
+    // Mostly all requests of a connection have one Host.
+    if (access !== null || connection.host === host) return null;
+    if (isForeignHost(host, req.socket.localAddress ?? '', config.ownNames ?? [])) {
+      const isExempt = HEALTH.test(req.url ?? '') || this.#parts.asksForBodies(req as EdgeRequest);
+      return isExempt ? null : FOREIGN;
+    }
+    connection.host = host;
+    return null;
+  }
+
   #crowded(req: EdgeRequest, connection: Connection): AppError | null {
     if (connection.open > this.#edge.bounds.pipelinedMax) {
       return new AppError('overloaded', 'too many requests at once on one connection');
@@ -266,7 +288,7 @@ export class Listener {
       socket.destroy();
       return;
     }
-    const error = screen(req);
+    const error = screen(req) ?? this.#strange(req, connection);
     if (error !== null) {
       this.#refuse(req, socket, error);
     } else if (this.#isOffered(req)) {
@@ -315,6 +337,11 @@ export class Listener {
 
 const EXPECTATION = new AppError('malformed', '100-continue is the only expectation taken');
 const CONNECT = new AppError('method_not_allowed', 'this is no proxy');
+const FOREIGN = new AppError(
+  'forbidden',
+  'this host name could be of another site: use an address, localhost, or a name that is in host-names',
+);
+const HEALTH = /^\/health(?:\/(?:live|ready))?(?:\?|$)/;
 const TOO_MANY = new AppError('overloaded', 'too many connections');
 
 /**

@@ -42,8 +42,9 @@ export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> 
 }
 
 /** Whoever comes under a name that is not ours is nobody, also where nobody has to sign. */
-function isUnderForeignName({ config }: S3Edge, { headers, socket }: EdgeRequest): boolean {
-  return isForeignHost(headers.host ?? '', socket.localAddress ?? '', config.baseDomains);
+function isUnderForeignName({ config, http }: S3Edge, { headers, socket }: EdgeRequest): boolean {
+  const names = [...config.baseDomains, ...(http.config.ownNames ?? [])];
+  return isForeignHost(headers.host ?? '', socket.localAddress ?? '', names);
 }
 
 /** Of a preflight, which nobody signs and whose headers say nothing of the sender. */
