@@ -49,7 +49,7 @@ function askRaw(text: string): Promise<string> {
   });
 }
 
-describe('I36 where nobody is asked for credentials', () => {
+describe('where nobody is asked for credentials', () => {
   it.each([
     ['GET', '/v1/kv/a'],
     ['PUT', '/v1/kv/a'],
@@ -86,7 +86,7 @@ describe('I36 where nobody is asked for credentials', () => {
     }
   });
 
-  it('each request of a connection has a Host of its own', async () => {
+  it('I36 each request of a connection has a Host of its own', async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     expect(await ask('/v1/kv/a', 'localhost', { agent })).toBe(200);
     expect(await ask('/health', EVIL, { agent })).toBe(200);
@@ -95,7 +95,7 @@ describe('I36 where nobody is asked for credentials', () => {
     agent.destroy();
   });
 
-  it('a WebSocket is refused too', async () => {
+  it('I36 a WebSocket under a name of another site is refused', async () => {
     const upgrade = (host: string) =>
       askRaw(
         `GET /v1/watch HTTP/1.1\r\nHost: ${host}\r\nOrigin: http://${host}\r\nConnection: Upgrade\r\n` +
