@@ -41,6 +41,7 @@ import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
+import { openIssuer } from './issuer.ts';
 import { natsAccess } from './nats-access.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import { objectGate } from './object-gate.ts';
@@ -94,17 +95,20 @@ async function composeLocked(
   };
   const { bus, nats } = await openBus(config, basics);
   opened.push(() => bus.drain());
+  const ends: (() => void)[] = [];
+  opened.push(async () => end(ends));
   const targets = targetsOf(config, clock, nats);
-  opened.push(async () => targets.close());
+  ends.push(() => targets.close());
   const gate = serviceGate(config, version);
   const objects = objectGate();
   const service = governed(gate.service, objects.objects.buckets, new StoredPolicies());
   const keys = await s3Keys(config, random);
   const roots = await rootKeys(config, random);
-  const rows = objects.objects.keyRows;
-  const encryptionKeys = new NamedKeys({ rows, roots, random, clock });
+  const encryptionKeys = new NamedKeys({ rows: objects.objects.keyRows, roots, random, clock });
   const admin = config.auth ? await adminKey(config, random) : null;
-  const tls = tlsFiles(config, basics, opened);
+  const tls = tlsFiles(config, basics, ends);
+  const { identities } = gate.service;
+  const directory = new S3Directory({ identities, roots, clock });
   let node: Node | null = null;
   const http = await createHttpServer({
     service,
@@ -117,12 +121,9 @@ async function composeLocked(
     chunks: () => started(node).chunks,
     keys: encryptionKeys,
     ...(tls === null ? {} : { tls }),
-    s3Users: new S3Users({ identities: gate.service.identities, roots, random, clock }),
-    ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics)),
-    s3: {
-      ...s3Options(config, objects.objects, keys, targets),
-      users: new S3Directory({ identities: gate.service.identities, roots, clock }),
-    },
+    s3Users: new S3Users({ identities, roots, random, clock }),
+    ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics, ends)),
+    s3: s3Options(config, objects.objects, keys, targets, directory),
     version,
   });
   opened.push(() => http.close());
@@ -158,23 +159,22 @@ async function composeLocked(
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
       if (node !== null) await (node as Node).stop();
       else await bus.drain();
-      targets.close();
-      tls?.stop();
+      end(ends);
       await telemetry.stop();
       await opened[0]?.();
     },
   };
 }
 
-function tlsFiles(
-  { tls }: Config,
-  basics: Basics,
-  opened: (() => Promise<unknown>)[],
-): TlsFiles | null {
+function tlsFiles({ tls }: Config, basics: Basics, ends: (() => void)[]): TlsFiles | null {
   if (tls === null) return null;
   const files = new TlsFiles(tls, basics);
-  opened.push(async () => files.stop());
+  ends.push(() => files.stop());
   return files;
+}
+
+function end(all: readonly (() => void)[]): void {
+  for (const one of all) one();
 }
 
 /** With another root key than the others, a node would answer some requests and fail others. */
@@ -193,15 +193,19 @@ async function checkRootKeys(
 }
 
 function identityParts(
-  { cluster }: Config,
+  { cluster, issuer: settings }: Config,
   { key }: AdminKey,
   { identities }: KvService,
   roots: RootKeys | null,
-  { random, clock }: Basics,
+  { random, clock, telemetry }: Basics,
+  ends: (() => void)[],
 ) {
   const parts = { identities, random, clock, hash: new SecretHash(random) };
   const tokens = new Tokens({ ...parts, roots, cluster });
-  const access = new Access({ ...parts, adminKey: key, tokens });
+  const opened = settings === null ? null : openIssuer(settings, { clock, telemetry });
+  ends.push(() => opened?.stop());
+  const issuer = opened?.tokens ?? null;
+  const access = new Access({ ...parts, adminKey: key, tokens, issuer });
   return { access, apiKeys: new ApiKeys(parts), tokens };
 }
 
@@ -229,11 +233,13 @@ function s3Options(
   objects: ObjectService,
   keys: S3Keys,
   notifications: Targets,
+  users: S3Directory,
 ): S3Options {
   const isPrivate = isLoopback(config.host) && config.s3Keys === null && !config.auth;
   return {
     objects,
     notifications,
+    users,
     credentialsOf: credentialsOf(keys),
     config: {
       ...{

@@ -10,7 +10,9 @@ import { isClusterName } from '../protocol/subjects.ts';
 import { type NodeId, parseNodeId } from '../protocol/types.ts';
 import { parseAdminKey } from './admin-key.ts';
 import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './config-keys.ts';
+import { Reader, type Setting } from './config-reader.ts';
 import { suggestion, UsageError } from './failures.ts';
+import { type IssuerSettings, issuerSettings } from './issuer.ts';
 import { checkNatsFiles } from './nats-access.ts';
 import { notifyConfig } from './notify-config.ts';
 import { type TlsConfig, tlsConfig } from './tls-files.ts';
@@ -59,6 +61,8 @@ export interface Config {
   readonly tls: TlsConfig | null;
   /** Null: the one of the data folder. */
   readonly adminKey: ApiKey | null;
+  /** Null: no tokens of others are taken. */
+  readonly issuer: IssuerSettings | null;
   readonly otlp: string | null;
   /** Where others reach this node; null: made from host and the port that was bound. */
   readonly httpUrl: string | null;
@@ -70,14 +74,6 @@ export interface Config {
   readonly notify: NotifyConfig;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   readonly logFormat: 'auto' | 'json' | 'text';
-}
-
-/** One setting, and what decided it: `--port`, `MINIKV_PORT`, the file's path, or `default`. */
-export interface Setting {
-  readonly key: string;
-  readonly value: string | null;
-  readonly from: string;
-  readonly secret: ConfigKey['secret'] | null;
 }
 
 export interface ConfigSources {
@@ -114,14 +110,6 @@ export function nodeConfig(config: Config, httpUrl: string, version: string): No
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-/** A setting's value for people: passwords inside URLs become `***`. */
-export function shown(setting: Setting): string | null {
-  if (setting.value === null || setting.secret === null) return setting.value;
-  if (setting.secret === 'all') return '***';
-  // A token of the text up to an @ is a user, a password or both; so may be a query.
-  return setting.value.replace(/(^|,|\/\/)[^/@,]*@/g, '$1***@').replace(/\?[^,]*/g, '?***');
 }
 
 function gather(sources: ConfigSources): Setting[] {
@@ -192,71 +180,6 @@ function tomlText(row: ConfigKey, value: unknown, path: string): string {
   return String(value);
 }
 
-/** Reads typed values out of the settings; every refusal names where the value came from. */
-class Reader {
-  readonly #settings: ReadonlyMap<string, Setting>;
-
-  constructor(settings: readonly Setting[]) {
-    this.#settings = new Map(settings.map((setting) => [setting.key, setting]));
-  }
-
-  text(key: string): string | null {
-    const value = this.#settings.get(key)?.value ?? null;
-    return value === '' ? null : value;
-  }
-
-  /** A text that must pass `accept` (which gives null for what is not valid). */
-  parsed<T>(key: string, wanted: string, accept: (text: string) => T | null): T {
-    const accepted = accept(this.text(key) ?? '');
-    if (accepted === null) throw this.refusal(key, wanted);
-    return accepted;
-  }
-
-  /** The same of one that may be left out. */
-  optional<T>(key: string, wanted: string, accept: (text: string) => T | null): T | null {
-    return this.text(key) === null ? null : this.parsed(key, wanted, accept);
-  }
-
-  oneOf<T extends string>(key: string, choices: readonly T[]): T {
-    return this.parsed(
-      key,
-      `one of ${choices.join(', ')}`,
-      (text) => choices.find((c) => c === text) ?? null,
-    );
-  }
-
-  integer(key: string, min: number, max: number): number {
-    return this.parsed(key, `an integer from ${min} to ${max}`, (text) => {
-      const value = /^\d{1,15}$/.test(text) ? Number(text) : -1;
-      return value >= min && value <= max ? value : null;
-    });
-  }
-
-  boolean(key: string): boolean {
-    return this.oneOf(key, ['true', 'false', '1', '0']).replace('1', 'true') === 'true';
-  }
-
-  list<T>(key: string, wanted: string, accept: (text: string) => T | null): T[] {
-    const parts = (this.text(key) ?? '').split(',').map((part) => part.trim());
-    return parts
-      .filter((part) => part !== '')
-      .map((part) => {
-        const accepted = accept(part);
-        if (accepted === null) throw this.refusal(key, wanted);
-        return accepted;
-      });
-  }
-
-  refusal(key: string, wanted: string): UsageError {
-    const setting = this.#settings.get(key)!;
-    // What could not be understood could not be masked either.
-    if (setting.secret) return new UsageError(`${key} must be ${wanted} (from ${setting.from})`);
-    return new UsageError(
-      `${key} must be ${wanted}, not "${shown(setting) ?? ''}" (from ${setting.from})`,
-    );
-  }
-}
-
 const ID_FORM = '1 to 32 of a-z, 0-9 and -';
 const ADMIN_KEY_FORM = 'mkv_admin_ and 43 letters, digits, - and _';
 
@@ -298,6 +221,7 @@ function check(settings: readonly Setting[]): Config {
     auth: read.boolean('auth'),
     tls: tlsConfig(read),
     adminKey: read.optional('auth-admin-key', ADMIN_KEY_FORM, parseAdminKey),
+    issuer: issuerSettings(read),
     otlp: httpUrlOrNull(read, 'otlp'),
     httpUrl: httpUrlOrNull(read, 'http-url'),
     clusterSecrets: clusterSecrets(read),
@@ -388,6 +312,7 @@ function checkTogether(config: Config): void {
   }
   checkNatsFiles(config);
   if (config.adminKey !== null && !config.auth) throw new UsageError('auth-admin-key needs auth');
+  if (config.issuer !== null && !config.auth) throw new UsageError('auth-jwt-issuer needs auth');
   if (!config.insecure && !config.auth && !isLoopback(config.host)) {
     throw new UsageError(
       `refusing to listen on ${config.host}: nobody is asked for credentials, so everybody who can connect could read and change all data. ` +

@@ -1,5 +1,6 @@
 import Table from 'cli-table3';
-import { loadConfig, shown } from '../config.ts';
+import { loadConfig } from '../config.ts';
+import { shown } from '../config-reader.ts';
 import type { Io } from '../io.ts';
 import { printJson } from './context.ts';
 

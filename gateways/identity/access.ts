@@ -13,6 +13,7 @@ import {
   parseKeyRecord,
 } from './api-key.ts';
 import { type Action, decide, type Principal, type Reason, ROLES } from './decision.ts';
+import type { IssuerClaims, IssuerTokens } from './issuer-tokens.ts';
 import type { SecretHash } from './secret-hash.ts';
 import { Sessions } from './sessions.ts';
 import { type TokenClaims, Tokens } from './tokens.ts';
@@ -25,13 +26,15 @@ export interface AccessParts {
   /** The administrator's key: configured, the same on all nodes. */
   readonly adminKey: ApiKey;
   readonly tokens: Tokens;
+  /** Null: no tokens but its own are taken. */
+  readonly issuer: IssuerTokens | null;
 }
 
 /** That somebody may do something for longer than a moment: as long as they may, it goes on. */
 export interface Grant {
-  /** What was presented: the administrator's key, an API key, or a token in place of one. */
-  readonly by: 'admin' | 'key' | 'token';
-  /** Of the API key; '' of the administrator's. */
+  /** What was presented: the administrator's key, an API key, a token in place of one, or another issuer's. */
+  readonly by: 'admin' | 'key' | 'token' | 'issuer';
+  /** Of the API key; '' where there is none. */
   readonly keyId: string;
   /** Unix ms; null: it lasts until it is revoked. */
   readonly expiresAtMs: number | null;
@@ -141,13 +144,20 @@ export class Access {
   }
 
   #judgeTokenNow(text: string): Judged | null {
-    const { identities, tokens } = this.#parts;
-    if (!identities.isCurrent()) return null;
+    const { identities, tokens, issuer } = this.#parts;
+    const issued = issuer?.known(text) ?? null;
+    if (issued !== null) return judgedIssued(issued);
+    if (issuer?.isOurs(text) === true || !identities.isCurrent()) return null;
     const claims = tokens.known(text);
     return claims === null ? null : this.#judgeClaims(claims);
   }
 
   async #judgeToken(text: string): Promise<Judged> {
+    const { issuer } = this.#parts;
+    if (issuer?.isOurs(text) === true) {
+      const issued = await issuer.verify(text);
+      return issued === null ? WRONG : judgedIssued(issued);
+    }
     const claims = await this.#parts.tokens.verify(text, LIMITS.requestDeadlineMsDefault);
     if (claims === null) return WRONG;
     // Its key may have been made since this node looked, as its secret may.
@@ -260,6 +270,15 @@ export class Access {
     });
     return forget;
   }
+}
+
+/** It holds until it ends: nobody here can revoke it. */
+function judgedIssued({ subject, role, expiresAtMs }: IssuerClaims): Judged {
+  const principal = {
+    ...{ id: `issuer:${subject}`, tenant: DEFAULT_TENANT, rules: ROLES[role] },
+    ...{ isRevoked: false, expiresAtMs },
+  };
+  return knownBy('issuer', '', principal, null);
 }
 
 function knownBy(

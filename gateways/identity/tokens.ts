@@ -21,7 +21,8 @@ const OTHER_ROOT_MS = (TOKEN_SECS + TOLERANCE_SECS) * 1000;
 /** So the second newest has verified all that it signed before it is dropped. */
 const SECRETS_KEPT = 2;
 const ATTEMPTS_MAX = 16;
-const TOKEN_CHARS_MAX = 2_048;
+/** Those of others say more than our own. */
+const TOKEN_CHARS_MAX = 8_192;
 const REMEMBERED_MAX = 10_000;
 const ROW = 'token-secrets';
 const PURPOSE = 'token secrets';

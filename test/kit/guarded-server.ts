@@ -3,9 +3,11 @@ import { Access } from '../../gateways/identity/access.ts';
 import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
 import { ApiKeys } from '../../gateways/identity/api-keys.ts';
 import type { Role } from '../../gateways/identity/decision.ts';
+import type { IssuerTokens } from '../../gateways/identity/issuer-tokens.ts';
 import { SecretHash } from '../../gateways/identity/secret-hash.ts';
 import { Tokens } from '../../gateways/identity/tokens.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
+import type { Clock } from '../../protocol/clock.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { startModelServer } from './http-start.ts';
 import { ModelService } from './model-service.ts';
@@ -14,7 +16,9 @@ import { REAL_CLOCK } from './real-clock.ts';
 const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
 
 /** The real listener over the model service, where everybody has to show a key. */
-export async function startGuardedServer() {
+export async function startGuardedServer(
+  makeIssuer: (clock: Clock) => IssuerTokens | null = () => null,
+) {
   const service = new ModelService();
   const random = seededRandom(7, 'keys');
   let wallMs: number | null = null;
@@ -23,7 +27,7 @@ export async function startGuardedServer() {
   const adminKey = drawApiKey(random, 'admin');
   const roots = new RootKeys([random.bytes(32)]);
   const tokens = new Tokens({ ...parts, roots, cluster: 'test' });
-  const access = new Access({ ...parts, adminKey, tokens });
+  const access = new Access({ ...parts, adminKey, tokens, issuer: makeIssuer(clock) });
   const apiKeys = new ApiKeys(parts);
   const server = await startModelServer({}, service, NO_TELEMETRY, {
     ...{ access, apiKeys, tokens },

@@ -148,8 +148,8 @@ export const DOORS: readonly Door[] = [
   },
   {
     what: /^jose$/,
-    files: /^gateways\/identity\/tokens\.ts$/,
-    why: 'which algorithms and claims count is said in one place',
+    files: /^gateways\/identity\/(?:tokens|issuer-keys|issuer-tokens)\.ts$/,
+    why: 'which algorithms, keys and claims count is said there alone: for our tokens, and for those of others',
   },
   {
     what: /^xxhash-wasm$/,

@@ -5,9 +5,9 @@ import {
   isLoopback,
   loadConfig,
   nodeConfig,
-  shown,
 } from '../../../cli/config.ts';
 import { CONFIG_KEYS, variableOf } from '../../../cli/config-keys.ts';
+import { shown } from '../../../cli/config-reader.ts';
 import { UsageError } from '../../../cli/failures.ts';
 
 interface Given {
@@ -63,6 +63,7 @@ describe('config', () => {
       insecure: false,
       auth: false,
       adminKey: null,
+      issuer: null,
       tls: null,
       otlp: null,
       httpUrl: null,
@@ -126,6 +127,11 @@ describe('config', () => {
       'retention-seconds': '61',
       'scrub-period-seconds': '600',
       'lifecycle-day-seconds': '3600',
+      'auth-jwt-issuer': 'https://who.example',
+      'auth-jwt-audience': 'minikv',
+      'auth-jwt-jwks': '/jwks',
+      'auth-jwt-algorithms': 'ES256,EdDSA',
+      'auth-jwt-role-claim': 'a.b',
       'tls-cert': '/own-cert',
       'tls-key': '/own-key',
       'tls-min-version': '1.3',

@@ -1,0 +1,111 @@
+import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import type { Clock } from '../../protocol/clock.ts';
+import { isRole, ROLES, type Role } from './decision.ts';
+import type { IssuerKeys } from './issuer-keys.ts';
+
+/** Signatures that may be asked for: with keys of which the public half is enough (RFC 8725, section 3.1). */
+export const ISSUER_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const;
+export type IssuerAlgorithm = (typeof ISSUER_ALGORITHMS)[number];
+
+export interface IssuerConfig {
+  /** `iss` and `aud` of its tokens. */
+  readonly issuer: string;
+  readonly audience: string;
+  readonly algorithms: readonly IssuerAlgorithm[];
+  /** Of the claim that names a role, or several; with dots for claims inside of claims. */
+  readonly roleClaim: string;
+}
+
+/** What its token says. */
+export interface IssuerClaims {
+  readonly subject: string;
+  readonly role: Role;
+  /** Unix ms. */
+  readonly expiresAtMs: number;
+}
+
+const TOLERANCE_SECS = 5;
+const REMEMBERED_MAX = 10_000;
+const SUBJECT_CHARS_MAX = 256;
+
+/** Tokens that somebody else signs, as an identity provider does. They hold until they end, or their key is withdrawn. */
+export class IssuerTokens {
+  readonly #config: IssuerConfig;
+  readonly #keys: IssuerKeys;
+  readonly #clock: Pick<Clock, 'wallMs'>;
+  /** By the token: of the keys it was verified with, by their text. */
+  readonly #verified = new Map<string, { readonly keys: string; readonly claims: IssuerClaims }>();
+
+  constructor(config: IssuerConfig, keys: IssuerKeys, clock: Pick<Clock, 'wallMs'>) {
+    this.#config = config;
+    this.#keys = keys;
+    this.#clock = clock;
+  }
+
+  /** Whether it says that it is of this issuer; whether that is true is another question. */
+  isOurs(token: string): boolean {
+    try {
+      return decodeJwt(token).iss === this.#config.issuer;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Of one that was verified before, with the keys of now. */
+  known(token: string): IssuerClaims | null {
+    const known = this.#verified.get(token);
+    return known !== undefined && known.keys === this.#keys.current()?.text ? known.claims : null;
+  }
+
+  /** Null: it is not good, or says nothing of a role. */
+  async verify(token: string): Promise<IssuerClaims | null> {
+    const keys = this.#keys.current();
+    const first = keys === null ? 'no key' : await this.#verifiedWith(token, keys);
+    if (first !== 'no key') return first;
+    await this.#keys.renewed();
+    const renewed = this.#keys.current();
+    if (renewed === null || renewed === keys) return null;
+    const second = await this.#verifiedWith(token, renewed);
+    return second === 'no key' ? null : second;
+  }
+
+  async #verifiedWith(
+    token: string,
+    { text, find }: NonNullable<ReturnType<IssuerKeys['current']>>,
+  ): Promise<IssuerClaims | null | 'no key'> {
+    const { issuer, audience, algorithms, roleClaim } = this.#config;
+    try {
+      const { payload } = await jwtVerify(token, find, {
+        ...{ issuer, audience, algorithms: [...algorithms] },
+        ...{ requiredClaims: ['exp', 'sub'], clockTolerance: TOLERANCE_SECS },
+        currentDate: new Date(this.#clock.wallMs()),
+      });
+      const { sub = '', exp = 0 } = payload;
+      const role = roleIn(payload, roleClaim);
+      if (role === null || sub === '' || sub.length > SUBJECT_CHARS_MAX) return null;
+      const claims = { subject: sub, role, expiresAtMs: exp * 1000 };
+      const oldest = this.#verified.keys().next().value;
+      if (this.#verified.size >= REMEMBERED_MAX && oldest !== undefined) {
+        this.#verified.delete(oldest);
+      }
+      this.#verified.set(token, { keys: text, claims });
+      return claims;
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) return 'no key';
+      if (error instanceof errors.JOSEError) return null;
+      throw error;
+    }
+  }
+}
+
+/** The one of a claim that may most, of those that there are; null: it names none. */
+function roleIn(payload: JWTPayload, path: string): Role | null {
+  let value: unknown = payload;
+  for (const name of path.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return null;
+    value = (value as Record<string, unknown>)[name];
+  }
+  const named = Array.isArray(value) ? value : [value];
+  const roles = Object.keys(ROLES).filter(isRole);
+  return roles.find((role) => named.includes(role)) ?? null;
+}
