@@ -288,10 +288,12 @@ export class ActorTree {
   #notifyKeeper(): NotifyKeeper {
     const { config, ports } = this.#parts;
     const { clock, random, telemetry, notifications } = ports;
-    return new NotifyKeeper({
+    const keeper = new NotifyKeeper({
       ...{ clock, random, telemetry, notifications, cluster: config.cluster },
       groups: () => this.#dataReplicas().map(notifyGroup),
     });
+    this.routing.backlogs = () => keeper.backlogs();
+    return keeper;
   }
 
   #leaseSweeper(): LeaseSweeper {

@@ -77,6 +77,8 @@ export class NodeRouting implements Reach, ServiceHost {
   #map: ShardMap;
   /** Told when the catalog of indexes has changed through this node. */
   onIndexesChanged: () => void = () => {};
+  /** Notifications of the groups that are led here. */
+  backlogs: () => NodeStatus['notifications'] = () => [];
 
   constructor(parts: RoutingParts) {
     const { ports, config, formation } = parts;
@@ -313,7 +315,7 @@ export class NodeRouting implements Reach, ServiceHost {
 
   status(): NodeStatus {
     const leaderOf = this.leaderOf.bind(this);
-    return statusOfNode(this.#parts, this.#map, leaderOf, this.#startMs);
+    return statusOfNode(this.#parts, this.#map, leaderOf, this.backlogs(), this.#startMs);
   }
 }
 

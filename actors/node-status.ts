@@ -10,6 +10,7 @@ export function statusOfNode(
   { config, ports, formation, replicas, presence, peers }: RoutingParts,
   map: ShardMap,
   leaderOf: (group: GroupId) => NodeId | null,
+  notifications: NodeStatus['notifications'],
   startMs: number,
 ): NodeStatus {
   const nowMs = ports.clock.monotonicMs();
@@ -41,6 +42,7 @@ export function statusOfNode(
     mapEpoch: map.epoch,
     copies: worstOf(groups.map(({ copies }) => copies.state)),
     groups,
+    notifications,
     nodes: presence.list(nowMs).map((seen) => ({
       nodeId: seen.nodeId,
       httpUrl: seen.httpUrl,

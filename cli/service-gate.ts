@@ -81,6 +81,7 @@ function startingStatus(config: Config, version: string): NodeStatus {
     copies: 'unknown',
     mapEpoch: 0,
     groups: [],
+    notifications: [],
     nodes: [],
     uptimeMs: 0,
     clock: 0,

@@ -199,6 +199,8 @@ export const LIMITS = Object.freeze({
   notificationAgeMsMax: 24 * 3600 * 1000,
   /** Notifications that are read, sent and taken away together. */
   notificationStep: 64,
+  /** Targets of notifications that a status names. */
+  notificationTargetsShown: 100,
   /** Until a target has answered. */
   notificationTimeoutMs: 10_000,
 });

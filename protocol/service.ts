@@ -135,6 +135,17 @@ export interface GroupStatus {
   readonly vshards?: readonly number[];
 }
 
+/** Notifications of buckets for one target, of the groups that one node leads. */
+export interface NotificationBacklog {
+  /** As rules of buckets name it (protocol/notifications.ts). */
+  readonly target: string;
+  readonly waiting: number;
+  readonly waitingBytes: number;
+  /** Ever: taken by the target, and dropped without room or after notificationAgeMsMax. */
+  readonly sent: number;
+  readonly dropped: number;
+}
+
 export interface NodeStatus {
   readonly nodeId: NodeId;
   readonly clusterId: string;
@@ -150,6 +161,8 @@ export interface NodeStatus {
   /** The worst of all groups: while it is not `whole`, no other disk may be lost. */
   readonly copies: CopiesState;
   readonly groups: readonly GroupStatus[];
+  /** Those with the largest backlog first, at most notificationTargetsShown. */
+  readonly notifications: readonly NotificationBacklog[];
   readonly nodes: readonly {
     nodeId: NodeId;
     httpUrl: string;

@@ -1,4 +1,6 @@
+import { LIMITS } from '../../protocol/limits.ts';
 import type { OutboxPosition } from '../../protocol/notifications.ts';
+import type { NotificationBacklog } from '../../protocol/service.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { GroupView } from '../apply/group-state.ts';
 import { type OutboxTotals, outboxTotals } from '../apply/outbox.ts';
@@ -73,6 +75,15 @@ export class NotifyKeeper {
     }
   }
 
+  /** For status pages: the largest backlogs first, then what was dropped most. */
+  backlogs(): NotificationBacklog[] {
+    const all = [...this.totals()].map(([target, own]) => ({ target, ...own }));
+    all.sort(
+      (a, b) => b.waiting - a.waiting || b.dropped - a.dropped || compare(a.target, b.target),
+    );
+    return all.slice(0, LIMITS.notificationTargetsShown);
+  }
+
   /** Of the groups that are led here, by target, as they were seen last. */
   totals(): Map<string, OutboxTotals> {
     const all = new Map<string, OutboxTotals>();
@@ -84,6 +95,10 @@ export class NotifyKeeper {
     }
     return all;
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : 1;
 }
 
 const NONE: OutboxTotals = { waiting: 0, waitingBytes: 0, sent: 0, dropped: 0 };

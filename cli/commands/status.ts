@@ -21,6 +21,14 @@ export interface ClusterStatus {
   readonly uptime_ms: number;
   readonly groups: readonly GroupStatus[];
   readonly nodes: NodeStatus['nodes'];
+  /** An older node does not tell. */
+  readonly notifications?: readonly {
+    readonly target: string;
+    readonly waiting: number;
+    readonly waiting_bytes: number;
+    readonly sent: number;
+    readonly dropped: number;
+  }[];
 }
 
 /** What one node says of itself and of the cluster as it sees it. */
@@ -84,7 +92,17 @@ ${COPIES_TEXT[found.copies ?? 'unknown']}
           : `${duration(seenMsAgo)} ago`;
     nodes.push([nodeId, httpUrl, roles.join(' '), leads.join(' '), seen]);
   }
-  return `${head}${nodes.toString()}\n${groupsText(found, color)}`;
+  return `${head}${nodes.toString()}\n${groupsText(found, color)}${notificationsText(found, color)}`;
+}
+
+/** Nothing where nobody was ever told of anything by groups that this node leads. */
+function notificationsText({ notifications = [] }: ClusterStatus, color: boolean): string {
+  if (notifications.length === 0) return '';
+  const table = makeTable(['notified from here', 'waiting', 'sent', 'dropped'], color);
+  for (const { target, waiting, sent, dropped } of notifications) {
+    table.push([target, waiting, sent, dropped]);
+  }
+  return `${table.toString()}\n`;
 }
 
 /** What an operator may do next. */

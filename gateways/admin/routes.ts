@@ -65,6 +65,10 @@ function statusToJson(status: NodeStatus) {
     clock: status.clock,
     leads,
     groups: status.groups,
+    notifications: status.notifications.map(({ waitingBytes, ...one }) => ({
+      ...one,
+      waiting_bytes: waitingBytes,
+    })),
     nodes: status.nodes,
   };
 }

@@ -59,6 +59,14 @@ export const SweepCounts = Type.Object({
   removedBytes: count('Their bytes on disk.'),
 });
 
+const NotificationBacklog = Type.Object({
+  target: Type.String({ description: 'webhook:NAME or nats:SUBJECT.' }),
+  waiting: count('Those that the target has not taken yet.'),
+  waiting_bytes: count('Their bytes.'),
+  sent: count('All that it ever took.'),
+  dropped: count('All that were ever dropped: there was no room, or they waited for a day.'),
+});
+
 export const Status = Type.Object(
   {
     role: Type.Union([Type.Literal('leader'), Type.Literal('follower'), Type.Literal('gateway')]),
@@ -82,6 +90,10 @@ export const Status = Type.Object(
     uptime_ms: Type.Integer(),
     clock: Type.Integer(),
     leads: Type.Array(Type.Integer()),
+    notifications: Type.Array(NotificationBacklog, {
+      description:
+        'Notifications of buckets by target, of the groups that this node leads, as of some seconds ago; the largest backlogs first.',
+    }),
   },
   { additionalProperties: true },
 );

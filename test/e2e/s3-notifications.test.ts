@@ -1,11 +1,12 @@
 import { createHmac } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import { S3 } from '@aws-sdk/client-s3';
 import { connect, type NatsConnection } from 'nats';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createClient } from '../../client/client.ts';
 import { freePort } from '../kit/nats-server.ts';
 import { ProcessCluster } from '../kit/process-cluster.ts';
-import { until } from '../kit/wait.ts';
+import { sleep, until } from '../kit/wait.ts';
 import { eventsIn, firstSaid, type SaidEvent, WebhookServer } from '../kit/webhook-server.ts';
 
 let cluster: ProcessCluster | null = null;
@@ -192,6 +193,14 @@ describe('one node and a webhook', () => {
     const wanted = createHmac('sha256', 'very secret').update(`${at}.${text}`).digest('hex');
     expect(mac).toBe(wanted);
     expect(answers).toBe(3);
+    const counts = { waiting: 0, sent: 1, dropped: 0, waiting_bytes: 0 };
+    for (let i = 0; ; i++) {
+      const status = await fetch(`${cluster!.urls()[0]!}/admin/status`);
+      const { notifications } = (await status.json()) as { notifications: unknown[] };
+      if (isDeepStrictEqual(notifications, [{ target: 'webhook:main', ...counts }])) break;
+      expect(i, JSON.stringify(notifications)).toBeLessThan(100);
+      await sleep(100);
+    }
   });
 });
 

@@ -203,6 +203,7 @@ export class ModelService implements KvService {
       ...{ ready: this.isReady, durability: 'memory', disk: 'ok', bus: 'connected', mapEpoch: 1 },
       copies: 'whole',
       groups: [group],
+      notifications: [{ target: 'webhook:a', waiting: 1, waitingBytes: 100, sent: 2, dropped: 3 }],
       nodes: [{ nodeId, httpUrl: 'http://127.0.0.1', seenMsAgo: null, roles: ['replica'] }],
       ...{ uptimeMs: 1, clock: this.#clock },
     };

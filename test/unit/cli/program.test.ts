@@ -165,6 +165,9 @@ describe('commands', () => {
           { nodeId: 'n1', httpUrl: 'http://a:1', seenMsAgo: null, roles: ['replica'] },
           { nodeId: 'n2', httpUrl: 'http://b:1', seenMsAgo: 1500, roles: ['gateway'] },
         ],
+        notifications: [
+          { target: 'webhook:orders', waiting: 12, waiting_bytes: 3000, sent: 900, dropped: 4 },
+        ],
       }),
     );
     const { code, out } = await run(['status', '--endpoint', server.url]);
@@ -175,6 +178,7 @@ describe('commands', () => {
       /│ 1 +│ n1 +│ leader +│ 3 +│ 4 +│ 4 +│ 2 +│ 256 +│ restoring: 70 of 900 missing \(n2\)/,
     );
     expect(out).toContain('LOSE NO OTHER DISK');
+    expect(out).toMatch(/│ webhook:orders +│ 12 +│ 900 +│ 4 /);
   });
 
   it('config print names the origin of every setting and masks secrets', async () => {

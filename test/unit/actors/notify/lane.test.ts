@@ -233,6 +233,22 @@ describe('notifications on their way', () => {
     expect(world.telemetry.total('notifications_outdated', { target: 'webhook:a' })).toBe(1);
   });
 
+  it('the largest backlog is told first', async () => {
+    world.take = (target) =>
+      target === 'webhook:b' ? Promise.reject(new Error('refused')) : Promise.resolve();
+    world.put('k', '1');
+    world.put('k', '2');
+    await world.pass(6_000);
+    const [first, ...others] = world.keeper.backlogs();
+    expect(first).toMatchObject({ target: 'webhook:b', waiting: 2, sent: 0, dropped: 0 });
+    expect(first?.waitingBytes).toBeGreaterThan(0);
+    const none = { waiting: 0, waitingBytes: 0, dropped: 0 };
+    expect(others).toEqual([{ target: 'webhook:a', sent: 2, ...none }]);
+    world.isLed = false;
+    await world.pass(100);
+    expect(world.keeper.backlogs()).toEqual([]);
+  });
+
   it('what comes while a lane looks is sent at once, also right behind its last look', async () => {
     for (let i = 0; i < 60; i++) {
       world.put('k', String(i));
