@@ -4,6 +4,7 @@ import type { GroupConfig } from '../protocol/membership.ts';
 import type { ObjectData, ObjectService } from '../protocol/object-access.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { GroupId, ReplicaId, Revision } from '../protocol/types.ts';
+import type { OutboxTotals } from './apply/outbox.ts';
 import type { TransferCounts } from './blob/transfers.ts';
 import type { Role } from './raft/events.ts';
 
@@ -52,6 +53,8 @@ export interface ReplicaInspection {
   entry(index: number): LogEntry | null;
   /** Hash of the logical applied state; equal on replicas with equal appliedIndex. */
   stateHash(): Promise<string>;
+  /** Notifications of buckets, by target. */
+  outboxTotals(): Promise<ReadonlyMap<string, OutboxTotals>>;
   /** Which keys have entries of unique indexes, as far as this group keeps them. */
   reservations(): Promise<readonly { id: number; encoded: string; holder: string }[]>;
 }

@@ -1,6 +1,7 @@
 import type { LogEntry } from '../../protocol/entry.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { GroupId, ReplicaId, Revision } from '../../protocol/types.ts';
+import { outboxTotals } from '../apply/outbox.ts';
 import { readReservations } from '../apply/reservations.ts';
 import { stateHash } from '../apply/state-hash.ts';
 import type { ReplicaInspection } from '../node-port.ts';
@@ -87,6 +88,15 @@ export class InspectedReplica implements ReplicaInspection {
 
   stateHash(): Promise<string> {
     return stateHash(this.#replica.state);
+  }
+
+  async outboxTotals(): ReturnType<ReplicaInspection['outboxTotals']> {
+    const view = this.#replica.state.view();
+    try {
+      return await outboxTotals(view);
+    } finally {
+      await view.close();
+    }
   }
 
   reservations(): ReturnType<ReplicaInspection['reservations']> {

@@ -8,6 +8,7 @@ import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { idOf, type ModelVersion, ObjectModel, uploadName } from '../check/object-model.ts';
 import type { Change } from '../check/truth.ts';
 import { checkExpired } from './lifecycle-truth.ts';
+import { type ChangedAt, NotificationsModel } from './model-notifications.ts';
 import { SimViolation } from './violation.ts';
 
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
@@ -26,6 +27,7 @@ interface Fate {
 export class ObjectsModel {
   /** By what its client calls the request. */
   readonly fates = new Map<string, Fate>();
+  readonly notifications = new NotificationsModel();
   readonly #buckets = new Map<string, ObjectModel>();
   readonly #answers = new Map<string, ObjectResult>();
   readonly #configs = new Map<GroupId, GroupConfig>();
@@ -59,7 +61,7 @@ export class ObjectsModel {
   }
 
   /** Gives the change of the key that it makes. */
-  apply(group: GroupId, command: CommandOf<'object'>): Change | null {
+  apply(group: GroupId, index: number, command: CommandOf<'object'>): Change | null {
     const { op, revision, idempotency, founders, bucket } = command;
     const fate = this.#fateOf(op, idempotency?.key ?? '');
     const known = idempotency === null ? undefined : this.#answers.get(idempotency.key);
@@ -76,6 +78,7 @@ export class ObjectsModel {
     if (op.type === 'expire' && result.type === 'deleted') {
       checkExpired(op, before, revision);
     }
+    this.notifications.done({ group, index, revision }, model, op, result, command.by ?? null);
     fate.results.push(result);
     const isAnswer = !PASSING.has(result.type);
     if (isAnswer && idempotency !== null) this.#answers.set(idempotency.key, result);
@@ -101,10 +104,13 @@ export class ObjectsModel {
   }
 
   /** An operation of a transaction, when that ends. Gives the change of the key that it makes. */
-  change(group: GroupId, op: ObjectTxnOp, revision: number): Change | null {
+  change(at: ChangedAt, op: ObjectTxnOp): Change | null {
+    const { group, revision } = at;
     const model = this.#model(group, op.ref.space);
-    model.do(plainOf(op), op.bucket, revision);
-    return this.#changeOf(plainOf(op), model, revision);
+    const plain = plainOf(op);
+    const result = model.do(plain, op.bucket, revision);
+    this.notifications.done(at, model, plain, result, null);
+    return this.#changeOf(plain, model, revision);
   }
 
   current(group: GroupId, ref: KeyRef, revision: number): ModelVersion | null {

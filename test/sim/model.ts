@@ -95,7 +95,7 @@ export class StoreModel {
         const isPart = op.type === 'uploadPart' || op.type === 'uploadCreate';
         // It waits for the transaction that has the object.
         if (!isPart && this.txns.isLocked(group, [op.ref])) return;
-        const made = this.objects.apply(group, command);
+        const made = this.objects.apply(group, entry.index, command);
         if (made !== null) this.changes.push(made);
         return;
       }
@@ -103,8 +103,9 @@ export class StoreModel {
       case 'reserve':
       case 'compact':
       case 'metaPut':
-      case 'outboxTrim':
         return;
+      case 'outboxTrim':
+        return this.objects.notifications.trim(group, entry.index, command);
     }
   }
 
@@ -158,7 +159,7 @@ export class StoreModel {
       at: (ref, revision) => this.#alive(ref, revision) ?? this.#objectAt(group, ref, revision),
       refuses: (op, revision) => this.objects.refuses(group, op, revision),
       change: (op, revision) => {
-        const made = this.objects.change(group, op, revision);
+        const made = this.objects.change({ group, index, revision }, op);
         if (made !== null) this.changes.push(made);
       },
       object: (ref, revision) => {

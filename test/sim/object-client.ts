@@ -4,21 +4,19 @@ import {
   NO_CONDITION,
   type ObjectCondition,
   type ObjectOp,
-  type ObjectResult,
 } from '../../protocol/object-ops.ts';
 import { NO_HEAD } from '../../protocol/objects.ts';
 import { type Random, randomInt } from '../../protocol/random.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
-import type { ReplicaId } from '../../protocol/types.ts';
 import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
 import { askNode, type Outcome, type ProcessNumbers } from './client.ts';
-import type { ClusterPort } from './cluster-port.ts';
 import type { History } from './history.ts';
 import type { KeyPool, LiveKey } from './keys.ts';
 import { AGEING, DUE_PREFIX, RULED, settingsOf, untilDue } from './lifecycle-truth.ts';
 import { fateName } from './model-objects.ts';
+import type { NotifyWork } from './notify-work.ts';
 import type { ObjectMix, ObjectStep } from './object-mix.ts';
-import { conditionOf, putOp } from './object-requests.ts';
+import { conditionOf, type ObjectWorld, putOp, type Told, USUAL } from './object-requests.ts';
 import { deletePair, readPair } from './object-txns.ts';
 import { SIM_WALL_START_MS } from './sim-clock.ts';
 
@@ -33,15 +31,12 @@ export const VERSIONED = 'sim-versions';
 const BRIEF = 'sim-brief';
 const BRIEF_KEYS = 4;
 
-/** What its node needs to know of the cluster to lie about who has data. */
-export interface ObjectWorld extends ClusterPort {
-  votersOf(ref: KeyRef): readonly ReplicaId[];
+export interface ObjectHabits {
+  readonly numbers: ProcessNumbers;
+  readonly mix: ObjectMix;
+  /** Null: nobody is told of anything. */
+  readonly notify: NotifyWork | null;
 }
-
-/** The bucket is made where there is none; the body is there at once. */
-const USUAL = { makes: true, bodyMs: 0 };
-
-type Told = ObjectResult | { readonly type: 'read'; readonly etag: string | null };
 
 /**
  * A client of buckets and objects: raced conditional puts, versions, uploads that two complete at once, listings, data
@@ -54,7 +49,7 @@ export class ObjectClient {
   readonly #random: Random;
   readonly #keys: KeyPool;
   readonly #numbers: ProcessNumbers;
-  /** One of them changes the versioning: so it knows what holds when. */
+  readonly #notify: NotifyWork | null;
   readonly #mix: ObjectMix;
   #process: number;
   #number = 0;
@@ -69,8 +64,7 @@ export class ObjectClient {
     history: History,
     random: Random,
     keys: KeyPool,
-    numbers: ProcessNumbers,
-    mix: ObjectMix,
+    { numbers, mix, notify }: ObjectHabits,
   ) {
     this.#name = name;
     this.#world = world;
@@ -78,6 +72,7 @@ export class ObjectClient {
     this.#random = random;
     this.#keys = keys;
     this.#numbers = numbers;
+    this.#notify = notify;
     this.#mix = mix;
     this.#process = numbers.next++;
   }
@@ -93,6 +88,8 @@ export class ObjectClient {
       if (this.#random.next() < 0.2) {
         this.#node = randomInt(this.#random, 0, this.#world.nodeCount - 1);
       }
+      const change = this.#notify?.change([PLAIN, VERSIONED, ...RULED]) ?? null;
+      if (change !== null) await this.#ask((objects, ctx) => change(objects.buckets, ctx));
       await this.#step(this.#mix.draw(this.#random));
     }
   }
@@ -152,9 +149,11 @@ export class ObjectClient {
         const rules = settingsOf(name);
         const wanted = { tenant, name, owner: this.#name, ...rules };
         ({ bucket } = await objects.buckets.create(plain, wanted));
+        await this.#notify?.begin(objects.buckets, plain, name);
       }
       if (bodyMs > 0) await this.#world.sleep(bodyMs);
-      const { result, clock } = await objects.apply(ctx, bucket, op);
+      const own = this.#notify === null ? ctx : { ...ctx, by: this.#notify.requester() };
+      const { result, clock } = await objects.apply(own, bucket, op);
       this.#history.see(clock);
       return result;
     }, key);
@@ -368,8 +367,7 @@ export class ObjectClient {
       await this.#world.sleep(untilDue(this.#world.nowMs(), this.#random));
     if (this.#random.next() < 0.2) {
       const rest = { versionId: null, condition: NO_CONDITION, bypass: false };
-      await this.#apply({ type: 'delete', ref, ...rest });
-      return;
+      return void (await this.#apply({ type: 'delete', ref, ...rest }));
     }
     const op = this.#putOp(ref, this.#inline(), NO_CONDITION);
     const isKept = space === AGEING && this.#random.next() < 0.3;

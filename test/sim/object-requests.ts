@@ -3,11 +3,24 @@ import {
   NO_CONDITION,
   type ObjectCondition,
   type ObjectOp,
+  type ObjectResult,
 } from '../../protocol/object-ops.ts';
 import { NO_HEAD } from '../../protocol/objects.ts';
+import type { ReplicaId } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
+import type { ClusterPort } from './cluster-port.ts';
 
-/** What clients of objects ask. */
+/** What clients of objects ask, and are told. */
+
+/** What a client needs to know of the cluster to lie about who has data. */
+export interface ObjectWorld extends ClusterPort {
+  votersOf(ref: KeyRef): readonly ReplicaId[];
+}
+
+/** The bucket is made where there is none; the body is there at once. */
+export const USUAL = { makes: true, bodyMs: 0 };
+
+export type Told = ObjectResult | { readonly type: 'read'; readonly etag: string | null };
 
 export function putOp(ref: KeyRef, data: NewData | null, condition: ObjectCondition, etag: string) {
   const fields = { size: data?.bytes ?? 0, etag, checksum: null, head: NO_HEAD };

@@ -3,7 +3,6 @@ import type { Node } from '../../actors/node-port.ts';
 import { NO_TELEMETRY, type Telemetry } from '../../observability/port.ts';
 import type { NodeConfig } from '../../protocol/config.ts';
 import type { ChangeEvent } from '../../protocol/messages/request.ts';
-import type { Notification } from '../../protocol/notifications.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
 import { type Ask, type Connection, NodeDown, NodeLost } from './cluster-port.ts';
@@ -11,6 +10,7 @@ import type { Machine } from './machine.ts';
 import type { SimNetwork } from './network.ts';
 import { type CpuQuota, Life, type Scheduler } from './scheduler.ts';
 import { simClock, type WallClock } from './sim-clock.ts';
+import type { SimTargets } from './targets.ts';
 import type { Trace } from './trace.ts';
 import { SimViolation } from './violation.ts';
 
@@ -30,16 +30,12 @@ export interface SimNodeParts {
   readonly wall: WallClock;
   readonly startNode: StartNode;
   readonly filterPorts: PortsFilter;
-  /** A target has got it. */
-  readonly onNotified: (target: string, notification: Notification) => void;
+  readonly targets: SimTargets;
   readonly onChangePublished: (node: NodeId, group: GroupId, event: ChangeEvent) => void;
 }
 
 /** Starts that may fail one after another before the run is given up. */
 const FAILED_STARTS_MAX = 30;
-/** Of a notification: that it never arrives, and that its answer does not. */
-const LOST_CHANCE = 0.05;
-const UNKNOWN_CHANCE = 0.05;
 const SUPERVISOR_MS_MIN = 300;
 const SUPERVISOR_MS_SPREAD = 1500;
 
@@ -113,8 +109,9 @@ export class SimNode {
       if (life.alive) this.#parts.onChangePublished(this.id, group, event);
     };
     const telemetry = this.#telemetry(life);
+    const { targets } = this.#parts;
     const notifications = {
-      deliver: this.#deliverer(life, seededRandom(seed, `${stream}-targets`)),
+      deliver: targets.deliverer(life, seededRandom(seed, `${stream}-targets`)),
     };
     const ports: Ports = {
       ...{ clock, random, bus, storage, telemetry, publishChange, fatal, notifications },
@@ -197,22 +194,6 @@ export class SimNode {
         );
       });
     });
-  }
-
-  /** A target takes a while, and now and then says nothing, or no, though it may have taken it. */
-  #deliverer(life: Life, random: Random): Ports['notifications']['deliver'] {
-    const { scheduler, onNotified } = this.#parts;
-    return (target, notification) =>
-      new Promise((resolve, reject) => {
-        const luck = random.next();
-        const arrivesMs = 1 + random.next() * 20;
-        if (luck > LOST_CHANCE)
-          scheduler.after(arrivesMs, null, () => onNotified(target, notification));
-        scheduler.after(arrivesMs + random.next() * 20, life, () => {
-          if (luck > LOST_CHANCE + UNKNOWN_CHANCE) resolve();
-          else reject(new Error('the target did not answer'));
-        });
-      });
   }
 
   /** Nothing is measured; what the node warns of is part of the trace. */

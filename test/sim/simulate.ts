@@ -16,6 +16,8 @@ import { rulesCarriedOut } from './lifecycle-truth.ts';
 import type { TxnModel } from './model-txn.ts';
 import { Nemesis } from './nemesis.ts';
 import { FAIR_WEATHER } from './network.ts';
+import { notificationsTold } from './notifications-told.ts';
+import { NotifyWork } from './notify-work.ts';
 import { ObjectClient } from './object-client.ts';
 import { ObjectMix } from './object-mix.ts';
 import { objectsListed } from './objects-listed.ts';
@@ -50,6 +52,8 @@ const FORM_MS = 30_000;
 const CONVERGE_MS = 10_000;
 /** Participants ask a quarter of a second after they have prepared, or have a new leader. */
 const UNLOCK_MS = 3_000;
+/** A target that refused is asked again after a minute, and may have missed a lot. */
+const TELL_MS = 150_000;
 const HASH_EVERY_MS = 10_000;
 /** A run in which nothing succeeded has shown nothing. */
 const OK_OPERATIONS_MIN = 20;
@@ -115,6 +119,9 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   await world.drive(objectsListed(world), 60_000, 'versions are listed as they are');
   await world.drive(chunksReadable(world), 120_000, 'every object in chunks can be read');
   await world.drive(reservationsTrue(world), 60_000, 'reservations are those of live values');
+  if (config.notifies) {
+    await world.drive(notificationsTold(world), TELL_MS, 'every notification is told');
+  }
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
   const seen = finishWatchers(world, work.watchers).then(() => check(world));
@@ -165,7 +172,8 @@ function startWork(world: World, config: SwarmConfig) {
   for (let i = 0; i < config.objectClientCount; i++) {
     const stream = random(`object-client-${i}`);
     const mix = new ObjectMix(stream, i === 0, config.objectFavourite);
-    const parts = [world, world.history, stream, objectKeys, numbers, mix] as const;
+    const notify = config.notifies ? new NotifyWork(random(`notify-work-${i}`)) : null;
+    const parts = [world, world.history, stream, objectKeys, { numbers, mix, notify }] as const;
     objectClients.push(new ObjectClient(`o${i}`, ...parts));
   }
   const identityClients: IdentityClient[] = [];
@@ -212,6 +220,7 @@ async function leasesGone(world: World): Promise<void> {
 /** Everything that was wrong is right again, and every process runs. */
 function heal(world: World): void {
   world.network.heal(FAIR_WEATHER);
+  world.targets.heal();
   for (const node of world.nodes) {
     node.machine.trouble.slowMs = 0;
     node.machine.trouble.hung = false;
@@ -283,7 +292,8 @@ async function finishWatchers(world: World, watchers: readonly Watcher[]): Promi
 
 function check(world: World): void {
   const { history, model } = world;
-  const facts = { history, model, truth: new Truth(model.changes) };
+  const { arrivals } = world.targets;
+  const facts = { history, model, truth: new Truth(model.changes), arrivals };
   const flaw = facts.truth.flaw();
   if (flaw !== null) throw new SimViolation('the committed history is sound', flaw);
   for (const final of FINAL_CHECKS) final.run(facts);

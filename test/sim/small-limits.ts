@@ -12,6 +12,13 @@ export const SMALL_LIMITS: readonly Patch[] = [
   { file: FILE, find: 'logRetainBytes: 448 * KIB', replace: 'logRetainBytes: 4 * KIB' },
   { file: FILE, find: 'groupsMax: 64', replace: 'groupsMax: 8' },
   { file: FILE, find: 'snapshotChunkBytes: 768 * KIB', replace: 'snapshotChunkBytes: 2 * KIB' },
+  // Targets that refuse for a while miss something, and pages end between changes of one key.
+  {
+    file: FILE,
+    find: 'notificationsWaitingMax: 100_000',
+    replace: 'notificationsWaitingMax: 60',
+  },
+  { file: FILE, find: 'notificationStep: 64', replace: 'notificationStep: 12' },
   // Ends of transactions that are told together take several messages and entries.
   { file: FILE, find: 'txnEndsMax: 256', replace: 'txnEndsMax: 3' },
   { file: FILE, find: 'txnEndWritesMax: 24', replace: 'txnEndWritesMax: 2' },

@@ -5,6 +5,15 @@ import type { LeaseHabits } from './lease-client.ts';
 import { FAIR_WEATHER, type LinkWeather } from './network.ts';
 import type { Favourite } from './object-mix.ts';
 import { CLIENT_OPERATIONS, type ClientOperation, LATER_OPERATIONS } from './operations.ts';
+import {
+  drawApart,
+  drawChunkClients,
+  drawIdentityClients,
+  drawLeaseClients,
+  drawNotifies,
+  drawObjectClients,
+  drawUniqueClients,
+} from './swarm-clients.ts';
 
 /** Everything the nemesis can do; see faults.ts for what each means. */
 export const FAULT_KINDS = [
@@ -81,6 +90,8 @@ export interface SwarmConfig {
   readonly objectClientCount: number;
   /** What all of them do most; null: each draws its own. */
   readonly objectFavourite: Favourite | null;
+  /** Their buckets have notifications. */
+  readonly notifies: boolean;
   /** Clients that make and revoke keys. */
   readonly identityClientCount: number;
   /** Clients of objects in chunks; with some, nodes look after their chunks. How busy they are. */
@@ -101,6 +112,7 @@ export const BUSY_KINDS = [
   'objects',
   'identities',
   'chunks',
+  'notifications',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -174,14 +186,14 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
     roughStart: random.next() < 0.3,
-    leaseClientCount: drawLeaseClients(seed),
-    leaseHabits: drawLeaseHabits(seed),
+    ...drawLeaseClients(seed),
     ...drawApart(seed),
     apartHabits: APART_HABITS,
     // A run that is aimed at something stays what it was.
     uniqueClientCount: isAimed ? 0 : drawUniqueClients(seed),
     objectClientCount: isAimed ? 0 : drawObjectClients(seed),
     objectFavourite: overrides.favourite ?? null,
+    notifies: !isAimed && drawNotifies(seed),
     identityClientCount: isAimed ? 0 : drawIdentityClients(seed),
     chunkClientCount: isAimed ? 0 : drawChunkClients(seed),
     chunkThinkMsMean: 4_000,
@@ -191,9 +203,9 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     const leaseHabits = { revokesAtOnce: true, letsGo: true };
     return { ...config, leaseClientCount: 10, leaseHabits, groupCount: 2, faultGapMsMean: 1500 };
   }
-  if (overrides.busy === 'objects') {
-    const objectClientCount = 6;
-    return { ...config, objectClientCount, groupCount: 2, faultGapMsMean: 1500, syncMsMean: 2 };
+  if (overrides.busy === 'objects' || overrides.busy === 'notifications') {
+    const busy = { objectClientCount: 6, notifies: overrides.busy === 'notifications' };
+    return { ...config, ...busy, groupCount: 2, faultGapMsMean: 1500, syncMsMean: 2 };
   }
   if (overrides.busy === 'identities') {
     return { ...config, identityClientCount: 6, groupCount: 1, faultGapMsMean: 1500 };
@@ -257,49 +269,6 @@ function drawWeather(random: Random): LinkWeather {
 function drawJoiners(seed: number, fixed: number | null, nodeCount: number): number {
   const isOn = seededRandom(seed, 'joiners').next() < 0.25;
   return isOn && fixed === null && nodeCount >= 3 ? 1 : 0;
-}
-
-/** From a stream of its own, so that older seeds keep everything else. */
-function drawLeaseClients(seed: number): number {
-  const random = seededRandom(seed, 'lease-clients');
-  return random.next() < 0.5 ? randomInt(random, 1, 3) : 0;
-}
-
-/** The same. */
-function drawApart(seed: number): Pick<SwarmConfig, 'apartCount' | 'apartThinkMsMean'> {
-  const random = seededRandom(seed, 'apart');
-  const apartCount = random.next() < 0.3 ? 3 : 0;
-  return { apartCount, apartThinkMsMean: 50 + 200 * random.next() };
-}
-
-/** The same. */
-function drawLeaseHabits(seed: number): LeaseHabits {
-  const random = seededRandom(seed, 'lease-habits');
-  return { revokesAtOnce: random.next() < 0.5, letsGo: random.next() < 0.3 };
-}
-
-/** The same. */
-function drawUniqueClients(seed: number): number {
-  const random = seededRandom(seed, 'unique-clients');
-  return random.next() < 0.4 ? randomInt(random, 2, 4) : 0;
-}
-
-/** The same. */
-function drawObjectClients(seed: number): number {
-  const random = seededRandom(seed, 'object-clients');
-  return random.next() < 0.5 ? randomInt(random, 1, 4) : 0;
-}
-
-/** The same. */
-function drawIdentityClients(seed: number): number {
-  const random = seededRandom(seed, 'identity-clients');
-  return random.next() < 0.3 ? randomInt(random, 1, 2) : 0;
-}
-
-/** The same. */
-function drawChunkClients(seed: number): number {
-  const random = seededRandom(seed, 'chunk-clients');
-  return random.next() < 0.15 ? randomInt(random, 1, 2) : 0;
 }
 
 /** From a stream of its own, so that older seeds keep everything else. */

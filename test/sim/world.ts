@@ -1,5 +1,4 @@
 import type { NodeConfig } from '../../protocol/config.ts';
-import type { Notification } from '../../protocol/notifications.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { type GroupId, type NodeId, parseNodeId, type ReplicaId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
@@ -20,6 +19,7 @@ import { type Life, Scheduler } from './scheduler.ts';
 import { WallClock } from './sim-clock.ts';
 import { type PortsFilter, SimNode, type StartNode } from './sim-node.ts';
 import type { SwarmConfig } from './swarm.ts';
+import { SimTargets } from './targets.ts';
 import { Trace } from './trace.ts';
 import { SimViolation } from './violation.ts';
 
@@ -52,8 +52,7 @@ export class World implements ClusterPort {
   readonly history: History;
   readonly damage: DamageBook;
   readonly aim = new Aim();
-  /** What targets of notifications have got, in order. */
-  readonly notified: { readonly target: string; readonly notification: Notification }[] = [];
+  readonly targets: SimTargets;
   readonly #invariants: Invariant[];
   readonly #onChange: ((change: ReplicaChange) => void)[] = [];
   /** The first thing that went wrong; ends the run. */
@@ -67,6 +66,8 @@ export class World implements ClusterPort {
     this.network.weather = { ...config.weather };
     this.history = new History(this.trace);
     this.damage = new DamageBook(this);
+    this.targets = new SimTargets(scheduler, this.trace, seededRandom(config.seed, 'targets'));
+    this.model.objects.notifications.hasGot = this.targets.hasGot.bind(this.targets);
     this.#invariants = STEP_INVARIANTS.map((make) =>
       make({
         nowMs: () => scheduler.nowMs(),
@@ -200,7 +201,7 @@ export class World implements ClusterPort {
         wall: new WallClock(scheduler, offsetMs),
         startNode: parts.startNode,
         filterPorts: parts.filterPorts,
-        onNotified: (target, notification) => this.notified.push({ target, notification }),
+        targets: this.targets,
         onChangePublished: (node, group, event) => {
           this.history.published.push({ node, group, event });
         },

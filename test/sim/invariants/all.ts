@@ -13,6 +13,7 @@ import { leasesHold } from './leases-hold.ts';
 import { locksFair } from './locks-fair.ts';
 import { logMatching } from './log-matching.ts';
 import { moneyKept } from './money-kept.ts';
+import { notificationsTrue } from './notifications-true.ts';
 import { objectsTrue } from './objects-true.ts';
 import { publishedTrue } from './published-true.ts';
 import { readsLinearizable } from './reads-linearizable.ts';
@@ -52,5 +53,6 @@ export const FINAL_CHECKS: readonly FinalCheck[] = [
   transactionsSerializable,
   watchesExact,
   objectsTrue,
+  notificationsTrue,
   readsLinearizable,
 ];

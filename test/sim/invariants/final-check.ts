@@ -1,6 +1,7 @@
 import type { Truth } from '../../check/truth.ts';
 import type { History } from '../history.ts';
 import type { StoreModel } from '../model.ts';
+import type { Arrival } from '../targets.ts';
 
 /** What a whole run left behind. */
 export interface RunFacts {
@@ -8,6 +9,8 @@ export interface RunFacts {
   readonly model: StoreModel;
   /** The changes of the committed logs, in the one order. */
   readonly truth: Truth;
+  /** What targets of notifications have got, in order. */
+  readonly arrivals: readonly Arrival[];
 }
 
 /** A property of a whole run, checked when it is over. Throws SimViolation. */

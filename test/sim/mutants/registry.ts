@@ -3,6 +3,7 @@ import { withEarlyAck } from './early-ack.ts';
 import { IDENTITY_MUTANTS } from './identity-mutants.ts';
 import { LEASE_MUTANTS } from './lease-mutants.ts';
 import type { Mutant } from './mutant.ts';
+import { NOTIFY_MUTANTS } from './notify-mutants.ts';
 import { OBJECT_MUTANTS } from './object-mutants.ts';
 import { TXN_MUTANTS } from './txn-mutants.ts';
 import { UNIQUE_MUTANTS } from './unique.ts';
@@ -245,6 +246,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...MUTANTS_OF_GROUPS,
   ...IDENTITY_MUTANTS,
   ...LEASE_MUTANTS,
+  ...NOTIFY_MUTANTS,
   ...OBJECT_MUTANTS,
   ...TXN_MUTANTS,
   ...UNIQUE_MUTANTS,

@@ -64,6 +64,7 @@ export class ToyReplica {
       termAt: (index) => log[index - 1]?.term ?? null,
       entry: (index) => log[index - 1] ?? null,
       stateHash: async () => '',
+      outboxTotals: async () => new Map(),
       reservations: async () => [],
     };
   }
