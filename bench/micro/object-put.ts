@@ -10,17 +10,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Ports } from '../../actors/kit/ports.ts';
-import { startNode } from '../../actors/node.ts';
 import type { Node } from '../../actors/node-port.ts';
-import { systemClock } from '../../cli/system-clock.ts';
-import { systemRandom } from '../../cli/system-random.ts';
-import { InProcessHub } from '../../gateways/peer/in-process-bus.ts';
-import { NO_TELEMETRY } from '../../observability/port.ts';
-import type { NodeId } from '../../protocol/types.ts';
-import { NodeDisk } from '../../storage/disk/node-disk.ts';
-import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
-import { openStorage } from '../../storage/open.ts';
+import { startNodes } from './in-process-nodes.ts';
 
 const { values: args } = parseArgs({
   options: {
@@ -48,39 +39,6 @@ async function* hashed(): AsyncGenerator<Uint8Array> {
   for (const hash of hashes) hash.digest();
 }
 
-async function startNodes(folder: string): Promise<Node[]> {
-  const clock = systemClock({ holdOpen: true });
-  const random = systemRandom();
-  const hub = new InProcessHub({ clock, telemetry: NO_TELEMETRY });
-  const names = Array.from({ length: Number(args.nodes) }, (_, i) => `n${i + 1}` as NodeId);
-  return Promise.all(
-    names.map((nodeId) => {
-      const fatal = (reason: string, error: unknown): never => {
-        throw new Error(reason, { cause: error });
-      };
-      const storage = openStorage({
-        ...{ disk: new NodeDisk(join(folder, nodeId)), clock, random, prepareAhead: false },
-        openEngine: async () => new MemoryEngine(clock),
-        setEngineAside: async () => {},
-        onFatal: fatal,
-      });
-      const ports: Ports = {
-        ...{ clock, random, storage, fatal, telemetry: NO_TELEMETRY, bus: hub.bus() },
-        publishChange: () => {},
-        notifications: { deliver: async () => {} },
-      };
-      return startNode(
-        {
-          ...{ nodeId, cluster: 'bench', initialMembers: names, join: false, groupCount: 1 },
-          ...{ roles: ['replica', 'gateway'], retentionMs: 60_000, durability: 'quorum-fsync' },
-          ...{ httpUrl: 'http://bench', version: '0' },
-        },
-        ports,
-      );
-    }),
-  );
-}
-
 async function plain(path: string): Promise<void> {
   const file = await open(path, 'w');
   for await (const part of hashed()) await file.write(part);
@@ -95,7 +53,7 @@ async function seconds(work: (i: number) => Promise<unknown>): Promise<number> {
 }
 
 const folder = mkdtempSync(join(args.data, 'minikv-put-'));
-const nodes = await startNodes(folder);
+const nodes = await startNodes(folder, Number(args.nodes));
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1] ?? 0;
 const rates = { minikv: [] as number[], plain: [] as number[], read: [] as number[] };
 const [first] = nodes as [Node];
