@@ -47,7 +47,12 @@ export interface OutboxTotals {
 
 /** All targets' totals are under the name that no target has. */
 const ALL = '';
-const NONE: OutboxTotals = { waiting: 0, waitingBytes: 0, sent: 0, dropped: 0 };
+export const NO_TOTALS: OutboxTotals = Object.freeze({
+  waiting: 0,
+  waitingBytes: 0,
+  sent: 0,
+  dropped: 0,
+});
 
 /** An operation that was done, as its result says. */
 export function notifyOfOperation(
@@ -163,7 +168,7 @@ function addRow(state: GroupState, target: string, notification: Notification): 
   writeTotals(state, target, own, all, added);
 }
 
-const ONE_DROPPED: OutboxTotals = { ...NONE, dropped: 1 };
+const ONE_DROPPED: OutboxTotals = { ...NO_TOTALS, dropped: 1 };
 
 function hasRoom(own: OutboxTotals, all: OutboxTotals, bytes: number): boolean {
   return (
@@ -206,7 +211,7 @@ const DONE: Outcome = Object.freeze({
 
 function readTotals(state: GroupState, target: string): OutboxTotals {
   const bytes = state.row(outboxTotalsKey(state.prefix, target));
-  return bytes === null ? NONE : decodeTotals(bytes);
+  return bytes === null ? NO_TOTALS : decodeTotals(bytes);
 }
 
 function writeTotals(
@@ -216,11 +221,12 @@ function writeTotals(
   all: OutboxTotals,
   change: OutboxTotals,
 ): void {
-  state.stageRow(outboxTotalsKey(state.prefix, target), encodeTotals(sum(own, change)));
-  state.stageRow(outboxTotalsKey(state.prefix, ALL), encodeTotals(sum(all, change)));
+  state.stageRow(outboxTotalsKey(state.prefix, target), encodeTotals(addTotals(own, change)));
+  state.stageRow(outboxTotalsKey(state.prefix, ALL), encodeTotals(addTotals(all, change)));
 }
 
-function sum(a: OutboxTotals, b: OutboxTotals): OutboxTotals {
+/** `b` may be a change, with what went below zero. */
+export function addTotals(a: OutboxTotals, b: OutboxTotals): OutboxTotals {
   const waiting = a.waiting + b.waiting;
   const waitingBytes = a.waitingBytes + b.waitingBytes;
   assert(waiting >= 0 && waitingBytes >= 0, 'more notifications went than there were');

@@ -5,6 +5,7 @@ import { LIFECYCLE } from '../../protocol/lifecycle.ts';
 import type { Bucket } from '../../protocol/object-access.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { GroupView } from '../apply/group-state.ts';
+import { LedWorkers } from '../kit/led-workers.ts';
 import type { RoutedObjects } from '../router/objects.ts';
 import { type LifecycleActor, type LifecycleEvent, startLifecycleMachine } from './machine.ts';
 import { LifecyclePass } from './pass.ts';
@@ -34,31 +35,22 @@ export interface LifecycleHost {
 
 /** Carries out the lifecycle rules of buckets: on each node, for the groups that are led there. */
 export class LifecycleKeeper {
-  readonly #host: LifecycleHost;
-  readonly #workers = new Map<GroupId, GroupWorker>();
-  #stopped = false;
+  readonly #workers: LedWorkers<LifecycleGroup, GroupWorker>;
 
   constructor(host: LifecycleHost) {
-    this.#host = host;
+    this.#workers = new LedWorkers(
+      () => host.groups(),
+      (group) => new GroupWorker(host, group),
+    );
   }
 
   /** Called some times a second: the pace of the steps. */
   tick(): void {
-    if (this.#stopped) return;
-    for (const group of this.#host.groups()) {
-      let worker = this.#workers.get(group.group);
-      if (worker === undefined) {
-        if (!group.isLed()) continue;
-        worker = new GroupWorker(this.#host, group);
-        this.#workers.set(group.group, worker);
-      }
-      worker.tick(group);
-    }
+    this.#workers.tick();
   }
 
   stop(): void {
-    this.#stopped = true;
-    for (const worker of this.#workers.values()) worker.stop();
+    this.#workers.stop();
   }
 }
 

@@ -3,7 +3,8 @@ import type { OutboxPosition } from '../../protocol/notifications.ts';
 import type { NotificationBacklog } from '../../protocol/service.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import type { GroupView } from '../apply/group-state.ts';
-import { type OutboxTotals, outboxTotals } from '../apply/outbox.ts';
+import { addTotals, NO_TOTALS, type OutboxTotals, outboxTotals } from '../apply/outbox.ts';
+import { LedWorkers } from '../kit/led-workers.ts';
 import { Lane, type LaneHost, targetLabel } from './lane.ts';
 
 /** A group that is looked after here. */
@@ -32,40 +33,33 @@ const LOOK_MS = 5_000;
 /** Sends the notifications of buckets: on each node, for the groups that are led there. */
 export class NotifyKeeper {
   readonly #host: NotifyHost;
-  readonly #workers = new Map<GroupId, GroupWorker>();
+  readonly #workers: LedWorkers<NotifyGroup, GroupWorker>;
   /** Labels that have a gauge: other nodes may lead their groups by now. */
   readonly #shown = new Set<string>();
-  #stopped = false;
 
   constructor(host: NotifyHost) {
     this.#host = host;
+    this.#workers = new LedWorkers(
+      () => host.groups(),
+      () => new GroupWorker(host),
+    );
   }
 
   /** Called many times a second: how soon it is seen that there is something to send. */
   tick(): void {
-    if (this.#stopped) return;
-    for (const group of this.#host.groups()) {
-      let worker = this.#workers.get(group.group);
-      if (worker === undefined) {
-        if (!group.isLed()) continue;
-        worker = new GroupWorker(this.#host);
-        this.#workers.set(group.group, worker);
-      }
-      worker.tick(group);
-    }
+    this.#workers.tick();
   }
 
   stop(): void {
-    this.#stopped = true;
-    for (const worker of this.#workers.values()) worker.stop();
+    this.#workers.stop();
   }
 
   /** What waits and what was dropped, of the groups that are led here. */
   reportGauges(): void {
-    const shown = new Map([...this.#shown].map((label) => [label, NONE]));
+    const shown = new Map([...this.#shown].map((label) => [label, NO_TOTALS]));
     for (const [target, own] of this.totals()) {
       const label = targetLabel(target);
-      shown.set(label, added(shown.get(label) ?? NONE, own));
+      shown.set(label, addTotals(shown.get(label) ?? NO_TOTALS, own));
     }
     const { telemetry } = this.#host;
     for (const [target, { waiting, dropped }] of shown) {
@@ -87,10 +81,9 @@ export class NotifyKeeper {
   /** Of the groups that are led here, by target, as they were seen last. */
   totals(): Map<string, OutboxTotals> {
     const all = new Map<string, OutboxTotals>();
-    for (const worker of this.#workers.values()) {
-      for (const [target, own] of worker.totals) {
-        const sum = all.get(target);
-        all.set(target, sum === undefined ? own : added(sum, own));
+    for (const { totals } of this.#workers) {
+      for (const [target, own] of totals) {
+        all.set(target, addTotals(all.get(target) ?? NO_TOTALS, own));
       }
     }
     return all;
@@ -99,17 +92,6 @@ export class NotifyKeeper {
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : 1;
-}
-
-const NONE: OutboxTotals = { waiting: 0, waitingBytes: 0, sent: 0, dropped: 0 };
-
-function added(a: OutboxTotals, b: OutboxTotals): OutboxTotals {
-  return {
-    waiting: a.waiting + b.waiting,
-    waitingBytes: a.waitingBytes + b.waitingBytes,
-    sent: a.sent + b.sent,
-    dropped: a.dropped + b.dropped,
-  };
 }
 
 /** One group, for as long as it is led here: a lane for each target. */

@@ -1,4 +1,6 @@
+import { assert } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
+import { LIMITS } from '../../protocol/limits.ts';
 import type { OutboxPosition } from '../../protocol/notifications.ts';
 import type { Revision } from '../../protocol/types.ts';
 import {
@@ -122,8 +124,16 @@ export function objectRange(
   return [`${space}\x00${escapeNul(start)}`, last];
 }
 
+const ORDINAL_MAX = 0xffff;
+assert(
+  Math.max(LIMITS.txnOpsMax, LIMITS.feedPageEventsMax) <= ORDINAL_MAX,
+  'the notifications of an entry can be numbered',
+);
+
 /** `target` has no NUL. */
 export function outboxKey(prefix: string, target: string, at: OutboxPosition): string {
+  // An entry changes so few objects, and one rule tells of a change: rules that overlap are refused when they are put.
+  assert(at.ordinal <= ORDINAL_MAX, `too many notifications of entry ${at.index}`);
   return `${prefix}O${target}\x00${u64(at.index)}${u16(at.ordinal)}`;
 }
 
