@@ -16,6 +16,8 @@ export interface WebhookConfig {
 /** Connections to one endpoint. */
 const SOCKETS_MAX = 16;
 const IDLE_MS = 30_000;
+/** Of an answer, so that its connection is used again. */
+const ANSWER_BYTES_MAX = 64 * 1024;
 
 /** Posts to one endpoint. Only an answer of 2xx counts as taken; redirects are not followed. */
 export class Webhook {
@@ -46,17 +48,22 @@ export class Webhook {
       const cancel = this.#clock.after(LIMITS.notificationTimeoutMs, () => {
         req.destroy(new Error(`no answer within ${LIMITS.notificationTimeoutMs} ms`));
       });
-      const end = (error: Error | null): void => {
+      req.on('error', reject);
+      // Also after what is no error, such as another protocol: nobody may wait for ever.
+      req.once('close', () => {
         cancel();
-        if (error === null) resolve();
-        else reject(error);
-      };
-      req.once('error', end);
+        reject(new Error('the webhook closed the connection'));
+      });
       req.once('response', (res) => {
         const status = res.statusCode ?? 0;
-        // Nobody reads it; with it the connection is free again.
-        res.resume();
-        end(status >= 200 && status < 300 ? null : new Error(`the webhook answered ${status}`));
+        if (status >= 200 && status < 300) resolve();
+        else reject(new Error(`the webhook answered ${status}`));
+        // Nobody reads it; when it has ended the connection is free again. One that is long, or late, is cut off.
+        let length = 0;
+        res.on('data', (data: Uint8Array) => {
+          length += data.length;
+          if (length > ANSWER_BYTES_MAX) req.destroy();
+        });
       });
       req.end(bytes);
     });
