@@ -150,7 +150,7 @@ export class NatsBus implements Bus, RequestServer {
       throw new Error(`NATS did not take it: ${dropped}`);
     }
     this.#metrics.sent('event', payload.length);
-    await this.#links.public.confirmed();
+    await this.#links.public.confirmed(subject);
   }
 
   serveRequests(subject: string, queue: string, handle: (request: ClientRequest) => void): void {

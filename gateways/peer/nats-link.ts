@@ -7,6 +7,7 @@ import {
   type NodeConnectionOptions,
   nkeyAuthenticator,
   nuid,
+  PermissionViolationError,
   type Status,
   type Subscription,
 } from 'nats';
@@ -15,6 +16,7 @@ import type { Telemetry } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { DropReason } from './bus-metrics.ts';
+import { Confirming } from './confirming.ts';
 import { CreditWindow } from './credit-window.ts';
 import * as options from './nats-options.ts';
 
@@ -69,6 +71,7 @@ export class NatsLink {
   #connection: NatsConnection | null = null;
   #state: BusState = 'disconnected';
   #cancelTimer = (): void => {};
+  readonly #confirming: Confirming;
   #slow = false;
   #wasUp = false;
 
@@ -83,6 +86,7 @@ export class NatsLink {
     this.#options = busOptions;
     this.#ports = ports;
     this.#owner = owner;
+    this.#confirming = new Confirming(ports.clock);
     this.#window = new CreditWindow(windowBytes, {
       clock: ports.clock,
       confirm: () => this.#connection?.flush() ?? Promise.reject(new Error('not connected')),
@@ -135,12 +139,15 @@ export class NatsLink {
     if (this.#connection !== null && this.#state === 'connected') this.#subscribeRow(row);
   }
 
-  /** Resolves when the server has seen everything sent so far. Rejects where there is no connection, or it is lost. */
-  async confirmed(): Promise<void> {
+  /**
+   * Resolves when the server has what was published to the subject so far. Rejects where there is no connection, or it
+   * is lost, or the server allows nothing to be published there.
+   */
+  async confirmed(subject: string): Promise<void> {
     const connection = this.#connection;
     if (connection === null || this.#state !== 'connected')
       throw new Error('not connected to NATS');
-    await connection.flush();
+    await this.#confirming.settle(subject, () => connection.flush());
   }
 
   /** Resolves when the server has seen everything sent so far, or the connection went down. */
@@ -236,6 +243,10 @@ export class NatsLink {
     else if (status.type === 'error') {
       this.#countError('server');
       if (/slow consumer/i.test(status.error.message)) this.#countError('slow_consumer');
+      const { error } = status;
+      if (error instanceof PermissionViolationError && error.operation === 'publish') {
+        this.#confirming.refused(error.subject, error);
+      }
       const fields = { link: this.name, error: status.error };
       this.#ports.telemetry.log('error', 'NATS reports an error', fields);
     }

@@ -122,6 +122,24 @@ describe('what others on the same NATS servers can do', () => {
     await until(() => events.length > 0, 'the event');
     expect(events).toEqual(['minikv.events.default.kv.k']);
   });
+
+  it('what notifications go to by default is open there, and a subject that is not counts as not taken', async () => {
+    const port = await deployedServer();
+    const node: NatsCredentials = { kind: 'password', user: 'node', password: 'node-pw' };
+    const bus = await openBus(`127.0.0.1:${port}`, node);
+    const client = await attacker(port, 'client', 'client-pw');
+    const told: string[] = [];
+    client.subscribe('s3.>', { callback: (_error, { subject }) => void told.push(subject) });
+    await client.flush();
+    const publish = (subject: string) =>
+      bus.publishConfirmed(subject, { 'Nats-Msg-Id': 'id' }, Buffer.from('{}'));
+    for (let i = 0; i < 20; i++) {
+      const [open, other] = [publish('s3.orders'), publish('other.orders')];
+      await expect(other).rejects.toThrow(/permission/i);
+      await open;
+    }
+    await until(() => told.length === 20, 'what was confirmed');
+  });
 });
 
 describe('credentials and TLS', () => {
