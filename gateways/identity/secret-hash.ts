@@ -1,6 +1,7 @@
 import { type Algorithm, hash, verify } from '@node-rs/argon2';
 import { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
+import { Turns } from '../../protocol/turns.ts';
 
 /** OWASP's second choice for Argon2id: 19 MiB, 2 passes, 1 lane. */
 const OPTIONS = {
@@ -18,8 +19,10 @@ const WAITING_MAX = 64;
 /** Argon2id, bounded: so many at once, so many that wait, and whoever comes then is refused. */
 export class SecretHash {
   readonly #random: Random;
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #turns = new Turns(RUNNING_MAX, {
+    waitingMax: WAITING_MAX,
+    refused: () => new AppError('overloaded', 'too many keys are being verified'),
+  });
 
   constructor(random: Random) {
     this.#random = random;
@@ -28,29 +31,11 @@ export class SecretHash {
   /** In PHC form. Rejects with `overloaded`. */
   make(secret: string): Promise<string> {
     const salt = Buffer.from(this.#random.bytes(SALT_BYTES));
-    return this.#inTurn(() => hash(secret, { ...OPTIONS, salt }));
+    return this.#turns.run(() => hash(secret, { ...OPTIONS, salt }));
   }
 
   /** Rejects with `overloaded`. */
   check(phc: string, secret: string): Promise<boolean> {
-    return this.#inTurn(() => verify(phc, secret));
-  }
-
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= RUNNING_MAX) {
-      if (this.#waiting.length >= WAITING_MAX) {
-        throw new AppError('overloaded', 'too many keys are being verified');
-      }
-      await new Promise<void>((go) => this.#waiting.push(go));
-    } else {
-      this.#running++;
-    }
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running--;
-      else next();
-    }
+    return this.#turns.run(() => verify(phc, secret));
   }
 }

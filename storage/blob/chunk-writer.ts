@@ -10,8 +10,8 @@ import { BlockSums, type ChunkHeader, encodeHeader, HEADER_BYTES } from './forma
 export interface WriterHost {
   /** Throws when these bytes may not be written. */
   takeRoom(bytes: number): void;
-  /** Syncs take their turn: each holds a thread that the log of the node needs too. */
-  inTurn(sync: () => Promise<void>): Promise<void>;
+  /** Writes and syncs take their turn: each holds a thread that the log of the node needs too. */
+  inTurn(work: () => Promise<void>): Promise<void>;
   /** The file is whole, synced and closed: gives it its name, durably. */
   place(header: ChunkHeader): Promise<void>;
   /** The file is closed and has no name; removes it. Never rejects. */
@@ -45,7 +45,7 @@ export class ChunkWriter implements BlobWriter {
       }
       this.#host.takeRoom(piece.length);
       this.#sums.add(piece);
-      await this.#file.write(HEADER_BYTES + offset, piece);
+      await this.#host.inTurn(() => this.#file.write(HEADER_BYTES + offset, piece));
       this.#state = 'open';
     });
   }
@@ -58,8 +58,10 @@ export class ChunkWriter implements BlobWriter {
       }
       const header = { name: this.#name, sum, blockCrcs };
       this.#host.takeRoom(HEADER_BYTES);
-      await this.#file.write(0, encodeHeader(header));
-      await this.#host.inTurn(() => this.#file.sync());
+      await this.#host.inTurn(async () => {
+        await this.#file.write(0, encodeHeader(header));
+        await this.#file.sync();
+      });
       this.#isClosed = true;
       await this.#file.close();
       await this.#host.place(header);

@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join, resolve } from 'node:path';
+import { isPageAligned, PAGE_BYTES } from '../../protocol/page-aligned.ts';
 import { checkPath, folderOf, UNFINISHED_SUFFIX } from './path.ts';
 import { type Disk, DiskError, type DiskFile, SyncError } from './port.ts';
 import { SharedSyncs } from './shared-syncs.ts';
@@ -175,11 +176,16 @@ const HAS_DURABLE_WRITES = platform() === 'linux';
 /** Up to so many bytes are read without asking how many there are. */
 const READ_BLINDLY_MAX = 1024 * 1024;
 
+/** O_DIRECT is Linux's. Not every file system has it: those refuse to open a file so. */
+const HAS_DIRECT_WRITES = platform() === 'linux';
+
 class NodeFile implements DiskFile {
   readonly #fd: number;
   readonly #path: string;
   /** The same file with O_DSYNC, since the first writeAndSync. */
   #durableFd: number | null = null;
+  /** The same file with O_DIRECT, since the first write of whole pages; null: it cannot be written so. */
+  #directFd: Promise<number | null> | null = null;
 
   constructor(fd: number, path: string) {
     this.#fd = fd;
@@ -207,9 +213,30 @@ class NodeFile implements DiskFile {
     return bytes.subarray(0, at);
   }
 
-  write(offset: number, bytes: Uint8Array): Promise<void> {
+  /** Past the page cache where memory and place are whole pages: a copy of what nobody reads soon costs more than all else. */
+  async write(offset: number, bytes: Uint8Array): Promise<void> {
+    const isDirect = HAS_DIRECT_WRITES && offset % PAGE_BYTES === 0 && isPageAligned(bytes);
+    const directFd = isDirect ? await this.#direct() : null;
+    if (directFd !== null) {
+      try {
+        return await this.#writeTo(directFd, offset, bytes);
+      } catch (error) {
+        // It wants larger pages than these, or a short write left less than a page.
+        if (!(error instanceof DiskError) || error.code !== 'EINVAL') throw error;
+      }
+    }
+    return this.#writeTo(this.#fd, offset, bytes);
+  }
+
+  #direct(): Promise<number | null> {
+    const flags = fs.constants.O_WRONLY | fs.constants.O_DIRECT;
+    this.#directFd ??= unless('EINVAL', openFile(this.#path, flags));
+    return this.#directFd;
+  }
+
+  #writeTo(fd: number, offset: number, bytes: Uint8Array): Promise<void> {
     return new Promise((resolved, rejected) => {
-      this.#writeAll(this.#fd, offset, bytes, (error) =>
+      this.#writeAll(fd, offset, bytes, (error) =>
         error === null ? resolved() : rejected(diskError(error, this.#path)),
       );
     });
@@ -259,8 +286,15 @@ class NodeFile implements DiskFile {
   async close(): Promise<void> {
     const durableFd = this.#durableFd;
     this.#durableFd = null;
-    if (durableFd !== null) await this.#call<void>((done) => fs.close(durableFd, done));
-    await this.#call<void>((done) => fs.close(this.#fd, done));
+    if (durableFd !== null) await this.#close(durableFd);
+    // Where it could not be opened, the write said so.
+    const directFd = await this.#directFd?.catch(() => null);
+    if (directFd != null) await this.#close(directFd);
+    await this.#close(this.#fd);
+  }
+
+  #close(fd: number): Promise<void> {
+    return this.#call<void>((done) => fs.close(fd, done));
   }
 
   /** A write may be short (ENOSPC comes only with the next one), so it loops. */

@@ -38,7 +38,10 @@ export interface Disk {
 export interface DiskFile {
   size(): Promise<number>;
   read(offset: number, length: number): Promise<Uint8Array>;
-  /** Writes all bytes (loops over short writes). Not durable before sync. */
+  /**
+   * Writes all bytes (loops over short writes). Not durable before sync. Bytes of pageAligned() at the start of a page of the
+   * file take as long as the disk does: they may go past the page cache.
+   */
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** The hot path: durable when it calls back without an error. After a SyncError like sync(). */
   writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void;
