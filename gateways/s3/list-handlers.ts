@@ -95,13 +95,18 @@ export function afterStart(marker: string, { prefix, delimiter }: ListFields): s
   return `${engineKeyOf(marker)}\0`;
 }
 
+/** No text begins with this byte, so that what a client makes up is hardly ever one. */
+const TOKEN_MARK = '\xfe';
+
 function tokenOf(start: string): string {
-  return Buffer.from(start, 'latin1').toString('base64url');
+  return Buffer.from(TOKEN_MARK + start, 'latin1').toString('base64url');
 }
 
 function startOfToken(token: string): string {
   const bytes = Buffer.from(token, 'base64url');
-  if (token !== '' && bytes.toString('base64url') === token) return bytes.toString('latin1');
+  const text = bytes.toString('latin1');
+  const isOurs = text.startsWith(TOKEN_MARK) && bytes.toString('base64url') === token;
+  if (isOurs) return text.slice(TOKEN_MARK.length);
   throw invalidArgument(
     'The continuation token provided is incorrect',
     'continuation-token',

@@ -22,6 +22,7 @@ import { multipartParts } from './multipart-parts.ts';
 import { notifications } from './notifications.ts';
 import { objectLock } from './object-lock.ts';
 import { objects } from './objects.ts';
+import { oddRequests } from './odd-requests.ts';
 import { ownership } from './ownership.ts';
 import { policies } from './policies.ts';
 import { postForms } from './post-forms.ts';
@@ -53,5 +54,5 @@ export const AREAS: readonly Area[] = [
     encryption,
     checksums,
   ],
-  ...[signatures, presigned, streaming, postForms, rawRequests, users],
+  ...[signatures, presigned, streaming, postForms, rawRequests, oddRequests, users],
 ];

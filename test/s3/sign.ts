@@ -65,9 +65,11 @@ export function queryText(query: ReadonlyArray<readonly [string, string]>): stri
 }
 
 function canonical(request: Signable, names: readonly string[], payload: string): string {
-  const pairs = request.query.map(([name, value]) => `${encode(name)}=${encode(value)}`);
+  const pairs = request.query.map(([name, value]) => [encode(name), encode(value)] as const);
   const lines = names.map((name) => `${name}:${(request.headers[name] ?? '').trim()}\n`);
-  const query = pairs.sort().join('&');
+  // By name first: what follows a name must not decide, as where one begins another.
+  pairs.sort(([a, x], [b, y]) => (a < b ? -1 : a > b ? 1 : x < y ? -1 : 1));
+  const query = pairs.map((pair) => pair.join('=')).join('&');
   return [request.method, request.path, query, lines.join(''), names.join(';'), payload].join('\n');
 }
 
