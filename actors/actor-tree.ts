@@ -3,6 +3,7 @@ import { DAY_MS } from '../protocol/lifecycle.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import { META_GROUP, type NodeId, type ReplicaId } from '../protocol/types.ts';
+import { usageOf } from './apply/usage.ts';
 import { closeAll, keptGroup, lookAt } from './blob/kept-groups.ts';
 import { NodeBlobs } from './blob/node-blobs.ts';
 import type { RecoveredNode } from './boot.ts';
@@ -28,7 +29,9 @@ import { BucketKeeper } from './router/bucket-keeper.ts';
 import { RoutedObjects } from './router/objects.ts';
 import { dataGroups } from './router/scan.ts';
 import { foundingReplicas, groupOf } from './router/shard-map.ts';
+import { RoutedUsage } from './router/usage.ts';
 import { ShardManager } from './shard/manager.ts';
+import { UsageGauges } from './usage-gauges.ts';
 
 const CHECKPOINT_CHECK_MS = 500;
 const DISK_CHECK_MS = 240;
@@ -65,6 +68,7 @@ export class ActorTree {
   readonly replicas: ReplicaSet;
   readonly routing: NodeRouting;
   readonly objects: RoutedObjects;
+  readonly usage: RoutedUsage;
   readonly blob: NodeBlobs;
   readonly #parts: TreeParts;
   readonly #loop: TurnLoop;
@@ -75,6 +79,7 @@ export class ActorTree {
   readonly #buckets: BucketKeeper;
   readonly #lifecycle: LifecycleKeeper;
   readonly #notify: NotifyKeeper;
+  readonly #usageGauges: UsageGauges;
   #stopped = false;
 
   constructor(parts: TreeParts) {
@@ -113,6 +118,10 @@ export class ActorTree {
     this.blob = this.#nodeBlobs();
     const { calls, service } = this.routing;
     this.objects = new RoutedObjects(calls, this.routing, service.snapshots, this.blob.data);
+    this.usage = new RoutedUsage(calls, this.routing, (group) => {
+      const state = this.replicas.get(group)?.state;
+      return state === undefined ? null : usageOf(state.usage.whole);
+    });
     const { buckets } = this.objects;
     this.#buckets = new BucketKeeper({ buckets, telemetry, leadsMeta: () => this.#leadsMeta() });
     this.#manager = this.#shardManager();
@@ -120,6 +129,7 @@ export class ActorTree {
     this.#sweeper = this.#leaseSweeper();
     this.#lifecycle = this.#lifecycleKeeper();
     this.#notify = this.#notifyKeeper();
+    this.#usageGauges = new UsageGauges(telemetry);
   }
 
   /** Begins to work; `periodic` drives it from then on. */
@@ -146,6 +156,9 @@ export class ActorTree {
     const { wal, state } = recovered;
     reportGauges(ports, this.replicas.all(), wal, state, clockWatch, presence);
     this.#notify.reportGauges();
+    this.#usageGauges.tick(this.replicas.all(), ports.clock.monotonicMs(), (error) =>
+      ports.fatal('the applied state could not be read', error),
+    );
   }
 
   /** The bus says that nobody listens for the node. */

@@ -8,6 +8,7 @@ import { randomHex } from '../protocol/random.ts';
 import { type GroupId, META_GROUP, type ReplicaId, replicaId } from '../protocol/types.ts';
 import type { Identity, StateStore, Wal, WalDamage } from '../storage/ports.ts';
 import { GroupState } from './apply/group-state.ts';
+import { countUncounted } from './apply/usage-count.ts';
 import type { Ports } from './kit/ports.ts';
 import type { DurableRaftEvent } from './raft/events.ts';
 import { EMPTY_CONFIG } from './raft/log.ts';
@@ -144,6 +145,7 @@ export async function recoverNode(
   }
   const state = opened;
   try {
+    await countAll(ports, formation, state);
     if (events.size === 0) assertNoRows(formation, state);
     const replicas = groupsHere(formation, self, events).map((group) =>
       recoverReplica(ports, formation, self, group, events.get(group) ?? [], state),
@@ -263,6 +265,14 @@ export function emptyReplica(
     { index: 0, term: 0, config: EMPTY_CONFIG, clockBound: 0 },
   );
   return { group, raft, state, records: [birth, ...repair] };
+}
+
+/** Rows that an older version has left uncounted (ADR 0042): once, and before anything is applied to them. */
+async function countAll({ telemetry }: Ports, formation: Formation, store: StateStore) {
+  for (let group = META_GROUP as number; group <= formation.groupCount; group++) {
+    const rows = await countUncounted(store, group as GroupId);
+    if (rows !== null) telemetry.log('info', 'counted what is stored', { group, rows });
+  }
 }
 
 /** Rows without a log are left over from a life that was given up half-way. */

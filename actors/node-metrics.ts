@@ -1,4 +1,6 @@
+import { objectBytesOf } from '../protocol/usage.ts';
 import type { StateStore, Wal } from '../storage/ports.ts';
+import { usageOf } from './apply/usage.ts';
 import type { ClockWatch } from './clock-watch.ts';
 import type { Ports } from './kit/ports.ts';
 import type { Presence } from './presence.ts';
@@ -21,7 +23,11 @@ export function reportGauges(
     telemetry.gauge('raft_commit_index', raft.commitIndex, { group });
     telemetry.gauge('raft_applied_index', replica.state.appliedIndex, { group });
     telemetry.gauge('raft_log_entries', raft.log.lastIndex - raft.log.baseIndex, { group });
-    telemetry.gauge('keys', replica.state.keyCount, { group });
+    const usage = usageOf(replica.state.usage.whole);
+    telemetry.gauge('keys', usage.keys, { group });
+    telemetry.gauge('key_bytes', usage.keyBytes, { group });
+    telemetry.gauge('objects', usage.objects, { group });
+    telemetry.gauge('object_bytes', objectBytesOf(usage), { group });
   }
   telemetry.gauge('wal_bytes', wal.sizeBytes());
   telemetry.gauge('state_memtable_bytes', state.pendingBytes());

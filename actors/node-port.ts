@@ -4,6 +4,7 @@ import type { GroupConfig } from '../protocol/membership.ts';
 import type { ObjectData, ObjectService } from '../protocol/object-access.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { GroupId, ReplicaId, Revision } from '../protocol/types.ts';
+import type { UsageReads } from '../protocol/usage.ts';
 import type { OutboxTotals } from './apply/outbox.ts';
 import type { TransferCounts } from './blob/transfers.ts';
 import type { Role } from './raft/events.ts';
@@ -17,6 +18,8 @@ export interface Node {
   readonly objects: ObjectService;
   /** The chunks of this node's disk. */
   readonly chunks: ChunkCare;
+  /** What is stored, in all and under each name. */
+  readonly usage: UsageReads;
   readonly replicaId: ReplicaId;
   /** Passes leadership on where another voter can take it; resolves when it has, or soon anyway. */
   handOver(): Promise<void>;
@@ -55,6 +58,8 @@ export interface ReplicaInspection {
   stateHash(): Promise<string>;
   /** Notifications of buckets, by target. */
   outboxTotals(): Promise<ReadonlyMap<string, OutboxTotals>>;
+  /** Where usage is not what a scan of this replica finds; null: nowhere. */
+  usageFlaw(): Promise<string | null>;
   /** Which keys have entries of unique indexes, as far as this group keeps them. */
   reservations(): Promise<readonly { id: number; encoded: string; holder: string }[]>;
 }

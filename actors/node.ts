@@ -97,6 +97,11 @@ class RunningNode implements Node {
     return this.#tree.objects;
   }
 
+  get usage() {
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.usage;
+  }
+
   async listen(): Promise<void> {
     await this.#ports.bus.listen(
       this.#config.nodeId,

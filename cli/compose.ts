@@ -118,7 +118,7 @@ async function composeLocked(
     config: httpConfig(config),
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(node),
-    chunks: () => started(node).chunks,
+    ...{ chunks: () => started(node).chunks, usage: () => started(node).usage },
     keys: encryptionKeys,
     ...(tls === null ? {} : { tls }),
     s3Users: new S3Users({ identities, roots, random, clock }),

@@ -362,4 +362,8 @@ function addStatusCommands(program: Command, io: Io): void {
   clientCommand(program, io, 'members', 'Show who votes in which group').action(async (context) =>
     (await import('./commands/status.ts')).members(context),
   );
+  const what = 'Show how much is stored, in all and in each bucket';
+  clientCommand(program, io, 'usage', what).action(async (context) =>
+    (await import('./commands/usage.ts')).usage(context),
+  );
 }

@@ -98,6 +98,18 @@ export const METRICS = {
   wal_sync_seconds: seconds('Time one sync of the write-ahead log took.'),
   state_memtable_bytes: gauge('Applied state not yet in the engine.'),
   keys: gauge('Live keys.', 'group'),
+  key_bytes: gauge('Bytes of live keys and their values.', 'group'),
+  objects: gauge('Current versions of objects.', 'group'),
+  object_bytes: gauge(
+    'Bytes of objects: of all versions, and of parts of unfinished uploads.',
+    'group',
+  ),
+  bucket_objects: gauge(
+    'Current versions of objects, of the groups this node leads: add up over nodes.',
+    ...['tenant', 'bucket'],
+  ),
+  bucket_versions: gauge('Other versions and delete markers, likewise.', 'tenant', 'bucket'),
+  bucket_bytes: gauge('Bytes of all versions and of parts, likewise.', 'tenant', 'bucket'),
   disk_free_bytes: gauge('Room on the disk of the data folder.'),
   disk_trouble: gauge('1 while the disk is in trouble.', 'kind'),
   storage_errors: counter('Faults of the disk or the engine.', 'part'),

@@ -35,6 +35,25 @@ export class MessageReader {
     return value;
   }
 
+  /** The first items of a list that has at least so many; what follows is not looked at. */
+  readFirst(count: number): unknown[] {
+    const length = this.#listLength();
+    if (length < count) throw new DecodeError('a list is too short');
+    this.#enter(length, length);
+    const items = new Array<unknown>(count);
+    for (let i = 0; i < count; i++) items[i] = this.#value();
+    return items;
+  }
+
+  #listLength(): number {
+    const tag = this.#bytes[this.#at] ?? 0;
+    this.#at++;
+    if (tag >= 0x90 && tag < 0xa0) return tag & 0x0f;
+    if (tag === 0xdc) return this.#uint(2);
+    if (tag === 0xdd) return this.#uint(4);
+    throw new DecodeError('expected a list');
+  }
+
   #value(): unknown {
     const tag = this.#bytes[this.#at];
     if (tag === undefined) throw cutShort();

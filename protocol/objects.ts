@@ -1,5 +1,6 @@
 import { DecodeError, encodeWith, unpackBytes } from './codec.ts';
 import { LIMITS } from './limits.ts';
+import { MessageReader } from './message-reader.ts';
 import * as s from './schema.ts';
 import type { Revision } from './types.ts';
 
@@ -138,6 +139,12 @@ const RECORD_BOUNDS = {
 /** Throws DecodeError. */
 export function decodeRecord(bytes: Uint8Array): ObjectRecord {
   return objectRecordCodec.unpack(unpackBytes(bytes, RECORD_BOUNDS));
+}
+
+/** What is counted of a record, without the rest of it. Throws DecodeError. */
+export function weighRecord(bytes: Uint8Array): Pick<ObjectRecord, 'isMarker' | 'size'> {
+  const [, , isMarker, size] = new MessageReader(bytes, RECORD_BOUNDS).readFirst(4);
+  return { isMarker: s.bool.unpack(isMarker), size: s.count.unpack(size) };
 }
 
 /** Unix ms at which a data id was drawn. Throws DecodeError. */

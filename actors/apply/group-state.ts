@@ -1,15 +1,12 @@
 import { assert } from '../../protocol/assert.ts';
-import { DecodeError } from '../../protocol/codec.ts';
 import { decodeConfig, encodeConfig, type GroupConfig } from '../../protocol/membership.ts';
 import { Slab } from '../../protocol/slab.ts';
 import type { GroupId, Revision, VshardId } from '../../protocol/types.ts';
 import { VSHARD_COUNT } from '../../protocol/vshard.ts';
 import {
-  GENERATION_MIN,
   generationPrefix,
   metaKey,
   PREFIX_LENGTH,
-  pointerKey,
   preparedKey,
 } from '../../storage/kv/keyspace.ts';
 import { decodeCounts, encodeCounts } from '../../storage/kv/rows.ts';
@@ -20,6 +17,7 @@ import type {
   StateStore,
   StateView,
 } from '../../storage/ports.ts';
+import { readPointer } from './generation-pointer.ts';
 import {
   decodeIndexes,
   encodeIndexes,
@@ -33,6 +31,7 @@ import { RowCache } from './row-cache.ts';
 import { RowGaps } from './row-gaps.ts';
 import { RowWarmer } from './row-warmer.ts';
 import { TxnTable } from './txn-table.ts';
+import { isWeighed, UsageTable } from './usage.ts';
 
 /** Of each generation of the cache of current rows: some ten thousand keys per group. */
 const CACHE_BYTES_MAX = 4 * 1024 * 1024;
@@ -105,6 +104,9 @@ export class GroupState {
   /** Local, not replicated: where listings found no row. */
   readonly gaps = new RowGaps(GAPS_MAX);
 
+  /** What is stored, in the open batch too (Q1 to Q3). */
+  readonly usage: UsageTable;
+
   #writes: EngineWrite[] = [];
   #stagedBytes = 0;
   #indexesChanged = false;
@@ -121,9 +123,10 @@ export class GroupState {
     this.generation = generation;
     this.prefix = generationPrefix(group, generation);
     this.#warmer = new RowWarmer(store, this.#current);
+    this.usage = new UsageTable(store, this.prefix);
   }
 
-  /** Reads the group's meta rows; a group without any is empty. Throws DecodeError. */
+  /** Reads the group's meta rows; a group without any is empty. It has been counted (usage-count.ts). Throws DecodeError. */
   static open(store: StateStore, group: GroupId): GroupState {
     const state = new GroupState(store, group, readPointer(store, group).current);
     const applied = store.get(metaKey(state.prefix, 'applied'));
@@ -211,16 +214,22 @@ export class GroupState {
 
   /** Adds a row to the batch that a later op of it may read: kinds c, i, r, t, M, v, u, d and those of objects; null deletes. */
   stageRow(key: string, value: Uint8Array | null): void {
+    if (isWeighed(key)) this.usage.change(key, this.row(key), value);
     if (isCurrent(key)) {
       this.#current.set(key, value);
       this.#warmer.written(key);
       this.gaps.written(key);
     } else this.#staged.set(key, value);
-    this.stage(key, value);
+    this.#write(key, value);
   }
 
-  /** Adds a row that nothing in this batch reads back. */
+  /** Adds a row that nothing in this batch reads back, and that weighs nothing. */
   stage(key: string, value: Uint8Array | null): void {
+    if (isWeighed(key)) assert(false, 'a row that is counted was staged without being counted');
+    this.#write(key, value);
+  }
+
+  #write(key: string, value: Uint8Array | null): void {
     this.#writes.push({ key, value });
     if (value !== null) this.#stagedBytes += value.length;
   }
@@ -256,6 +265,7 @@ export class GroupState {
 
   /** Writes the batch with the meta row, as one (G1). Nothing of it was visible before. */
   commitBatch(): void {
+    this.usage.flush(this.appliedIndex, (key, row) => this.stage(key, row));
     this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));
     if (this.#indexesChanged) {
       this.#indexesChanged = false;
@@ -328,28 +338,6 @@ export class GroupView {
   }
 }
 
-/** Which generation is in use, and which one a snapshot is being loaded into (0 is none). */
-export interface Pointer {
-  readonly current: number;
-  readonly loading: number;
-}
-
-/** Throws DecodeError. */
-export function readPointer(store: StateStore, group: GroupId): Pointer {
-  const row = store.get(pointerKey(group));
-  if (row === null) return { current: GENERATION_MIN, loading: 0 };
-  const [current, loading] = decodeCounts(row, 2) as [number, number];
-  if (current < GENERATION_MIN || current > 0xffff || loading > 0xffff) {
-    throw new DecodeError('not a generation pointer');
-  }
-  return { current, loading };
-}
-
-export function writePointer(store: StateStore, group: GroupId, pointer: Pointer): void {
-  const value = encodeCounts([pointer.current, pointer.loading]);
-  store.write([{ key: pointerKey(group), value }]);
-}
-
 /** The applied row, which the state's hash begins with; loadApplied reads it. */
 export function encodeApplied(state: GroupState): Uint8Array {
   return encodeCounts([
@@ -377,4 +365,5 @@ function loadApplied(state: GroupState, row: Uint8Array): void {
   ];
   [state.appliedIndex, state.appliedTerm, state.clock, state.clockBound] = fields;
   [, , , , state.floor, state.sequence, state.keyCount, state.epoch] = fields;
+  assert(state.usage.isCountedAt(state.appliedIndex), 'the rows of this group were not counted');
 }

@@ -15,13 +15,8 @@ import {
   refOfStoredTriple,
   tripleOf,
 } from '../../storage/kv/keyspace.ts';
-import {
-  decodeHead,
-  decodeIdempotency,
-  decodeLease,
-  encodeLease,
-  type LeaseRow,
-} from '../../storage/kv/rows.ts';
+import { decodeLease, encodeLease, type LeaseRow } from '../../storage/kv/lease-row.ts';
+import { decodeHead, decodeIdempotency } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState, GroupView } from './group-state.ts';

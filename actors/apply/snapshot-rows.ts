@@ -14,7 +14,8 @@ import {
   ROW_KINDS,
 } from '../../storage/kv/keyspace.ts';
 import type { EngineCursor, EngineRow, EngineWrite, StateStore } from '../../storage/ports.ts';
-import { type GroupView, readPointer, writePointer } from './group-state.ts';
+import { readPointer, writePointer } from './generation-pointer.ts';
+import type { GroupView } from './group-state.ts';
 
 /**
  * A group's rows out into a snapshot and back in. Loading order (FAULTS B11); a crash after any

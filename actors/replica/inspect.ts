@@ -4,6 +4,7 @@ import type { GroupId, ReplicaId, Revision } from '../../protocol/types.ts';
 import { outboxTotals } from '../apply/outbox.ts';
 import { readReservations } from '../apply/reservations.ts';
 import { stateHash } from '../apply/state-hash.ts';
+import { usageFlaw } from '../apply/usage-count.ts';
 import type { ReplicaInspection } from '../node-port.ts';
 import type { Role } from '../raft/events.ts';
 import type { Replica } from './replica.ts';
@@ -94,6 +95,15 @@ export class InspectedReplica implements ReplicaInspection {
     const view = this.#replica.state.view();
     try {
       return await outboxTotals(view);
+    } finally {
+      await view.close();
+    }
+  }
+
+  async usageFlaw(): Promise<string | null> {
+    const view = this.#replica.state.view();
+    try {
+      return await usageFlaw(view);
     } finally {
       await view.close();
     }

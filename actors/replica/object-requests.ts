@@ -25,6 +25,7 @@ import {
   handleVersionList,
 } from './object-reads.ts';
 import type { ReadParts } from './reads.ts';
+import { handleUsageLook } from './usage-look.ts';
 import type { WriteSpans } from './write-spans.ts';
 import { roomRefusal } from './writes.ts';
 
@@ -46,6 +47,7 @@ export type ObjectRequest = RequestOf<
   | 'MetaCheck'
   | 'MetaList'
   | 'DataLook'
+  | 'UsageLook'
 >;
 
 /** Dispatch only, as in requests.ts. `endMs` is monotonic. */
@@ -79,6 +81,8 @@ export function handleObjectRequest(
       return handleMetaList(parts, body, reply);
     case 'DataLook':
       return handleDataLook(parts, body, reply);
+    case 'UsageLook':
+      return handleUsageLook(parts, body, reply);
   }
 }
 

@@ -2,6 +2,7 @@ import type { SnapshotMeta } from '../../protocol/messages/raft.ts';
 import { randomHex } from '../../protocol/random.ts';
 import { GroupState } from '../apply/group-state.ts';
 import { loadSnapshot, rowsWithConfig, snapshotRows } from '../apply/snapshot-rows.ts';
+import { countUncounted } from '../apply/usage-count.ts';
 import type { ReplicaContext } from './context.ts';
 import type { Chunk } from './outbox.ts';
 
@@ -129,6 +130,8 @@ export class SnapshotWork {
     } finally {
       await rows.close();
     }
+    // An older version may have made it.
+    await countUncounted(state.store, group);
     // In one step: a checkpoint in between would tell the core of more applied than it knows of.
     this.#host.replaceState(GroupState.open(state.store, group));
     this.#context.command({ type: 'SnapshotInstalled', meta });

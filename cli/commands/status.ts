@@ -138,7 +138,7 @@ function groupsText(found: ClusterStatus, color: boolean): string {
   return `${groups.toString()}\n`;
 }
 
-function makeTable(head: string[], color: boolean): Table.Table {
+export function makeTable(head: string[], color: boolean): Table.Table {
   return new Table({ head, style: color ? { head: ['cyan'] } : { head: [], border: [] } });
 }
 

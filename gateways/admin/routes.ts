@@ -1,9 +1,11 @@
 import { AppError } from '../../protocol/errors.ts';
 import type { NodeStatus } from '../../protocol/service.ts';
+import { objectBytesOf, type Usage } from '../../protocol/usage.ts';
 import * as admin from '../http/admin-schemas.ts';
 import type { App, Edge, ReplicaHash } from '../http/app.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
+import { usageForStatus } from './usage.ts';
 
 /** `/admin/status` (the seed's fields, in its spelling, and more) and `/admin/state-hashes`. */
 export function registerAdminRoutes(app: App, edge: Edge): void {
@@ -14,8 +16,9 @@ export function registerAdminRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: admin.Status }),
     },
     handler: async (request, reply) => {
+      const usage = await usageForStatus(edge);
       const status = edge.service.status();
-      return answer(request, reply, 200, status.clock, () => statusToJson(status));
+      return answer(request, reply, 200, status.clock, () => statusToJson(status, usage));
     },
   });
   // Reads all rows once: those who ask while it runs share its answer.
@@ -41,7 +44,7 @@ export function registerAdminRoutes(app: App, edge: Edge): void {
 }
 
 /** A volume is a virtual shard that this node holds a copy of. */
-function statusToJson(status: NodeStatus) {
+function statusToJson(status: NodeStatus, usage: Usage | null) {
   const held = status.groups.filter((group) => group.local !== null);
   const leads = held.filter((group) => group.leader === status.nodeId).map(({ group }) => group);
   const isLeader = leads.length > 0;
@@ -51,6 +54,10 @@ function statusToJson(status: NodeStatus) {
     nb_peers: status.nodes.filter((node) => node.nodeId !== status.nodeId).length,
     nb_volumes: held.reduce((sum, group) => sum + group.vshardCount, 0),
     volume_ids: held.flatMap((group) => group.vshards ?? []),
+    nb_s3_objects: usage?.objects ?? null,
+    s3_bytes: usage === null ? null : objectBytesOf(usage),
+    nb_keys: usage?.keys ?? null,
+    key_bytes: usage?.keyBytes ?? null,
     node_id: status.nodeId,
     cluster: status.cluster,
     cluster_id: status.clusterId,

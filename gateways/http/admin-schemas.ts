@@ -66,6 +66,9 @@ const NotificationBacklog = Type.Object({
   sent: count('All that it ever took.'),
   dropped: count('All that were ever dropped: there was no room, or they waited for a day.'),
 });
+/** Null: some group has no leader, and this node no replica of it. */
+const orUnknown = (description: string) =>
+  Type.Union([Type.Integer(), Type.Null()], { description });
 
 export const Status = Type.Object(
   {
@@ -74,6 +77,10 @@ export const Status = Type.Object(
     nb_peers: Type.Integer(),
     nb_volumes: Type.Integer({ description: 'Virtual shards this node holds a copy of.' }),
     volume_ids: Type.Array(Type.Integer()),
+    nb_s3_objects: orUnknown('Current versions of objects, of the whole store.'),
+    s3_bytes: orUnknown('Bytes of objects: of all versions, and of parts of unfinished uploads.'),
+    nb_keys: orUnknown('Keys, of the whole store.'),
+    key_bytes: orUnknown('Bytes of their names and values.'),
     node_id: Type.String(),
     cluster: Type.String(),
     cluster_id: Type.String(),

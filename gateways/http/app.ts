@@ -13,6 +13,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import type { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
+import type { UsageReads } from '../../protocol/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access, Grant } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
@@ -51,6 +52,8 @@ export interface Edge {
   readonly chunks: (() => ChunkCare) | null;
   /** Null: the ports speak plain HTTP. */
   readonly tls: TlsSource | null;
+  /** Null: this node tells none. Throws as `chunks` does. */
+  readonly usage: (() => UsageReads) | null;
   /** Null: there are none. */
   readonly keys: NamedKeys | null;
   /** Who may do what; null: nobody is asked who they are. */

@@ -66,6 +66,7 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/watch/ws': 'data:watch',
   '/admin/status': 'status:read',
   '/admin/state-hashes': ADMIN,
+  '/admin/usage': ADMIN,
   '/admin/export': ADMIN,
   '/admin/import': ADMIN,
   '/admin/verify': ADMIN,

@@ -8,6 +8,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
+import type { UsageReads } from '../../protocol/usage.ts';
 import { registerApiKeyRoutes } from '../admin/api-keys.ts';
 import { registerTokenRoute } from '../admin/auth-token.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
@@ -16,6 +17,7 @@ import { registerHealthRoutes } from '../admin/health.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerS3UserRoutes } from '../admin/s3-users.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
+import { registerUsageRoute } from '../admin/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
@@ -63,6 +65,8 @@ export interface HttpServerOptions {
   readonly chunks?: () => ChunkCare;
   /** Without it the ports speak plain HTTP. */
   readonly tls?: TlsSource;
+  /** Without it /admin/usage answers 501, and the status tells no counts. */
+  readonly usage?: () => UsageReads;
   /** Without it objects cannot be encrypted with keys of the store's. */
   readonly keys?: NamedKeys;
   /** Without it nobody is asked for credentials. */
@@ -107,6 +111,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerHealthRoutes(app, edge);
   registerAdminRoutes(app, edge);
   registerChunkRoutes(app, edge);
+  registerUsageRoute(app, edge);
   registerEncryptionKeyRoutes(app, edge);
   registerApiKeyRoutes(app, edge);
   registerS3UserRoutes(app, edge);
@@ -152,6 +157,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     stateHashes: options.stateHashes ?? null,
     chunks: options.chunks ?? null,
     tls: options.tls ?? null,
+    usage: options.usage ?? null,
     keys: options.keys ?? null,
     access: options.access ?? null,
     apiKeys: options.apiKeys ?? null,

@@ -16,6 +16,7 @@ import {
   pieceCodec,
 } from '../objects.ts';
 import * as s from '../schema.ts';
+import { spaceUsageCodec, USAGE_PAGE_MAX, usageCodec } from '../usage.ts';
 
 /** What nodes ask groups about objects and buckets (ADR 0034). Shapes are those of protocol/object-access.ts. */
 
@@ -130,6 +131,14 @@ export const objectRequests = {
   MetaList: [69, s.record({ prefix: s.str(256), after: s.str(256), limit: s.count })],
   /** Which of this data the group has a row of: for a node that has chunks, and no replica of the group. Any replica. */
   DataLook: [70, s.record({ ids: s.list(dataIdCodec, DATA_LOOK_MAX) })],
+  /** What the group holds: in all, and of each space behind `after`, up to `limit` of them. */
+  UsageLook: [
+    71,
+    s.record({
+      after: s.nullable(s.record({ tenant: s.str(NAME_BYTES_MAX), space: s.str(NAME_BYTES_MAX) })),
+      limit: s.count,
+    }),
+  ],
 } as const;
 
 const metaRowCodec = s.record({ name: s.str(256), json: s.str(512 * 1024), revision: s.count });
@@ -203,6 +212,16 @@ export const objectReplies = {
       named: s.list(dataIdCodec, DATA_LOOK_MAX),
       closed: s.count,
       epoch: s.count,
+      clock: s.count,
+    }),
+  ],
+  /** `more`: there are further spaces. */
+  UsageFound: [
+    70,
+    s.record({
+      whole: usageCodec,
+      items: s.list(spaceUsageCodec, USAGE_PAGE_MAX),
+      more: s.bool,
       clock: s.count,
     }),
   ],

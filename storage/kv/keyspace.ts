@@ -29,10 +29,11 @@ import { joinedCurrentKey, joinedTriple } from './last-names.ts';
  *   u decision that a participant has yet to learn        start u64, home u16, term u64
  *   d ended transaction          as u
  *   n, N, w, q, D, I, E, B, O, T objects (see object-keys.ts)
+ *   U usage (see usage-rows.ts)
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxMlaeprotvudnNwqDIEBOT';
+export const ROW_KINDS = 'mcfhijxMlaeprotvudnNwqDIEBOTU';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;

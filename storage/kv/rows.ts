@@ -1,6 +1,6 @@
 import { assert, assertCount, InvariantViolation } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
-import type { LeaseEnd, OpResult } from '../../protocol/commands.ts';
+import type { OpResult } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { Slab } from '../../protocol/slab.ts';
 import type { Revision } from '../../protocol/types.ts';
@@ -135,6 +135,22 @@ export function decodeHead(bytes: Uint8Array): VersionHead {
     expiresAtMs: canExpire ? readU64(row, VERSION_HEADER_BYTES) : null,
     lease: (flags & HAS_LEASE) === 0 ? 0 : readU64(row, leaseAt),
   };
+}
+
+/** Where the value of a version, not a tombstone, begins; it ends with the row. Throws DecodeError. */
+export function valueOffset(bytes: Uint8Array): number {
+  const flags = bytes[0];
+  if (flags === undefined || (flags & ~VERSION_FLAGS) !== 0) {
+    throw new DecodeError('not a version row');
+  }
+  let at = VERSION_HEADER_BYTES;
+  if ((flags & HAS_EXPIRY) !== 0) at += 8;
+  if ((flags & HAS_LEASE) !== 0) at += 8;
+  if ((flags & HAS_CONTENT_TYPE) !== 0) {
+    at += 2 + (bytes[at] as number) * 256 + (bytes[at + 1] as number);
+  }
+  if (!(at <= bytes.length)) throw new DecodeError('version row is cut short');
+  return at;
 }
 
 /** The current row of a key that is there: never a tombstone. Throws DecodeError. */
@@ -322,33 +338,6 @@ function readResult(row: Buffer, at: number): OpResult {
     default:
       throw new DecodeError('unknown result in a row');
   }
-}
-
-/** A lease in its home group. */
-export interface LeaseRow {
-  readonly ttlMs: number;
-  readonly grantRevision: Revision;
-  /** 0 while it lives. */
-  readonly endRevision: Revision;
-  /** Says something only of a lease that has ended. */
-  readonly why: LeaseEnd;
-}
-
-const LEASE_ENDS: readonly LeaseEnd[] = ['expired', 'revoked'];
-
-/** ttlMs, grantRevision, endRevision, why: each u64. */
-export function encodeLease(row: LeaseRow): Uint8Array {
-  const { ttlMs, grantRevision, endRevision, why } = row;
-  return encodeCounts([ttlMs, grantRevision, endRevision, LEASE_ENDS.indexOf(why)]);
-}
-
-/** Throws DecodeError. */
-export function decodeLease(bytes: Uint8Array): LeaseRow {
-  const fields = decodeCounts(bytes, 4) as [number, number, number, number];
-  const [ttlMs, grantRevision, endRevision, end] = fields;
-  const why = LEASE_ENDS[end];
-  if (why === undefined) throw new DecodeError('not a lease row');
-  return { ttlMs, grantRevision, endRevision, why };
 }
 
 /** One row of the meta state: revision u64, createRevision u64, version u64, JSON as UTF-8. */

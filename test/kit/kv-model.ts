@@ -162,6 +162,11 @@ export class KvModel {
     return [...this.#keys.values()].filter((key) => key.versions.at(-1)?.item != null).length;
   }
 
+  /** The newest item of every key, expired or not. */
+  get stored(): Item[] {
+    return this.refs.map((ref) => this.#newest(ref)).filter((item) => item !== null);
+  }
+
   get refs(): KeyRef[] {
     return [...this.#keys.values()].map((key) => key.ref);
   }

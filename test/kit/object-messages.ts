@@ -42,9 +42,14 @@ const inline = {
   inline: Buffer.from('abc'),
 };
 
+const usage = {
+  ...{ keys: 0, keyBytes: 0, objects: 1, objectBytes: 2, versions: 3, versionBytes: 4 },
+  ...{ markers: 5, uploads: 6, parts: 7, partBytes: 8 },
+};
+
 type Requests =
   | ('ObjectWrite' | 'ObjectRead' | 'ObjectList' | 'VersionList' | 'UploadList' | 'PartList')
-  | ('BucketSet' | 'BucketLook' | 'MetaCheck' | 'MetaList' | 'DataLook');
+  | ('BucketSet' | 'BucketLook' | 'MetaCheck' | 'MetaList' | 'DataLook' | 'UsageLook');
 
 export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = {
   ObjectWrite: {
@@ -65,11 +70,12 @@ export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = 
   MetaCheck: { rows: [{ name: 'a', revision: 3 }] },
   MetaList: { prefix: 'a', after: 'ab', limit: 3 },
   DataLook: { ids: [dataIdOf(Buffer.alloc(16, 5))] },
+  UsageLook: { after: { tenant: 't', space: 'bucket' }, limit: 3 },
 };
 
 type Replies =
   | ('ObjectDone' | 'ObjectFound' | 'ObjectPage' | 'UploadPage' | 'PartPage')
-  | ('BucketState' | 'MetaChecked' | 'MetaListed' | 'DataSeen');
+  | ('BucketState' | 'MetaChecked' | 'MetaListed' | 'DataSeen' | 'UsageFound');
 
 export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
   ObjectDone: {
@@ -108,4 +114,8 @@ export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
   },
   MetaListed: { rows: [{ name: 'a', json: '{}', revision: 4 }], more: true, clock: 9 },
   DataSeen: { named: [dataIdOf(Buffer.alloc(16, 5))], closed: 8, epoch: 1, clock: 9 },
+  UsageFound: {
+    ...{ whole: { ...usage, keys: 7 }, items: [{ tenant: 't', space: 'bucket', usage }] },
+    ...{ more: true, clock: 9 },
+  },
 };

@@ -10,6 +10,7 @@ import { IdentityClient } from './identity-client.ts';
 import { FINAL_CHECKS } from './invariants/all.ts';
 import { reservationsTrue } from './invariants/reservations-true.ts';
 import { StateHashes } from './invariants/state-hashes.ts';
+import { usageExact } from './invariants/usage-exact.ts';
 import { KeyPool } from './keys.ts';
 import { LeaseClient } from './lease-client.ts';
 import { rulesCarriedOut } from './lifecycle-truth.ts';
@@ -123,6 +124,7 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
     await world.drive(notificationsTold(world), TELL_MS, 'every notification is told');
   }
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
+  await world.drive(usageExact(world), 5000, 'all that is stored can be counted');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
   const seen = finishWatchers(world, work.watchers).then(() => check(world));
   await world.drive(seen, 30_000, 'watchers catch up');
@@ -208,6 +210,7 @@ async function sampleHashes(world: World, hashes: StateHashes): Promise<void> {
   for (;;) {
     await world.sleep(HASH_EVERY_MS);
     await hashes.sample();
+    await usageExact(world);
   }
 }
 

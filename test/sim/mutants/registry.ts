@@ -7,6 +7,7 @@ import { NOTIFY_MUTANTS } from './notify-mutants.ts';
 import { OBJECT_MUTANTS } from './object-mutants.ts';
 import { TXN_MUTANTS } from './txn-mutants.ts';
 import { UNIQUE_MUTANTS } from './unique.ts';
+import { USAGE_MUTANTS } from './usage-mutants.ts';
 
 /** One per line of defence: elections, log, commit, reads, apply, clocks, feed, answers, indexes. */
 const MUTANTS_OF_GROUPS: readonly Mutant[] = [
@@ -250,6 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...OBJECT_MUTANTS,
   ...TXN_MUTANTS,
   ...UNIQUE_MUTANTS,
+  ...USAGE_MUTANTS,
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);

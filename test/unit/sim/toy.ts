@@ -65,6 +65,7 @@ export class ToyReplica {
       entry: (index) => log[index - 1] ?? null,
       stateHash: async () => '',
       outboxTotals: async () => new Map(),
+      usageFlaw: async () => null,
       reservations: async () => [],
     };
   }

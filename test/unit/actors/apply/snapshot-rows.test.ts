@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { GroupState, readPointer } from '../../../../actors/apply/group-state.ts';
+import { readPointer } from '../../../../actors/apply/generation-pointer.ts';
+import { GroupState } from '../../../../actors/apply/group-state.ts';
 import { readLatest } from '../../../../actors/apply/read.ts';
 import {
   dropOldGenerations,

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { encodeTxnRequest } from '../../../../actors/apply/txn-request.ts';
 import { DecodeError } from '../../../../protocol/codec.ts';
 import type { OpResult } from '../../../../protocol/commands.ts';
+import { decodeLease, encodeLease } from '../../../../storage/kv/lease-row.ts';
 import * as rows from '../../../../storage/kv/rows.ts';
 
 const count = fc.maxSafeNat();
@@ -68,10 +69,10 @@ describe('rows', () => {
     });
     fc.assert(
       fc.property(lease, (row) => {
-        expect(rows.decodeLease(rows.encodeLease(row))).toEqual(row);
+        expect(decodeLease(encodeLease(row))).toEqual(row);
       }),
     );
-    expect(() => rows.decodeLease(rows.encodeCounts([1, 2, 3, 4]))).toThrow(DecodeError);
+    expect(() => decodeLease(rows.encodeCounts([1, 2, 3, 4]))).toThrow(DecodeError);
   });
 
   test('a tombstone is no version and no current row', () => {
