@@ -12,7 +12,7 @@ export const USAGE_MUTANTS: readonly Mutant[] = [
     patches: patch(
       'actors/apply/group-state.ts',
       'this.usage.flush(this.appliedIndex',
-      'if (this.appliedIndex % 3 !== 0) this.usage.flush(this.appliedIndex',
+      'if (this.appliedIndex % 3 === 0) this.usage.flush(this.appliedIndex',
     ),
   },
   {

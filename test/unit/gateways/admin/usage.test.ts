@@ -57,9 +57,10 @@ describe('GET /admin/usage', () => {
     const seen: unknown[] = [];
     for (let cursor = ''; ; ) {
       const answer = await fetch(`${running.url}/admin/usage?limit=2${cursor}`);
-      const { total, items, cursor: next } = (await answer.json()) as Record<string, never>;
+      const page = (await answer.json()) as { total: object; items: object[]; cursor?: string };
+      const { total, items, cursor: next } = page;
       expect(total).toMatchObject({ keys: 4, objects: 2, deleteMarkers: 1, bytes: 15 });
-      seen.push(...(items as unknown[]));
+      seen.push(...items);
       if (next === undefined) break;
       cursor = `&cursor=${next}`;
     }
