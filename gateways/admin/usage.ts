@@ -79,7 +79,7 @@ export function registerUsageRoute(app: App, edge: Edge): void {
 }
 
 /** How long the status waits for leaders, ms, before it tells what this node has applied. */
-const STATUS_WAIT_MS = 1_000;
+const STATUS_WAIT_MS = 300;
 
 /** Of the whole store: as its leaders say, else as this node has applied it; null where it cannot tell. */
 export async function usageForStatus(edge: Edge): Promise<Usage | null> {
