@@ -64,15 +64,15 @@ export class NotificationsModel {
     const event = eventOf(op, isMarker, by?.via ?? 'other');
     if (event === null) return;
     const { ref } = op;
-    for (const { id, target, events, prefix, suffix } of rules) {
+    for (const { id, target, events, prefix, suffix, bucketOwner = null } of rules) {
       if (!events.includes(event) || !ref.key.startsWith(prefix) || !ref.key.endsWith(suffix)) {
         continue;
       }
       const { size, etag } = contentOf(model, op, result, at.revision);
       const versionId = 'versionId' in result ? result.versionId : null;
       const { revision } = at;
-      const notification = { event, revision, ref, size, etag, versionId, ruleId: id, by };
-      this.#add(at, target, notification);
+      const about = { event, revision, ref, size, etag, versionId, by };
+      this.#add(at, target, { ...about, ruleId: id, bucketOwner });
     }
   }
 

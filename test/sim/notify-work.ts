@@ -50,7 +50,8 @@ export class NotifyWork {
     const target = this.#random.next() < 0.5 ? STEADY : MOODY;
     const events = [...NOTIFIED_EVENTS];
     const all = { id: 'all', target, events, prefix: '', suffix: '' };
-    const some = { id: 'some', target: target === STEADY ? MOODY : STEADY };
+    // Rules that were entered before buckets' owners were noted have none.
+    const some = { id: 'some', target: target === STEADY ? MOODY : STEADY, bucketOwner: 'sim' };
     const draw = this.#random.next();
     if (draw < 0.3) return [all];
     const isOfPuts = draw < 0.6;
