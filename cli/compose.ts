@@ -10,6 +10,7 @@ import type { HttpConfig, ReplicaHash } from '../gateways/http/app.ts';
 import { createHttpServer } from '../gateways/http/server.ts';
 import { Access } from '../gateways/identity/access.ts';
 import { ApiKeys } from '../gateways/identity/api-keys.ts';
+import { AuthSetting } from '../gateways/identity/auth-setting.ts';
 import { S3Directory } from '../gateways/identity/s3-directory.ts';
 import { S3Users } from '../gateways/identity/s3-users.ts';
 import { SecretHash } from '../gateways/identity/secret-hash.ts';
@@ -40,9 +41,11 @@ import { MemoryEngine } from '../storage/kv/memory-engine.ts';
 import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
+import { openAgreed } from './auth-agreement.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { openIssuer } from './issuer.ts';
 import { natsAccess } from './nats-access.ts';
+import { edgeOf } from './node-edge.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import { objectGate } from './object-gate.ts';
 import { rootKeys } from './root-keys.ts';
@@ -55,7 +58,6 @@ import { TlsFiles } from './tls-files.ts';
 import { ownVersion } from './version.ts';
 
 const NATS_CONNECT_WAIT_MS = 2_000;
-const READY_POLL_MS = 20;
 const STATE_FOLDER = 'state';
 
 /** Puts one real node together: the only place besides the simulator that builds adapters. */
@@ -110,6 +112,11 @@ async function composeLocked(
   const { identities } = gate.service;
   const directory = new S3Directory({ identities, roots, clock });
   let node: Node | null = null;
+  let isStopping = false;
+  const shown = (): Node => {
+    gate.check();
+    return started(node);
+  };
   const http = await createHttpServer({
     service,
     telemetry,
@@ -117,9 +124,10 @@ async function composeLocked(
     random,
     config: httpConfig(config),
     metricsText: () => telemetry.metricsText(),
-    stateHashes: () => stateHashesOf(node),
-    ...{ chunks: () => started(node).chunks, usage: () => started(node).usage },
+    stateHashes: () => stateHashesOf(shown()),
+    ...{ chunks: () => shown().chunks, usage: () => shown().usage },
     keys: encryptionKeys,
+    authSetting: new AuthSetting(identities),
     ...(tls === null ? {} : { tls }),
     s3Users: new S3Users({ identities, roots, random, clock }),
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics, ends)),
@@ -129,22 +137,15 @@ async function composeLocked(
   opened.push(() => http.close());
   const { url, s3Url } = await http.listen();
   const httpUrl = config.httpUrl ?? url;
-  const ports: Ports = {
-    clock,
-    random,
-    bus,
-    telemetry,
-    fatal,
-    storage: storageOf(config, basics, fatal),
-    notifications: targets,
-    publishChange: (event, group, traceparent) => publishChange(bus, event, group, traceparent),
-  };
-  const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((started) => {
-    node = started;
-    gate.open(started.service);
-    objects.open(started.objects);
-    if (nats !== null) serveNats(config, basics, nats, service);
-    return untilReady(clock, started.service);
+  const ports = portsOf(config, basics, { bus, fatal, notifications: targets });
+  const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((real) => {
+    node = real;
+    const setting = new AuthSetting(real.service.identities);
+    const parts = { setting, clock, log: telemetry.log, isStopping: () => isStopping };
+    const edge = edgeOf(real, gate, objects, clock);
+    return openAgreed(parts, config.auth, edge, () => {
+      if (nats !== null) serveNats(config, basics, nats, service);
+    });
   });
   starting.then(() => checkRootKeys(encryptionKeys, telemetry, fatal)).catch(() => {});
   starting.catch((error: unknown) => telemetry.log('error', 'the node did not start', { error }));
@@ -155,6 +156,7 @@ async function composeLocked(
     s3: { url: s3Url, keys },
     adminKey: admin,
     async stop() {
+      isStopping = true;
       // Others lead while the last requests are answered here.
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
       if (node !== null) await (node as Node).stop();
@@ -259,8 +261,7 @@ function s3Options(
  * One replica after another, so that the node has turns in between. An index and its hash are of one
  * moment: both are taken before anything else can run.
  */
-async function stateHashesOf(starting: Node | null): Promise<ReplicaHash[]> {
-  const node = started(starting);
+async function stateHashesOf(node: Node): Promise<ReplicaHash[]> {
   const hashes: ReplicaHash[] = [];
   for (const { replica, group } of node.inspect()) {
     const now = node.inspect().find((other) => other.replica === replica && other.group === group);
@@ -274,6 +275,20 @@ async function stateHashesOf(starting: Node | null): Promise<ReplicaHash[]> {
 function started(node: Node | null): Node {
   if (node === null) throw new AppError('unavailable', 'the node is still starting');
   return node;
+}
+
+function portsOf(
+  config: Config,
+  basics: Basics,
+  more: Pick<Ports, 'bus' | 'fatal' | 'notifications'>,
+): Ports {
+  const { clock, random, telemetry } = basics;
+  return {
+    ...{ clock, random, telemetry, ...more },
+    storage: storageOf(config, basics, more.fatal),
+    publishChange: (event, group, traceparent) =>
+      publishChange(more.bus, event, group, traceparent),
+  };
 }
 
 async function openBus(
@@ -358,15 +373,5 @@ function serveNats(config: Config, basics: Basics, nats: NatsBus, service: KvSer
         throw new AppError('unauthenticated', 'credentials are needed here');
       }
     },
-  });
-}
-
-function untilReady(clock: Clock, service: KvService): Promise<void> {
-  return new Promise((resolve) => {
-    const look = (): void => {
-      if (service.status().ready) resolve();
-      else clock.after(READY_POLL_MS, look);
-    };
-    look();
   });
 }

@@ -1,16 +1,19 @@
 import { AppError } from '../protocol/errors.ts';
 import type { ObjectService } from '../protocol/object-access.ts';
 
-/** Objects before their node is there: everything is refused, definitely, until it opens. */
+/** Objects before their node is there: everything is refused, definitely, until it opens, and once it is closed. */
 export interface ObjectGate {
   readonly objects: ObjectService;
   open(objects: ObjectService): void;
+  /** For good: with `why`. */
+  close(why: AppError): void;
 }
 
 export function objectGate(): ObjectGate {
   let behind: ObjectService | null = null;
+  let refusal = new AppError('unavailable', 'the node is still starting');
   const real = (): ObjectService => {
-    if (behind === null) throw new AppError('unavailable', 'the node is still starting');
+    if (behind === null) throw refusal;
     return behind;
   };
   const objects: ObjectService = {
@@ -44,6 +47,10 @@ export function objectGate(): ObjectGate {
     objects,
     open: (opened) => {
       behind = opened;
+    },
+    close: (why) => {
+      behind = null;
+      refusal = why;
     },
   };
 }

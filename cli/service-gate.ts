@@ -1,21 +1,37 @@
 import { AppError } from '../protocol/errors.ts';
 import type { Identities } from '../protocol/identities.ts';
 import type { Leases } from '../protocol/lease.ts';
-import type { KvService, NodeStatus } from '../protocol/service.ts';
+import type { KvService, NodeStatus, Watch } from '../protocol/service.ts';
 import type { Config } from './config.ts';
 
-/** A KvService that exists before its node: everything is refused, definitely, until it opens. */
+/** A KvService that exists before its node: everything is refused, definitely, until it opens, and once it is closed. */
 export interface ServiceGate {
   readonly service: KvService;
   open(service: KvService): void;
+  /** Throws the refusal where it is not open. */
+  check(): void;
+  /** For good: watches end, everything else is refused with `why`. */
+  close(why: AppError): void;
 }
 
 /** Lets the listener answer health questions while the node still forms or recovers. */
 export function serviceGate(config: Config, version: string): ServiceGate {
   let behind: KvService | null = null;
+  let refusal = new AppError('unavailable', 'the node is still starting');
+  const watches = new Set<Watch>();
   // Open, a call is one more function and no more promises than the service makes itself.
-  const refused = (): Promise<never> =>
-    Promise.reject(new AppError('unavailable', 'the node is still starting'));
+  const refused = (): Promise<never> => Promise.reject(refusal);
+  const followed = (watch: Watch): Watch => {
+    watches.add(watch);
+    if (behind === null) watch.close();
+    return {
+      next: () => watch.next(),
+      close: () => {
+        watches.delete(watch);
+        watch.close();
+      },
+    };
+  };
   const leases: Leases = {
     grant: (ctx, ttlMs) => behind?.leases.grant(ctx, ttlMs) ?? refused(),
     keepAlive: (ctx, lease) => behind?.leases.keepAlive(ctx, lease) ?? refused(),
@@ -55,7 +71,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     batch: (ctx, ops, budget) => behind?.batch(ctx, ops, budget) ?? refused(),
     transact: (ctx, body) => behind?.transact(ctx, body) ?? refused(),
     scan: (ctx, options) => behind?.scan(ctx, options) ?? refused(),
-    watch: (ctx, options) => behind?.watch(ctx, options) ?? refused(),
+    watch: (ctx, options) => behind?.watch(ctx, options).then(followed) ?? refused(),
     transferLeader: (ctx, group, to) => behind?.transferLeader(ctx, group, to) ?? refused(),
     members: (group) => behind?.members(group) ?? null,
     status: () => behind?.status() ?? startingStatus(config, version),
@@ -64,6 +80,15 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     service,
     open: (real) => {
       behind = real;
+    },
+    check: () => {
+      if (behind === null) throw refusal;
+    },
+    close: (why) => {
+      behind = null;
+      refusal = why;
+      for (const watch of watches) watch.close();
+      watches.clear();
     },
   };
 }

@@ -79,8 +79,8 @@ export class RoutedIdentities implements Identities {
     return this.isCurrent() ? Promise.resolve() : this.renewed(deadlineMs);
   }
 
+  /** One question, which keeps nobody's view confirmed: that is for those who ask whether it is current. */
   renewed(deadlineMs: number): Promise<void> {
-    this.#usedMs = this.#clock.monotonicMs();
     return new Promise((resolve, reject) => {
       const cancel = this.#clock.after(Math.max(0, deadlineMs), () => {
         this.#waiting.delete(answered);

@@ -17,6 +17,7 @@ import type { UsageReads } from '../../protocol/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access, Grant } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
+import type { AuthSetting } from '../identity/auth-setting.ts';
 import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { HttpBounds } from './bounds.ts';
@@ -59,6 +60,7 @@ export interface Edge {
   /** Who may do what; null: nobody is asked who they are. */
   readonly access: Access | null;
   readonly apiKeys: ApiKeys | null;
+  readonly authSetting: AuthSetting | null;
   readonly s3Users: S3Users | null;
   readonly tokens: Tokens | null;
   readonly durability: string;

@@ -10,6 +10,7 @@ import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { UsageReads } from '../../protocol/usage.ts';
 import { registerApiKeyRoutes } from '../admin/api-keys.ts';
+import { registerAuthSettingRoutes } from '../admin/auth-setting.ts';
 import { registerTokenRoute } from '../admin/auth-token.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
@@ -21,6 +22,7 @@ import { registerUsageRoute } from '../admin/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
+import type { AuthSetting } from '../identity/auth-setting.ts';
 import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
@@ -72,6 +74,7 @@ export interface HttpServerOptions {
   /** Without it nobody is asked for credentials. */
   readonly access?: Access;
   readonly apiKeys?: ApiKeys;
+  readonly authSetting?: AuthSetting;
   readonly s3Users?: S3Users;
   readonly tokens?: Tokens;
   /** Without it /s3 answers 501, and there is no port of its own. */
@@ -114,6 +117,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerUsageRoute(app, edge);
   registerEncryptionKeyRoutes(app, edge);
   registerApiKeyRoutes(app, edge);
+  registerAuthSettingRoutes(app, edge);
   registerS3UserRoutes(app, edge);
   registerTokenRoute(app, edge);
   registerTransferRoutes(app, edge);
@@ -161,6 +165,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     keys: options.keys ?? null,
     access: options.access ?? null,
     apiKeys: options.apiKeys ?? null,
+    authSetting: options.authSetting ?? null,
     s3Users: options.s3Users ?? null,
     tokens: options.tokens ?? null,
     durability: service.status().durability,

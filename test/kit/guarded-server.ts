@@ -2,6 +2,7 @@ import { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import { Access } from '../../gateways/identity/access.ts';
 import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
 import { ApiKeys } from '../../gateways/identity/api-keys.ts';
+import { AuthSetting } from '../../gateways/identity/auth-setting.ts';
 import type { Role } from '../../gateways/identity/decision.ts';
 import type { IssuerTokens } from '../../gateways/identity/issuer-tokens.ts';
 import { SecretHash } from '../../gateways/identity/secret-hash.ts';
@@ -30,7 +31,7 @@ export async function startGuardedServer(
   const access = new Access({ ...parts, adminKey, tokens, issuer: makeIssuer(clock) });
   const apiKeys = new ApiKeys(parts);
   const server = await startModelServer({}, service, NO_TELEMETRY, {
-    ...{ access, apiKeys, tokens },
+    ...{ access, apiKeys, tokens, authSetting: new AuthSetting(service.identities) },
   });
   const make = async (role: Role, expiresInMs: number | null = null): Promise<string> => {
     const wanted = { name: `a ${role}`, tenant: 'default', role, expiresInMs };

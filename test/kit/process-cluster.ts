@@ -95,21 +95,21 @@ export class ProcessCluster {
     return this.#processes.map(({ port }) => `http://127.0.0.1:${port}`);
   }
 
-  /** Starts a node's process; does not wait. */
-  spawn(index: number): void {
+  /** Starts a node's process, set up in another way than the others where that is given; does not wait. */
+  spawn(index: number, own: Pick<ClusterOptions, 'flags' | 'env'> = this.#options): void {
     const node = this.#at(index);
-    const { groups, flags } = this.#options;
+    const { groups } = this.#options;
     const args = ['serve', '--node-id', node.id, '--data', node.data, '--port', `${node.port}`];
     if (this.nats !== null) {
       const members = this.#processes.map(({ id }) => id).join(',');
       args.push('--nats', this.nats.url, '--initial-members', members);
     }
     if (groups !== undefined) args.push('--groups', `${groups}`);
-    args.push(...(flags ?? []));
+    args.push(...(own.flags ?? []));
     const nodeFlags = this.#options.nodeFlags ?? [];
     const child = spawn(process.execPath, [...nodeFlags, MAIN, ...args], {
       stdio: ['ignore', 'pipe', 'pipe', ...(nodeFlags.length > 0 ? (['ipc'] as const) : [])],
-      env: { ...OWN_ENV, ...this.#options.env },
+      env: { ...OWN_ENV, ...own.env },
     });
     node.child = child;
     for (const stream of [child.stdout, child.stderr]) {
