@@ -7,7 +7,7 @@ import { type Io, sleep } from './io.ts';
  * that certainly did not happen are tried again elsewhere; a write whose outcome is unknown is not.
  */
 export interface ClientRequest {
-  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   /** With its query, percent-encoded. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -39,6 +39,24 @@ export function addApiKeyCommands(program: Command, io: Io): void {
   end.command.argument('<name>');
   end.action(async (context, [name]) => (await ofS3()).deleteUser(context, name!));
   for (const [what, description] of [
+    ['disable', 'Refuse an access key of S3, or all those of a user, until it is enabled'],
+    ['enable', 'Take them again'],
+  ] as const) {
+    const one = clientCommand(keys, io, what, description);
+    one.command.argument('<id or user>');
+    one.action(async (context, [id]) => {
+      const { changeS3Key, changeUserState, isS3KeyId } = await ofS3();
+      if (isS3KeyId(id!)) return changeS3Key(context, what, id!);
+      return changeUserState(context, what, id!);
+    });
+  }
+  const change = clientCommand(keys, io, 'change-user', 'Change a user of S3');
+  change.command
+    .argument('<name>')
+    .option('--role <role>', 'admin, read_write or read_only')
+    .option('--display-name <text>', 'How ACLs and listings show them');
+  change.action(async (context, [name], flags) => (await ofS3()).changeUser(context, name!, flags));
+  for (const [what, description] of [
     ['show', 'Print a key, without its secret'],
     ['revoke', 'Revoke a key: when this is done, no node takes it'],
     ['delete', 'Revoke a key and forget it'],

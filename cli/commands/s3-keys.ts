@@ -10,6 +10,7 @@ interface ShownUser {
   readonly displayName: string;
   readonly email: string | null;
   readonly role: string;
+  readonly disabledAtMs: number | null;
 }
 
 interface ShownS3Key {
@@ -17,6 +18,7 @@ interface ShownS3Key {
   readonly user: string;
   readonly expiresAtMs: number | null;
   readonly revokedAtMs: number | null;
+  readonly disabledAtMs: number | null;
 }
 
 export interface CreateS3Flags {
@@ -85,10 +87,12 @@ export function isS3KeyId(id: string): boolean {
   return /^AKIA[A-Z2-7]{16}$/.test(id);
 }
 
-/** `show`, `revoke` and `delete` of one access key. */
+export type S3State = 'disable' | 'enable';
+
+/** `show`, `revoke`, `delete`, `disable` and `enable` of one access key. */
 export async function changeS3Key(
   { io, client, json }: Context,
-  what: 'show' | 'revoke' | 'delete',
+  what: 'show' | 'revoke' | 'delete' | S3State,
   id: string,
 ): Promise<void> {
   const path = `/admin/s3-keys/${id}`;
@@ -96,6 +100,8 @@ export async function changeS3Key(
     show: ['GET', path] as const,
     revoke: ['POST', `${path}/revoke`] as const,
     delete: ['DELETE', path] as const,
+    disable: ['POST', `${path}/disable`] as const,
+    enable: ['POST', `${path}/enable`] as const,
   }[what];
   const key = await client.json<ShownS3Key>({
     ...{ method, path: where, repeatable: what !== 'delete' },
@@ -108,11 +114,39 @@ export async function listUsers({ io, client, json }: Context): Promise<void> {
   const { users } = await client.json<{ readonly users: readonly ShownUser[] }>({
     ...{ method: 'GET', path: '/admin/s3-users', repeatable: true },
   });
-  for (const user of users) {
-    const { name, id, role, email } = user;
-    if (json) await printJson(io, user);
-    else await io.out(`${name}  ${role}  ${id}${email === null ? '' : `  ${email}`}\n`);
-  }
+  for (const user of users) await printUser({ io, json }, user);
+}
+
+/** `minikv keys disable|enable <user>`: of all their keys. */
+export async function changeUserState(
+  { io, client, json }: Context,
+  what: S3State,
+  name: string,
+): Promise<void> {
+  const path = `/admin/s3-users/${encodeURIComponent(name)}/${what}`;
+  const user = await client.json<ShownUser>({ ...{ method: 'POST', path, repeatable: true } });
+  await printUser({ io, json }, user);
+}
+
+/** `minikv keys change-user <name>`. */
+export async function changeUser(
+  { io, client, json }: Context,
+  name: string,
+  { role, displayName }: Pick<CreateS3Flags, 'role' | 'displayName'>,
+): Promise<void> {
+  const path = `/admin/s3-users/${encodeURIComponent(name)}`;
+  const user = await client.json<ShownUser>({
+    ...{ method: 'PATCH', path, repeatable: true, headers: JSON_BODY },
+    body: JSON.stringify({ role, display_name: displayName }),
+  });
+  await printUser({ io, json }, user);
+}
+
+async function printUser({ io, json }: Pick<Context, 'io' | 'json'>, user: ShownUser) {
+  if (json) return printJson(io, user);
+  const { name, id, role, email, disabledAtMs } = user;
+  const state = disabledAtMs === null ? '' : '  disabled';
+  await io.out(`${name}  ${role}  ${id}${email === null ? '' : `  ${email}`}${state}\n`);
 }
 
 /** `minikv keys delete-user <name>`: ends all keys of that user; what they own stays. */
@@ -123,8 +157,10 @@ export async function deleteUser({ io, client, json }: Context, name: string): P
   await io.out(`deleted ${name}\n`);
 }
 
-function lineOf({ accessKeyId, user, expiresAtMs, revokedAtMs }: ShownS3Key): string {
+function lineOf(key: ShownS3Key): string {
+  const { accessKeyId, user, expiresAtMs, revokedAtMs, disabledAtMs } = key;
   const until = expiresAtMs === null ? '' : `  expires ${new Date(expiresAtMs).toISOString()}`;
   const end = revokedAtMs === null ? until : `  revoked ${new Date(revokedAtMs).toISOString()}`;
-  return `${accessKeyId}  ${user}${end}`;
+  const state = revokedAtMs === null && disabledAtMs !== null ? '  disabled' : '';
+  return `${accessKeyId}  ${user}${end}${state}`;
 }

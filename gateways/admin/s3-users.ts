@@ -4,9 +4,15 @@ import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { isRole } from '../identity/decision.ts';
+import { isRole, type Role } from '../identity/decision.ts';
 import { isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
-import type { S3Users, ShownS3Key, ShownS3User, WantedS3User } from '../identity/s3-users.ts';
+import type {
+  S3UserChange,
+  S3Users,
+  ShownS3Key,
+  ShownS3User,
+  WantedS3User,
+} from '../identity/s3-users.ts';
 import { checkFields, expiresInMsOf } from './api-keys.ts';
 
 const USERS = '/admin/s3-users';
@@ -24,6 +30,7 @@ const User = Type.Object({
   email: NullableText,
   role: Type.String({ description: 'admin, read_write or read_only.' }),
   createdAtMs: Type.Integer(),
+  disabledAtMs: NullableTime,
 });
 const Key = Type.Object({
   accessKeyId: Type.String(),
@@ -31,6 +38,7 @@ const Key = Type.Object({
   createdAtMs: Type.Integer(),
   expiresAtMs: NullableTime,
   revokedAtMs: NullableTime,
+  disabledAtMs: NullableTime,
 });
 const MadeKey = Type.Object({
   ...Key.properties,
@@ -40,6 +48,10 @@ const WantedUser = Type.Object({
   name: Type.String(),
   display_name: Type.Optional(Type.String()),
   email: Type.Optional(NullableText),
+  role: Type.Optional(Type.String()),
+});
+const ChangedUser = Type.Object({
+  display_name: Type.Optional(Type.String()),
   role: Type.Optional(Type.String()),
 });
 const WantedKey = Type.Object({
@@ -56,6 +68,7 @@ const Id = Type.Object({ id: Type.String() });
 /** `/admin/s3-users` and `/admin/s3-keys`: who may sign requests of S3's. What is answered holds on every node. */
 export function registerS3UserRoutes(app: App, edge: Edge): void {
   registerUsers(app, edge);
+  registerUserChanges(app, edge);
   registerKeys(app, edge);
 }
 
@@ -104,6 +117,49 @@ function registerUsers(app: App, edge: Edge): void {
     },
   });
 }
+
+function registerUserChanges(app: App, edge: Edge): void {
+  const shape = { params: Name, querystring: schemas.NoQuery };
+  app.patch(`${USERS}/:name`, {
+    config: { body: 'document' },
+    schema: {
+      ...{ tags: ['admin'], summary: 'Changes how a user is shown, or their role' },
+      ...{ ...shape, body: ChangedUser, response: schemas.answers({ 200: User }) },
+    },
+    handler: async (request, reply) => {
+      const change = changedUser(request.body as Record<string, unknown>);
+      const { name } = request.params;
+      const user = await usersOf(edge).changeUser(contextOf(request), name, change);
+      return answer(request, reply, 200, null, () => shownUser(user));
+    },
+  });
+  for (const [what, state, summary] of STATES) {
+    app.post(`${USERS}/:name/${what}`, {
+      schema: {
+        ...{ tags: ['admin'], summary: `${summary} all keys of a user` },
+        ...{ ...shape, response: schemas.answers({ 200: User }) },
+      },
+      handler: async (request, reply) => {
+        const { name } = request.params;
+        const user = await usersOf(edge).setUserState(contextOf(request), name, state);
+        return answer(request, reply, 200, null, () => shownUser(user));
+      },
+    });
+    app.post(`${KEYS}/:id/${what}`, {
+      schema: keySchema(`${summary} an access key`),
+      handler: async (request, reply) => {
+        const { id } = request.params;
+        const key = await usersOf(edge).setKeyState(contextOf(request), id, state);
+        return answer(request, reply, 200, null, (): ShownS3Key => key);
+      },
+    });
+  }
+}
+
+const STATES = [
+  ['disable', 'disabled', 'Refuses, until it is enabled again,'],
+  ['enable', 'enabled', 'Takes again'],
+] as const;
 
 function registerKeys(app: App, edge: Edge): void {
   app.get(KEYS, {
@@ -171,6 +227,7 @@ function usersOf({ s3Users }: Edge): S3Users {
 }
 
 const USER_FIELDS: ReadonlySet<string> = new Set(['name', 'display_name', 'email', 'role']);
+const CHANGED_FIELDS: ReadonlySet<string> = new Set(['display_name', 'role']);
 const KEY_FIELDS: ReadonlySet<string> = new Set(['user', 'expires_in_secs']);
 
 function wantedUser(body: Record<string, unknown>): WantedS3User {
@@ -179,16 +236,37 @@ function wantedUser(body: Record<string, unknown>): WantedS3User {
   if (typeof name !== 'string' || !isS3UserName(name)) {
     throw new AppError('invalid_argument', 'name must have 1 to 63 letters, digits, _ and -');
   }
-  if (typeof displayName !== 'string' || !isDisplayName(displayName)) {
-    throw new AppError('invalid_argument', 'display_name must have 1 to 128 printable characters');
-  }
+  checkDisplayName(displayName);
   if (email !== null && (typeof email !== 'string' || !isEmail(email))) {
     throw new AppError('invalid_argument', 'email must be an address, such as name@example.org');
   }
-  if (typeof role !== 'string' || !isRole(role)) {
-    throw new AppError('invalid_argument', 'role must be admin, read_write or read_only');
-  }
+  checkRole(role);
   return { name, displayName, email, role };
+}
+
+function changedUser(body: Record<string, unknown>): S3UserChange {
+  checkFields(body, CHANGED_FIELDS);
+  const { display_name: displayName, role } = body;
+  let change: S3UserChange = {};
+  if (displayName !== undefined) {
+    checkDisplayName(displayName);
+    change = { ...change, displayName };
+  }
+  if (role !== undefined) {
+    checkRole(role);
+    change = { ...change, role };
+  }
+  return change;
+}
+
+function checkDisplayName(text: unknown): asserts text is string {
+  if (typeof text === 'string' && isDisplayName(text)) return;
+  throw new AppError('invalid_argument', 'display_name must have 1 to 128 printable characters');
+}
+
+function checkRole(role: unknown): asserts role is Role {
+  if (typeof role === 'string' && isRole(role)) return;
+  throw new AppError('invalid_argument', 'role must be admin, read_write or read_only');
 }
 
 function wantedKey(body: Record<string, unknown>) {
@@ -198,7 +276,6 @@ function wantedKey(body: Record<string, unknown>) {
   return { user, expiresInMs: expiresInMsOf(seconds) };
 }
 
-function shownUser({ name, id, displayName, email, role, createdAtMs }: ShownS3User) {
-  const arn = `arn:aws:iam::minikv:user/${name}`;
-  return { name, id, arn, displayName, email, role, createdAtMs };
+function shownUser({ name, ...user }: ShownS3User) {
+  return { name, arn: `arn:aws:iam::minikv:user/${name}`, ...user };
 }

@@ -28,6 +28,7 @@ const ADMIN = {
   HEAD: 'admin:read',
   PUT: 'admin:write',
   POST: 'admin:write',
+  PATCH: 'admin:write',
   DELETE: 'admin:write',
 } as const;
 

@@ -7,6 +7,7 @@ import type { RootKeys } from '../encryption/root-keys.ts';
 import { ROLES } from './decision.ts';
 import { openS3Secret, s3SecretText } from './s3-secret.ts';
 import {
+  emailTakenAt,
   isS3KeyId,
   nameOfS3UserRow,
   parseS3KeyRow,
@@ -49,7 +50,7 @@ const NOBODY: People = { byId: new Map(), byEmail: new Map() };
  */
 export class S3Directory {
   readonly #parts: S3DirectoryParts;
-  readonly #users = new WeakMap<IdentityRow, S3Identity | 'deleted'>();
+  readonly #users = new WeakMap<IdentityRow, S3Identity | 'ended'>();
   readonly #keys = new WeakMap<IdentityRow, OpenedKey | 'ended'>();
   #people = NOBODY;
   #peopleOf: Revision = 0;
@@ -59,7 +60,7 @@ export class S3Directory {
   }
 
   /**
-   * Null: there is none, it was revoked or deleted, its time is over, or its user is gone. Rejects with `unavailable` where
+   * Null: there is none, it was revoked, deleted or disabled, its time is over, or its user is gone or disabled. Rejects with `unavailable` where
    * this node cannot tell, and with `not_implemented` where it has not got the root key.
    */
   async keyOf(accessKeyId: string): Promise<S3Key | null> {
@@ -94,8 +95,8 @@ export class S3Directory {
     const { expiresAtMs } = record;
     if (expiresAtMs !== null && expiresAtMs <= this.#parts.clock.wallMs()) return null;
     const userRow = this.#parts.identities.row(s3UserRow(record.userName));
-    const identity = userRow === null ? 'deleted' : this.#identityOf(userRow);
-    if (identity === 'deleted' || identity.id !== record.userId) return null;
+    const identity = userRow === null ? 'ended' : this.#identityOf(userRow);
+    if (identity === 'ended' || identity.id !== record.userId) return null;
     return { secretAccessKey, identity };
   }
 
@@ -104,7 +105,8 @@ export class S3Directory {
     const known = this.#keys.get(row);
     if (known !== undefined) return known;
     const record = parseS3KeyRow(row.text);
-    const isOver = record === null || record.revokedAtMs !== null;
+    const isOver =
+      record === null || record.revokedAtMs !== null || (record.disabledAtMs ?? null) !== null;
     const opened = isOver
       ? 'ended'
       : { record, secretAccessKey: s3SecretText(openS3Secret(this.#parts.roots, id, record)) };
@@ -112,14 +114,14 @@ export class S3Directory {
     return opened;
   }
 
-  #identityOf(row: IdentityRow): S3Identity | 'deleted' {
+  #identityOf(row: IdentityRow): S3Identity | 'ended' {
     const known = this.#users.get(row);
     if (known !== undefined) return known;
     const record = parseS3UserRow(row.text);
     const userName = nameOfS3UserRow(row.name);
     const read =
-      record === null
-        ? 'deleted'
+      record === null || (record.disabledAtMs ?? null) !== null
+        ? 'ended'
         : {
             ...{ id: record.id, displayName: record.displayName, userName },
             access: {
@@ -138,11 +140,11 @@ export class S3Directory {
     const byId = new Map<string, KnownS3User>();
     const byEmail = new Map<string, KnownS3User>();
     // An address that two have is his who was there first: the other one is about to be taken away.
-    const rows = [...identities.rows(s3UserRow(''))].sort((a, b) => a.revision - b.revision);
-    for (const { text } of rows) {
-      const record = parseS3UserRow(text);
-      if (record === null) continue;
-      const { id, displayName, email } = record;
+    const users = identities.rows(s3UserRow('')).flatMap((row) => {
+      const record = parseS3UserRow(row.text);
+      return record === null ? [] : [{ ...record, takenAt: emailTakenAt(row, record) }];
+    });
+    for (const { id, displayName, email } of users.sort((a, b) => a.takenAt - b.takenAt)) {
       byId.set(id, { id, displayName });
       if (email !== null && !byEmail.has(email)) byEmail.set(email, { id, displayName });
     }

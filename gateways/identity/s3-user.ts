@@ -1,4 +1,6 @@
+import type { IdentityRow } from '../../protocol/identities.ts';
 import type { Random } from '../../protocol/random.ts';
+import type { Revision } from '../../protocol/types.ts';
 import type { Principal, Role } from './decision.ts';
 
 /** Users of S3 and their access keys, as the meta group keeps them: a row each. */
@@ -22,6 +24,10 @@ export interface S3UserRecord {
   readonly role: Role;
   /** Unix ms. */
   readonly createdAtMs: number;
+  /** Missing, or null: they are not, and their keys are good. */
+  readonly disabledAtMs?: number | null;
+  /** Of the row that took the address; missing: this row. Of two that ask for one address, the lower one has it. */
+  readonly emailRevision?: Revision;
 }
 
 export interface S3KeyRecord {
@@ -36,6 +42,8 @@ export interface S3KeyRecord {
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   readonly revokedAtMs: number | null;
+  /** Missing, or null: it is not. */
+  readonly disabledAtMs?: number | null;
 }
 
 const USER = 's3-user/';
@@ -101,6 +109,11 @@ export function parseS3UserRow(text: string): S3UserRecord | null {
 
 export function parseS3KeyRow(text: string): S3KeyRecord | null {
   return parsed<S3KeyRecord>(text);
+}
+
+/** When this user took their address, in the order of all rows. */
+export function emailTakenAt(row: IdentityRow, { emailRevision }: S3UserRecord): Revision {
+  return emailRevision ?? row.revision;
 }
 
 function parsed<T>(text: string): T | null {

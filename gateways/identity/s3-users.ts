@@ -10,6 +10,7 @@ import { drawS3Secret, openS3Secret, s3SecretText, wrapS3Secret } from './s3-sec
 import {
   drawCanonicalId,
   drawS3KeyId,
+  emailTakenAt,
   encodeS3Row,
   idOfS3KeyRow,
   isS3KeyId,
@@ -23,7 +24,11 @@ import {
   s3UserRow,
 } from './s3-user.ts';
 
-export type ShownS3User = S3UserRecord & { readonly name: string };
+export type ShownS3User = Omit<S3UserRecord, 'disabledAtMs' | 'emailRevision'> & {
+  readonly name: string;
+  /** Unix ms; null: they are not. */
+  readonly disabledAtMs: number | null;
+};
 
 /** What may be shown of an access key. */
 export interface ShownS3Key {
@@ -33,6 +38,14 @@ export interface ShownS3Key {
   readonly createdAtMs: number;
   readonly expiresAtMs: number | null;
   readonly revokedAtMs: number | null;
+  readonly disabledAtMs: number | null;
+}
+
+export type S3State = 'enabled' | 'disabled';
+
+export interface S3UserChange {
+  readonly displayName?: string;
+  readonly role?: Role;
 }
 
 export interface WantedS3User {
@@ -85,7 +98,7 @@ export class S3Users {
       throw new AppError('duplicate', 'there is a user of this name');
     }
     if (address !== null) await this.#keepFirst(ctx, name, record);
-    return { name, ...record };
+    return shownUser(name, record);
   }
 
   /**
@@ -96,10 +109,13 @@ export class S3Users {
     const { identities } = this.#parts;
     await identities.renewed(ctx.deadlineMs);
     const own = identities.row(s3UserRow(name));
-    if (own === null || parseS3UserRow(own.text)?.id !== id) return;
-    const isSecond = identities
-      .rows(s3UserRow(''))
-      .some((row) => row.revision < own.revision && parseS3UserRow(row.text)?.email === email);
+    const record = own === null ? null : parseS3UserRow(own.text);
+    if (own === null || record?.id !== id) return;
+    const takenAt = emailTakenAt(own, record);
+    const isSecond = identities.rows(s3UserRow('')).some((row) => {
+      const other = parseS3UserRow(row.text);
+      return other?.email === email && emailTakenAt(row, other) < takenAt;
+    });
     if (!isSecond) return;
     await identities.put(ctx, { ...own, text: encodeS3Row(null) });
     throw emailTaken();
@@ -111,14 +127,51 @@ export class S3Users {
     await identities.renewed(ctx.deadlineMs);
     return identities.rows(s3UserRow('')).flatMap((row) => {
       const record = parseS3UserRow(row.text);
-      return record === null ? [] : [{ name: nameOfS3UserRow(row.name), ...record }];
+      return record === null ? [] : [shownUser(nameOfS3UserRow(row.name), record)];
     });
   }
 
   async getUser(ctx: RequestContext, name: string): Promise<ShownS3User> {
     const { identities } = this.#parts;
     await identities.renewed(ctx.deadlineMs);
-    return { name, ...userIn(identities, name) };
+    return shownUser(name, userIn(identities, name));
+  }
+
+  /** Once this has resolved, every node judges them by what they are now. */
+  changeUser(ctx: RequestContext, name: string, change: S3UserChange): Promise<ShownS3User> {
+    return this.#changeUser(ctx, name, (before) => {
+      const { displayName = before.displayName, role = before.role } = change;
+      const isSame = displayName === before.displayName && role === before.role;
+      return isSame ? before : { ...before, displayName, role };
+    });
+  }
+
+  /** Disabled, none of their keys is taken by any node; what they own and were given stays theirs. */
+  setUserState(ctx: RequestContext, name: string, state: S3State): Promise<ShownS3User> {
+    const nowMs = this.#parts.clock.wallMs();
+    return this.#changeUser(ctx, name, (before) => inState(before, state, nowMs));
+  }
+
+  async #changeUser(
+    ctx: RequestContext,
+    name: string,
+    change: (before: S3UserRecord) => S3UserRecord,
+  ): Promise<ShownS3User> {
+    const { identities } = this.#parts;
+    for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      await identities.renewed(ctx.deadlineMs);
+      const before = userIn(identities, name);
+      const row = identities.row(s3UserRow(name)) as IdentityRow;
+      const next = change(before);
+      if (next === before) {
+        // Whoever changed it may not have waited yet.
+        await identities.settled();
+        return shownUser(name, next);
+      }
+      const text = encodeS3Row({ ...next, emailRevision: emailTakenAt(row, before) });
+      if (await identities.put(ctx, { ...row, text })) return shownUser(name, next);
+    }
+    throw new AppError('conflict', 'others are changing this user');
   }
 
   /** Once this has resolved, no node takes any of their keys. What they own stays, and is the administrator's to see to. */
@@ -182,6 +235,19 @@ export class S3Users {
     const record = await this.#change(ctx, id, (before) =>
       before.revokedAtMs === null ? { ...before, revokedAtMs } : before,
     );
+    return shownKey(id, record as S3KeyRecord);
+  }
+
+  /**
+   * Disabled, no node takes it until it is enabled again: so it can be seen that nobody needs it any more. Rejects with
+   * `precondition_failed` where it was revoked.
+   */
+  async setKeyState(ctx: RequestContext, id: string, state: S3State): Promise<ShownS3Key> {
+    const nowMs = this.#parts.clock.wallMs();
+    const record = await this.#change(ctx, id, (before) => {
+      if (before.revokedAtMs === null) return inState(before, state, nowMs);
+      throw new AppError('precondition_failed', 'this key has been revoked, for good');
+    });
     return shownKey(id, record as S3KeyRecord);
   }
 
@@ -270,11 +336,25 @@ function isOf(identities: Identities, { userName, userId }: S3KeyRecord): boolea
   return row !== null && parseS3UserRow(row.text)?.id === userId;
 }
 
-function shownKey(
-  accessKeyId: string,
-  { userName: user, createdAtMs, expiresAtMs, revokedAtMs }: S3KeyRecord,
-): ShownS3Key {
-  return { accessKeyId, user, createdAtMs, expiresAtMs, revokedAtMs };
+/** The same record where it is in that state already. */
+function inState<R extends S3UserRecord | S3KeyRecord>(
+  before: R,
+  state: S3State,
+  nowMs: number,
+): R {
+  const isDisabled = (before.disabledAtMs ?? null) !== null;
+  if (isDisabled === (state === 'disabled')) return before;
+  return { ...before, disabledAtMs: state === 'disabled' ? nowMs : null };
+}
+
+function shownUser(name: string, record: S3UserRecord): ShownS3User {
+  const { id, displayName, email, role, createdAtMs, disabledAtMs = null } = record;
+  return { name, id, displayName, email, role, createdAtMs, disabledAtMs };
+}
+
+function shownKey(accessKeyId: string, record: S3KeyRecord): ShownS3Key {
+  const { userName: user, createdAtMs, expiresAtMs, revokedAtMs, disabledAtMs = null } = record;
+  return { accessKeyId, user, createdAtMs, expiresAtMs, revokedAtMs, disabledAtMs };
 }
 
 function checkRoom(count: number, limit: 's3UsersMax' | 's3AccessKeysMax'): void {

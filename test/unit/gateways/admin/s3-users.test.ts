@@ -28,7 +28,7 @@ describe('users', () => {
     const shown = {
       ...{ name: 'ada', id: expect.stringMatching(/^[0-9a-f]{64}$/), displayName: 'Ada L.' },
       ...{ arn: 'arn:aws:iam::minikv:user/ada', email: 'ada@example.org', role: 'read_only' },
-      createdAtMs: expect.any(Number),
+      ...{ createdAtMs: expect.any(Number), disabledAtMs: null },
     };
     expect([made.status, made.json]).toEqual([201, shown]);
     expect((await ask('POST', 's3-users', { name: 'bob' })).json).toMatchObject({
@@ -60,6 +60,40 @@ describe('users', () => {
     expect((await ask('GET', 's3-users/ok')).status).toBe(404);
   });
 
+  it('are changed, disabled and enabled', async () => {
+    const made = await ask('POST', 's3-users', { name: 'changed', email: 'c@example.org' });
+    const change = { display_name: 'Another', role: 'admin' };
+    const shown = { ...made.json, displayName: 'Another', role: 'admin' };
+    const changed = await ask('PATCH', 's3-users/changed', change);
+    expect([changed.status, changed.json]).toEqual([200, shown]);
+    expect((await ask('PATCH', 's3-users/changed', {})).json).toEqual(shown);
+    const disabled = await ask('POST', 's3-users/changed/disable');
+    expect(disabled.json).toEqual({ ...shown, disabledAtMs: expect.any(Number) });
+    expect((await ask('POST', 's3-users/changed/disable')).json).toEqual(disabled.json);
+    expect((await ask('POST', 's3-users/changed/enable')).json).toEqual(shown);
+    for (const [method, path] of [
+      ['PATCH', 's3-users/nobody'],
+      ['POST', 's3-users/nobody/disable'],
+      ['POST', 's3-users/nobody/enable'],
+    ] as const) {
+      expect((await ask(method, path, method === 'PATCH' ? change : undefined)).status).toBe(404);
+    }
+  });
+
+  it.each([
+    { role: 'owner' },
+    { role: null },
+    { display_name: '' },
+    { name: 'other' },
+    { email: 'x@example.org' },
+  ])('are not changed by %j', async (body) => {
+    await ask('POST', 's3-users', { name: 'kept' });
+    const before = (await ask('GET', 's3-users/kept')).json;
+    const { status, json } = await ask('PATCH', 's3-users/kept', body);
+    expect([status, json['definite']]).toEqual([400, true]);
+    expect((await ask('GET', 's3-users/kept')).json).toEqual(before);
+  });
+
   it('have names and addresses of their own', async () => {
     await ask('POST', 's3-users', { name: 'one', email: 'one@example.org' });
     const name = await ask('POST', 's3-users', { name: 'one' });
@@ -80,6 +114,7 @@ describe('access keys', () => {
     const id = shown['accessKeyId'] as string;
     expect(shown).toEqual({
       ...{ accessKeyId: id, user: 'keyed', createdAtMs: expect.any(Number), revokedAtMs: null },
+      disabledAtMs: null,
       expiresAtMs: (shown['createdAtMs'] as number) + 60_000,
     });
     expect((await ask('GET', `s3-keys/${id}`)).json).toEqual(shown);
@@ -105,6 +140,24 @@ describe('access keys', () => {
   ])('%j is refused with %i', async (body, status) => {
     const { status: seen, json } = await ask('POST', 's3-keys', body);
     expect([seen, json['definite']]).toEqual([status, true]);
+  });
+
+  it('are disabled and enabled again, unless they are revoked', async () => {
+    await ask('POST', 's3-users', { name: 'turned' });
+    const { secretAccessKey: _, ...shown } = (await ask('POST', 's3-keys', { user: 'turned' }))
+      .json;
+    const path = `s3-keys/${shown['accessKeyId']}`;
+    const disabled = await ask('POST', `${path}/disable`);
+    expect([disabled.status, disabled.json]).toEqual([
+      200,
+      { ...shown, disabledAtMs: expect.any(Number) },
+    ]);
+    expect((await ask('POST', `${path}/enable`)).json).toEqual(shown);
+    await ask('POST', `${path}/revoke`);
+    for (const what of ['enable', 'disable']) {
+      const { status, json } = await ask('POST', `${path}/${what}`);
+      expect([status, json['code']]).toEqual([412, 'precondition_failed']);
+    }
   });
 
   it('that have no such id are not there', async () => {

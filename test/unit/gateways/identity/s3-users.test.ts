@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { RootKeys } from '../../../../gateways/encryption/root-keys.ts';
+import { ROLES } from '../../../../gateways/identity/decision.ts';
 import { S3Directory } from '../../../../gateways/identity/s3-directory.ts';
 import { s3KeyRow, s3UserRow } from '../../../../gateways/identity/s3-user.ts';
 import { S3Users } from '../../../../gateways/identity/s3-users.ts';
@@ -72,6 +73,37 @@ describe('an access key', () => {
     await users.deleteUser(CTX, 'ada');
     expect(await directory.keyOf(ended.other.id)).toBeNull();
     expect(await users.listKeys(CTX)).toEqual([]);
+  });
+
+  it('is not good while it or its user is disabled, and is again after that', async () => {
+    const { id: canonical } = await users.createUser(CTX, wanted('ada', 'ada@example.org'));
+    const [one, two] = [await pair('ada'), await pair('ada')];
+    await users.setKeyState(CTX, one.id, 'disabled');
+    expect(await directory.keyOf(one.id)).toBeNull();
+    expect(await directory.keyOf(two.id)).not.toBeNull();
+    await users.setUserState(CTX, 'ada', 'disabled');
+    await users.setKeyState(CTX, one.id, 'enabled');
+    for (const { id } of [one, two]) expect(await directory.keyOf(id)).toBeNull();
+    // Who has given them something, or looks who owns what, finds them still.
+    expect(directory.byId(canonical)).not.toBeNull();
+    expect(directory.byEmail('ada@example.org')?.id).toBe(canonical);
+    await users.setUserState(CTX, 'ada', 'enabled');
+    for (const { id, secretAccessKey } of [one, two]) {
+      expect(await directory.keyOf(id)).toMatchObject({ secretAccessKey });
+    }
+    await users.revokeKey(CTX, one.id);
+    await expect(users.setKeyState(CTX, one.id, 'enabled')).rejects.toMatchObject({
+      code: 'precondition_failed',
+    });
+    expect(await directory.keyOf(one.id)).toBeNull();
+  });
+
+  it('is worth what its user’s role is now', async () => {
+    await users.createUser(CTX, wanted('ada'));
+    const { id } = await pair('ada');
+    await users.changeUser(CTX, 'ada', { role: 'read_only', displayName: 'Ada' });
+    const key = await directory.keyOf(id);
+    expect(key?.identity).toMatchObject({ displayName: 'Ada', access: { rules: ROLES.read_only } });
   });
 
   it('is of the user that it was made for, and not of one who is made again under the name', async () => {
@@ -182,6 +214,21 @@ describe('a user', () => {
       expect(kept).toHaveLength(1);
       const [only] = (await users.listUsers(CTX)).filter((user) => user.email === email);
       expect(directory.byEmail(email)?.id).toBe(only?.id);
+    }
+  });
+
+  it('keeps their address through changes, also against one who asks for it at the same time', async () => {
+    const first = await users.createUser(CTX, wanted('ada', 'a@example.org'));
+    const row = identities.row(s3UserRow('ada'));
+    // Another who did not see them: second in the order of rows, until those of the first are written anew.
+    const record = { ...first, id: 'e'.repeat(64), createdAtMs: 1 };
+    const text = JSON.stringify({ v: 1, record });
+    await identities.put(CTX, { name: s3UserRow('eve'), text, revision: 0 });
+    expect(directory.byEmail('a@example.org')?.id).toBe(first.id);
+    for (const state of ['disabled', 'enabled'] as const) {
+      await users.setUserState(CTX, 'ada', state);
+      expect(identities.row(s3UserRow('ada'))?.revision).not.toBe(row?.revision);
+      expect(directory.byEmail('a@example.org')?.id).toBe(first.id);
     }
   });
 
