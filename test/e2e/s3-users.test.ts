@@ -252,7 +252,7 @@ test('keys of REST act on objects in transactions as their roles allow, and as p
     bearers[role] = json['key'] as string;
   }
   const txn = async (who: string, op: object) => {
-    const { status } = await ask(url, 'POST', '/v1/txn', { success: [op] }, bearers[who]);
+    const { status } = await ask(url, 'POST', '/v1/txn', { then: [op] }, bearers[who]);
     return status;
   };
   const of = (key: string) => ({ bucket: 'kept', key });

@@ -22,6 +22,7 @@ import { NotifyWork } from './notify-work.ts';
 import { ObjectClient } from './object-client.ts';
 import { ObjectMix } from './object-mix.ts';
 import { objectsListed } from './objects-listed.ts';
+import { S3KeyClient } from './s3-key-client.ts';
 import type { SwarmConfig } from './swarm.ts';
 import { UniqueClient } from './unique-client.ts';
 import { SimViolation } from './violation.ts';
@@ -182,6 +183,9 @@ function startWork(world: World, config: SwarmConfig) {
   for (let i = 0; i < config.identityClientCount; i++) {
     identityClients.push(new IdentityClient(`i${i}`, world, random(`identity-client-${i}`)));
   }
+  const s3KeyClients = Array.from({ length: Math.ceil(config.identityClientCount / 2) }, (_, i) => {
+    return new S3KeyClient(`s${i}`, world, random(`s3-key-client-${i}`));
+  });
   const chunkClients = Array.from({ length: config.chunkClientCount }, (_, i) => {
     const own = [random(`chunk-client-${i}`), config.chunkThinkMsMean] as const;
     return new ChunkClient(`b${i}`, world, world.history, ...own);
@@ -198,6 +202,7 @@ function startWork(world: World, config: SwarmConfig) {
     ...uniqueClients,
     ...objectClients,
     ...identityClients,
+    ...s3KeyClients,
     ...chunkClients,
   ];
   const clientsDone = Promise.all(all.map((client) => client.run()));

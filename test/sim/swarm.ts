@@ -92,7 +92,7 @@ export interface SwarmConfig {
   readonly objectFavourite: Favourite | null;
   /** Their buckets have notifications. */
   readonly notifies: boolean;
-  /** Clients that make and revoke keys. */
+  /** Clients that make and revoke keys; there are half as many of users of S3. */
   readonly identityClientCount: number;
   /** Clients of objects in chunks; with some, nodes look after their chunks. How busy they are. */
   readonly chunkClientCount: number;

@@ -37,4 +37,38 @@ export const IDENTITY_MUTANTS: readonly Mutant[] = [
       'if (name.startsWith(IDENTITY_PREFIX) && current === 0) {',
     ),
   },
+  {
+    ...IDENTITIES,
+    name: 's3-keys-by-an-old-view',
+    what: 'a key of S3 is looked up in the view as it is, however long ago it was confirmed',
+    patches: patch(
+      'gateways/identity/s3-directory.ts',
+      '    await identities.current(LIMITS.requestDeadlineMsDefault);\n    // It',
+      '    // It',
+    ),
+  },
+  {
+    ...IDENTITIES,
+    name: 's3-keys-without-their-user',
+    what: 'a key of S3 is good whatever became of its user',
+    patches: patch(
+      'gateways/identity/s3-directory.ts',
+      'record === null || (record.disabledAtMs ?? null) !== null\n        ? ',
+      'record === null\n        ? ',
+    ),
+  },
+  {
+    ...IDENTITIES,
+    name: 's3-secrets-of-revoked-rows',
+    what: 'the secret of a key of S3 is remembered by the key, and not by the row that it was read from',
+    patches: [
+      ...patch(
+        'gateways/identity/s3-directory.ts',
+        'readonly #keys = new WeakMap<IdentityRow, OpenedKey',
+        'readonly #keys = new Map<unknown, OpenedKey',
+      ),
+      ...patch('gateways/identity/s3-directory.ts', 'this.#keys.get(row)', 'this.#keys.get(id)'),
+      ...patch('gateways/identity/s3-directory.ts', 'this.#keys.set(row,', 'this.#keys.set(id,'),
+    ],
+  },
 ];
