@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import type { ChunkName, ChunkSum } from '../../protocol/blob.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import { isPageAligned } from '../../protocol/page-aligned.ts';
 import type { DiskFile } from '../disk/port.ts';
 import type { BlobWriter } from '../ports.ts';
 import { BlobError } from './blob-error.ts';
@@ -10,7 +11,7 @@ import { BlockSums, type ChunkHeader, encodeHeader, HEADER_BYTES } from './forma
 export interface WriterHost {
   /** Throws when these bytes may not be written. */
   takeRoom(bytes: number): void;
-  /** Writes and syncs take their turn: each holds a thread that the log of the node needs too. */
+  /** Writes past the page cache and syncs take their turn: each holds a thread that the log of the node needs too. */
   inTurn(work: () => Promise<void>): Promise<void>;
   /** The file is whole, synced and closed: gives it its name, durably. */
   place(header: ChunkHeader): Promise<void>;
@@ -45,7 +46,9 @@ export class ChunkWriter implements BlobWriter {
       }
       this.#host.takeRoom(piece.length);
       this.#sums.add(piece);
-      await this.#host.inTurn(() => this.#file.write(HEADER_BYTES + offset, piece));
+      const write = () => this.#file.write(HEADER_BYTES + offset, piece);
+      // Others are copied, which does not wait for the disk.
+      await (isPageAligned(piece) ? this.#host.inTurn(write) : write());
       this.#state = 'open';
     });
   }

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { PAGE_BYTES, pageAligned } from '../../../../protocol/page-aligned.ts';
 import { MemoryDisk } from '../../../../storage/disk/memory-disk.ts';
 import type { DiskFile } from '../../../../storage/disk/port.ts';
 import { bytesOf, chunkOf, openStore } from '../../../conformance/blob-store.ts';
@@ -26,7 +27,9 @@ it('no more than three pieces are written, or chunks synced, at once, whatever n
   const store = openStore(new SlowDisk(clock));
   const seal = async (n: number): Promise<void> => {
     const writer = await store.create(chunkOf(1_800_000_000_000, n));
-    await writer.write(bytesOf(1_000, n));
+    const piece = pageAligned(PAGE_BYTES);
+    piece.set(bytesOf(1_000, n));
+    await writer.write(piece);
     await writer.seal(null);
   };
   await time.until(Promise.all(Array.from({ length: 9 }, (_, n) => seal(n))));
