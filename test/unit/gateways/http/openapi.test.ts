@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ruleOf } from '../../../../gateways/http/route-actions.ts';
+import { startGuardedServer } from '../../../kit/guarded-server.ts';
 import { type ModelServer, startModelServer } from '../../../kit/http-start.ts';
 import { call } from '../../../kit/raw-http.ts';
 
@@ -40,6 +42,35 @@ it('every operation documents its answers and the problem document', async () =>
   expect(names).toEqual(
     expect.arrayContaining(['key', 'if-match', 'if-none-match', 'x-minikv-ttl']),
   );
+});
+
+it('every operation says which credentials it asks for, and how others are refused', async () => {
+  const guarded = await startGuardedServer();
+  try {
+    for (const [url, isAsked] of [
+      [guarded.url, true],
+      [server.url, false],
+    ] as const) {
+      const { json } = await call(url, 'GET', '/openapi.json');
+      expect(json.components.securitySchemes.bearer).toMatchObject({ type: 'http' });
+      const seen = new Set<string>();
+      for (const [path, methods] of Object.entries(json.paths as Record<string, object>)) {
+        for (const [method, { security, responses }] of Object.entries(methods)) {
+          const pattern = path.replace('{*}', '*').replace(/\{(\w+)\}/g, ':$1');
+          const rule = ruleOf(method.toUpperCase(), pattern);
+          const where = `${method} ${path}: ${rule}`;
+          seen.add(`${rule}`);
+          const wanted = isAsked ? [{ bearer: [] }] : [{}, { bearer: [] }];
+          expect(security, where).toEqual(rule === 'public' ? [] : wanted);
+          expect('401' in responses, where).toBe(rule !== 'public');
+          expect('403' in responses, where).toBe(rule !== 'public' && rule !== 'known');
+        }
+      }
+      expect([...seen]).toEqual(expect.arrayContaining(['public', 'known', 'data:read']));
+    }
+  } finally {
+    await guarded.stop();
+  }
 });
 
 it('no schema asks a browser to go elsewhere', async () => {
