@@ -1,6 +1,10 @@
 import type { Clock } from '../protocol/clock.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import type { Random } from '../protocol/random.ts';
+import { BatchSeal } from './at-rest/batch-seal.ts';
+import type { FolderKeys, Purpose } from './at-rest/folder-keys.ts';
+import { SealedDisk } from './at-rest/sealed-disk.ts';
+import { SealedEngine } from './at-rest/sealed-engine.ts';
 import { BlobFiles } from './blob/blob-files.ts';
 import { DiskHealth } from './disk/health.ts';
 import { type Disk, DiskError } from './disk/port.ts';
@@ -21,6 +25,8 @@ export interface StorageParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly prepareAhead: boolean;
+  /** Data keys of the folder; null for one in clear. */
+  readonly keys: FolderKeys | null;
   openEngine(): Promise<KvEngine>;
   /** Moves the closed engine's files to this folder, or forgets a memory engine. */
   setEngineAside(folder: string): Promise<void>;
@@ -30,6 +36,7 @@ export interface StorageParts {
 /** Puts WAL, state and snapshots of one data folder together. */
 export function openStorage(parts: StorageParts): StoragePorts {
   const { disk, clock, random } = parts;
+  const sealed = sealedParts(parts);
   const health = new DiskHealth(disk, clock);
   const walOptions = {
     health,
@@ -41,16 +48,16 @@ export function openStorage(parts: StorageParts): StoragePorts {
   return {
     loadIdentity: () => readIdentity(disk),
     saveIdentity: (identity) => saveIdentity(disk, identity),
-    openWal: (visit) => openWal(disk, clock, walOptions, visit),
+    openWal: (visit) => openWal(disk, clock, { ...walOptions, seal: sealed.batches() }, visit),
     openState: async () =>
-      new MemtableStore(await parts.openEngine(), clock, {
+      new MemtableStore(sealed.engine(await parts.openEngine()), clock, {
         memtableBytes: MEMTABLE_BYTES,
         memtableAgeMs: MEMTABLE_AGE_MS,
         onFatal: (error) => parts.onFatal('the state engine failed', error),
         mayWrite: () => health.feedsEngine(),
       }),
-    snapshots: new SnapshotFiles(disk),
-    blobs: new BlobFiles({ disk, clock, health, onFatal: parts.onFatal }),
+    snapshots: new SnapshotFiles(sealed.disk('snapshots')),
+    blobs: new BlobFiles({ disk: sealed.disk('blobs'), clock, health, onFatal: parts.onFatal }),
     health,
     setStateAside: async (reason) => {
       await parts.setEngineAside(`${QUARANTINE}/state-${await note(disk, clock, reason)}`);
@@ -64,6 +71,23 @@ export function openStorage(parts: StorageParts): StoragePorts {
       }
       await quarantineWal(disk);
     },
+  };
+}
+
+/** What stands between the stores and the disk where the folder is encrypted; nothing where it is not. `batches`: for one opening of the log. */
+export function sealedParts({
+  disk,
+  keys,
+  random,
+  clock,
+}: Pick<StorageParts, 'disk' | 'keys' | 'random' | 'clock'>) {
+  if (keys === null) {
+    return { batches: () => null, engine: (engine: KvEngine) => engine, disk: () => disk };
+  }
+  return {
+    batches: () => new BatchSeal(keys, random),
+    engine: (engine: KvEngine): KvEngine => new SealedEngine(engine, keys, { random, clock }),
+    disk: (purpose: Purpose): Disk => new SealedDisk(disk, { keys, purpose, random }),
   };
 }
 

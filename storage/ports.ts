@@ -2,6 +2,7 @@ import type { ChunkName, ChunkSum } from '../protocol/blob.ts';
 import type { Formation } from '../protocol/messages/node.ts';
 import type { SnapshotMeta } from '../protocol/messages/raft.ts';
 import type { GroupId, NodeId } from '../protocol/types.ts';
+import type { DiskError } from './disk/port.ts';
 
 /**
  * The node's write-ahead log: one per node, shared by all its actors, one stream id per actor
@@ -112,6 +113,8 @@ export interface KvEngine {
   write(batch: readonly EngineWrite[]): Promise<void>;
   /** Returns when everything written before the call is durable. */
   flush(): Promise<void>;
+  /** Writes down that a row is not what was written, so that no later life opens these files. */
+  condemn(damage: DiskError): void;
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 import { DecodeError, packBytes, unpackBytes } from '../protocol/codec.ts';
 import { type SnapshotMeta, snapshotMetaCodec } from '../protocol/messages/raft.ts';
 import { crc32c, extendCrc32c } from './checksum.ts';
-import { DiskError, type DiskFile } from './disk/port.ts';
+import { DiskError, type DiskFile, isDamage } from './disk/port.ts';
 import type { EngineRow } from './ports.ts';
 
 /**
@@ -87,17 +87,27 @@ interface Frame {
   readonly bytes: Buffer;
 }
 
+/** What a file has there; nothing where it is sealed and does not open. */
+async function intact(file: DiskFile, offset: number, length: number): Promise<Uint8Array> {
+  try {
+    return await file.read(offset, length);
+  } catch (error) {
+    if (isDamage(error)) return new Uint8Array(0);
+    throw error;
+  }
+}
+
 /** The intact frame at `offset`, or null. */
 async function readFrame(file: DiskFile, offset: number, size: number): Promise<Frame | null> {
   if (offset + FRAME_HEADER_BYTES > size) return null;
-  const header = asBuffer(await file.read(offset, FRAME_HEADER_BYTES));
+  const header = asBuffer(await intact(file, offset, FRAME_HEADER_BYTES));
   if (header.length < FRAME_HEADER_BYTES) return null;
   const magic = header.readUInt32LE(0);
   const length = FRAME_HEADER_BYTES + header.readUInt32LE(4);
   const kinds = Object.keys(MAGIC) as (keyof typeof MAGIC)[];
   const kind = kinds.find((name) => MAGIC[name] === magic);
   if (kind === undefined || offset + length > size) return null;
-  const bytes = asBuffer(await file.read(offset, length));
+  const bytes = asBuffer(await intact(file, offset, length));
   if (bytes.length < length || frameCrc(bytes) !== bytes.readUInt32LE(12)) return null;
   const body = bytes.subarray(FRAME_HEADER_BYTES);
   return { kind, count: bytes.readUInt32LE(8), body, bytes };

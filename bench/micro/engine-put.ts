@@ -13,6 +13,7 @@ import { startTelemetry } from '../../observability/telemetry.ts';
 import type { WriteOp } from '../../protocol/commands.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
 import type { NodeId } from '../../protocol/types.ts';
+import { FolderKeys } from '../../storage/at-rest/folder-keys.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { openClassicEngine } from '../../storage/kv/classic-engine.ts';
@@ -24,7 +25,7 @@ import { openStorage } from '../../storage/open.ts';
  * bus) and closed-loop callers of KvService. `npx tsx bench/micro/engine-put.ts [--cases 1,64,256,1000x1]`;
  * a case is the number of callers, `x` and the keys per batch where a call is a batch. With `--memory` disk
  * and engine are in memory, and `least` (the fastest tenth of the rounds) is the program's own cost, also
- * on a busy machine.
+ * on a busy machine. `--encrypted` seals log and engine.
  */
 const { values: args } = parseArgs({
   options: {
@@ -34,6 +35,7 @@ const { values: args } = parseArgs({
     groups: { type: 'string', default: '8' },
     data: { type: 'string', default: tmpdir() },
     memory: { type: 'boolean', default: false },
+    encrypted: { type: 'boolean', default: false },
   },
 });
 
@@ -67,6 +69,7 @@ async function openNode() {
   };
   const storage = openStorage({
     ...{ clock, random: systemRandom(), prepareAhead: !args.memory },
+    keys: args.encrypted ? new FolderKeys(new Map([[1, systemRandom().bytes(32)]])) : null,
     disk: args.memory ? new MemoryDisk(clock) : new NodeDisk(folder),
     openEngine: async () =>
       args.memory

@@ -23,7 +23,13 @@ export async function startNodes(folder: string, count: number): Promise<Node[]>
         throw new Error(reason, { cause: error });
       };
       const storage = openStorage({
-        ...{ disk: new NodeDisk(join(folder, nodeId)), clock, random, prepareAhead: false },
+        ...{
+          disk: new NodeDisk(join(folder, nodeId)),
+          clock,
+          random,
+          prepareAhead: false,
+          keys: null,
+        },
         openEngine: async () => new MemoryEngine(clock),
         setEngineAside: async () => {},
         onFatal: fatal,

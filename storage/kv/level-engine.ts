@@ -128,6 +128,10 @@ export class LevelEngine implements KvEngine {
     await probed;
   }
 
+  condemn(damage: DiskError): void {
+    this.#traits.onDamage(damage);
+  }
+
   async close(): Promise<void> {
     this.#traits.stop();
     await this.#writes;

@@ -65,6 +65,8 @@ export class MemoryEngine implements KvEngine {
     await this.#writes;
   }
 
+  condemn(): void {} // there are no files
+
   async close(): Promise<void> {
     await this.#writes;
   }

@@ -1,4 +1,10 @@
 import { assert, assertCount } from '../../protocol/assert.ts';
+import {
+  type BatchPlace,
+  type BatchSeal,
+  SEAL_HEAD_BYTES,
+  SEAL_TAIL_BYTES,
+} from '../at-rest/batch-seal.ts';
 import { crc32c } from '../checksum.ts';
 import type { WalRecord } from '../ports.ts';
 
@@ -13,13 +19,19 @@ import type { WalRecord } from '../ports.ts';
  * A batch without records is a marker: written at the next batch's place and overwritten by it, it
  * takes no position and only tells that everything before it was synced. The id keeps bytes of a
  * client's value or of another WAL from passing for a header.
+ *
+ * Version 2 is a batch whose payload is sealed (at-rest/batch-seal.ts), with bytes 0..35 and the count of records bound
+ * to it; the checksum is of the sealed bytes. So what is torn fails its checksum, and what was changed fails the seal.
  */
 export const BATCH_HEADER_BYTES = 48;
 export const RECORD_HEADER_BYTES = 8;
 export const WAL_ID_BYTES = 8;
 
 const VERSION = 1;
+const SEALED_VERSION = 2;
 const MAGIC = Buffer.from('MKWB', 'latin1');
+/** Of the header: all that is known before the payload is sealed, but for the count of records. */
+const BOUND_BYTES = 36;
 const U32 = 0x1_0000_0000;
 const INITIAL_BYTES = 64 * 1024;
 /** A buffer that one burst made larger than this is given back. */
@@ -31,22 +43,35 @@ export interface BatchHeader {
   readonly payloadBytes: number;
   readonly payloadCrc: number;
   readonly recordCount: number;
+  readonly isSealed: boolean;
 }
 
 /** Gathers the records of the next batch in one buffer, with room for the header in front. */
 export class BatchBuffer {
+  readonly #seal: BatchSeal | null;
+  readonly #start: number;
+  /** Behind the records. */
+  readonly #tailBytes: number;
   #bytes = Buffer.allocUnsafe(INITIAL_BYTES);
-  #end = BATCH_HEADER_BYTES;
+  #end: number;
   #recordCount = 0;
+
+  /** `seal`: null for a log in clear. */
+  constructor(seal: BatchSeal | null) {
+    this.#seal = seal;
+    this.#start = BATCH_HEADER_BYTES + (seal === null ? 0 : SEAL_HEAD_BYTES);
+    this.#tailBytes = seal === null ? 0 : SEAL_TAIL_BYTES;
+    this.#end = this.#start;
+  }
 
   /** Bytes the batch takes in the WAL; 0 while it holds no record. */
   get byteLength(): number {
-    return this.#recordCount === 0 ? 0 : this.#end;
+    return this.#recordCount === 0 ? 0 : this.#end + this.#tailBytes;
   }
 
   add(record: WalRecord): void {
     const { payload, stream } = record;
-    this.#reserve(this.#end + RECORD_HEADER_BYTES + payload.length);
+    this.#reserve(this.#end + RECORD_HEADER_BYTES + payload.length + this.#tailBytes);
     this.#bytes.writeUInt32LE(payload.length, this.#end);
     this.#bytes.writeUInt32LE(stream, this.#end + 4);
     this.#bytes.set(payload, this.#end + RECORD_HEADER_BYTES);
@@ -54,22 +79,28 @@ export class BatchBuffer {
     this.#recordCount++;
   }
 
-  /** Fills in the header. The view is good until reset(). */
+  /** Fills in the header, and encrypts: once, since the records are gone then. The view is good until reset(). */
   seal(walId: Uint8Array, position: number, syncedPosition: number): Uint8Array {
-    const payload = this.#bytes.subarray(BATCH_HEADER_BYTES, this.#end);
-    writeHeader(this.#bytes, walId, {
+    const batch = this.#bytes.subarray(0, this.byteLength);
+    const payload = batch.subarray(BATCH_HEADER_BYTES);
+    const header = {
       position,
       syncedPosition,
       payloadBytes: payload.length,
-      payloadCrc: crc32c(payload),
+      payloadCrc: 0,
       recordCount: this.#recordCount,
-    });
-    return this.#bytes.subarray(0, this.#end);
+      isSealed: this.#seal !== null,
+    };
+    writeHeader(batch, walId, header);
+    this.#seal?.seal(batch, this.#start, this.#end, placeOf(batch, header));
+    header.payloadCrc = crc32c(payload);
+    writeHeader(batch, walId, header);
+    return batch;
   }
 
   reset(): void {
     if (this.#bytes.length > KEPT_BYTES_MAX) this.#bytes = Buffer.allocUnsafe(INITIAL_BYTES);
-    this.#end = BATCH_HEADER_BYTES;
+    this.#end = this.#start;
     this.#recordCount = 0;
   }
 
@@ -91,14 +122,23 @@ export function markerBytes(walId: Uint8Array, position: number): Uint8Array {
     payloadBytes: 0,
     payloadCrc: 0,
     recordCount: 0,
+    isSealed: false,
   });
   return bytes;
+}
+
+/** A batch's place and what its header binds; `bytes` begin with the header. */
+function placeOf(bytes: Buffer, { position, recordCount }: BatchHeader): BatchPlace {
+  const header = Buffer.alloc(BOUND_BYTES + 4);
+  header.set(bytes.subarray(0, BOUND_BYTES), 0);
+  header.writeUInt32LE(recordCount, BOUND_BYTES);
+  return { position, header };
 }
 
 function writeHeader(bytes: Buffer, walId: Uint8Array, header: BatchHeader): void {
   assertCount(header.position, 'WAL position');
   bytes.set(MAGIC, 0);
-  bytes.writeUInt32LE(VERSION, 4);
+  bytes.writeUInt32LE(header.isSealed ? SEALED_VERSION : VERSION, 4);
   bytes.set(walId, 8);
   writeU64(bytes, 16, header.position);
   writeU64(bytes, 24, header.syncedPosition);
@@ -112,7 +152,9 @@ function writeHeader(bytes: Buffer, walId: Uint8Array, header: BatchHeader): voi
 export function readHeader(bytes: Buffer, offset: number, walId: Uint8Array): BatchHeader | null {
   if (offset + BATCH_HEADER_BYTES > bytes.length) return null;
   const header = bytes.subarray(offset, offset + BATCH_HEADER_BYTES);
-  if (MAGIC.compare(header, 0, 4) !== 0 || header.readUInt32LE(4) !== VERSION) return null;
+  if (MAGIC.compare(header, 0, 4) !== 0) return null;
+  const version = header.readUInt32LE(4);
+  if (version !== VERSION && version !== SEALED_VERSION) return null;
   if (header.compare(walId, 0, WAL_ID_BYTES, 8, 16) !== 0) return null;
   if (crc32c(header.subarray(0, 44)) !== header.readUInt32LE(44)) return null;
   const position = readU64(header, 16);
@@ -124,6 +166,7 @@ export function readHeader(bytes: Buffer, offset: number, walId: Uint8Array): Ba
     payloadBytes: header.readUInt32LE(32),
     payloadCrc: header.readUInt32LE(36),
     recordCount: header.readUInt32LE(40),
+    isSealed: version === SEALED_VERSION,
   };
 }
 
@@ -142,6 +185,21 @@ export function readPayload(
   if (start + header.payloadBytes > bytes.length) return 'cut short';
   const payload = bytes.subarray(start, start + header.payloadBytes);
   return crc32c(payload) === header.payloadCrc ? payload : 'payload checksum';
+}
+
+/**
+ * The records of a payload whose checksum holds. Null: it was changed since it was written, is in clear where this log
+ * is sealed, or the other way round.
+ */
+export function openPayload(
+  bytes: Buffer,
+  offset: number,
+  header: BatchHeader,
+  seal: BatchSeal | null,
+): Buffer | null {
+  const payload = readPayload(bytes, offset, header);
+  if (typeof payload === 'string' || header.isSealed !== (seal !== null)) return null;
+  return seal === null ? payload : seal.open(payload, placeOf(bytes.subarray(offset), header));
 }
 
 /**

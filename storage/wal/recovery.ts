@@ -26,7 +26,7 @@ export async function openWal(
   const head = await headOrBirth(disk, options);
   if (head === 'damaged') return { wal: null, recovery: damagedHead() };
   const sequences = await withoutDropped(disk, head);
-  const scan = new WalScan(head.walId, head.firstSequence, head.firstPosition, visit);
+  const scan = new WalScan(head, options.seal, visit);
   const tail = new TailBytes(head.walId);
   for (const sequence of sequences) {
     const bytes = await readSegment(disk, sequence);

@@ -1,7 +1,10 @@
+import type { BatchSeal } from '../at-rest/batch-seal.ts';
+import type { WalHead } from './head.ts';
 import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
   nextMagic,
+  openPayload,
   readHeader,
   readPayload,
   visitRecords,
@@ -21,20 +24,31 @@ export interface ChainEnd {
   readonly reason: string;
 }
 
+function unopened({ isSealed }: BatchHeader, seal: BatchSeal | null): string {
+  if (seal === null) return 'a batch is sealed, and the folder has no keys';
+  return isSealed ? 'a batch was changed since it was sealed' : 'a batch is not sealed';
+}
+
 /**
  * Follows the chain of batches through segments given in order, then looks at everything behind its
  * end for headers that claim a synced position above it: they prove that what is missing was synced.
  */
 export class WalScan {
   readonly #walId: Uint8Array;
+  readonly #seal: BatchSeal | null;
   readonly #visit: VisitRecord;
   #end: ChainEnd;
   #claimedPosition = 0;
   #lastSequence = -1;
   #segments: { sequence: number; firstPosition: number }[] = [];
 
-  constructor(walId: Uint8Array, firstSequence: number, firstPosition: number, visit: VisitRecord) {
+  constructor(
+    { walId, firstSequence, firstPosition }: WalHead,
+    seal: BatchSeal | null,
+    visit: VisitRecord,
+  ) {
     this.#walId = walId;
+    this.#seal = seal;
     this.#visit = visit;
     this.#end = {
       sequence: firstSequence,
@@ -80,17 +94,26 @@ export class WalScan {
     let { position } = this.#end;
     let offset = 0;
     let lastBatchOffset = 0;
+    let reason: string | null = null;
     for (;;) {
       const header = this.#batchAt(bytes, offset, position);
       if (header === null) break;
-      const payload = readPayload(bytes, offset, header) as Buffer;
-      visitRecords(payload, header.recordCount, position + BATCH_HEADER_BYTES, this.#visit);
+      const payload = openPayload(bytes, offset, header, this.#seal);
+      if (payload === null) {
+        // Its checksum holds, so it is not torn: it counts as synced, and is never cut.
+        this.#claimedPosition = Math.max(this.#claimedPosition, position + 1);
+        reason = unopened(header, this.#seal);
+        break;
+      }
+      // As the appends counted: what sealing adds comes before the records.
+      const before = BATCH_HEADER_BYTES + header.payloadBytes - payload.length;
+      visitRecords(payload, header.recordCount, position + before, this.#visit);
       this.#claimedPosition = Math.max(this.#claimedPosition, header.syncedPosition);
       lastBatchOffset = offset;
       offset += BATCH_HEADER_BYTES + header.payloadBytes;
       position += BATCH_HEADER_BYTES + header.payloadBytes;
     }
-    const reason = this.#reasonAt(bytes, offset, position);
+    reason ??= this.#reasonAt(bytes, offset, position);
     this.#end = { sequence, offset, lastBatchOffset, position, reason };
   }
 

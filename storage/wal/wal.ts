@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
+import type { BatchSeal } from '../at-rest/batch-seal.ts';
 import type { DiskHealth } from '../disk/health.ts';
 import { type Disk, DiskError, type DiskFile, mayPass } from '../disk/port.ts';
 import type { Wal, WalRecord } from '../ports.ts';
@@ -19,6 +20,8 @@ export interface WalOptions extends SpareOptions {
   readonly random: Random;
   /** Told of every sync, and of the room that is left. */
   readonly health: DiskHealth;
+  /** Seals and opens the batches of this life; null for a log in clear. */
+  readonly seal: BatchSeal | null;
 }
 
 export interface Segment {
@@ -55,8 +58,8 @@ export class SegmentWal implements Wal {
   #file: DiskFile;
   #offset: number;
   #syncedPosition: number;
-  #gathering = new BatchBuffer();
-  #syncing = new BatchBuffer();
+  #gathering: BatchBuffer;
+  #syncing: BatchBuffer;
   #waiting: ((error: Error | null) => void) | null = null;
   #cancelRetry: (() => void) | null = null;
   #cancelDrop: (() => void) | null = null;
@@ -78,6 +81,8 @@ export class SegmentWal implements Wal {
     this.#offset = start.offset;
     this.#syncedPosition = start.position;
     this.#markedPosition = 0;
+    this.#gathering = new BatchBuffer(options.seal);
+    this.#syncing = new BatchBuffer(options.seal);
     this.#spare = new SpareSegment(disk, clock, options, {
       nextSequence: () => this.#nextSequence(),
       leftBytes: () => Math.max(0, options.segmentBytes - this.#offset),

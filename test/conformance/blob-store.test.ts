@@ -3,6 +3,7 @@ import { seededRandom } from '../../protocol/random.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { temporaryFolder } from '../kit/engines.ts';
+import { sealedDisk } from '../kit/seals.ts';
 import { VirtualTime } from '../kit/virtual-time.ts';
 import { SimDisk } from '../sim/sim-disk.ts';
 import { blobStoreConformance, openStore } from './blob-store.ts';
@@ -25,3 +26,8 @@ blobStoreConformance('sim-disk', async () => {
     until: (work) => time.until(work),
   };
 });
+
+blobStoreConformance('sealed-disk', async () => ({
+  store: openStore(sealedDisk(new MemoryDisk(systemClock({ holdOpen: true })), 'blobs')),
+  until: (work) => work,
+}));

@@ -4,6 +4,7 @@ import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { SnapshotFiles } from '../../storage/snapshot-file.ts';
 import { temporaryFolder } from '../kit/engines.ts';
+import { sealedDisk } from '../kit/seals.ts';
 import { VirtualTime } from '../kit/virtual-time.ts';
 import { SimDisk } from '../sim/sim-disk.ts';
 import { snapshotStoreConformance } from './snapshot-store.ts';
@@ -31,4 +32,10 @@ snapshotStoreConformance('sim-disk', async () => {
     receiver: new SnapshotFiles(new SimDisk(clock, seededRandom(1, 'receiver'), {})),
     until: (work) => time.until(work),
   };
+});
+
+snapshotStoreConformance('sealed-disk', async () => {
+  const clock = systemClock({ holdOpen: true });
+  const files = () => new SnapshotFiles(sealedDisk(new MemoryDisk(clock), 'snapshots'));
+  return { sender: files(), receiver: files(), until: (work) => work };
 });

@@ -6,6 +6,7 @@ import { systemClock } from '../../cli/system-clock.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
+import { batchSeal } from '../kit/seals.ts';
 import { VirtualTime } from '../kit/virtual-time.ts';
 import { SimDisk } from '../sim/sim-disk.ts';
 import { walConformance } from './wal.ts';
@@ -34,3 +35,12 @@ walConformance('sim-disk', async () => {
   const disk = new SimDisk(clock, seededRandom(1, 'disk'), {});
   return { disk, clock, until: (work) => time.until(work) };
 });
+
+walConformance(
+  'memory-disk, sealed',
+  async () => {
+    const clock = systemClock({ holdOpen: true });
+    return { disk: new MemoryDisk(clock), clock, until: atOnce };
+  },
+  () => batchSeal(),
+);

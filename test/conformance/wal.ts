@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../protocol/clock.ts';
 import { seededRandom } from '../../protocol/random.ts';
+import type { BatchSeal } from '../../storage/at-rest/batch-seal.ts';
 import { DiskHealth } from '../../storage/disk/health.ts';
 import type { Disk } from '../../storage/disk/port.ts';
 import type { Wal } from '../../storage/ports.ts';
@@ -37,18 +38,26 @@ export function synced(wal: Wal): Promise<void> {
   });
 }
 
+/** Opens a log in clear, and gathers what is there. */
+export const reopen = (disk: Disk, clock: Clock) => openAnew(disk, clock, null);
+
 /** Opens and gathers what is there. */
-export async function reopen(disk: Disk, clock: Clock) {
+export async function openAnew(disk: Disk, clock: Clock, seal: BatchSeal | null) {
   const seen: SeenRecord[] = [];
-  const options = { ...WAL_TEST_OPTIONS, health: new DiskHealth(disk, clock) };
+  const options = { ...WAL_TEST_OPTIONS, seal, health: new DiskHealth(disk, clock) };
   const opened = await openWal(disk, clock, options, (stream, payload, position) => {
     seen.push({ stream, text: Buffer.from(payload).toString(), position });
   });
   return { ...opened, seen };
 }
 
-/** The contract of Wal (storage/ports.ts), over any Disk. */
-export function walConformance(name: string, make: () => Promise<WalHarness>): void {
+/** The contract of Wal (storage/ports.ts), over any Disk. `seal`: of each opening. */
+export function walConformance(
+  name: string,
+  make: () => Promise<WalHarness>,
+  seal: () => BatchSeal | null = () => null,
+): void {
+  const reopen = (disk: Disk, clock: Clock) => openAnew(disk, clock, seal());
   const test = (title: string, run: (harness: WalHarness) => Promise<void>) =>
     it(title, async () => {
       const harness = await make();

@@ -8,6 +8,7 @@ import { openMemoryLevelEngine } from '../../storage/kv/level-engine.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
 import type { KvEngine } from '../../storage/ports.ts';
 import { SimEngineStore } from '../sim/sim-engine.ts';
+import { sealedEngine } from './seals.ts';
 
 /** A folder in the machine's temporary folder; the test that made it leaves it to the system. */
 export function temporaryFolder(): Promise<string> {
@@ -22,5 +23,11 @@ export const ENGINES: Readonly<Record<string, () => Promise<KvEngine>>> = {
     openClassicEngine(await temporaryFolder(), { bootId: 'boot-1', clock }),
   'memory-level': () => openMemoryLevelEngine(clock),
   'memory-engine': async () => new MemoryEngine(clock),
+  'sealed-engine': async () => sealedEngine(new MemoryEngine(clock), clock),
+  'sealed-classic': async () =>
+    sealedEngine(
+      await openClassicEngine(await temporaryFolder(), { bootId: 'boot-1', clock }),
+      clock,
+    ),
   'sim-engine': async () => new SimEngineStore(seededRandom(1, 'engine')).open(clock),
 };

@@ -25,7 +25,7 @@ const logged: number[] = [];
 const health = new DiskHealth(disk, clock);
 const options = {
   ...{ segmentBytes: 256 * 1024, markerDelayMs: 5, prepareAhead: true },
-  ...{ random, health },
+  ...{ random, health, seal: null },
 };
 const { wal, recovery } = await openWal(disk, clock, options, (_stream, payload) => {
   logged.push(Number.parseInt(Buffer.from(payload).toString(), 10));

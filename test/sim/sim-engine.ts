@@ -114,6 +114,8 @@ export class SimEngine implements KvEngine {
     this.#store.flushed(state);
   }
 
+  condemn(): void {} // nothing here damages rows
+
   async close(): Promise<void> {
     await this.#writes;
   }

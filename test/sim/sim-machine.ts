@@ -1,10 +1,12 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { type Random, seededRandom } from '../../protocol/random.ts';
+import { FolderKeys } from '../../storage/at-rest/folder-keys.ts';
 import { BlobFiles } from '../../storage/blob/blob-files.ts';
 import { DiskHealth } from '../../storage/disk/health.ts';
 import type { Disk } from '../../storage/disk/port.ts';
 import { loadIdentity, saveIdentity } from '../../storage/identity.ts';
 import { MemtableStore } from '../../storage/kv/state-store.ts';
+import { sealedParts } from '../../storage/open.ts';
 import type { StoragePorts } from '../../storage/ports.ts';
 import { SnapshotFiles } from '../../storage/snapshot-file.ts';
 import { openWal, quarantineWal } from '../../storage/wal/recovery.ts';
@@ -17,6 +19,8 @@ import type { World } from './world.ts';
 /** Room that is left on a disk that counts as full: the last write before the end is short. */
 const FULL_ROOM_BYTES_MAX = 3000;
 
+const DATA_KEY = new Uint8Array(32).fill(7);
+
 /** A simulated machine: one disk for log, identity and snapshots, and one engine. */
 export class SimMachine implements Machine {
   readonly trouble: DiskTrouble;
@@ -24,6 +28,7 @@ export class SimMachine implements Machine {
   readonly #disk: SimDisk;
   readonly #engine: SimEngineStore;
   readonly #walSegmentBytes: number;
+  readonly #keys: FolderKeys | null;
 
   constructor(world: World, index: number) {
     const { seed, syncMsMean } = world.config;
@@ -39,6 +44,7 @@ export class SimMachine implements Machine {
     this.#disk = new SimDisk(clock, random, { syncMs: [syncMsMean * 0.3, syncMsMean * 2] });
     this.#engine = new SimEngineStore(stream('engine'));
     this.#walSegmentBytes = world.config.walSegmentBytes;
+    this.#keys = world.config.encrypted ? new FolderKeys(new Map([[1, DATA_KEY]])) : null;
     this.trouble = troubleOf(this.#disk, stream('room'));
     this.#disk.onMoment = (moment) => {
       if (moment.type === 'syncEnded') trace.mix(4, index, moment.bytes, null);
@@ -62,19 +68,20 @@ export class SimMachine implements Machine {
       prepareAhead: false,
       random,
     };
+    const sealed = sealedParts({ disk, clock, keys: this.#keys, random });
     return {
       loadIdentity: () => readIdentity(disk),
       saveIdentity: (identity) => saveIdentity(disk, identity),
-      openWal: (visit) => openWal(disk, clock, walOptions, visit),
+      openWal: (visit) => openWal(disk, clock, { ...walOptions, seal: sealed.batches() }, visit),
       openState: async () =>
-        new MemtableStore(this.#engine.open(clock), clock, {
+        new MemtableStore(sealed.engine(this.#engine.open(clock)), clock, {
           memtableBytes: 64 * 1024,
           memtableAgeMs: 200,
           onFatal: (error) => fatal('the engine failed', error),
           mayWrite: () => health.feedsEngine(),
         }),
-      snapshots: new SnapshotFiles(disk),
-      blobs: new BlobFiles({ disk, clock, health, onFatal: fatal }),
+      snapshots: new SnapshotFiles(sealed.disk('snapshots')),
+      blobs: new BlobFiles({ disk: sealed.disk('blobs'), clock, health, onFatal: fatal }),
       health,
       setStateAside: async () => this.#engine.wipe(),
       quarantine: async () => {

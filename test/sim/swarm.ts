@@ -75,6 +75,8 @@ export interface SwarmConfig {
   readonly retentionMs: number;
   /** Small segments make the log rotate and drop often. */
   readonly walSegmentBytes: number;
+  /** All that is on the disks is sealed. By the seed and not drawn: it changes nothing else of a run. */
+  readonly encrypted: boolean;
   /** Nodes die and return while the cluster is being formed. */
   readonly roughStart: boolean;
   /** Clients that live by leases and locks. */
@@ -184,6 +186,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
       valueBytesMax: random.next() < 0.8 ? 300 : 20_000,
     },
     retentionMs: random.next() < 0.8 ? 3_600_000 : 20_000,
+    encrypted: seed % 4 === 3,
     walSegmentBytes: random.next() < 0.5 ? 32 * 1024 : 512 * 1024,
     roughStart: random.next() < 0.3,
     ...drawLeaseClients(seed),

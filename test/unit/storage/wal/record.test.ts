@@ -18,7 +18,7 @@ const record = fc.record({
 const position = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
 
 function sealed(records: { stream: number; payload: Uint8Array }[], at: number): Buffer {
-  const batch = new BatchBuffer();
+  const batch = new BatchBuffer(null);
   for (const item of records) batch.add(item);
   return Buffer.from(batch.seal(WAL_ID, at, at));
 }
@@ -78,7 +78,7 @@ describe('WAL batch', () => {
   });
 
   it('a reused buffer holds nothing of the batch before', () => {
-    const batch = new BatchBuffer();
+    const batch = new BatchBuffer(null);
     batch.add({ stream: 1, payload: Buffer.alloc(5_000_000, 1) });
     batch.seal(WAL_ID, 0, 0);
     batch.reset();
