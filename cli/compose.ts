@@ -33,6 +33,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { ObjectService } from '../protocol/object-access.ts';
 import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
+import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
 import { MemoryDisk } from '../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../storage/disk/node-disk.ts';
@@ -41,6 +42,7 @@ import { MemoryEngine } from '../storage/kv/memory-engine.ts';
 import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
+import { atRestKeys } from './at-rest.ts';
 import { openAgreed } from './auth-agreement.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { openIssuer } from './issuer.ts';
@@ -48,7 +50,7 @@ import { natsAccess } from './nats-access.ts';
 import { edgeOf } from './node-edge.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import { objectGate } from './object-gate.ts';
-import { rootKeys } from './root-keys.ts';
+import { configuredRootKeys, rootKeys } from './root-keys.ts';
 import { credentialsOf, type S3Keys, s3Keys } from './s3-keys.ts';
 import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
@@ -84,6 +86,15 @@ interface Basics {
   readonly telemetry: NodeTelemetry;
 }
 
+/** The data keys first: a folder that does not open with what is configured is not touched. */
+async function keysOf(config: Config, { random, telemetry }: Basics) {
+  const given = await configuredRootKeys(config);
+  const log = (text: string, more: Readonly<Record<string, unknown>>) =>
+    telemetry.log('info', text, more);
+  const keysAtRest = await atRestKeys(config, given, { random, log });
+  return { keysAtRest, roots: await rootKeys(config, given, random) };
+}
+
 async function composeLocked(
   config: Config,
   basics: Basics,
@@ -91,6 +102,7 @@ async function composeLocked(
 ): Promise<Composition> {
   const { clock, random, version, telemetry } = basics;
   opened.push(() => telemetry.stop());
+  const { keysAtRest, roots } = await keysOf(config, basics);
   const fatal = (reason: string, error: unknown): void => {
     telemetry.log('error', reason, { error });
     process.exit(1);
@@ -105,7 +117,6 @@ async function composeLocked(
   const objects = objectGate();
   const service = governed(gate.service, objects.objects.buckets, new StoredPolicies());
   const keys = await s3Keys(config, random);
-  const roots = await rootKeys(config, random);
   const encryptionKeys = new NamedKeys({ rows: objects.objects.keyRows, roots, random, clock });
   const admin = config.auth ? await adminKey(config, random) : null;
   const tls = tlsFiles(config, basics, ends);
@@ -137,7 +148,7 @@ async function composeLocked(
   opened.push(() => http.close());
   const { url, s3Url } = await http.listen();
   const httpUrl = config.httpUrl ?? url;
-  const ports = portsOf(config, basics, { bus, fatal, notifications: targets });
+  const ports = portsOf(config, basics, { bus, fatal, notifications: targets, keys: keysAtRest });
   const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((real) => {
     node = real;
     const setting = new AuthSetting(real.service.identities);
@@ -280,12 +291,15 @@ function started(node: Node | null): Node {
 function portsOf(
   config: Config,
   basics: Basics,
-  more: Pick<Ports, 'bus' | 'fatal' | 'notifications'>,
+  {
+    keys,
+    ...more
+  }: Pick<Ports, 'bus' | 'fatal' | 'notifications'> & { readonly keys: FolderKeys | null },
 ): Ports {
   const { clock, random, telemetry } = basics;
   return {
     ...{ clock, random, telemetry, ...more },
-    storage: storageOf(config, basics, more.fatal),
+    storage: storageOf(config, basics, { keys, fatal: more.fatal }),
     publishChange: (event, group, traceparent) =>
       publishChange(more.bus, event, group, traceparent),
   };
@@ -317,7 +331,7 @@ async function openBus(
 function storageOf(
   config: Config,
   basics: Basics,
-  fatal: (reason: string, error: unknown) => void,
+  { keys, fatal }: { keys: FolderKeys | null; fatal: (reason: string, error: unknown) => void },
 ): StoragePorts {
   const { clock, random } = basics;
   if (config.ephemeral) {
@@ -326,6 +340,7 @@ function storageOf(
       clock,
       random,
       prepareAhead: false,
+      keys: null,
       openEngine: async () => new MemoryEngine(clock),
       setEngineAside: async () => {},
       onFatal: fatal,
@@ -338,6 +353,7 @@ function storageOf(
     clock,
     random,
     prepareAhead: true,
+    keys,
     openEngine: () =>
       openClassicEngine(join(root, STATE_FOLDER), {
         ...{ bootId: bootId(), clock },

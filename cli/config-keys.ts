@@ -107,18 +107,26 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
   },
   {
     key: 'encryption-root-key',
-    kind: 'text',
-    fallback: null,
-    flag: false,
+    ...{ kind: 'text', fallback: null, flag: false },
     help: 'Root key of encryption, 32 bytes as hex or base64, the same on all nodes; older ones behind it, after commas',
     secret: 'all',
   },
   {
     key: 'encryption-root-key-file',
-    kind: 'text',
-    fallback: null,
-    flag: false,
+    ...{ kind: 'text', fallback: null, flag: false },
     help: 'File with that key, older ones on further lines. Neither: root-key in the data folder, which a node on its own draws',
+  },
+  {
+    key: 'encryption-root-key-command',
+    ...{ kind: 'text', fallback: null, flag: false },
+    help: 'Command of the shell that prints that key, older ones on further lines; run at each start',
+  },
+  {
+    key: 'encryption-at-rest',
+    kind: 'boolean',
+    fallback: 'false',
+    flag: true,
+    help: 'Encrypt the data folder, from its first start on, under a configured root key. A folder that is encrypted stays so',
   },
   {
     key: 'nats',

@@ -43,6 +43,8 @@ export interface Config {
   /** The first wraps, all unwrap. Null: those of the file, else of the data folder. */
   readonly rootKeys: readonly Uint8Array[] | null;
   readonly rootKeyFile: string | null;
+  readonly rootKeyCommand: string | null;
+  readonly encryptionAtRest: boolean;
   /** `bucket.<domain>` is that bucket. */
   readonly s3Domains: readonly string[];
   readonly hostNames: readonly string[];
@@ -201,6 +203,8 @@ function check(settings: readonly Setting[]): Config {
     rootKeys: rootKeysOrNull(read),
     rootKeyFile: read.text('encryption-root-key-file'),
     hostNames: read.list('host-names', 'host names', hostName),
+    rootKeyCommand: read.text('encryption-root-key-command'),
+    encryptionAtRest: read.boolean('encryption-at-rest'),
     s3Domains: read.list('s3-domains', 'host names', hostName),
     nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
     natsFiles: {
@@ -282,10 +286,10 @@ function s3Keys(read: Reader): Config['s3Keys'] {
 }
 
 function rootKeysOrNull(read: Reader): Config['rootKeys'] {
+  const ways = ['encryption-root-key', 'encryption-root-key-file', 'encryption-root-key-command'];
+  const given = ways.filter((way) => read.text(way) !== null);
+  if (given.length > 1) throw new UsageError(`${given.join(' and ')} are two ways: give one`);
   if (read.text('encryption-root-key') === null) return null;
-  if (read.text('encryption-root-key-file') !== null) {
-    throw new UsageError('encryption-root-key and encryption-root-key-file are two ways: give one');
-  }
   return read.parsed('encryption-root-key', 'keys of 32 bytes, as hex or base64', parseRootKeys);
 }
 

@@ -1,5 +1,6 @@
+import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import { KEY_BYTES } from '../gateways/encryption/key-wrap.ts';
 import { parseRootKeys, RootKeys } from '../gateways/encryption/root-keys.ts';
 import type { Random } from '../protocol/random.ts';
@@ -7,22 +8,44 @@ import type { Config } from './config.ts';
 import { keepSecret, readSecret } from './secret-file.ts';
 
 const FILE = 'root-key';
+/** A command that waits longer for its key has hung. */
+const COMMAND_MS_MAX = 60_000;
+const COMMAND_BYTES_MAX = 64 * 1024;
 
-type Source = Pick<Config, 'rootKeys' | 'rootKeyFile' | 'ephemeral' | 'data' | 'nats'>;
+type Given = Pick<Config, 'rootKeys' | 'rootKeyFile' | 'rootKeyCommand'>;
+type Source = Given & Pick<Config, 'ephemeral' | 'data' | 'nats'>;
+
+/** From the configuration: given, in a file, or printed by a command. Null: it says nothing of a root key. */
+export async function configuredRootKeys(config: Given): Promise<RootKeys | null> {
+  const { rootKeys, rootKeyFile, rootKeyCommand } = config;
+  if (rootKeys !== null) return new RootKeys(rootKeys);
+  if (rootKeyFile !== null) return read(rootKeyFile, true);
+  if (rootKeyCommand !== null)
+    return parsed(await printed(rootKeyCommand), 'what encryption-root-key-command prints');
+  return null;
+}
 
 /**
  * From the configuration, else the one in the data folder. A node on its own draws one at its first start; one of several
  * does not, since all have to have the same: without one it has no named keys (null).
  */
-export async function rootKeys(config: Source, random: Random): Promise<RootKeys | null> {
-  if (config.rootKeys !== null) return new RootKeys(config.rootKeys);
-  if (config.rootKeyFile !== null) return read(config.rootKeyFile, true);
+export async function rootKeys(
+  config: Source,
+  given: RootKeys | null,
+  random: Random,
+): Promise<RootKeys | null> {
+  if (given !== null) return given;
   const isAlone = config.nats.length === 0;
   if (config.ephemeral) return isAlone ? new RootKeys([random.bytes(KEY_BYTES)]) : null;
   const path = join(resolve(config.data), FILE);
   const kept = await read(path, false);
   if (kept !== null || !isAlone) return kept;
   return parsed(await drawnInto(config.data, random), path);
+}
+
+/** Whether a file is in a folder: a key there is stolen with what it locks. */
+export function isInside(file: string, folder: string): boolean {
+  return `${resolve(file)}${sep}`.startsWith(`${resolve(folder)}${sep}`);
 }
 
 /** For all nodes of a cluster: kept beside their folders, and in each of them. */
@@ -55,6 +78,20 @@ async function read(path: string, isWanted: boolean): Promise<RootKeys | null> {
   if (text !== null) return parsed(text, path);
   if (isWanted) throw new Error(`${path} (encryption-root-key-file) is not there`);
   return null;
+}
+
+/** What it prints is a secret: an error tells what the command said on its other stream. */
+function printed(command: string): Promise<string> {
+  const options = { timeout: COMMAND_MS_MAX, maxBuffer: COMMAND_BYTES_MAX };
+  return new Promise((resolved, rejected) => {
+    execFile('/bin/sh', ['-c', command], options, (error, stdout, stderr) => {
+      if (error === null) return resolved(stdout);
+      const how = error.killed ? 'took too long' : `ended with ${error.code ?? error.signal}`;
+      rejected(
+        new Error(`encryption-root-key-command ${how}: ${stderr.trim() || 'it said nothing'}`),
+      );
+    });
+  });
 }
 
 function parsed(text: string, path: string): RootKeys {

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { rootKeys, shareRootKey } from '../../../cli/root-keys.ts';
+import { configuredRootKeys, rootKeys, shareRootKey } from '../../../cli/root-keys.ts';
 import { RootKeys } from '../../../gateways/encryption/root-keys.ts';
 import { seededRandom } from '../../../protocol/random.ts';
 
@@ -14,14 +14,13 @@ afterEach(() => rm(data, { recursive: true }));
 
 const random = seededRandom(1);
 const NATS = ['nats://127.0.0.1:4222'];
-const of = (more: object = {}) =>
-  rootKeys(
-    {
-      ...{ rootKeys: null, rootKeyFile: null, ephemeral: false, nats: [] },
-      ...{ data: join(data, 'n1'), ...more },
-    },
-    random,
-  );
+const of = async (more: object = {}) => {
+  const source = {
+    ...{ rootKeys: null, rootKeyFile: null, rootKeyCommand: null, ephemeral: false, nats: [] },
+    ...{ data: join(data, 'n1'), ...more },
+  };
+  return rootKeys(source, await configuredRootKeys(source), random);
+};
 const given = new RootKeys([Buffer.alloc(32, 5)]).currentId;
 
 describe('the root key', () => {
