@@ -13,6 +13,10 @@ import { type LaneActor, type LaneEvent, startLaneMachine } from './machine.ts';
 const AT_ONCE = 8;
 const PAUSE_MS_MIN = 500;
 const PAUSE_MS_MAX = 60_000;
+/** A target that took something within this time is there: pauses do not grow. */
+const ALIVE_MS = 10_000;
+/** Of its time, one part in so many goes into reading what waits for keys that were refused. */
+const READ_SHARE = 5;
 
 export interface LaneHost {
   readonly clock: Clock;
@@ -28,7 +32,8 @@ export interface LaneHost {
  * entry, so whoever leads next sends again only what that entry has not named.
  *
  *   Order: nothing of a key is sent before what stands before it was taken. A pass goes through the rows from the first one
- *   on; a key is held from what was not taken until a pass begins anew, and a row that was not tried ends the pass.
+ *   on, up to the last; a key is held from what was not taken, or not tried, until a pass begins anew: whatever waits before
+ *   the place where the pass stands is of a key that is held.
  */
 export class Lane {
   readonly #host: LaneHost;
@@ -37,13 +42,22 @@ export class Lane {
   #group: NotifyGroup;
   /** Where this pass stands; null: at the beginning. */
   #after: OutboxPosition | null = null;
+  /** Of those that were read in this pass. */
+  #passed = 0;
+  #readMs = 0;
+  #beganMs = 0;
+  /** Nothing stands behind it. */
+  #isAtEnd = true;
   /** Keys of which something was not taken, until when: nothing of them is sent before. They are let go at the beginning of a pass only. */
   #held = new Map<string, number>();
   /** How often in a row something of a key was not taken. */
   #failuresOf = new Map<string, number>();
   /** Pauses of the whole lane in a row. */
   #pauses = 0;
-  /** When there is something to do though nothing has come. */
+  #pausedUntilMs = 0;
+  /** When the target took something. */
+  #tookMs = Number.NEGATIVE_INFINITY;
+  /** When a key that is held may be tried again. */
   #dueMs = Number.POSITIVE_INFINITY;
   /** Something may have come since the last look. */
   #isWoken = false;
@@ -55,6 +69,7 @@ export class Lane {
     this.#target = target;
     this.#actor = startLaneMachine({
       isDue: () => this.#isDue(),
+      isRested: () => host.clock.monotonicMs() >= this.#pausedUntilMs,
       step: () => this.#answer(this.#step()),
     });
   }
@@ -79,7 +94,7 @@ export class Lane {
       .catch((error: unknown) => {
         const { group } = this.#group;
         this.#host.telemetry.log('warn', 'notifications could not be sent', { group, error });
-        return this.#pause();
+        return this.#beginAnew();
       })
       .then((event) => {
         if (this.#stopped) return;
@@ -89,26 +104,32 @@ export class Lane {
   }
 
   async #step(): Promise<LaneEvent> {
-    if (!this.#mayGoOn()) return this.#pause();
+    if (!this.#mayGoOn()) return this.#beginAnew();
     this.#isWoken = false;
     if (this.#isDue()) this.#beginPass();
     const rows = await this.#read();
     const last = rows.at(-1);
-    if (last === undefined) {
-      if (this.#held.size > 0) return { type: 'held' };
-      this.#restart();
-      return { type: 'empty' };
-    }
+    this.#isAtEnd = last === undefined;
+    if (last === undefined) return this.#end();
     const { taken, areLeft } = await this.#send(rows);
-    if (taken.length > 0 && !(await this.#group.trim(this.#target, taken))) return this.#pause();
+    if (taken.length > 0 && !(await this.#group.trim(this.#target, taken))) {
+      return this.#beginAnew();
+    }
+    this.#after = last.at;
     if (areLeft) return this.#pause();
     if (taken.length > 0) this.#pauses = 0;
-    this.#after = last.at;
     return { type: 'more' };
   }
 
+  /**
+   * A pass may begin. Not before the last one has come to its end: keys come due all the time where many are held, and what
+   * stands behind them would never be read. So many rows have all that waited when it began.
+   */
   #isDue(): boolean {
-    return this.#host.clock.monotonicMs() >= this.#dueMs;
+    const nowMs = this.#host.clock.monotonicMs();
+    const isOver = this.#isAtEnd || this.#passed >= LIMITS.notificationsWaitingMax;
+    const restMs = Math.min(PAUSE_MS_MAX, this.#readMs * READ_SHARE);
+    return isOver && nowMs >= this.#dueMs && nowMs >= this.#beganMs + restMs;
   }
 
   #mayGoOn(): boolean {
@@ -116,25 +137,34 @@ export class Lane {
   }
 
   async #read(): Promise<OutboxRow[]> {
+    const { clock } = this.#host;
+    const startMs = clock.monotonicMs();
     const view = this.#group.view();
     try {
-      return await readOutbox(view, this.#target, this.#after, LIMITS.notificationStep);
+      const rows = await readOutbox(view, this.#target, this.#after, LIMITS.notificationStep);
+      this.#passed += rows.length;
+      return rows;
     } finally {
       await view.close();
+      this.#readMs += clock.monotonicMs() - startMs;
     }
   }
 
-  #restart(): void {
+  #end(): LaneEvent {
+    if (this.#held.size > 0) return { type: 'held' };
     this.#after = null;
-    this.#held.clear();
     this.#failuresOf.clear();
     this.#dueMs = Number.POSITIVE_INFINITY;
+    return { type: 'empty' };
   }
 
   /** From the first row again, with the keys that have waited long enough. */
   #beginPass(): void {
     const nowMs = this.#host.clock.monotonicMs();
     this.#after = null;
+    this.#passed = 0;
+    this.#readMs = 0;
+    this.#beganMs = nowMs;
     this.#dueMs = Number.POSITIVE_INFINITY;
     for (const [name, untilMs] of this.#held) {
       if (untilMs <= nowMs) this.#held.delete(name);
@@ -142,17 +172,27 @@ export class Lane {
     }
   }
 
-  /** From the beginning again, with all keys, after a while. */
+  /** What was sent may still be there, or somebody else leads: after a while, from the first row again. */
+  #beginAnew(): LaneEvent {
+    this.#after = null;
+    this.#isAtEnd = true;
+    return this.#pause();
+  }
+
+  /** The pass goes on after a while. */
   #pause(): LaneEvent {
-    this.#restart();
-    this.#dueMs = this.#pauseEndMs(this.#pauses++);
+    const isAlive = this.#host.clock.monotonicMs() < this.#tookMs + ALIVE_MS;
+    this.#pausedUntilMs = this.#pauseEndMs(isAlive ? 0 : this.#pauses++);
     return { type: 'failed' };
   }
 
   #hold(name: string): void {
     const failures = this.#failuresOf.get(name) ?? 0;
     this.#failuresOf.set(name, failures + 1);
-    const untilMs = this.#pauseEndMs(failures);
+    this.#holdUntil(name, this.#pauseEndMs(failures));
+  }
+
+  #holdUntil(name: string, untilMs: number): void {
     this.#held.set(name, untilMs);
     this.#dueMs = Math.min(this.#dueMs, untilMs);
   }
@@ -164,7 +204,7 @@ export class Lane {
     return clock.monotonicMs() + longMs * (0.5 + random.next() / 2);
   }
 
-  /** `areLeft`: nothing was taken of as many keys as are tried at once, and the others were not tried. */
+  /** `areLeft`: nothing was taken of as many keys as are tried at once. The others were not tried, and are held for the next pass. */
   async #send(rows: readonly OutboxRow[]): Promise<{ taken: Taken[]; areLeft: boolean }> {
     const byKey = new Map<string, OutboxRow[]>();
     for (const row of rows) {
@@ -176,7 +216,7 @@ export class Lane {
       else others.push(row);
     }
     const taken: Taken[] = [];
-    const waiting = [...byKey];
+    const waiting = this.#held.size === 0 ? [...byKey] : this.#inTurns(byKey);
     const work = async (): Promise<void> => {
       for (;;) {
         const next = waiting.shift();
@@ -192,7 +232,18 @@ export class Lane {
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
+    for (const [name] of waiting) this.#holdUntil(name, this.#host.clock.monotonicMs());
     return { taken, areLeft: waiting.length > 0 };
+  }
+
+  /** Keys that failed least first, otherwise at random: so that not the same few always speak for the target. */
+  #inTurns(byKey: ReadonlyMap<string, OutboxRow[]>): [string, OutboxRow[]][] {
+    const { random } = this.#host;
+    const drawn = [...byKey].map((one) => {
+      const rank = (this.#failuresOf.get(one[0]) ?? 0) + random.next();
+      return { one, rank };
+    });
+    return drawn.sort((a, b) => a.rank - b.rank).map(({ one }) => one);
   }
 
   /** False: one of them was not taken, and none behind it was sent. */
@@ -218,6 +269,7 @@ export class Lane {
     const id = `${cluster}-${group}-${at.index}-${at.ordinal}`;
     try {
       await notifications.deliver(this.#target, notification, id);
+      this.#tookMs = clock.monotonicMs();
       telemetry.count('notifications_sent', 1, { target });
       return 'sent';
     } catch (error) {

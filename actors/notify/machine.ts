@@ -2,8 +2,10 @@ import { type ActorRefFrom, createActor, setup } from 'xstate';
 
 /** What a lane does its work with. */
 export interface LaneEffects {
-  /** Whether the pause after a failure is over, of the target or of a key. */
+  /** Whether a key that is held may be tried again. */
   isDue(): boolean;
+  /** Whether the pause is over. */
+  isRested(): boolean;
   /** One step: reads, sends and takes away some. It answers `more`, `empty`, `held` or `failed`. */
   step(): void;
 }
@@ -27,7 +29,10 @@ export const laneMachine = setup({
     events: {} as LaneEvent,
   },
   actions: { step: ({ context }) => context.effects.step() },
-  guards: { isDue: ({ context }) => context.effects.isDue() },
+  guards: {
+    isDue: ({ context }) => context.effects.isDue(),
+    isRested: ({ context }) => context.effects.isRested(),
+  },
 }).createMachine({
   id: 'lane',
   context: ({ input }) => ({ effects: input.effects }),
@@ -44,7 +49,7 @@ export const laneMachine = setup({
       },
     },
     holding: { on: { wake: 'working', tick: { guard: 'isDue', target: 'working' } } },
-    pausing: { on: { tick: { guard: 'isDue', target: 'working' } } },
+    pausing: { on: { tick: { guard: 'isRested', target: 'working' } } },
   },
 });
 

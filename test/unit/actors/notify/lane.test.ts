@@ -193,6 +193,46 @@ describe('notifications on their way', () => {
     expect(sick).toEqual(Array.from({ length: 21 }, (_, i) => `sick ${i}`));
   });
 
+  it('many keys that a target refuses hold up no other', async () => {
+    const isSick = ({ ref }: Notification) => ref.key.startsWith('sick');
+    world.take = async (_target, one) => {
+      if (isSick(one)) throw new Error('500');
+    };
+    for (let i = 0; i < 300; i++) world.put(`sick${i}`, '0');
+    for (let i = 0; i < 100; i++) world.put(`k${i}`, 'e');
+    // Page by page, with pauses that grow as long as nothing is taken at all.
+    await world.pass(40_000);
+    expect(world.by('webhook:a').length).toBe(100);
+    for (let i = 0; i < 20; i++) {
+      world.put(`l${i}`, 'e');
+      world.put(`sick${i}`, '1');
+      await world.pass(1_000);
+    }
+    await world.pass(10_000);
+    expect(world.by('webhook:a').length).toBe(120);
+    world.take = async () => {};
+    await world.pass(120_000);
+    expect(world.by('webhook:a').length).toBe(440);
+    for (let i = 0; i < 20; i++) {
+      const of = world.by('webhook:a').filter((one) => one.startsWith(`sick${i} `));
+      expect(of).toEqual([`sick${i} 0`, `sick${i} 1`]);
+    }
+  });
+
+  it('keys that come due all the time keep nobody from what stands behind them', async () => {
+    world.take = async (_target, { ref }) => {
+      // A while, so that a key comes due before the pass has come far.
+      world.clock.nowMs += 20;
+      if (ref.key.startsWith('sick')) throw new Error('500');
+    };
+    for (let i = 0; i < 300; i++) {
+      world.put(`sick${i}`, '0');
+      world.put(`k${i}`, 'e');
+    }
+    await world.pass(20_000);
+    expect(world.by('webhook:a').length).toBe(300);
+  });
+
   it('N2 what could not be taken away is sent again', async () => {
     world.losesTrims = true;
     world.put('k', '1');
