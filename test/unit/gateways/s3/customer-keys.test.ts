@@ -206,9 +206,10 @@ describe('SSE-C', () => {
   });
 
   it('comes over a link that nobody else reads, or that is trusted', () => {
-    const from = (address: string, customerKeysOverHttp = false) => {
+    const from = (address: string, customerKeysOverHttp = false, isSecure = false) => {
       const edge = { config: { customerKeysOverHttp } };
-      return () => checkLink({ edge, remoteAddress: () => address } as unknown as Call);
+      const call = { edge, sender: { isSecure }, remoteAddress: () => address };
+      return () => checkLink(call as unknown as Call);
     };
     for (const address of ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1']) {
       expect(from(address)).not.toThrow();
@@ -216,6 +217,7 @@ describe('SSE-C', () => {
     for (const address of ['', '10.0.0.7', '::ffff:10.0.0.7', 'fe80::1', '2001:db8::127.0.0.1']) {
       expect(from(address)).toThrow('must be made over a secure connection');
       expect(from(address, true)).not.toThrow();
+      expect(from(address, false, true)).not.toThrow();
     }
   });
 
