@@ -1,13 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Bus, Ports } from '../actors/kit/ports.ts';
 import { startNode } from '../actors/node.ts';
 import type { Node } from '../actors/node-port.ts';
 import { KeyRefusal, NamedKeys } from '../gateways/encryption/named-keys.ts';
 import type { RootKeys } from '../gateways/encryption/root-keys.ts';
 import type { HttpConfig, ReplicaHash } from '../gateways/http/app.ts';
-import { createHttpServer } from '../gateways/http/server.ts';
+import { createHttpServer, type HttpServerOptions } from '../gateways/http/server.ts';
 import { Access } from '../gateways/identity/access.ts';
 import { ApiKeys } from '../gateways/identity/api-keys.ts';
 import { AuthSetting } from '../gateways/identity/auth-setting.ts';
@@ -35,19 +34,15 @@ import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
-import { MemoryDisk } from '../storage/disk/memory-disk.ts';
-import { NodeDisk } from '../storage/disk/node-disk.ts';
-import { openClassicEngine } from '../storage/kv/classic-engine.ts';
-import { MemoryEngine } from '../storage/kv/memory-engine.ts';
-import { openStorage } from '../storage/open.ts';
-import type { StoragePorts } from '../storage/ports.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
 import { atRestKeys } from './at-rest.ts';
+import { openAudit } from './audit.ts';
 import { openAgreed } from './auth-agreement.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
 import { openIssuer } from './issuer.ts';
 import { natsAccess } from './nats-access.ts';
 import { edgeOf } from './node-edge.ts';
+import { storageOf } from './node-storage.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import { objectGate } from './object-gate.ts';
 import { configuredRootKeys, rootKeys } from './root-keys.ts';
@@ -60,7 +55,6 @@ import { TlsFiles } from './tls-files.ts';
 import { ownVersion } from './version.ts';
 
 const NATS_CONNECT_WAIT_MS = 2_000;
-const STATE_FOLDER = 'state';
 
 /** Puts one real node together: the only place besides the simulator that builds adapters. */
 export async function compose(config: Config): Promise<Composition> {
@@ -109,8 +103,8 @@ async function composeLocked(
   };
   const { bus, nats } = await openBus(config, basics);
   opened.push(() => bus.drain());
-  const ends: (() => void)[] = [];
-  opened.push(async () => end(ends));
+  const ends: Ends = [];
+  opened.push(() => end(ends));
   const targets = targetsOf(config, clock, nats);
   ends.push(() => targets.close());
   const gate = serviceGate(config, version);
@@ -119,7 +113,7 @@ async function composeLocked(
   const keys = await s3Keys(config, random);
   const encryptionKeys = new NamedKeys({ rows: objects.objects.keyRows, roots, random, clock });
   const admin = config.auth ? await adminKey(config, random) : null;
-  const tls = tlsFiles(config, basics, ends);
+  const parts = await listenerParts(config, basics, ends);
   const { identities } = gate.service;
   const directory = new S3Directory({ identities, roots, clock });
   let node: Node | null = null;
@@ -139,7 +133,7 @@ async function composeLocked(
     ...{ chunks: () => shown().chunks, usage: () => shown().usage },
     keys: encryptionKeys,
     authSetting: new AuthSetting(identities),
-    ...(tls === null ? {} : { tls }),
+    ...parts,
     s3Users: new S3Users({ identities, roots, random, clock }),
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics, ends)),
     s3: s3Options(config, objects.objects, keys, targets, directory),
@@ -172,22 +166,30 @@ async function composeLocked(
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
       if (node !== null) await (node as Node).stop();
       else await bus.drain();
-      end(ends);
+      await end(ends);
       await telemetry.stop();
       await opened[0]?.();
     },
   };
 }
 
-function tlsFiles({ tls }: Config, basics: Basics, ends: (() => void)[]): TlsFiles | null {
-  if (tls === null) return null;
-  const files = new TlsFiles(tls, basics);
-  ends.push(() => files.stop());
-  return files;
+/** Ends what goes on beside requests. */
+type Ends = (() => unknown)[];
+
+async function end(all: Ends): Promise<void> {
+  await Promise.all(all.map((one) => one()));
 }
 
-function end(all: readonly (() => void)[]): void {
-  for (const one of all) one();
+async function listenerParts(
+  config: Config,
+  basics: Basics,
+  ends: Ends,
+): Promise<Pick<HttpServerOptions, 'tls' | 'audit'>> {
+  const audit = await openAudit(config, basics);
+  ends.push(() => audit?.close());
+  const tls = config.tls === null ? null : new TlsFiles(config.tls, basics);
+  ends.push(() => tls?.stop());
+  return { ...(audit === null ? {} : { audit }), ...(tls === null ? {} : { tls }) };
 }
 
 /** With another root key than the others, a node would answer some requests and fail others. */
@@ -211,7 +213,7 @@ function identityParts(
   { identities }: KvService,
   roots: RootKeys | null,
   { random, clock, telemetry }: Basics,
-  ends: (() => void)[],
+  ends: Ends,
 ) {
   const parts = { identities, random, clock, hash: new SecretHash(random) };
   const tokens = new Tokens({ ...parts, roots, cluster });
@@ -299,7 +301,7 @@ function portsOf(
   const { clock, random, telemetry } = basics;
   return {
     ...{ clock, random, telemetry, ...more },
-    storage: storageOf(config, basics, { keys, fatal: more.fatal }),
+    storage: storageOf(config, { clock, random, keys, fatal: more.fatal }),
     publishChange: (event, group, traceparent) =>
       publishChange(more.bus, event, group, traceparent),
   };
@@ -326,53 +328,6 @@ async function openBus(
     { clock, telemetry },
   );
   return { bus: sealBus(nats, config.clusterSecrets, telemetry), nats };
-}
-
-function storageOf(
-  config: Config,
-  basics: Basics,
-  { keys, fatal }: { keys: FolderKeys | null; fatal: (reason: string, error: unknown) => void },
-): StoragePorts {
-  const { clock, random } = basics;
-  if (config.ephemeral) {
-    return openStorage({
-      disk: new MemoryDisk(clock),
-      clock,
-      random,
-      prepareAhead: false,
-      keys: null,
-      openEngine: async () => new MemoryEngine(clock),
-      setEngineAside: async () => {},
-      onFatal: fatal,
-    });
-  }
-  const root = resolve(config.data);
-  const disk = new NodeDisk(root);
-  return openStorage({
-    disk,
-    clock,
-    random,
-    prepareAhead: true,
-    keys,
-    openEngine: () =>
-      openClassicEngine(join(root, STATE_FOLDER), {
-        ...{ bootId: bootId(), clock },
-        onDamage: (damage) => fatal('the state is damaged; the next start sets it aside', damage),
-      }),
-    setEngineAside: async (folder) => {
-      if ((await disk.list(STATE_FOLDER)).length > 0) await disk.rename(STATE_FOLDER, folder);
-    },
-    onFatal: fatal,
-  });
-}
-
-/** Changes with every start of the machine; '' where the system does not tell. */
-function bootId(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    return '';
-  }
 }
 
 /** Clients may only use NATS for operations where they could use HTTP without credentials. */

@@ -1,23 +1,6 @@
 import { LIMITS } from '../protocol/limits.ts';
-
-/**
- * Every setting of `minikv serve`: one row is the flag `--<key>`, the variable `MINIKV_<KEY>`, the key
- * in the TOML file and the line in docs/configuration.md. Order of force: flag, environment, file,
- * default.
- */
-export interface ConfigKey {
-  readonly key: string;
-  readonly kind: 'text' | 'integer' | 'boolean' | 'list';
-  /** As text; null has no default. */
-  readonly fallback: string | null;
-  /** False: only in the environment and the file. */
-  readonly flag: boolean;
-  /** What stands behind the flag in the help, e.g. `<port>`. */
-  readonly argument?: string;
-  readonly help: string;
-  /** What `config print` masks: all of it, or what a URL may hold of a password. */
-  readonly secret?: 'all' | 'in-url';
-}
+import type { ConfigKey } from './config-key.ts';
+import { SECURITY_KEYS } from './security-keys.ts';
 
 export const CONFIG_KEYS: readonly ConfigKey[] = [
   {
@@ -285,64 +268,7 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     flag: false,
     help: 'How long a day of lifecycle rules is, for tests: things end at the next multiple of it, which is midnight UTC; the same on all nodes',
   },
-  {
-    key: 'auth-jwt-issuer',
-    kind: 'text',
-    fallback: null,
-    flag: false,
-    help: 'Whose tokens (JWT) are taken besides API keys: their `iss`',
-  },
-  {
-    key: 'auth-jwt-audience',
-    kind: 'text',
-    fallback: null,
-    flag: false,
-    help: 'For whom they have to be: their `aud`',
-  },
-  {
-    key: 'auth-jwt-jwks',
-    kind: 'text',
-    fallback: null,
-    flag: false,
-    help: 'Where the keys of that issuer are: a file, or an https URL',
-  },
-  {
-    key: 'auth-jwt-algorithms',
-    kind: 'list',
-    fallback: 'RS256,ES256,EdDSA',
-    flag: false,
-    help: 'How they may be signed: of RS256, PS256, ES256, ES384 and EdDSA',
-  },
-  {
-    key: 'auth-jwt-role-claim',
-    kind: 'text',
-    fallback: 'role',
-    flag: false,
-    help: 'The claim that names a role, or several; with dots for claims inside of claims',
-  },
-  {
-    key: 'tls-cert',
-    kind: 'text',
-    fallback: null,
-    flag: true,
-    argument: '<file>',
-    help: 'PEM file of the certificate of this node, with those behind it: HTTP and S3 speak TLS. What replaces it is used at once',
-  },
-  {
-    key: 'tls-key',
-    kind: 'text',
-    fallback: null,
-    flag: true,
-    argument: '<file>',
-    help: 'PEM file of the key of that certificate',
-  },
-  {
-    key: 'tls-min-version',
-    kind: 'text',
-    fallback: '1.2',
-    flag: false,
-    help: 'Oldest version of TLS that is spoken: 1.2 or 1.3',
-  },
+  ...SECURITY_KEYS,
   {
     key: 'notify-webhooks',
     kind: 'list',

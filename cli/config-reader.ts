@@ -1,4 +1,4 @@
-import type { ConfigKey } from './config-keys.ts';
+import type { ConfigKey } from './config-key.ts';
 import { UsageError } from './failures.ts';
 
 /** One setting, and what decided it: `--port`, `MINIKV_PORT`, the file's path, or `default`. */

@@ -9,7 +9,8 @@ import { LIMITS } from '../protocol/limits.ts';
 import { isClusterName } from '../protocol/subjects.ts';
 import { type NodeId, parseNodeId } from '../protocol/types.ts';
 import { parseAdminKey } from './admin-key.ts';
-import { CONFIG_KEYS, type ConfigKey, OTHER_VARIABLES, variableOf } from './config-keys.ts';
+import type { ConfigKey } from './config-key.ts';
+import { CONFIG_KEYS, OTHER_VARIABLES, variableOf } from './config-keys.ts';
 import { Reader, type Setting } from './config-reader.ts';
 import { suggestion, UsageError } from './failures.ts';
 import { type IssuerSettings, issuerSettings } from './issuer.ts';
@@ -61,6 +62,8 @@ export interface Config {
   readonly auth: boolean;
   /** Null: plain HTTP. */
   readonly tls: TlsConfig | null;
+  readonly audit: 'off' | 'admin' | 'all' | 'auto';
+  readonly auditFilesMax: number;
   /** Null: the one of the data folder. */
   readonly adminKey: ApiKey | null;
   /** Null: no tokens of others are taken. */
@@ -224,6 +227,8 @@ function check(settings: readonly Setting[]): Config {
     insecure: read.boolean('insecure'),
     auth: read.boolean('auth'),
     tls: tlsConfig(read),
+    audit: read.oneOf('audit', ['auto', 'off', 'admin', 'all']),
+    auditFilesMax: read.integer('audit-files-max', 2, 100_000),
     adminKey: read.optional('auth-admin-key', ADMIN_KEY_FORM, parseAdminKey),
     issuer: issuerSettings(read),
     otlp: httpUrlOrNull(read, 'otlp'),

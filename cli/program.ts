@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { addAuditCommands } from './audit-commands.ts';
 import { clientCommand } from './client-command.ts';
 import { CONFIG_KEYS, variableOf } from './config-keys.ts';
 import { CommandFailed, UsageError } from './failures.ts';
@@ -75,6 +76,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addIndexCommands(program, io);
   addStatusCommands(program, io);
   addApiKeyCommands(program, io);
+  addAuditCommands(program, io);
   return program;
 }
 

@@ -39,6 +39,7 @@ export const METRICS = {
   http_requests_in_flight: gauge('HTTP requests being answered now.'),
   http_connections: gauge('Open HTTP connections.'),
   tls_certificate_ends_seconds: gauge('When the certificate of the ports ends, Unix seconds.'),
+  audit_records_lost: counter('Records of the audit trail that could not be written.'),
   tls_handshakes_failed: counter('Connections that did not come to speak TLS.'),
   watchers: gauge('Open watches.', 'transport'),
   watch_events: counter('Events handed to watchers.', 'type'),

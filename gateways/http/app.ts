@@ -8,6 +8,7 @@ import type {
 } from 'fastify';
 import type { Span, Telemetry } from '../../observability/port.ts';
 import type { ByteBudget } from '../../protocol/answer-budget.ts';
+import type { AuditTrail } from '../../protocol/audit.ts';
 import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { AppError } from '../../protocol/errors.ts';
@@ -59,6 +60,8 @@ export interface Edge {
   readonly keys: NamedKeys | null;
   /** Who may do what; null: nobody is asked who they are. */
   readonly access: Access | null;
+  /** Null: nothing is written down of who did what. */
+  readonly audit: AuditTrail | null;
   readonly apiKeys: ApiKeys | null;
   readonly authSetting: AuthSetting | null;
   readonly s3Users: S3Users | null;

@@ -30,8 +30,8 @@ export class DirectExchange {
 
   /** Whether nothing about the request is unusual, and its sender is known to be allowed it. What it says of the body is left to the caller. */
   isPlain({ headers, httpVersion, method }: EdgeRequest, res: EdgeResponse): boolean {
-    const { telemetry, config, access } = this.#edge;
-    if (telemetry.tracing || this.#edge.isDraining()) return false;
+    const { telemetry, config, access, audit } = this.#edge;
+    if (telemetry.tracing || audit?.hasData || this.#edge.isDraining()) return false;
     if (access === null) {
       if (!config.allowUnsigned) return false;
     } else {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
 import type { Access } from '../identity/access.ts';
 import type { App, Edge, RequestState } from './app.ts';
+import { audit } from './audit.ts';
 import { commonHeaders } from './raw-answer.ts';
 import { ruleOf } from './route-actions.ts';
 import { isForeignOrigin } from './screen.ts';
@@ -87,6 +88,10 @@ function onDone(edge: Edge, request: FastifyRequest, reply: FastifyReply): void 
   const route = request.routeOptions.url ?? 'none';
   const status = reply.raw.statusCode;
   edge.traffic.end(state.startedMs, method, edge.traffic.route(route), status);
+  audit(edge, {
+    ...{ req: request.raw, rule: ruleOf(method, request.routeOptions.url) },
+    ...{ who: state.grant?.who ?? null, status, requestId: request.id },
+  });
   if (state.span === null) return;
   state.span.set('http.response.status_code', status);
   state.span.end();

@@ -9,7 +9,6 @@ const S3_ROUTES: Routes = {
 };
 const ROUTES: Routes = {
   '/admin/scale': ['POST'],
-  '/admin/audit': ['GET'],
 };
 type Routes = Readonly<Record<string, readonly Method[]>>;
 type Method = 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE';

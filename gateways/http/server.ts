@@ -3,6 +3,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Telemetry } from '../../observability/port.ts';
 import { ByteBudget } from '../../protocol/answer-budget.ts';
+import type { AuditTrail } from '../../protocol/audit.ts';
 import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
@@ -10,6 +11,7 @@ import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { UsageReads } from '../../protocol/usage.ts';
 import { registerApiKeyRoutes } from '../admin/api-keys.ts';
+import { registerAuditRoute } from '../admin/audit.ts';
 import { registerAuthSettingRoutes } from '../admin/auth-setting.ts';
 import { registerTokenRoute } from '../admin/auth-token.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
@@ -73,6 +75,8 @@ export interface HttpServerOptions {
   readonly keys?: NamedKeys;
   /** Without it nobody is asked for credentials. */
   readonly access?: Access;
+  /** Without it nothing is written down of who did what. */
+  readonly audit?: AuditTrail;
   readonly apiKeys?: ApiKeys;
   readonly authSetting?: AuthSetting;
   readonly s3Users?: S3Users;
@@ -116,6 +120,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerChunkRoutes(app, edge);
   registerUsageRoute(app, edge);
   registerEncryptionKeyRoutes(app, edge);
+  registerAuditRoute(app, edge);
   registerApiKeyRoutes(app, edge);
   registerAuthSettingRoutes(app, edge);
   registerS3UserRoutes(app, edge);
@@ -164,6 +169,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     usage: options.usage ?? null,
     keys: options.keys ?? null,
     access: options.access ?? null,
+    audit: options.audit ?? null,
     apiKeys: options.apiKeys ?? null,
     authSetting: options.authSetting ?? null,
     s3Users: options.s3Users ?? null,

@@ -36,6 +36,8 @@ export interface Grant {
   readonly by: 'admin' | 'key' | 'token' | 'issuer';
   /** Of the API key; '' where there is none. */
   readonly keyId: string;
+  /** Of whoever it is, for logs: `admin`, `key:<id>`, `issuer:<subject>`. */
+  readonly who: string;
   /** Unix ms; null: it lasts until it is revoked. */
   readonly expiresAtMs: number | null;
   /** Judged anew; `unknown`: this node cannot tell at present. */
@@ -82,6 +84,12 @@ export class Access {
       'principal' in judged &&
       this.#reason(judged.principal, action) === 'allowed'
     );
+  }
+
+  /** Of whoever has shown that they are, also where they may not; `nobody` where that is not known at once. */
+  whoNow(authorization: string | undefined): string {
+    const judged = this.#judgeNow(authorization);
+    return judged !== null && 'principal' in judged ? judged.principal.id : 'nobody';
   }
 
   /** Rejects with `unauthenticated`, `forbidden`, or `unavailable` where this node cannot tell. `action` null: anything they like. */
@@ -233,7 +241,7 @@ export class Access {
     };
     const { by, keyId, principal } = known;
     return {
-      ...{ by, keyId, expiresAtMs: principal.expiresAtMs },
+      ...{ by, keyId, who: principal.id, expiresAtMs: principal.expiresAtMs },
       checkNow,
       check: async () => {
         try {

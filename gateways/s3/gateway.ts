@@ -1,3 +1,4 @@
+import { isDenial } from '../../protocol/audit.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
 import { requestIdOf } from '../http/raw-answer.ts';
 import { websiteOf } from './address.ts';
@@ -38,6 +39,7 @@ export class S3Gateway {
       http.traffic.end(startedMs, req.method ?? '', route, res.statusCode);
     });
     const answer = await request.answer(requestId);
+    request.audit(answer, requestId);
     const isHead = req.method === 'HEAD';
     try {
       const isLast = !request.finish();
@@ -164,6 +166,26 @@ class Request {
     const { operation } = this;
     this.#edge.http.telemetry.log('error', 'an S3 request failed', {
       ...{ requestId, operation, error: error.cause ?? error },
+    });
+  }
+
+  /** Changes of buckets, and what is denied, are written down; the rest where data is. */
+  audit({ status }: Answer, requestId: string): void {
+    const { audit } = this.#edge.http;
+    if (audit === null) return;
+    const { method = '', url = '', socket } = this.#req;
+    const { route, who } = this.#call ?? { route: null, who: null };
+    const isOfBucket = route !== null && route.bucket !== '' && route.key === '';
+    const isAdministrative = isOfBucket && (method === 'PUT' || method === 'DELETE');
+    if (!isDenial(status) && !isAdministrative && !audit.hasData) return;
+    const [path = ''] = url.split('?');
+    const key = route?.key === '' ? '' : `/${route?.key}`;
+    audit.note({
+      who: who === null ? 'nobody' : `s3:${who.userName ?? 'account'}`,
+      from: socket.remoteAddress ?? '',
+      action: `s3:${this.operation}`,
+      resource: route === null ? `${method} ${path}` : `${route.bucket}${key}`,
+      ...{ status, requestId },
     });
   }
 

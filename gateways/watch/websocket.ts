@@ -7,6 +7,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { WatchMessage } from '../../protocol/service.ts';
 import type { Edge } from '../http/app.ts';
+import { audit } from '../http/audit.ts';
 import { appErrorOf } from '../http/problem.ts';
 import { checkedQuery } from '../http/query-check.ts';
 import { commonHeaders, rawProblem, requestIdOf } from '../http/raw-answer.ts';
@@ -91,12 +92,16 @@ export class WatchSockets {
         ws.once('close', () => opened.watch.close());
         void pump(this.#edge, stream, opened, grant);
       });
+      const who = grant?.who ?? null;
+      audit(this.#edge, { req, rule: 'data:watch', who, status: 101, requestId });
       // The handshake answers at once, or not at all.
       this.#server.removeAllListeners('headers');
       if (socket.destroyed || socket.writableEnded) opened.watch.close();
     } catch (error) {
       const refusal = appErrorOf(error);
       this.#count(refusal);
+      const status = ERRORS[refusal.code].http;
+      audit(this.#edge, { req, rule: 'data:watch', who: null, status, requestId });
       socket.end(rawProblem(this.#edge, refusal, requestId), () => socket.destroy());
     }
   }

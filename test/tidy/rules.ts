@@ -132,7 +132,8 @@ export const DOORS: readonly Door[] = [
   },
   {
     what: /^node:crypto$/,
-    files: /^storage\/(?:at-rest\/|checksum\.ts|blob\/|snapshot)|^gateways\/|^cli\//,
+    files:
+      /^storage\/(?:at-rest\/|audit\/chain\.ts|checksum\.ts|blob\/|snapshot)|^gateways\/|^cli\//,
     why: 'hashes and ciphers only, and randomness comes from the Random port',
   },
   { what: /^node:child_process$/, files: /^cli\//, why: 'only the command line starts programs' },
