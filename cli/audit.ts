@@ -25,11 +25,8 @@ export async function openAudit(
 
 function reportsTo(telemetry: Telemetry): AuditReports {
   return {
-    lost: (records, error) => {
-      telemetry.count('audit_records_lost', records);
-      if (error === null) return;
-      telemetry.log('error', 'the audit trail could not be written', { records, error });
-    },
+    failed: (error) => telemetry.log('error', 'the audit trail could not be written', { error }),
+    lost: (records) => telemetry.count('audit_records_lost', records),
     damaged: (file) =>
       telemetry.log('error', 'the audit trail was changed: a new chain begins behind it', { file }),
   };

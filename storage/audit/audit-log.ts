@@ -7,6 +7,7 @@ import {
 } from '../../protocol/audit.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Disk, DiskFile } from '../disk/port.ts';
+import { Allowance } from './allowance.ts';
 import { NO_HASH, readLine, sealed } from './chain.ts';
 
 export const AUDIT_FOLDER = 'audit';
@@ -14,8 +15,19 @@ const FLUSH_MS = 100;
 /** After a write that failed. */
 const RETRY_MS = 5_000;
 const PENDING_BYTES_MAX = 8 * 1024 * 1024;
+/** What a record takes besides its texts. */
+const RECORD_BYTES = 512;
 const READ_BYTES = 1024 * 1024;
 const TEXT_CHARS_MAX = 2_048;
+/**
+ * Whoever shows no credentials may be refused thousands of times a second, and would soon have pushed the oldest files out:
+ * so many of their records are kept, and short ones. The others are counted.
+ */
+const NOBODYS_PER_SEC = 20;
+const NOBODYS_AT_ONCE = 1_000;
+const NOBODYS_CHARS_MAX = 256;
+/** So often is told how many were not. */
+const SKIPPED_EVERY_MS = 10_000;
 const NEWLINE = 0x0a;
 
 export interface AuditOptions {
@@ -28,8 +40,10 @@ export interface AuditOptions {
 
 /** Who is told of trouble. */
 export interface AuditReports {
-  /** Records that are on no disk; null: too many waited for theirs. */
-  lost(records: number, error: unknown): void;
+  /** The disk takes nothing: it is tried again. */
+  failed(error: unknown): void;
+  /** Records that will be on no disk: too many waited for it, or the process ends. */
+  lost(records: number): void;
   /** The file has lines that are not as they were written. */
   damaged(file: string): void;
 }
@@ -45,22 +59,35 @@ function nameOf(seq: number): string {
   return `${String(seq).padStart(16, '0')}.ndjson`;
 }
 
+interface Pending {
+  readonly at: string;
+  readonly event: AuditEvent;
+}
+
 /**
  * The audit trail in files of lines (chain.ts). What was noted is written and synced together every 100 ms; what is then not on disk is
  * lost with the process. A torn last line is cut off at the next start; whatever else is not as it was written stays, for `audit verify` to show, and
- * a new chain begins behind it.
+ * a new chain begins behind it. While the disk takes nothing, records wait; they get their numbers when they are written, so those that found no
+ * room leave no gap.
  */
 export class AuditLog implements AuditTrail {
   readonly hasData: boolean;
   readonly #options: AuditOptions;
   readonly #parts: Parts;
+  readonly #nobodys: Allowance;
   #file: DiskFile | null = null;
+  /** Of the file that is written to; null: none is. */
+  #path: string | null = null;
+  /** Behind the last line that was synced. */
   #offset = 0;
+  /** Of the last one that was synced. */
   #seq = 0;
   #hash = NO_HASH;
-  #pending: string[] = [];
+  #pending: Pending[] = [];
   #pendingBytes = 0;
   #lost = 0;
+  #skipped = 0;
+  #skippedToldMs = Number.NEGATIVE_INFINITY;
   #isFailing = false;
   #writing: Promise<void> | null = null;
   #cancel: (() => void) | null = null;
@@ -69,6 +96,7 @@ export class AuditLog implements AuditTrail {
     this.hasData = options.hasData;
     this.#options = options;
     this.#parts = parts;
+    this.#nobodys = new Allowance(NOBODYS_PER_SEC, NOBODYS_AT_ONCE, parts.clock);
   }
 
   /** Goes on where the last process ended. */
@@ -82,12 +110,13 @@ export class AuditLog implements AuditTrail {
   }
 
   note(event: AuditEvent): void {
-    if (this.#pendingBytes > PENDING_BYTES_MAX) {
+    const isNobodys = event.who === 'nobody' && isDenial(event.status);
+    if (isNobodys && !this.#nobodys.take()) this.#skipped++;
+    else if (this.#pendingBytes > PENDING_BYTES_MAX) {
       this.#lost++;
-      this.#parts.reports.lost(1, null);
-      return;
-    }
-    this.#add(bounded(event));
+      this.#parts.reports.lost(1);
+    } else this.#add(bounded(event, isNobodys ? NOBODYS_CHARS_MAX : TEXT_CHARS_MAX));
+    this.#flushLater();
   }
 
   async *read(filter: AuditFilter): AsyncGenerator<AuditRecord> {
@@ -104,21 +133,21 @@ export class AuditLog implements AuditTrail {
 
   /** Writes what is left. */
   async close(): Promise<void> {
-    this.#cancel?.();
+    this.#skippedToldMs = Number.NEGATIVE_INFINITY;
     await this.#flush();
     this.#cancel?.();
+    if (this.#pending.length > 0) this.#parts.reports.lost(this.#pending.length);
     await this.#file?.close();
     this.#file = null;
   }
 
   #add(event: AuditEvent): void {
-    const at = new Date(this.#parts.clock.wallMs()).toISOString();
-    const record = { seq: this.#seq + 1, at, node: this.#options.node, ...event };
-    const { line, hash } = sealed(record, this.#hash);
-    this.#seq = record.seq;
-    this.#hash = hash;
-    this.#pending.push(line);
-    this.#pendingBytes += Buffer.byteLength(line);
+    const { who, resource, requestId } = event;
+    this.#pending.push({ at: new Date(this.#parts.clock.wallMs()).toISOString(), event });
+    this.#pendingBytes += bytesOf({ who, resource, requestId });
+  }
+
+  #flushLater(): void {
     const waitMs = this.#isFailing ? RETRY_MS : FLUSH_MS;
     this.#cancel ??= this.#parts.clock.after(waitMs, () => {
       this.#cancel = null;
@@ -126,60 +155,93 @@ export class AuditLog implements AuditTrail {
     });
   }
 
-  /** Resolves when all that was noted before is on disk, or was lost. */
+  /** Resolves when all that was noted before is on disk, or the disk has refused it. */
   async #flush(): Promise<void> {
     while (this.#writing !== null) await this.#writing;
-    if (this.#pending.length === 0) return;
-    this.#writing = this.#write().finally(() => {
-      this.#writing = null;
-    });
-    await this.#writing;
+    this.#addOwn();
+    if (this.#pending.length > 0) {
+      this.#writing = this.#write().finally(() => {
+        this.#writing = null;
+      });
+      await this.#writing;
+    }
+    if (this.#pending.length + this.#lost + this.#skipped > 0) this.#flushLater();
+  }
+
+  /** What is missing says itself how much it is. */
+  #addOwn(): void {
+    const own = { who: 'minikv', from: '', status: 0, requestId: '' };
+    const nowMs = this.#parts.clock.monotonicMs();
+    if (this.#skipped > 0 && nowMs - this.#skippedToldMs >= SKIPPED_EVERY_MS) {
+      const resource = `${this.#skipped} denied requests of nobody`;
+      this.#skipped = 0;
+      this.#skippedToldMs = nowMs;
+      this.#add({ ...own, action: 'audit:skipped', resource });
+    }
+    if (this.#lost > 0 && this.#pendingBytes <= PENDING_BYTES_MAX) {
+      const resource = `${this.#lost} records`;
+      this.#lost = 0;
+      this.#add({ ...own, action: 'audit:lost', resource });
+    }
   }
 
   async #write(): Promise<void> {
-    const firstSeq = this.#seq - this.#pending.length + 1;
-    const bytes = Buffer.from(this.#pending.join(''));
-    const count = this.#pending.length;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    const batch = [...this.#pending];
+    const batchBytes = this.#pendingBytes;
+    let [seq, hash] = [this.#seq, this.#hash];
+    const lines = batch.map(({ at, event }) => {
+      const made = sealed({ seq: ++seq, at, node: this.#options.node, ...event }, hash);
+      hash = made.hash;
+      return made.line;
+    });
+    const bytes = Buffer.from(lines.join(''));
     try {
-      const file = await this.#fileFor(firstSeq);
+      const file = await this.#fileToWrite();
       await file.write(this.#offset, bytes);
       await file.sync();
-      this.#offset += bytes.length;
-      this.#isFailing = false;
     } catch (error) {
       this.#isFailing = true;
-      await this.#giveUp(count, error);
+      this.#parts.reports.failed(error);
+      // It is in doubt what is behind the last line: it is cut off before anything else is written.
+      await this.#file?.close().catch(() => {});
+      this.#file = null;
+      return;
     }
-    if (this.#lost === 0 || this.#isFailing) return;
-    // A gap says itself how wide it is.
-    const lost = this.#lost;
-    this.#lost = 0;
-    const own = { who: 'minikv', from: '', status: 0, requestId: '' };
-    this.#add({ ...own, action: 'audit:lost', resource: `${lost} records` });
+    const isNew = this.#offset === 0;
+    this.#isFailing = false;
+    this.#offset += bytes.length;
+    this.#seq = seq;
+    this.#hash = hash;
+    this.#pending.splice(0, batch.length);
+    this.#pendingBytes -= batchBytes;
+    if (isNew) await this.#removeOldest();
   }
 
-  /** The file is in doubt: the next records go into another one. */
-  async #giveUp(count: number, error: unknown): Promise<void> {
-    this.#parts.reports.lost(count, error);
-    this.#lost += count;
-    const file = this.#file;
-    this.#file = null;
-    this.#offset = 0;
-    await file?.close().catch(() => {});
-  }
-
-  async #fileFor(firstSeq: number): Promise<DiskFile> {
-    if (this.#file !== null && this.#offset < this.#options.fileBytesMax) return this.#file;
-    await this.#file?.close();
+  async #fileToWrite(): Promise<DiskFile> {
     const { disk } = this.#parts;
-    this.#file = await disk.open(`${AUDIT_FOLDER}/${nameOf(firstSeq)}`);
-    this.#offset = await this.#file.size();
-    const names = (await disk.list(AUDIT_FOLDER)).filter(isTrail);
-    const tooMany = names.slice(0, Math.max(0, names.length - this.#options.filesMax));
-    for (const name of tooMany) await disk.remove(`${AUDIT_FOLDER}/${name}`);
+    if (this.#path === null || this.#offset >= this.#options.fileBytesMax) {
+      await this.#file?.close();
+      this.#file = null;
+      this.#path = `${AUDIT_FOLDER}/${nameOf(this.#seq + 1)}`;
+      this.#offset = 0;
+    }
+    if (this.#file === null) {
+      this.#file = await disk.open(this.#path);
+      await this.#file.truncate(this.#offset);
+    }
     return this.#file;
+  }
+
+  /** Only once the newest one has something: a disk that takes no more must not cost what it has. */
+  async #removeOldest(): Promise<void> {
+    const { disk, reports } = this.#parts;
+    try {
+      const names = (await disk.list(AUDIT_FOLDER)).filter(isTrail);
+      const tooMany = names.slice(0, Math.max(0, names.length - this.#options.filesMax));
+      for (const name of tooMany) await disk.remove(`${AUDIT_FOLDER}/${name}`);
+    } catch (error) {
+      reports.failed(error); // with the next file
+    }
   }
 
   /** False: nothing whole is in that file, so it is gone, and the one before counts. */
@@ -209,9 +271,8 @@ export class AuditLog implements AuditTrail {
       await disk.remove(path);
       return false;
     }
-    const file = await disk.open(path);
-    await file.truncate(good);
-    this.#file = file;
+    // What is torn is cut off before the next line is written.
+    this.#path = path;
     this.#offset = good;
     return true;
   }
@@ -221,9 +282,12 @@ export function isTrail(name: string): boolean {
   return /^\d{16}\.ndjson$/.test(name);
 }
 
-function bounded(event: AuditEvent): AuditEvent {
-  const cut = (text: string) =>
-    text.length > TEXT_CHARS_MAX ? `${text.slice(0, TEXT_CHARS_MAX)}...` : text;
+function bytesOf({ who, resource, requestId }: Pick<AuditEvent, 'who' | 'resource' | 'requestId'>) {
+  return RECORD_BYTES + who.length + resource.length + requestId.length;
+}
+
+function bounded(event: AuditEvent, charsMax: number): AuditEvent {
+  const cut = (text: string) => (text.length > charsMax ? `${text.slice(0, charsMax)}...` : text);
   return {
     ...event,
     who: cut(event.who),

@@ -20,7 +20,9 @@ function setUp(given: { disk?: Disk; fileBytesMax?: number; filesMax?: number } 
   const disk = given.disk ?? new MemoryDisk(clock);
   const lost: number[] = [];
   const damaged: string[] = [];
+  const failed: unknown[] = [];
   const reports = {
+    failed: (error: unknown) => void failed.push(error),
     lost: (records: number) => void lost.push(records),
     damaged: (file: string) => void damaged.push(file),
   };
@@ -33,6 +35,7 @@ function setUp(given: { disk?: Disk; fileBytesMax?: number; filesMax?: number } 
     time,
     disk,
     lost,
+    failed,
     damaged,
     open,
     read: (log: AuditLog, filter = ALL) => time.until(all(log, filter)),
@@ -172,44 +175,117 @@ describe('the trail', () => {
     expect((await check(disk)).fault).toMatchObject({ file: name, line: 3 });
   });
 
-  it('a disk that takes nothing costs records, which are counted, in the trail too once it takes some again', async () => {
-    const real = new MemoryDisk({ soon: (run) => queueMicrotask(run) });
-    let isFull = false;
-    const disk = new Proxy(real, {
-      get: (target, name: keyof Disk) => {
-        if (name !== 'open') return Reflect.get(target, name)?.bind(target);
-        return async (path: string) => {
-          const file = await target.open(path);
-          return new Proxy(file, {
-            get: (inner, what: keyof typeof file) => {
-              if (what !== 'write') return Reflect.get(inner, what)?.bind(inner);
-              return async (offset: number, bytes: Uint8Array) => {
-                if (isFull) throw new DiskError('ENOSPC', 'full');
-                return inner.write(offset, bytes);
-              };
-            },
-          });
-        };
-      },
-    }) as Disk;
-    const { time: own, lost, open, read } = setUp({ disk });
+  it('a disk that takes nothing for a while costs no record, no file and no number', async () => {
+    const { disk, fill } = fillable();
+    const { time, lost, failed, open, read } = setUp({ disk, fileBytesMax: 600, filesMax: 3 });
+    const log = await open();
+    for (let i = 0; i < 4; i++) {
+      log.note(event(i));
+      await time.pass(150);
+    }
+    const before = await trailOf(disk);
+    fill(true);
+    for (let i = 4; i < 12; i++) {
+      log.note(event(i));
+      await time.pass(5_500);
+    }
+    expect(failed.length).toBeGreaterThan(3);
+    expect((await trailOf(disk)).filter((name) => before.includes(name))).toEqual(before);
+    fill(false);
+    log.note(event(12));
+    await time.pass(6_000);
+    const records = await read(log);
+    expect(records.map(({ requestId }) => requestId).slice(-10)).toEqual(
+      Array.from({ length: 10 }, (_, i) => `r-${i + 3}`),
+    );
+    expect(lost).toEqual([]);
+    expect(await check(disk)).toMatchObject({ lastSeq: 13, fault: null });
+  });
+
+  it('half a batch that the disk has taken is cut off before it is written again', async () => {
+    const { disk, fill } = fillable(40);
+    const { time, open } = setUp({ disk });
     const log = await open();
     log.note(event(1));
-    await own.pass(150);
-    isFull = true;
-    log.note(event(2));
-    log.note(event(3));
-    await own.pass(150);
-    expect(lost).toEqual([2]);
-    isFull = false;
-    log.note(event(4));
-    await own.pass(6_000);
-    log.note(event(5));
-    const records = await read(log);
-    expect(records.map(({ requestId }) => requestId)).toEqual(['r-1', 'r-4', '', 'r-5']);
-    expect(records[2]).toMatchObject({ action: 'audit:lost', resource: '2 records' });
+    await time.pass(150);
+    fill(true);
+    log.note(event(2, { resource: 'x'.repeat(300) }));
+    await time.pass(150);
+    fill(false);
+    await time.pass(6_000);
+    await time.until(log.close());
+    expect(await check(disk)).toMatchObject({ records: 2, lastSeq: 2, fault: null });
+  });
+
+  it('what finds no room in memory either is counted, in the trail too, and leaves no gap', async () => {
+    const { disk, fill } = fillable();
+    const { time, lost, open, read } = setUp({ disk, fileBytesMax: 64_000_000 });
+    const log = await open();
+    fill(true);
+    for (let i = 0; i < 5_000; i++) log.note(event(i, { resource: 'x'.repeat(2_048) }));
+    await time.pass(150);
+    expect(lost.length).toBeGreaterThan(100);
+    fill(false);
+    await time.pass(12_000);
+    const told = await read(log, { ...ALL, action: 'audit:lost' });
+    expect(told.map(({ resource }) => resource)).toEqual([`${lost.length} records`]);
+    const { records, lastSeq, fault } = await check(disk);
+    expect([records + lost.length, lastSeq, fault]).toEqual([5_001, records, null]);
+  });
+
+  it('a flood of refused strangers pushes nothing out: they are counted', async () => {
+    const { time, disk, open, read } = setUp({ fileBytesMax: 100_000, filesMax: 20 });
+    const log = await open();
+    log.note(event(0));
+    const stranger = { who: 'nobody', status: 401, resource: `GET /${'x'.repeat(2_000)}` };
+    for (let second = 0; second < 100; second++) {
+      for (let i = 0; i < 500; i++) log.note(event(i, stranger));
+      await time.pass(1_000);
+    }
+    expect((await read(log))[0]).toMatchObject({ requestId: 'r-0' });
+    await time.pass(12_000);
+    const kept = (await read(log, { ...ALL, who: 'nobody' })).length;
+    const skipped = (await read(log, { ...ALL, action: 'audit:skipped' })).map(({ resource }) =>
+      Number.parseInt(resource, 10),
+    );
+    expect(kept).toBeLessThan(4_000);
+    expect(skipped.length).toBeGreaterThan(5);
+    expect(kept + skipped.reduce((a, b) => a + b, 0)).toBe(50_000);
+    // Who is known is written down whole, meanwhile too.
+    for (let i = 0; i < 3_000; i++) log.note(event(i, { who: 'key:a', status: 403 }));
+    expect(await read(log, { ...ALL, who: 'key:a' })).toHaveLength(3_000);
+    expect((await check(disk)).fault).toBeNull();
   });
 });
+
+/** A disk in memory that takes nothing while it is filled, but for the first `bytes` of each write. */
+function fillable(bytes = 0) {
+  const real = new MemoryDisk({ soon: (run) => queueMicrotask(run) });
+  let isFull = false;
+  const disk = new Proxy(real, {
+    get: (target, name: keyof Disk) => {
+      if (name !== 'open') return Reflect.get(target, name)?.bind(target);
+      return async (path: string) => {
+        const file = await target.open(path);
+        return new Proxy(file, {
+          get: (inner, what: keyof typeof file) => {
+            if (what !== 'write') return Reflect.get(inner, what)?.bind(inner);
+            return async (offset: number, all: Uint8Array) => {
+              await inner.write(offset, isFull ? all.subarray(0, bytes) : all);
+              if (isFull) throw new DiskError('ENOSPC', 'full');
+            };
+          },
+        });
+      };
+    },
+  }) as Disk;
+  return {
+    disk,
+    fill: (full: boolean) => {
+      isFull = full;
+    },
+  };
+}
 
 describe('the chain', () => {
   const lines = (() => {
