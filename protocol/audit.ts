@@ -8,7 +8,7 @@ export interface AuditEvent {
   readonly action: string;
   /** Method and path without its query, or bucket and key. */
   readonly resource: string;
-  /** Of the answer. */
+  /** Of the answer; 0: whoever sent it was gone before there was one. */
   readonly status: number;
   readonly requestId: string;
 }

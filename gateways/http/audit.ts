@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { isDenial } from '../../protocol/audit.ts';
+import { type AppError, ERRORS } from '../../protocol/errors.ts';
 import type { Edge } from './app.ts';
+import { requestIdOf } from './raw-answer.ts';
 import type { RouteRule } from './route-actions.ts';
 
 /** One request that was answered. */
@@ -11,6 +13,7 @@ export interface Answered {
   readonly rule: RouteRule | null;
   /** Null: not known from the way it came in. */
   readonly who: string | null;
+  /** 0: whoever sent it was gone before there was an answer. */
   readonly status: number;
   readonly requestId: string;
 }
@@ -31,6 +34,13 @@ export function audit({ audit: trail, access }: Edge, answered: Answered): void 
     from: req.socket.remoteAddress ?? '',
     ...{ action: rule ?? 'none', resource: `${req.method ?? ''} ${path}`, status, requestId },
   });
+}
+
+/** Refused before anybody looked for a route. */
+export function auditRefusal(edge: Edge, req: IncomingMessage, error: AppError): void {
+  if (edge.audit === null) return;
+  const status = ERRORS[error.code].http;
+  audit(edge, { req, rule: null, who: null, status, requestId: requestIdOf(edge, req) });
 }
 
 /** Also drawing a token: it is a credential. */

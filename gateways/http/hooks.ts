@@ -4,7 +4,7 @@ import type { Access } from '../identity/access.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { audit } from './audit.ts';
 import { commonHeaders } from './raw-answer.ts';
-import { ruleOf } from './route-actions.ts';
+import { type RouteRule, ruleOf } from './route-actions.ts';
 import { isForeignOrigin } from './screen.ts';
 import { traceparentOf } from './trace.ts';
 import { queryOf } from './url.ts';
@@ -82,6 +82,11 @@ function gate(edge: Edge, request: FastifyRequest): void {
   }
 }
 
+/** What nobody has said of is the administrator's, as it is in admit(); null: there is no such route. */
+function auditedRule({ method, routeOptions: { url } }: FastifyRequest): RouteRule | null {
+  return url === undefined ? null : (ruleOf(method, url) ?? 'admin:write');
+}
+
 function onDone(edge: Edge, request: FastifyRequest, reply: FastifyReply): void {
   const { edge: state, method } = request;
   state.release?.();
@@ -89,8 +94,9 @@ function onDone(edge: Edge, request: FastifyRequest, reply: FastifyReply): void 
   const status = reply.raw.statusCode;
   edge.traffic.end(state.startedMs, method, edge.traffic.route(route), status);
   audit(edge, {
-    ...{ req: request.raw, rule: ruleOf(method, request.routeOptions.url) },
-    ...{ who: state.grant?.who ?? null, status, requestId: request.id },
+    ...{ req: request.raw, rule: auditedRule(request), who: state.grant?.who ?? null },
+    // What Node has there before is no answer.
+    ...{ status: reply.raw.headersSent ? status : 0, requestId: request.id },
   });
   if (state.span === null) return;
   state.span.set('http.response.status_code', status);

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Edge } from './app.ts';
+import { auditRefusal } from './audit.ts';
 import { failBody } from './body.ts';
 import { EdgeRequest, EdgeResponse, type OnSent } from './exchange.ts';
 import { isForeignHost } from './foreign-host.ts';
@@ -145,6 +146,8 @@ export class Listener {
       host: null,
       farewell: null,
     };
+    // It is remembered, and asked for later: a socket that is gone does not tell any more.
+    if (this.#edge.audit !== null) void socket.remoteAddress;
     this.#connections.set(socket, connection);
     (socket as EdgeSocket)[CONNECTION] = connection;
     this.#edge.telemetry.gauge('http_connections', count + 1);
@@ -167,6 +170,7 @@ export class Listener {
     if (error !== null) {
       this.#follow(res, connection);
       connection.isDoomed = true;
+      auditRefusal(this.#edge, req, error);
       endWithProblem(this.#edge, res, error);
       return;
     }
@@ -329,6 +333,7 @@ export class Listener {
       return;
     }
     connection.isDoomed = true;
+    auditRefusal(this.#edge, req, error);
     socket.on('error', () => socket.destroy());
     socket.resume();
     socket.end(rawProblem(this.#edge, error, requestIdOf(this.#edge, req)), () => socket.destroy());

@@ -10,6 +10,8 @@ export interface Answer {
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array> | null;
   /** Of a body that is a stream, or that HEAD does not send. */
   readonly bytes?: number;
+  /** Keys that the sender may not touch, where the answer as a whole is no refusal. */
+  readonly deniedKeys?: readonly string[];
 }
 
 export function xmlAnswer(document: string | Markup, headers: readonly HeaderPair[] = []): Answer {

@@ -1,3 +1,4 @@
+import { isDenial } from '../../protocol/audit.ts';
 import type { Bucket } from '../../protocol/object-access.ts';
 import type { ObjectCondition, ObjectResult } from '../../protocol/object-ops.ts';
 import { NO_CONDITION } from '../../protocol/object-ops.ts';
@@ -86,7 +87,9 @@ export async function deleteObjects(call: Call): Promise<Answer> {
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, objects.length) }, work));
   const deleted = results.filter((result): result is DeletedObject => !('error' in result));
   const failures = results.filter((result): result is DeleteFailure => 'error' in result);
-  return xmlAnswer(renderDeleteResult({ deleted, failures }, quiet));
+  const denied = failures.filter(({ error }) => isDenial(error.status));
+  const answer = xmlAnswer(renderDeleteResult({ deleted, failures }, quiet));
+  return { ...answer, deniedKeys: denied.map(({ key }) => key) };
 }
 
 async function deleteOne(

@@ -20,6 +20,8 @@ import { routeOf } from './route.ts';
 import { sendAnswer } from './send-answer.ts';
 import { websiteAnswer } from './website-page.ts';
 
+const DENIED = 403;
+
 /** Answers S3 requests, whichever listener they came in by. */
 export class S3Gateway {
   readonly #edge: S3Edge;
@@ -170,23 +172,24 @@ class Request {
   }
 
   /** Changes of buckets, and what is denied, are written down; the rest where data is. */
-  audit({ status }: Answer, requestId: string): void {
+  audit({ status, deniedKeys = [] }: Answer, requestId: string): void {
     const { audit } = this.#edge.http;
     if (audit === null) return;
     const { method = '', url = '', socket } = this.#req;
     const { route, who } = this.#call ?? { route: null, who: null };
+    const note = (resource: string, was: number): void =>
+      audit.note({
+        who: who === null ? 'nobody' : `s3:${who.userName ?? 'account'}`,
+        from: socket.remoteAddress ?? '',
+        ...{ action: `s3:${this.operation}`, resource, status: was, requestId },
+      });
+    for (const key of deniedKeys) note(`${route?.bucket}/${key}`, DENIED);
     const isOfBucket = route !== null && route.bucket !== '' && route.key === '';
     const isAdministrative = isOfBucket && (method === 'PUT' || method === 'DELETE');
     if (!isDenial(status) && !isAdministrative && !audit.hasData) return;
     const [path = ''] = url.split('?');
     const key = route?.key === '' ? '' : `/${route?.key}`;
-    audit.note({
-      who: who === null ? 'nobody' : `s3:${who.userName ?? 'account'}`,
-      from: socket.remoteAddress ?? '',
-      action: `s3:${this.operation}`,
-      resource: route === null ? `${method} ${path}` : `${route.bucket}${key}`,
-      ...{ status, requestId },
-    });
+    note(route === null ? `${method} ${path}` : `${route.bucket}${key}`, status);
   }
 
   /** Where the bucket that it was about keeps an access log. */

@@ -1,4 +1,5 @@
 import { RootKeys } from '../../gateways/encryption/root-keys.ts';
+import type { HttpServerOptions } from '../../gateways/http/server.ts';
 import { Access } from '../../gateways/identity/access.ts';
 import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
 import { ApiKeys } from '../../gateways/identity/api-keys.ts';
@@ -19,6 +20,7 @@ const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
 /** The real listener over the model service, where everybody has to show a key. */
 export async function startGuardedServer(
   makeIssuer: (clock: Clock) => IssuerTokens | null = () => null,
+  more: Partial<HttpServerOptions> = {},
 ) {
   const service = new ModelService();
   const random = seededRandom(7, 'keys');
@@ -31,7 +33,7 @@ export async function startGuardedServer(
   const access = new Access({ ...parts, adminKey, tokens, issuer: makeIssuer(clock) });
   const apiKeys = new ApiKeys(parts);
   const server = await startModelServer({}, service, NO_TELEMETRY, {
-    ...{ access, apiKeys, tokens, authSetting: new AuthSetting(service.identities) },
+    ...{ access, apiKeys, tokens, authSetting: new AuthSetting(service.identities), ...more },
   });
   const make = async (role: Role, expiresInMs: number | null = null): Promise<string> => {
     const wanted = { name: `a ${role}`, tenant: 'default', role, expiresInMs };

@@ -1,0 +1,86 @@
+import { connect } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { AuditEvent, AuditTrail } from '../../../../protocol/audit.ts';
+import { startGuardedServer } from '../../../kit/guarded-server.ts';
+import { startModelServer } from '../../../kit/http-start.ts';
+import { waitFor } from '../../../kit/http-watch-suite.ts';
+import { raw } from '../../../kit/raw-http.ts';
+
+function recorded(hasData = false): { trail: AuditTrail; events: AuditEvent[] } {
+  const events: AuditEvent[] = [];
+  const note = (event: AuditEvent) => void events.push(event);
+  return { events, trail: { hasData, note, read: () => ({}) as AsyncIterable<never> } };
+}
+
+const { trail, events } = recorded();
+let server: Awaited<ReturnType<typeof startGuardedServer>>;
+
+beforeAll(async () => {
+  server = await startGuardedServer(() => null, { audit: trail });
+});
+afterAll(() => server.stop());
+
+/** Sends these bytes and is gone before anything can come back. */
+async function hangUp(text: string): Promise<void> {
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.on('error', () => {});
+  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  socket.end(text);
+  // The reset comes right behind the request.
+  await new Promise<void>((resolve) => socket.write('', () => resolve()));
+  socket.resetAndDestroy();
+}
+
+const post = (path: string, key: string, body: object): string => {
+  const text = JSON.stringify(body);
+  return [
+    `POST ${path} HTTP/1.1`,
+    'Host: localhost',
+    `Authorization: Bearer ${key}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(text)}`,
+    ...['', text],
+  ].join('\r\n');
+};
+
+describe('what is written down of a request', () => {
+  it('whose sender is gone before the answer: who, from where, and that there was none', async () => {
+    const body = { name: 'mine', role: 'admin' };
+    for (let tries = 0; tries < 20 && events.length === 0; tries++) {
+      await hangUp(post('/admin/keys', server.admin, body));
+      await waitFor(() => events.length > 0, 300).catch(() => {});
+    }
+    expect(events[0]).toMatchObject({
+      ...{ who: 'admin', from: '127.0.0.1', action: 'admin:write' },
+      ...{ resource: 'POST /admin/keys', status: 0 },
+    });
+  });
+
+  it('of somebody who is allowed, for what is not there: nothing', async () => {
+    const key = await server.make('read_only');
+    events.length = 0;
+    const answer = await fetch(`${server.url}/nothing/here`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
+    expect(answer.status).toBe(404);
+    await fetch(`${server.url}/nothing/here`);
+    await waitFor(() => events.length > 0);
+    expect(events.map(({ who, status }) => `${who} ${status}`)).toEqual(['nobody 401']);
+  });
+
+  it('under the name of another site, where nobody is asked: that it was refused', async () => {
+    const open = recorded();
+    const { url, stop } = await startModelServer({}, undefined, undefined, { audit: open.trail });
+    const of = (path: string, more = '') =>
+      `GET ${path} HTTP/1.1\r\nHost: evil.example\r\n${more}\r\n`;
+    await raw(url, of('/v1/kv/a?x=secret'));
+    const upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+    await raw(url, of('/v1/watch', `${upgrade}X-Request-Id: mine\r\n`));
+    await stop();
+    expect(open.events.map(({ resource, status }) => `${resource} ${status}`)).toEqual([
+      'GET /v1/kv/a 403',
+      'GET /v1/watch 403',
+    ]);
+    expect(open.events[1]).toMatchObject({ requestId: 'mine', from: '127.0.0.1', who: 'nobody' });
+  });
+});
