@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import {
   ADMIN_ID,
@@ -8,6 +7,7 @@ import {
   parseApiKey,
 } from '../gateways/identity/api-key.ts';
 import type { Random } from '../protocol/random.ts';
+import { makePrivateFolder } from '../storage/disk/private-folder.ts';
 import type { Config } from './config.ts';
 import { keepSecret, readSecret } from './secret-file.ts';
 
@@ -39,7 +39,7 @@ export async function adminKey(config: Source, random: Random): Promise<AdminKey
   }
   const key = drawApiKey(random, ADMIN_ID);
   if (path !== null) {
-    await mkdir(resolve(config.data), { recursive: true });
+    await makePrivateFolder(resolve(config.data));
     await keepSecret(path, `${apiKeyText(key)}\n`);
   }
   return { key, from: 'new', path };

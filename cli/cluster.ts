@@ -232,8 +232,8 @@ function ephemeralKeys({ keys, rootKey, flags }: KeyedPlan): Record<string, stri
 
 /** All nodes have the same root key: that of the environment, else one that is kept in their folders. */
 async function clusterRootKey({ data, nodeIds, flags }: Plan): Promise<string | null> {
-  const { MINIKV_ENCRYPTION_ROOT_KEY: key, MINIKV_ENCRYPTION_ROOT_KEY_FILE: file } = process.env;
-  if (key !== undefined || file !== undefined) return null;
+  const given = ['', '_FILE', '_COMMAND'].map((how) => `MINIKV_ENCRYPTION_ROOT_KEY${how}`);
+  if (given.some((name) => process.env[name] !== undefined)) return null;
   if (flags.ephemeral === true) return drawnRootKey(systemRandom());
   const folders = nodeIds.map((nodeId) => `${data}/${nodeId}`);
   await shareRootKey(data, folders, systemRandom());

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdir } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { KEY_BYTES } from '../gateways/encryption/key-wrap.ts';
 import { parseRootKeys, RootKeys } from '../gateways/encryption/root-keys.ts';
 import type { Random } from '../protocol/random.ts';
+import { makePrivateFolder } from '../storage/disk/private-folder.ts';
 import type { Config } from './config.ts';
 import { keepSecret, readSecret } from './secret-file.ts';
 
@@ -57,7 +57,7 @@ export async function shareRootKey(
   const kept = await readSecret(join(resolve(data), FILE));
   const text = kept ?? (await drawnInto(data, random));
   for (const folder of folders) {
-    await mkdir(resolve(folder), { recursive: true });
+    await makePrivateFolder(resolve(folder));
     await keepSecret(join(resolve(folder), FILE), text);
   }
 }
@@ -68,7 +68,7 @@ export function drawnRootKey(random: Random): string {
 
 async function drawnInto(data: string, random: Random): Promise<string> {
   const text = `${drawnRootKey(random)}\n`;
-  await mkdir(resolve(data), { recursive: true });
+  await makePrivateFolder(resolve(data));
   await keepSecret(join(resolve(data), FILE), text);
   return text;
 }

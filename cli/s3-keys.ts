@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Credentials } from '../gateways/s3/sigv4.ts';
 import type { Random } from '../protocol/random.ts';
+import { makePrivateFolder } from '../storage/disk/private-folder.ts';
 import type { Config } from './config.ts';
 import { keepSecret, readSecret } from './secret-file.ts';
 
@@ -29,7 +29,7 @@ export async function s3Keys(
   const kept = await readKept(path);
   if (kept !== null) return { ...kept, from: 'file', path };
   const made = drawn(random);
-  await mkdir(folder, { recursive: true });
+  await makePrivateFolder(folder);
   await keep(path, made);
   return { ...made, from: 'new', path };
 }
@@ -37,7 +37,7 @@ export async function s3Keys(
 /** Keys that are kept in one folder for another one too, so that all nodes of a cluster know the same. */
 export async function shareKeys(keys: S3Keys, data: string): Promise<void> {
   const folder = resolve(data);
-  await mkdir(folder, { recursive: true });
+  await makePrivateFolder(folder);
   const { accessKeyId, secretAccessKey } = keys;
   await keep(join(folder, FILE), { accessKeyId, secretAccessKey });
 }

@@ -6,6 +6,7 @@ import type {
   ServerResponse,
 } from 'node:http';
 import { createServer } from 'node:https';
+import { createSecureContext } from 'node:tls';
 
 /** PEM: the certificate, with those behind it up to the authority, and its private key. */
 export interface TlsPair {
@@ -38,6 +39,8 @@ export function checkPair({ cert, key }: TlsPair): TlsFacts {
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new Error('the private key is not that of the certificate');
   }
+  // The parser above looks at the first certificate alone; a listener needs all of them, and may find the key too short.
+  read('chain that can be used', () => createSecureContext({ cert, key }));
   return {
     subject: certificate.subject.replaceAll('\n', ', '),
     names: certificate.subjectAltName ?? '',

@@ -36,6 +36,8 @@ export class IssuerKeys {
   #cancel: () => void = () => {};
   #isStopped = false;
   #lastError = '';
+  /** What was told of those of now. */
+  readonly #unusable = new Set<string>();
 
   constructor(source: KeySource, parts: { readonly clock: Clock; readonly telemetry: Telemetry }) {
     this.#source = source;
@@ -66,6 +68,15 @@ export class IssuerKeys {
     else await this.#asking;
   }
 
+  /** One of them is none that signatures can be checked with; told once per kind of trouble. */
+  isUnusable(error: unknown): void {
+    const message = String(error);
+    if (this.#unusable.has(message) || this.#unusable.size >= KEYS_MAX) return;
+    this.#unusable.add(message);
+    const { name } = this.#source;
+    this.#telemetry.log('warn', 'a key of the issuer of tokens cannot be used', { name, error });
+  }
+
   #ask(): Promise<void> {
     this.#asking ??= this.#read().finally(() => {
       this.#asking = null;
@@ -77,7 +88,10 @@ export class IssuerKeys {
     this.#askedMs = this.#clock.monotonicMs();
     try {
       const text = await this.#source.read();
-      if (text !== this.#keys?.text) this.#keys = parsed(text);
+      if (text !== this.#keys?.text) {
+        this.#keys = parsed(text);
+        this.#unusable.clear();
+      }
       this.#readMs = this.#clock.monotonicMs();
       this.#lastError = '';
     } catch (error) {

@@ -1,7 +1,15 @@
-import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose';
+import {
+  type CryptoKey,
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  jwtVerify,
+} from 'jose';
 import type { Clock } from '../../protocol/clock.ts';
 import { isRole, ROLES, type Role } from './decision.ts';
-import type { IssuerKeys } from './issuer-keys.ts';
+import type { IssuerKeySet, IssuerKeys } from './issuer-keys.ts';
 
 /** Signatures that may be asked for: with keys of which the public half is enough (RFC 8725, section 3.1). */
 export const ISSUER_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const;
@@ -69,32 +77,65 @@ export class IssuerTokens {
     return second === 'no key' ? null : second;
   }
 
-  async #verifiedWith(
-    token: string,
-    { text, find }: NonNullable<ReturnType<IssuerKeys['current']>>,
-  ): Promise<IssuerClaims | null | 'no key'> {
-    const { issuer, audience, algorithms, roleClaim } = this.#config;
-    try {
-      const { payload } = await jwtVerify(token, find, {
-        ...{ issuer, audience, algorithms: [...algorithms] },
-        ...{ requiredClaims: ['exp', 'sub'], clockTolerance: TOLERANCE_SECS },
-        currentDate: new Date(this.#clock.wallMs()),
-      });
-      const { sub = '', exp = 0 } = payload;
-      const role = roleIn(payload, roleClaim);
-      if (role === null || sub === '' || sub.length > SUBJECT_CHARS_MAX) return null;
-      const claims = { subject: sub, role, expiresAtMs: exp * 1000 };
-      const oldest = this.#verified.keys().next().value;
-      if (this.#verified.size >= REMEMBERED_MAX && oldest !== undefined) {
-        this.#verified.delete(oldest);
-      }
-      this.#verified.set(token, { keys: text, claims });
-      return claims;
-    } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey) return 'no key';
-      if (error instanceof errors.JOSEError) return null;
-      throw error;
+  async #verifiedWith(token: string, keys: IssuerKeySet): Promise<IssuerClaims | null | 'no key'> {
+    const { roleClaim } = this.#config;
+    const payload = await this.#payload(token, keys);
+    if (payload === null || payload === 'no key') return payload;
+    const { sub = '', exp = 0 } = payload;
+    const role = roleIn(payload, roleClaim);
+    if (role === null || sub === '' || sub.length > SUBJECT_CHARS_MAX) return null;
+    const claims = { subject: sub, role, expiresAtMs: exp * 1000 };
+    const oldest = this.#verified.keys().next().value;
+    if (this.#verified.size >= REMEMBERED_MAX && oldest !== undefined) {
+      this.#verified.delete(oldest);
     }
+    this.#verified.set(token, { keys: keys.text, claims });
+    return claims;
+  }
+
+  async #payload(token: string, { find }: IssuerKeySet): Promise<JWTPayload | null | 'no key'> {
+    try {
+      return await this.#signed(token, find);
+    } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return this.#signedByOne(token, error);
+      return this.#refused(token, error);
+    }
+  }
+
+  /** A token need not say which key it is of (RFC 7515, section 4.1.4). */
+  async #signedByOne(
+    token: string,
+    keys: AsyncIterable<CryptoKey>,
+  ): Promise<JWTPayload | null | 'no key'> {
+    for await (const key of keys) {
+      try {
+        return await this.#signed(token, async () => key);
+      } catch (error) {
+        const isOthers = error instanceof errors.JWSSignatureVerificationFailed;
+        if (!isOthers) return this.#refused(token, error);
+      }
+    }
+    return 'no key';
+  }
+
+  async #signed(token: string, find: JWTVerifyGetKey): Promise<JWTPayload> {
+    const { issuer, audience, algorithms } = this.#config;
+    const { payload } = await jwtVerify(token, find, {
+      ...{ issuer, audience, algorithms: [...algorithms] },
+      ...{ requiredClaims: ['exp', 'sub'], clockTolerance: TOLERANCE_SECS },
+      currentDate: new Date(this.#clock.wallMs()),
+    });
+    return payload;
+  }
+
+  #refused(token: string, error: unknown): null | 'no key' {
+    if (error instanceof errors.JWKSNoMatchingKey) return 'no key';
+    if (error instanceof errors.JWSSignatureVerificationFailed) {
+      return decodeProtectedHeader(token).kid === undefined ? 'no key' : null;
+    }
+    // What the issuer publishes is no key, or too weak a one: its tokens are no good, the others are.
+    if (!(error instanceof errors.JOSEError)) this.#keys.isUnusable(error);
+    return null;
   }
 }
 

@@ -1,6 +1,7 @@
-import { link, mkdir, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DiskError } from './port.ts';
+import { makePrivateFolder } from './private-folder.ts';
 
 const LOCK_NAME = 'lock';
 
@@ -15,7 +16,7 @@ export interface FolderLock {
  * against mistakes on one machine; over a shared network folder it does not see the other machine.
  */
 export async function lockFolder(root: string): Promise<FolderLock> {
-  await mkdir(root, { recursive: true });
+  await makePrivateFolder(root);
   const path = join(root, LOCK_NAME);
   const own = `${process.pid} ${await startTimeOf(process.pid)} ${await bootId()}\n`;
   const mine = `${path}.${process.pid}`;

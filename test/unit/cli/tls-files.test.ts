@@ -57,7 +57,7 @@ it('what replaces the pair is used, and told to who asked', async () => {
   files.stop();
 });
 
-it('half of a new pair, no file, and what is no certificate are told once each, and the old pair goes on', async () => {
+it('half of a new pair, no file, what is no certificate, and one that is broken behind it are told once each, and the old pair goes on', async () => {
   const authority = await TestAuthority.make();
   const [one, two] = [await authority.server(), await authority.server()];
   const { certFile, keyFile, write, open, look, errors } = await kept(one);
@@ -71,9 +71,16 @@ it('half of a new pair, no file, and what is no certificate are told once each, 
   await write({ cert: 'not a certificate', key: two.key });
   for (let i = 0; i < 3; i++) expect(await look(files)).toEqual(one);
   expect(errors()).toBe(3);
+  const broken = `${two.cert}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n`;
+  const told: TlsPair[] = [];
+  files.onReplaced((pair) => told.push(pair));
+  await write({ cert: broken, key: two.key });
+  for (let i = 0; i < 3; i++) expect(await look(files)).toEqual(one);
+  expect(errors()).toBe(4);
   await write(two);
   expect(await look(files)).toEqual(two);
-  expect(errors()).toBe(3);
+  expect(told).toEqual([two]);
+  expect(errors()).toBe(4);
   files.stop();
 });
 

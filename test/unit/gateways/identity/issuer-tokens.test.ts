@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import { afterEach, describe, expect, it } from 'vitest';
 import { IssuerKeys } from '../../../../gateways/identity/issuer-keys.ts';
@@ -51,7 +52,7 @@ class Issuer {
     return { ...(await exportJWK(publicKey)), kid, alg };
   }
 
-  sign(kid: string, claims: Record<string, unknown> = {}): Promise<string> {
+  sign(kid: string, claims: Record<string, unknown> = {}, saysKid = true): Promise<string> {
     const { key, alg } = this.#signing.get(kid) as { key: CryptoKeyLike; alg: string };
     const nowSecs = Math.floor(this.clock.wallMs() / 1000);
     const said = {
@@ -62,8 +63,14 @@ class Issuer {
     const given = Object.fromEntries(
       Object.entries(said).filter(([, value]) => value !== undefined),
     );
-    return new SignJWT(given).setProtectedHeader({ alg, kid }).sign(key);
+    return new SignJWT(given).setProtectedHeader({ alg, ...(saysKid && { kid }) }).sign(key);
   }
+}
+
+/** Of fewer bits than may be. */
+async function weakKey(): Promise<JWK> {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 1024 });
+  return { ...(publicKey.export({ format: 'jwk' }) as JWK), kid: 'weak', alg: 'RS256' };
 }
 
 type CryptoKeyLike = Parameters<SignJWT['sign']>[0];
@@ -175,6 +182,37 @@ describe('keys of the issuer', () => {
     await issuer.clock.pass(60_000);
     expect(tokens.known(token)).toBeNull();
     expect(await tokens.verify(token)).toBeNull();
+  });
+
+  it('of several that a token could be signed with, as while one follows another, each is tried', async () => {
+    const issuer = new Issuer();
+    const [one, two] = [await issuer.draw('one'), await issuer.draw('two')];
+    issuer.published = { keys: [one, two].map((key) => ({ ...key, kid: undefined })) };
+    await issuer.keys.start();
+    await issuer.draw('three');
+    const verify = async (kid: string) =>
+      (await issuer.tokens().verify(await issuer.sign(kid, {}, false)))?.subject ?? null;
+    expect(await Promise.all([verify('one'), verify('two'), verify('three')])).toEqual([
+      ...['ann', 'ann'],
+      null,
+    ]);
+  });
+
+  it('one that is broken makes its tokens no good, and no others', async () => {
+    const issuer = new Issuer();
+    const [good, bad, weak] = [await issuer.draw('one'), await issuer.draw('bad'), await weakKey()];
+    issuer.published = { keys: [good, { ...bad, x: 'AAAA' }, weak] };
+    await issuer.keys.start();
+    const tokens = issuer.tokens();
+    expect(await tokens.verify(await issuer.sign('bad'))).toBeNull();
+    const head = Buffer.from('{"alg":"RS256","kid":"weak"}').toString('base64url');
+    const [, body] = (await issuer.sign('one')).split('.');
+    expect(await tokens.verify(`${head}.${body}.AAAA`)).toBeNull();
+    expect(await tokens.verify(await issuer.sign('one'))).not.toBeNull();
+    const told = issuer.telemetry.lines.filter(({ level }) => level === 'warn');
+    expect(told.map(({ message }) => message)).toEqual(
+      Array(2).fill('a key of the issuer of tokens cannot be used'),
+    );
   });
 
   it('while nobody answers the last ones count, for a day; it is told once', async () => {
