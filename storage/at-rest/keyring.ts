@@ -1,6 +1,6 @@
 import type { Random } from '../../protocol/random.ts';
 import { crc32c } from '../checksum.ts';
-import type { Disk } from '../disk/port.ts';
+import { type Disk, mayPass } from '../disk/port.ts';
 import { IDENTITY_PATH } from '../identity.ts';
 import { derivedKey, KEY_BYTES, open, seal, TAG_BYTES } from './aead.ts';
 import { FolderKeys } from './folder-keys.ts';
@@ -80,21 +80,20 @@ export async function openKeyring(parts: KeyringParts): Promise<OpenedKeyring | 
     return { keys: await birth(disk, masters, random), rewrapped: 0 };
   }
   if (masters === null) {
-    const ids = [...new Set(found.keys.map(({ masterId }) => masterId))].join(', ');
+    const ids = [...new Set(found.keyring.keys.map(({ masterId }) => masterId))].join(', ');
     throw new AtRestError(
       `the data folder is encrypted under root key ${ids}, and none is configured: ${WAYS}`,
     );
   }
-  const unwrapped = new Map(
-    found.keys.map((key) => [key.number, unwrap(masters, found.folderId, key)]),
-  );
-  const others = found.keys.filter(({ masterId }) => masterId !== masters.currentId);
+  const { folderId, keys: wrapped } = found.keyring;
+  const unwrapped = new Map(wrapped.map((key) => [key.number, unwrap(masters, folderId, key)]));
+  const others = wrapped.filter(({ masterId }) => masterId !== masters.currentId);
   if (others.length > 0) {
     const keys = [...unwrapped].map(([number, key]) =>
-      wrap(masters, found.folderId, { number, key }, random),
+      wrap(masters, folderId, { number, key }, random),
     );
-    await save(disk, { folderId: found.folderId, keys });
-  }
+    await save(disk, { folderId, keys });
+  } else if (!found.isTwice) await heal(disk, found.keyring);
   return { keys: new FolderKeys(unwrapped), rewrapped: others.length };
 }
 
@@ -164,21 +163,32 @@ async function save(disk: Disk, keyring: Keyring): Promise<void> {
   for (const path of KEYRING_PATHS) await disk.writeFileAtomic(path, file);
 }
 
-async function load(disk: Disk): Promise<Keyring | 'absent' | 'damaged'> {
-  let isAbsent = true;
-  for (const path of KEYRING_PATHS) {
-    const file = await disk.readFile(path);
+/** A disk that has no room for it now is asked again at the next start. */
+async function heal(disk: Disk, keyring: Keyring): Promise<void> {
+  await save(disk, keyring).catch((error: unknown) => {
+    if (!mayPass(error)) throw error;
+  });
+}
+
+/** `isTwice`: both copies are the same; else one is damaged, or from before a crash between the two. */
+type Found = { readonly keyring: Keyring; readonly isTwice: boolean };
+
+async function load(disk: Disk): Promise<Found | 'absent' | 'damaged'> {
+  const files = await Promise.all(KEYRING_PATHS.map((path) => disk.readFile(path)));
+  const [first, second] = files;
+  const isTwice = first != null && second != null && Buffer.compare(first, second) === 0;
+  for (const [i, file] of files.entries()) {
     if (file === null) continue;
-    isAbsent = false;
+    const path = KEYRING_PATHS[i];
     const text = Buffer.from(file).toString('utf8').trimEnd();
     if (text.slice(0, 8) !== checksum(text.slice(8))) continue;
     const { v, folderId, keys } = JSON.parse(text.slice(8)) as Keyring & { v: number };
     if (v !== FORMAT) {
       throw new AtRestError(`${path} was written by another version of minikv (format ${v})`);
     }
-    return { folderId, keys };
+    return { keyring: { folderId, keys }, isTwice };
   }
-  return isAbsent ? 'absent' : 'damaged';
+  return first === null && second === null ? 'absent' : 'damaged';
 }
 
 function checksum(text: string): string {

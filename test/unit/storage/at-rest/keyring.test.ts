@@ -68,9 +68,36 @@ describe('the data keys of a folder', () => {
       const born = await opened([OLD]);
       await disk.writeFileAtomic(damaged as string, Buffer.from('12345678{}'));
       expect(keyOf((await opened([OLD]))!.keys)).toBe(keyOf(born!.keys));
+      await disk.writeFileAtomic(damaged as string, Buffer.from('12345678{}'));
       await disk.writeFileAtomic(kept as string, Buffer.from(''));
       await expect(opened([OLD])).rejects.toThrow('both copies');
     }
+  });
+
+  it('are two equal copies after each start, whatever a crash or damage has left', async () => {
+    const copies = async (disk: MemoryDisk) =>
+      (await Promise.all(KEYRING_PATHS.map((path) => disk.readFile(path)))).map(String);
+    const [first, second] = KEYRING_PATHS;
+    for (const path of KEYRING_PATHS) {
+      const { disk, opened } = folder();
+      const born = await opened([OLD]);
+      await (path === first ? disk.remove(path) : disk.writeFileAtomic(path, Buffer.from('x')));
+      await opened([OLD]);
+      const [one, two] = await copies(disk);
+      expect(one).toBe(two);
+      await disk.remove(path === first ? second : first);
+      expect(keyOf((await opened([OLD]))!.keys)).toBe(keyOf(born!.keys));
+    }
+    // A crash between the two: the copy is still under the root key that was replaced.
+    const { disk, opened } = folder();
+    await opened([OLD]);
+    const old = (await disk.readFile(second)) as Uint8Array;
+    await opened([NEW, OLD]);
+    await disk.writeFileAtomic(second, old);
+    await opened([NEW]);
+    await disk.writeFileAtomic(first, Buffer.from('damaged'));
+    await expect(opened([NEW])).resolves.not.toBeNull();
+    await expect(opened([OLD])).rejects.toThrow('not among the configured ones');
   });
 
   it('are good for their folder only, whoever writes the checksum', async () => {
