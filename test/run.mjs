@@ -42,6 +42,7 @@ const STAGES = [
     needs: 'test/sim/run.ts',
     build: true,
   },
+  { name: 'fuzz', vitest: ['fuzz'], verify: true },
   { name: 'sim-tests', vitest: ['sim'], verify: true },
   { name: 'e2e', vitest: ['e2e', 'faults'], build: true, nats: true },
 ];

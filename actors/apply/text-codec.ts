@@ -103,7 +103,7 @@ export function keysInSegment(
     }
     at = end;
   }
-  return { retiredAt: Number(row.readBigUInt64BE(0)), keys };
+  return { retiredAt: revisionAt(row, 0), keys };
 }
 
 export function encodeSegment({ retiredAt, documents }: Segment): Uint8Array {
@@ -130,7 +130,7 @@ export function decodeSegment(bytes: Uint8Array): Segment {
     documents.push(document);
     at = end;
   }
-  return { retiredAt: Number(row.readBigUInt64BE(0)), documents };
+  return { retiredAt: revisionAt(row, 0), documents };
 }
 
 function writeDocument(out: Buffer, at: number, { key, revision }: TextDocument): number {
@@ -151,7 +151,13 @@ function documentEnd(row: Buffer, at: number): number {
 function readDocument(row: Buffer, at: number): [TextDocument, number] {
   const end = documentEnd(row, at);
   const key = row.toString('latin1', at + HEAD_BYTES, end);
-  return [{ key, revision: Number(row.readBigUInt64BE(at)) }, end];
+  return [{ key, revision: revisionAt(row, at) }, end];
+}
+
+function revisionAt(row: Buffer, at: number): Revision {
+  const revision = Number(row.readBigUInt64BE(at));
+  if (!Number.isSafeInteger(revision)) throw new DecodeError('a revision is too large');
+  return revision;
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

@@ -71,7 +71,9 @@ export function parseNatsUrls(text: string): ParsedNatsUrls | null {
     if (url === null) return null;
     servers.push(`${url.hostname}:${url.port === '' ? '4222' : url.port}`);
     if (url.protocol === 'tls:') tls = {};
-    if (credentials.kind === 'none' && url.username !== '') credentials = credentialsOf(url);
+    const given = credentialsOf(url);
+    if (given === null) return null;
+    if (credentials.kind === 'none') credentials = given;
   }
   return { servers, credentials, tls };
 }
@@ -84,8 +86,14 @@ function toUrl(text: string): URL | null {
   return url.pathname === '' || url.pathname === '/' ? url : null;
 }
 
-function credentialsOf(url: URL): NatsCredentials {
-  const user = decodeURIComponent(url.username);
-  if (url.password === '') return { kind: 'token', token: user };
-  return { kind: 'password', user, password: decodeURIComponent(url.password) };
+/** Null: an escape in them is none. */
+function credentialsOf({ username, password }: URL): NatsCredentials | null {
+  if (username === '') return { kind: 'none' };
+  try {
+    const user = decodeURIComponent(username);
+    if (password === '') return { kind: 'token', token: user };
+    return { kind: 'password', user, password: decodeURIComponent(password) };
+  } catch {
+    return null;
+  }
 }

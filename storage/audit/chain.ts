@@ -31,20 +31,38 @@ export interface ReadLine {
   readonly hash: string;
 }
 
-/** Null: that is no line of a trail, or it was changed. Without its newline. */
+/** Null: that is no line of a trail, or it was changed. Without its newline. The hash is no secret: whoever can write the file can make one. */
 export function readLine(line: string): ReadLine | null {
   const at = line.lastIndexOf(MARK);
   const hash = at < 0 ? null : TAIL.exec(line.slice(at + MARK.length));
   if (hash === null || hashOf(line.slice(0, at)) !== hash[1]) return null;
-  const {
-    prev,
-    hash: _,
-    ...record
-  } = JSON.parse(line) as AuditRecord & {
-    prev: string;
-    hash: string;
-  };
-  return { record, prev, hash: hash[1] as string };
+  const fields = fieldsOf(line);
+  if (fields === null) return null;
+  const { prev, seq, at: when, node, who, from, action, resource, status, requestId } = fields;
+  const record = { seq, at: when, node, who, from, action, resource, status, requestId };
+  // Names that nobody writes, or others in their place, make another line of the same record.
+  const isOurs = sealed(record, prev).hash === hash[1];
+  return isOurs ? { record, prev, hash: hash[1] as string } : null;
+}
+
+type Fields = AuditRecord & { readonly prev: string };
+const TEXTS = ['prev', 'at', 'node', 'who', 'from', 'action', 'resource', 'requestId'] as const;
+
+function fieldsOf(line: string): Fields | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const fields = value as Fields;
+  if (TEXTS.some((name) => typeof fields[name] !== 'string')) return null;
+  return isCount(fields.seq) && isCount(fields.status) ? fields : null;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function hashOf(text: string): string {

@@ -46,9 +46,21 @@ export async function loadHead(disk: Disk): Promise<WalHead | 'absent' | 'damage
   const body = text.slice(8);
   const crc = crc32c(Buffer.from(body)).toString(16).padStart(8, '0');
   if (text.slice(0, 8) !== crc) return 'damaged';
-  const raw = JSON.parse(body) as { v: number; walId: string } & Omit<WalHead, 'walId'>;
-  const walId = Buffer.from(raw.walId, 'hex');
-  if (raw.v !== 1 || walId.length !== WAL_ID_BYTES) return 'damaged';
+  return headOf(body) ?? 'damaged';
+}
+
+/** Null: it is no head, although its checksum holds. */
+function headOf(json: string): WalHead | null {
+  let raw: { v: unknown; walId: unknown } & Omit<WalHead, 'walId'>;
+  try {
+    raw = Object(JSON.parse(json));
+  } catch {
+    return null;
+  }
+  const walId = Buffer.from(typeof raw.walId === 'string' ? raw.walId : '', 'hex');
+  if (raw.v !== 1 || walId.length !== WAL_ID_BYTES) return null;
   const { firstSequence, firstPosition, syncedPosition } = raw;
-  return { walId, firstSequence, firstPosition, syncedPosition };
+  const counts = [firstSequence, firstPosition, syncedPosition];
+  const isWhole = counts.every((count) => Number.isSafeInteger(count) && count >= 0);
+  return isWhole ? { walId, firstSequence, firstPosition, syncedPosition } : null;
 }

@@ -59,4 +59,14 @@ describe('rows of a text index', () => {
     expect(() => decodeOpen(whole.subarray(0, 5))).toThrow(DecodeError);
     expect(() => keyIfHolds(whole.subarray(0, 5), whole)).toThrow(DecodeError);
   });
+
+  it('a revision above 2^53 - 1 is refused, not rounded', () => {
+    const open = Buffer.from(encodeOpen({ key: 'a', revision: 1, value: new Uint8Array(0) }));
+    open.fill(0xff, 0, 8);
+    expect(() => decodeOpen(open)).toThrow(DecodeError);
+    const segment = Buffer.from(encodeSegment({ retiredAt: 0, documents: [] }));
+    segment.fill(0xff, 0, 8);
+    expect(() => decodeSegment(segment)).toThrow(DecodeError);
+    expect(() => keysInSegment(segment, [])).toThrow(DecodeError);
+  });
 });

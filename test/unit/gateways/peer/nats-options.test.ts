@@ -32,4 +32,12 @@ describe('NATS URLs', () => {
       expect(parseNatsUrls(bad), bad).toBeNull();
     }
   });
+
+  // npm run fuzz -- --only 'small texts of headers' --seed 1588: a URIError
+  it('refuses credentials with an escape that is none', () => {
+    for (const part of ['u%2r:p', 'u:p%', '%ff:p']) {
+      expect(parseNatsUrls(`nats://${part}@host:4222`)).toBeNull();
+      expect(parseNatsUrls(`nats://a:b@host,nats://${part}@host:4222`)).toBeNull();
+    }
+  });
 });
