@@ -15,7 +15,7 @@ export function addApiKeyCommands(program: Command, io: Io): void {
   const create = clientCommand(keys, io, 'create', 'Make a key and print it, this once');
   create.command
     .argument('<name>', 'What it is for')
-    .option('--role <role>', 'admin, read_write (the default) or read_only')
+    .option('--role <role>', 'admin, read_write (the default), read_only, or one that was made')
     .option('--expires <seconds>', 'It is no longer good after that time')
     .option('--s3', 'A pair of S3 keys of the user <name>, who is made where there is none')
     .option('--display-name <text>', 'With --s3: how ACLs and listings show a new user')

@@ -6,6 +6,7 @@ import { CommandFailed, UsageError } from './failures.ts';
 import type { Io } from './io.ts';
 import { addApiKeyCommands } from './key-commands.ts';
 import { addCareCommands, addMirrorCommand } from './object-commands.ts';
+import { addRoleCommands } from './role-commands.ts';
 import type { Compose } from './serve.ts';
 
 /**
@@ -76,6 +77,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addIndexCommands(program, io);
   addStatusCommands(program, io);
   addApiKeyCommands(program, io);
+  addRoleCommands(program, io);
   addAuditCommands(program, io);
   return program;
 }

@@ -19,6 +19,11 @@ export const LIMITS = Object.freeze({
   /** Users of S3 that are not deleted, and likewise their access keys: every node has all of them in memory. */
   s3UsersMax: 10_000,
   s3AccessKeysMax: 10_000,
+  /** Roles of one's own: every node has all of them in memory. Of one: rules, actions or resources of a rule, and bytes. */
+  rolesMax: 1_000,
+  roleRulesMax: 64,
+  roleResourcesMax: 64,
+  roleBytesMax: 16 * KIB,
   /** How far ahead a key may expire: ten years. */
   ttlSecondsMax: 10 * 365 * 24 * 3600,
   /** Operations in one POST /v1/batch. */

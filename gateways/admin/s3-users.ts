@@ -4,7 +4,7 @@ import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { isRole, type Role } from '../identity/decision.ts';
+import { type BuiltInRole, isBuiltInRole } from '../identity/decision.ts';
 import { isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
 import type {
   S3UserChange,
@@ -264,8 +264,8 @@ function checkDisplayName(text: unknown): asserts text is string {
   throw new AppError('invalid_argument', 'display_name must have 1 to 128 printable characters');
 }
 
-function checkRole(role: unknown): asserts role is Role {
-  if (typeof role === 'string' && isRole(role)) return;
+function checkRole(role: unknown): asserts role is BuiltInRole {
+  if (typeof role === 'string' && isBuiltInRole(role)) return;
   throw new AppError('invalid_argument', 'role must be admin, read_write or read_only');
 }
 

@@ -7,7 +7,7 @@ import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { batchToJson, runBatch } from '../kv/batch.ts';
+import { type BatchPorts, batchPorts, batchToJson, runBatch } from '../kv/batch.ts';
 import { operationsOf } from '../kv/collection-routes.ts';
 import { NDJSON, streamListing } from '../kv/listing.ts';
 import { bytesField, failureToJson, type Shape } from '../kv/shapes.ts';
@@ -24,7 +24,7 @@ export function registerTransferRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const entries = listBody(request, 'entries', LIMITS.batchOpsMax);
-      const outcome = await importAll(edge, contextOf(request), entries);
+      const outcome = await importAll(batchPorts(edge, request), contextOf(request), entries);
       return answer(request, reply, 200, outcome.revision, () => outcome);
     },
   });
@@ -38,7 +38,6 @@ export function registerTransferRoutes(app: App, edge: Edge): void {
     },
     handler: (request, reply) =>
       streamListing(
-        edge,
         contextOf(request),
         {
           ...{ start: '', end: null, reverse: false, limit: null, cursor: null },
@@ -67,7 +66,7 @@ function entryToOp(entry: unknown, nowMs: number): Shape | null {
   return ttl < 1 ? null : { ...put, op: 'put', ttl };
 }
 
-async function importAll(edge: Edge, ctx: RequestContext, entries: readonly unknown[]) {
+async function importAll(edge: BatchPorts, ctx: RequestContext, entries: readonly unknown[]) {
   const nowMs = edge.clock.wallMs();
   const read = entries.map((entry) => entryToOp(entry, nowMs));
   const ops = operationsOf(read.filter((op) => op !== null));

@@ -16,9 +16,11 @@ import type { Random } from '../../protocol/random.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { UsageReads } from '../../protocol/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
-import type { Access, Grant } from '../identity/access.ts';
+import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
 import type { AuthSetting } from '../identity/auth-setting.ts';
+import type { Grant } from '../identity/grant.ts';
+import type { Roles } from '../identity/roles.ts';
 import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { HttpBounds } from './bounds.ts';
@@ -41,6 +43,7 @@ export interface HttpConfig {
 
 /** What every route of this listener works with. */
 export interface Edge {
+  /** All of it. What is done for somebody goes through the request's own (RequestState). */
   readonly service: KvService;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
@@ -63,6 +66,7 @@ export interface Edge {
   /** Null: nothing is written down of who did what. */
   readonly audit: AuditTrail | null;
   readonly apiKeys: ApiKeys | null;
+  readonly roles: Roles | null;
   readonly authSetting: AuthSetting | null;
   readonly s3Users: S3Users | null;
   readonly tokens: Tokens | null;
@@ -108,6 +112,8 @@ export interface RequestState {
   revision: number | null;
   /** That its sender may do this; null where nobody is asked, or everybody may. */
   grant: Grant | null;
+  /** The store, as its sender may use it. */
+  service: KvService;
   /** Gives back what its body holds of the budget. */
   release: (() => void) | null;
 }

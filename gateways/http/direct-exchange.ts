@@ -1,4 +1,5 @@
 import { AppError } from '../../protocol/errors.ts';
+import type { Resource } from '../identity/decision.ts';
 import { type Answer, problemAnswer } from './answer.ts';
 import type { Edge } from './app.ts';
 import type { DirectAnswers } from './direct.ts';
@@ -28,8 +29,15 @@ export class DirectExchange {
     this.#route = edge.traffic.route(route);
   }
 
-  /** Whether nothing about the request is unusual, and its sender is known to be allowed it. What it says of the body is left to the caller. */
-  isPlain({ headers, httpVersion, method }: EdgeRequest, res: EdgeResponse): boolean {
+  /**
+   * Whether nothing about the request is unusual, and its sender is known to be allowed it. `nameOf`: the key that it is about,
+   * null where that is in its body. What it says of the body is left to the caller.
+   */
+  isPlain(
+    { headers, httpVersion, method }: EdgeRequest,
+    res: EdgeResponse,
+    nameOf: (() => Resource) | null,
+  ): boolean {
     const { telemetry, config, access, audit } = this.#edge;
     if (telemetry.tracing || audit?.hasData || this.#edge.isDraining()) return false;
     if (access === null) {
@@ -37,7 +45,7 @@ export class DirectExchange {
     } else {
       const rule = ruleOf(method ?? '', this.#url);
       const action = rule === null || rule === 'public' || rule === 'known' ? 'admin:write' : rule;
-      if (!access.admitsNow(headers.authorization, action)) return false;
+      if (!access.admitsNow(headers.authorization, action, nameOf)) return false;
     }
     if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;
     if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
 import type { Access } from '../identity/access.ts';
+import { guarded } from '../identity/guarded-store.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { audit } from './audit.ts';
 import { commonHeaders } from './raw-answer.ts';
@@ -45,6 +46,7 @@ function stateOf(edge: Edge, request: FastifyRequest): RequestState {
     traceparent: span?.traceparent ?? parent,
     revision: null,
     grant: null,
+    service: edge.service,
     release: null,
   };
 }
@@ -59,7 +61,10 @@ async function admit(access: Access, request: FastifyRequest, reply: FastifyRepl
   if (rule === 'public') return;
   const action = rule === 'known' ? null : (rule ?? 'admin:write');
   try {
-    request.edge.grant = await access.admit(request.headers.authorization, action);
+    const grant = await access.admit(request.headers.authorization, action);
+    request.edge.grant = grant;
+    const { edge } = request;
+    if (grant.guard !== null) edge.service = guarded(edge.service, grant.guard);
   } catch (error) {
     // RFC 9110, section 15.5.2, and RFC 6750, section 3.
     const isAsked = error instanceof AppError && error.code === 'unauthenticated';

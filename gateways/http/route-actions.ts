@@ -32,7 +32,10 @@ const ADMIN = {
   DELETE: 'admin:write',
 } as const;
 
-/** What each route does, by its pattern. A batch and a transaction ask for the right to write, also where they only read. */
+/**
+ * What each route does, by its pattern. Where data has a name, the service of the request asks for that too (identity/guarded-store.ts). A batch and a transaction ask for the right to write, also where
+ * they only read.
+ */
 export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/': 'public',
   '/health': 'public',
@@ -79,6 +82,8 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/admin/keys': ADMIN,
   '/admin/keys/:id': ADMIN,
   '/admin/keys/:id/revoke': ADMIN,
+  '/admin/roles': ADMIN,
+  '/admin/roles/:name': ADMIN,
   '/admin/s3-users': ADMIN,
   '/admin/s3-users/:name': ADMIN,
   '/admin/s3-users/:name/disable': ADMIN,

@@ -17,6 +17,7 @@ import { registerTokenRoute } from '../admin/auth-token.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
+import { registerRoleRoutes } from '../admin/roles.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerS3UserRoutes } from '../admin/s3-users.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
@@ -25,6 +26,7 @@ import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
 import type { AuthSetting } from '../identity/auth-setting.ts';
+import type { Roles } from '../identity/roles.ts';
 import type { S3Users } from '../identity/s3-users.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
@@ -78,6 +80,7 @@ export interface HttpServerOptions {
   /** Without it nothing is written down of who did what. */
   readonly audit?: AuditTrail;
   readonly apiKeys?: ApiKeys;
+  readonly roles?: Roles;
   readonly authSetting?: AuthSetting;
   readonly s3Users?: S3Users;
   readonly tokens?: Tokens;
@@ -110,9 +113,9 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   await registerDocs(app, edge);
   registerKeyRoutes(app, edge);
   registerCollectionRoutes(app, edge);
-  registerIndexRoutes(app, edge);
-  registerSearchRoutes(app, edge);
-  registerLeaseRoutes(app, edge);
+  registerIndexRoutes(app);
+  registerSearchRoutes(app);
+  registerLeaseRoutes(app);
   registerLockRoutes(app, edge);
   registerSse(app, edge);
   registerHealthRoutes(app, edge);
@@ -122,12 +125,13 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerEncryptionKeyRoutes(app, edge);
   registerAuditRoute(app, edge);
   registerApiKeyRoutes(app, edge);
+  registerRoleRoutes(app, edge);
   registerAuthSettingRoutes(app, edge);
   registerS3UserRoutes(app, edge);
   registerTokenRoute(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
-  registerTxnRoutes(app, edge);
+  registerTxnRoutes(app);
   registerSeedRoutes(app, edge, table);
   app.setNotFoundHandler((request: FastifyRequest, reply: FastifyReply) => {
     sendProblem(edge, table.missing(request.method, request.originalUrl), request, reply);
@@ -171,6 +175,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     access: options.access ?? null,
     audit: options.audit ?? null,
     apiKeys: options.apiKeys ?? null,
+    roles: options.roles ?? null,
     authSetting: options.authSetting ?? null,
     s3Users: options.s3Users ?? null,
     tokens: options.tokens ?? null,

@@ -12,8 +12,20 @@ import {
   parseApiKey,
   parseKeyRecord,
 } from './api-key.ts';
-import { type Action, decide, type Principal, type Reason, ROLES } from './decision.ts';
+import {
+  type Action,
+  decide,
+  decideSomewhere,
+  type Principal,
+  type Reason,
+  type Resource,
+  ROLES,
+  standing,
+} from './decision.ts';
+import { type Grant, type GrantParts, grantOf, type Judged, type Known } from './grant.ts';
+import { refusalOf } from './guard.ts';
 import type { IssuerClaims, IssuerTokens } from './issuer-tokens.ts';
+import { isBuiltIn, type NamedRole, roleNamed } from './role.ts';
 import type { SecretHash } from './secret-hash.ts';
 import { Sessions } from './sessions.ts';
 import { type TokenClaims, Tokens } from './tokens.ts';
@@ -30,32 +42,13 @@ export interface AccessParts {
   readonly issuer: IssuerTokens | null;
 }
 
-/** That somebody may do something for longer than a moment: as long as they may, it goes on. */
-export interface Grant {
-  /** What was presented: the administrator's key, an API key, a token in place of one, or another issuer's. */
-  readonly by: 'admin' | 'key' | 'token' | 'issuer';
-  /** Of the API key; '' where there is none. */
-  readonly keyId: string;
-  /** Of whoever it is, for logs: `admin`, `key:<id>`, `issuer:<subject>`. */
-  readonly who: string;
-  /** Unix ms; null: it lasts until it is revoked. */
-  readonly expiresAtMs: number | null;
-  /** Judged anew; `unknown`: this node cannot tell at present. */
-  check(): Promise<'good' | 'ended' | 'unknown'>;
-  /** The same without waiting; null: it has to. */
-  checkNow(): 'good' | 'ended' | null;
-  /** Runs `end` once it has ended, unless what is returned was called before. */
-  follow(end: () => void): () => void;
-}
-
-interface Known {
+/** What a key's row says, with the role that it names. */
+interface KeyReading {
+  readonly phc: string;
+  readonly role: NamedRole;
+  readonly roleName: string;
   readonly principal: Principal;
-  readonly by: Grant['by'];
-  readonly keyId: string;
-  /** What it was read from, where that alone decides: it is good for as long as this is the key's row. */
-  readonly row: IdentityRow | null;
 }
-type Judged = Known | { readonly refusal: AppError };
 
 /**
  * Who sends a request by its `Authorization`, and whether they may. What is answered is true of the moment of the call:
@@ -65,7 +58,8 @@ export class Access {
   readonly #parts: AccessParts;
   readonly #sessions: Sessions;
   readonly #verifying = new Map<string, Promise<boolean>>();
-  readonly #principals = new WeakMap<IdentityRow, { phc: string; principal: Principal } | object>();
+  readonly #read = new WeakMap<IdentityRow, KeyReading | 'deleted'>();
+  readonly #issued = new WeakMap<IssuerClaims, { revision: number; principal: Principal | null }>();
   readonly #admin: Principal;
   readonly #followed = new Set<() => void>();
   #stopListening: (() => void) | null = null;
@@ -76,14 +70,21 @@ export class Access {
     this.#admin = { ...LASTING, id: ADMIN_ID, tenant: DEFAULT_TENANT, rules: ROLES.admin };
   }
 
-  /** Whether they may, where that can be told at once; false where it cannot, or where they may not. */
-  admitsNow(authorization: string | undefined, action: Action): boolean {
+  /**
+   * Whether they may, where that can be told at once; false where it cannot, or where they may not. `nameOf`: what it is
+   * about, asked for where that counts; null: a request that says so only inside.
+   */
+  admitsNow(
+    authorization: string | undefined,
+    action: Action,
+    nameOf: (() => Resource) | null,
+  ): boolean {
     const judged = this.#judgeNow(authorization);
-    return (
-      judged !== null &&
-      'principal' in judged &&
-      this.#reason(judged.principal, action) === 'allowed'
-    );
+    if (judged === null || !('principal' in judged)) return false;
+    const { principal } = judged;
+    if (isBuiltIn(principal.rules)) return this.#reason(principal, action) === 'allowed';
+    if (nameOf === null) return false;
+    return decide(principal, action, nameOf(), this.#conditions()) === 'allowed';
   }
 
   /** Of whoever has shown that they are, also where they may not; `nobody` where that is not known at once. */
@@ -92,19 +93,32 @@ export class Access {
     return judged !== null && 'principal' in judged ? judged.principal.id : 'nobody';
   }
 
-  /** Rejects with `unauthenticated`, `forbidden`, or `unavailable` where this node cannot tell. `action` null: anything they like. */
+  /**
+   * Rejects with `unauthenticated`, `forbidden`, or `unavailable` where this node cannot tell. `action` null: anything they like.
+   * Where the grant has a guard, this only says that there are names for which they may.
+   */
   async admit(authorization: string | undefined, action: Action | null): Promise<Grant> {
     const judged = this.#judgeNow(authorization) ?? (await this.#judge(authorization));
     if ('refusal' in judged) throw judged.refusal;
-    const reason = this.#reason(judged.principal, action ?? 'status:read');
-    const refusal = refusalOf(reason, action);
+    const reason = (principal: Principal): Reason => this.#reason(principal, action);
+    const refusal = refusalOf(reason(judged.principal), action);
     if (refusal !== null) throw refusal;
-    return this.#grant(authorization, action ?? 'status:read', judged);
+    return grantOf(this.#grantParts(authorization), judged, reason);
   }
 
-  #reason(principal: Principal, action: Action): Reason {
-    const resource = { tenant: DEFAULT_TENANT, kind: kindOf(action), name: '' };
-    return decide(principal, action, resource, { wallMs: this.#parts.clock.wallMs() });
+  #conditions(): { wallMs: number } {
+    return { wallMs: this.#parts.clock.wallMs() };
+  }
+
+  #reason(principal: Principal, action: Action | null): Reason {
+    const tenant = DEFAULT_TENANT;
+    const conditions = this.#conditions();
+    if (action === null) return standing(principal, tenant, conditions) ?? 'allowed';
+    const kinds = kindsOf(action);
+    const [kind = 'cluster'] = kinds;
+    const isByName = kind !== 'cluster' && !isBuiltIn(principal.rules);
+    if (isByName) return decideSomewhere(principal, action, { tenant, kinds }, conditions);
+    return decide(principal, action, { tenant, kind, name: '' }, conditions);
   }
 
   /** Without a message and without Argon2; null: it takes one of them. */
@@ -116,7 +130,7 @@ export class Access {
     if (text === null || key === null) return WRONG;
     if (key.id === ADMIN_ID) {
       const isAdmin = isSameSecret(key.secret, this.#parts.adminKey.secret);
-      return isAdmin ? { principal: this.#admin, by: 'admin', keyId: '', row: null } : WRONG;
+      return isAdmin ? { principal: this.#admin, by: 'admin', keyId: '', rows: null } : WRONG;
     }
     const { identities } = this.#parts;
     if (!identities.isCurrent()) return null;
@@ -126,7 +140,7 @@ export class Access {
     if (known === null) return WRONG;
     const isGood = this.#sessions.isGood(this.#sessions.digest(text), known.phc);
     if (isGood === null) return null;
-    return isGood ? knownBy('key', key.id, known.principal, row) : WRONG;
+    return isGood ? knownBy('key', key.id, known.principal, rowsOf(row, known)) : WRONG;
   }
 
   async #judge(authorization: string | undefined): Promise<Judged> {
@@ -148,13 +162,14 @@ export class Access {
     await identities.current(LIMITS.requestDeadlineMsDefault);
     const now = identities.row(name);
     const still = now === null ? null : this.#principalOf(key.id, now);
-    return still === null ? WRONG : knownBy('key', key.id, still.principal, now);
+    if (now === null || still === null) return WRONG;
+    return knownBy('key', key.id, still.principal, rowsOf(now, still));
   }
 
   #judgeTokenNow(text: string): Judged | null {
     const { identities, tokens, issuer } = this.#parts;
     const issued = issuer?.known(text) ?? null;
-    if (issued !== null) return judgedIssued(issued);
+    if (issued !== null) return this.#judgeIssued(issued);
     if (issuer?.isOurs(text) === true || !identities.isCurrent()) return null;
     const claims = tokens.known(text);
     return claims === null ? null : this.#judgeClaims(claims);
@@ -164,7 +179,10 @@ export class Access {
     const { issuer } = this.#parts;
     if (issuer?.isOurs(text) === true) {
       const issued = await issuer.verify(text);
-      return issued === null ? WRONG : judgedIssued(issued);
+      if (issued === null) return WRONG;
+      if (issued.role === null)
+        await this.#parts.identities.current(LIMITS.requestDeadlineMsDefault);
+      return this.#judgeIssued(issued) ?? WRONG;
     }
     const claims = await this.#parts.tokens.verify(text, LIMITS.requestDeadlineMsDefault);
     if (claims === null) return WRONG;
@@ -173,6 +191,26 @@ export class Access {
     const isNew = identities.row(keyRowName(claims.keyId)) === null;
     if (isNew) await identities.renewed(LIMITS.requestDeadlineMsDefault);
     return this.#judgeClaims(claims);
+  }
+
+  /** It holds until it ends: nobody here can revoke it. Null: what its roles are now takes a message. */
+  #judgeIssued(claims: IssuerClaims): Judged | null {
+    const { identities } = this.#parts;
+    const { subject, role, roles, expiresAtMs } = claims;
+    if (role === null && !identities.isCurrent()) return null;
+    const revision = role === null ? identities.revision() : 0;
+    let known = this.#issued.get(claims);
+    if (known?.revision !== revision) {
+      // A denial of one of them counts against what another allows.
+      const named = roles.map((name) => roleNamed(identities, name));
+      const rules = role === null ? named.flatMap((one) => one.rules) : ROLES[role];
+      const person = { id: `issuer:${subject}`, tenant: DEFAULT_TENANT, rules };
+      const principal = rules.length === 0 ? null : { ...person, isRevoked: false, expiresAtMs };
+      known = { revision, principal };
+      this.#issued.set(claims, known);
+    }
+    const { principal } = known;
+    return principal === null ? WRONG : knownBy('issuer', '', principal, null);
   }
 
   /** A token is good for what its key is, and no longer than either. */
@@ -202,61 +240,39 @@ export class Access {
     return verifying;
   }
 
-  /** Null: the key was deleted. Read once per row: a change of it is another row. */
-  #principalOf(id: string, row: IdentityRow): { phc: string; principal: Principal } | null {
-    const known = this.#principals.get(row);
-    if (known !== undefined) return 'phc' in known ? known : null;
+  /** Null: the key was deleted. Read once per row of the key and of its role: a change of one is another row. */
+  #principalOf(id: string, row: IdentityRow): KeyReading | null {
+    const known = this.#read.get(row);
+    if (known === 'deleted') return null;
+    const { identities } = this.#parts;
+    if (known !== undefined) {
+      const isSame =
+        known.role.row === null || known.role === roleNamed(identities, known.roleName);
+      if (isSame) return known;
+    }
     const record = parseKeyRecord(row.text);
     if (record === null) {
-      this.#principals.set(row, {});
+      this.#read.set(row, 'deleted');
       return null;
     }
-    const { tenant, role, expiresAtMs, revokedAtMs, hash: phc } = record;
-    const rules = ROLES[role];
-    const principal = {
-      id: `key:${id}`,
-      tenant,
-      rules,
-      isRevoked: revokedAtMs !== null,
-      expiresAtMs,
-    };
-    const read = { phc, principal };
-    this.#principals.set(row, read);
+    const { tenant, role: roleName, expiresAtMs, revokedAtMs, hash: phc } = record;
+    const role = roleNamed(identities, roleName);
+    const isRevoked = revokedAtMs !== null;
+    const principal = { id: `key:${id}`, tenant, rules: role.rules, isRevoked, expiresAtMs };
+    const read = { phc, role, roleName, principal };
+    this.#read.set(row, read);
     return read;
   }
 
-  #grant(authorization: string | undefined, action: Action, known: Known): Grant {
-    const { identities } = this.#parts;
-    const rowName = keyRowName(known.keyId);
-    let last = known;
-    // Asked for each watch and event: nothing is read or hashed again while the row is the same.
-    const checkNow = (): 'good' | 'ended' | null => {
-      const isSame =
-        last.row !== null && identities.isCurrent() && identities.row(rowName) === last.row;
-      const judged = isSame ? last : this.#judgeNow(authorization);
-      if (judged === null) return null;
-      if ('refusal' in judged) return 'ended';
-      last = judged;
-      return this.#reason(judged.principal, action) === 'allowed' ? 'good' : 'ended';
-    };
-    const { by, keyId, principal } = known;
+  #grantParts(authorization: string | undefined): GrantParts {
+    const { identities, clock } = this.#parts;
     return {
-      ...{ by, keyId, who: principal.id, expiresAtMs: principal.expiresAtMs },
-      checkNow,
-      check: async () => {
-        try {
-          const judged = checkNow();
-          if (judged !== null) return judged;
-          await this.admit(authorization, action);
-          return 'good';
-        } catch (error) {
-          if (!(error instanceof AppError)) throw error;
-          return error.code === 'unauthenticated' || error.code === 'forbidden'
-            ? 'ended'
-            : 'unknown';
-        }
-      },
-      follow: (end) => this.#follow(() => checkNow() === 'ended', end),
+      clock,
+      isUnchanged: (rows) =>
+        identities.isCurrent() && rows.every((row) => identities.row(row.name) === row),
+      judgeNow: () => this.#judgeNow(authorization),
+      judge: () => this.#judge(authorization),
+      follow: (hasEnded, end) => this.#follow(hasEnded, end),
     };
   }
 
@@ -280,22 +296,19 @@ export class Access {
   }
 }
 
-/** It holds until it ends: nobody here can revoke it. */
-function judgedIssued({ subject, role, expiresAtMs }: IssuerClaims): Judged {
-  const principal = {
-    ...{ id: `issuer:${subject}`, tenant: DEFAULT_TENANT, rules: ROLES[role] },
-    ...{ isRevoked: false, expiresAtMs },
-  };
-  return knownBy('issuer', '', principal, null);
-}
-
 function knownBy(
   by: Grant['by'],
   keyId: string,
   principal: Principal,
-  row: IdentityRow | null,
+  rows: readonly IdentityRow[] | null,
 ): Known {
-  return { by, keyId, principal, row };
+  return { by, keyId, principal, rows };
+}
+
+/** A role that is not there has no row that could stay the same. */
+function rowsOf(key: IdentityRow, { role }: KeyReading): readonly IdentityRow[] | null {
+  if (role.row === 'absent') return null;
+  return role.row === null ? [key] : [key, role.row];
 }
 
 const LASTING = { isRevoked: false, expiresAtMs: null } as const;
@@ -311,19 +324,8 @@ function bearerOf(authorization: string): string | null {
   return /^bearer /i.test(authorization) ? authorization.slice('bearer '.length).trim() : null;
 }
 
-function kindOf(action: Action): 'key' | 'cluster' {
-  return action.startsWith('data:') || action.startsWith('lease:') ? 'key' : 'cluster';
-}
-
-function refusalOf(reason: Reason, action: Action | null): AppError | null {
-  switch (reason) {
-    case 'allowed':
-      return null;
-    case 'revoked':
-      return new AppError('unauthenticated', 'the key has been revoked');
-    case 'expired':
-      return new AppError('unauthenticated', 'the credentials have expired');
-    default:
-      return new AppError('forbidden', `the role of this key does not allow ${action ?? 'this'}`);
-  }
+/** What it can be done to. */
+function kindsOf(action: Action): readonly Resource['kind'][] {
+  if (action.startsWith('data:') || action.startsWith('lease:')) return ['key', 'bucket'];
+  return action.startsWith('bucket:') ? ['bucket'] : ['cluster'];
 }

@@ -1,6 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Random } from '../../protocol/random.ts';
-import type { Role } from './decision.ts';
 
 /** `mkv_<id>_<secret>`: the id is public and finds the row, the secret is shown once. */
 export interface ApiKey {
@@ -43,7 +42,8 @@ export function isSameSecret(a: string, b: string): boolean {
 export interface KeyRecord {
   readonly name: string;
   readonly tenant: string;
-  readonly role: Role;
+  /** Built in or one's own: what it is, is another row. */
+  readonly role: string;
   /** Argon2id of the secret, in PHC form. */
   readonly hash: string;
   /** Unix ms; null: never. */

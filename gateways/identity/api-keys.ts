@@ -13,7 +13,7 @@ import {
   keyRowName,
   parseKeyRecord,
 } from './api-key.ts';
-import type { Role } from './decision.ts';
+import { isRoleThere } from './role.ts';
 import type { SecretHash } from './secret-hash.ts';
 
 /** What may be shown of a key. */
@@ -22,7 +22,7 @@ export type ShownKey = Omit<KeyRecord, 'hash'> & { readonly id: string };
 export interface WantedKey {
   readonly name: string;
   readonly tenant: string;
-  readonly role: Role;
+  readonly role: string;
   /** Null: it does not expire. */
   readonly expiresInMs: number | null;
 }
@@ -44,7 +44,7 @@ export class ApiKeys {
     this.#parts = parts;
   }
 
-  /** `key` is shown this once. Rejects with `too_large` where there are apiKeysMax. */
+  /** `key` is shown this once. Rejects with `too_large` where there are apiKeysMax, `invalid_argument` without such a role. */
   async create(
     ctx: RequestContext,
     { name, tenant, role, expiresInMs }: WantedKey,
@@ -56,6 +56,7 @@ export class ApiKeys {
         details,
       });
     }
+    if (!isRoleThere(identities, role)) throw noSuchRole(role);
     for (;;) {
       const drawn = drawApiKey(random);
       const createdAtMs = clock.wallMs();
@@ -132,4 +133,10 @@ export class ApiKeys {
 
 function shownKey(id: string, { hash: _, ...rest }: KeyRecord): ShownKey {
   return { id, ...rest };
+}
+
+export function noSuchRole(name: string): AppError {
+  const known = 'admin, read_write, read_only, or one that was made';
+  const given = JSON.stringify(name.slice(0, 64));
+  return new AppError('invalid_argument', `role must be ${known}: there is no ${given}`);
 }

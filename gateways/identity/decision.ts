@@ -1,4 +1,6 @@
-/** What a request does, as rules name it. */
+import { prefixEnd } from '../../protocol/bytes.ts';
+
+/** What a request does, as rules name it. `data` are keys and objects; `bucket` is how a bucket is set up. */
 export const ACTIONS = [
   'data:read',
   'data:write',
@@ -7,17 +9,25 @@ export const ACTIONS = [
   'index:write',
   'lease:read',
   'lease:write',
+  'bucket:read',
+  'bucket:write',
   'status:read',
   'admin:read',
   'admin:write',
 ] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** What it does that to. `name`: of a key, or of a bucket with the object's key behind a slash; of the cluster ''. */
+/** Latin1 bytes. `name`: of a key, or of a bucket with a slash and the object's key behind it, if it is one; of the cluster ''. */
 export interface Resource {
   readonly tenant: string;
   readonly kind: 'key' | 'bucket' | 'cluster';
   readonly name: string;
+}
+
+/** All names of [start, end), whether they are there or not; `end` null is open. */
+export interface ResourceRange extends Omit<Resource, 'name'> {
+  readonly start: string;
+  readonly end: string | null;
 }
 
 /** Holds for resources of the principal's own tenant. */
@@ -25,8 +35,17 @@ export interface Rule {
   readonly effect: 'allow' | 'deny';
   /** Actions, or `*`, or all of one family: `data:*`. */
   readonly actions: readonly string[];
-  /** Any of these: of that kind, `*` for all, with names that begin so. */
-  readonly resources: readonly { readonly kind: Resource['kind'] | '*'; readonly prefix: string }[];
+  /** Any of these. */
+  readonly resources: readonly Selector[];
+}
+
+/** Of that kind, `*` for all, with names that begin so. */
+export interface Selector {
+  readonly kind: Resource['kind'] | '*';
+  /** Latin1 bytes. */
+  readonly prefix: string;
+  /** Only of this tenant; missing: of any. */
+  readonly tenant?: string;
 }
 
 /** Who sends a request. */
@@ -58,27 +77,100 @@ export function decide(
   principal: Principal,
   action: Action,
   resource: Resource,
-  { wallMs }: Conditions,
+  conditions: Conditions,
 ): Reason {
-  if (principal.isRevoked) return 'revoked';
-  if (principal.expiresAtMs !== null && principal.expiresAtMs <= wallMs) return 'expired';
-  if (principal.tenant !== resource.tenant) return 'other_tenant';
+  const { tenant, kind, name } = resource;
+  return (
+    standing(principal, tenant, conditions) ??
+    judged(principal.rules, action, (one) => {
+      return selects(one, tenant, kind) && name.startsWith(one.prefix) ? 'whole' : 'none';
+    })
+  );
+}
+
+/**
+ * The same of every name of a range. One rule's prefix has to hold all of it, and none that denies any: a range that
+ * is allowed in pieces is not allowed.
+ */
+export function decideRange(
+  principal: Principal,
+  action: Action,
+  { tenant, kind, start, end }: ResourceRange,
+  conditions: Conditions,
+): Reason {
+  return (
+    standing(principal, tenant, conditions) ??
+    judged(principal.rules, action, (one) => {
+      if (!selects(one, tenant, kind)) return 'none';
+      const { prefix } = one;
+      const last = prefixEnd(prefix);
+      const isWithin = last === null || (end !== null && end <= last);
+      if (isWithin && start.startsWith(prefix)) return 'whole';
+      return (end === null || prefix < end) && (last === null || start < last) ? 'part' : 'none';
+    })
+  );
+}
+
+/** Whether there is a name of these kinds at all for which they may; which one is asked later. */
+export function decideSomewhere(
+  principal: Principal,
+  action: Action,
+  { tenant, kinds }: { readonly tenant: string; readonly kinds: readonly Resource['kind'][] },
+  conditions: Conditions,
+): Reason {
+  const refusal = standing(principal, tenant, conditions);
+  if (refusal !== null) return refusal;
+  const isAllowed = principal.rules.some(
+    (rule) =>
+      rule.effect === 'allow' &&
+      names(rule, action) &&
+      rule.resources.some((one) => kinds.some((kind) => selects(one, tenant, kind))),
+  );
+  return isAllowed ? 'allowed' : 'no_rule';
+}
+
+/** Why they may nothing at all there; null: their rules say. */
+export function standing(
+  { isRevoked, expiresAtMs, tenant: own }: Principal,
+  tenant: string,
+  { wallMs }: Conditions,
+): Reason | null {
+  if (isRevoked) return 'revoked';
+  if (expiresAtMs !== null && expiresAtMs <= wallMs) return 'expired';
+  return own === tenant ? null : 'other_tenant';
+}
+
+/** `cover`: how much of what is asked about a selector holds. What denies a part denies the whole. */
+function judged(
+  rules: readonly Rule[],
+  action: Action,
+  cover: (one: Selector) => 'whole' | 'part' | 'none',
+): Reason {
   let isAllowed = false;
-  for (const rule of principal.rules) {
-    if (!applies(rule, action, resource)) continue;
-    if (rule.effect === 'deny') return 'denied_by_rule';
-    isAllowed = true;
+  for (const rule of rules) {
+    if (!names(rule, action)) continue;
+    if (rule.effect === 'deny') {
+      if (rule.resources.some((one) => cover(one) !== 'none')) return 'denied_by_rule';
+    } else if (!isAllowed) isAllowed = rule.resources.some((one) => cover(one) === 'whole');
   }
   return isAllowed ? 'allowed' : 'no_rule';
 }
 
-function applies({ actions, resources }: Rule, action: Action, { kind, name }: Resource): boolean {
-  const family = `${action.slice(0, action.indexOf(':'))}:*`;
-  if (!actions.some((one) => one === action || one === '*' || one === family)) return false;
-  return resources.some(
-    (one) => (one.kind === '*' || one.kind === kind) && name.startsWith(one.prefix),
-  );
+function names({ actions }: Rule, action: Action): boolean {
+  return actions.some((one) => one === action || one === '*' || one === FAMILIES[action]);
 }
+
+function selects({ kind: own, tenant: of }: Selector, tenant: string, kind: string): boolean {
+  return (own === '*' || own === kind) && (of === undefined || of === tenant);
+}
+
+function familyOf(action: Action): string {
+  return `${action.slice(0, action.indexOf(':'))}:*`;
+}
+
+const FAMILIES = Object.fromEntries(ACTIONS.map((one) => [one, familyOf(one)])) as Readonly<
+  Record<Action, string>
+>;
 
 const EVERYTHING = [{ kind: '*', prefix: '' }] as const;
 
@@ -88,21 +180,24 @@ export const ROLES = {
   read_write: [
     {
       effect: 'allow',
-      actions: ['data:*', 'lease:*', 'index:read', 'status:read'],
+      actions: ['data:*', 'bucket:*', 'lease:*', 'index:read', 'status:read'],
       resources: EVERYTHING,
     },
   ],
   read_only: [
     {
       effect: 'allow',
-      actions: ['data:read', 'data:watch', 'lease:read', 'index:read', 'status:read'],
+      actions: [
+        ...['data:read', 'data:watch', 'bucket:read'],
+        ...['lease:read', 'index:read', 'status:read'],
+      ],
       resources: EVERYTHING,
     },
   ],
 } as const satisfies Record<string, readonly Rule[]>;
 
-export type Role = keyof typeof ROLES;
+export type BuiltInRole = keyof typeof ROLES;
 
-export function isRole(text: string): text is Role {
+export function isBuiltInRole(text: string): text is BuiltInRole {
   return Object.hasOwn(ROLES, text);
 }

@@ -8,8 +8,9 @@ import {
   jwtVerify,
 } from 'jose';
 import type { Clock } from '../../protocol/clock.ts';
-import { isRole, ROLES, type Role } from './decision.ts';
+import { type BuiltInRole, isBuiltInRole, ROLES } from './decision.ts';
 import type { IssuerKeySet, IssuerKeys } from './issuer-keys.ts';
+import { isOwnRoleName } from './role.ts';
 
 /** Signatures that may be asked for: with keys of which the public half is enough (RFC 8725, section 3.1). */
 export const ISSUER_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const;
@@ -27,7 +28,10 @@ export interface IssuerConfig {
 /** What its token says. */
 export interface IssuerClaims {
   readonly subject: string;
-  readonly role: Role;
+  /** Of the built-in ones that it names, the one that may most; null: it names none. */
+  readonly role: BuiltInRole | null;
+  /** All else that it names and that could be roles of one's own: what they are, the cluster says. */
+  readonly roles: readonly string[];
   /** Unix ms. */
   readonly expiresAtMs: number;
 }
@@ -82,9 +86,10 @@ export class IssuerTokens {
     const payload = await this.#payload(token, keys);
     if (payload === null || payload === 'no key') return payload;
     const { sub = '', exp = 0 } = payload;
-    const role = roleIn(payload, roleClaim);
-    if (role === null || sub === '' || sub.length > SUBJECT_CHARS_MAX) return null;
-    const claims = { subject: sub, role, expiresAtMs: exp * 1000 };
+    const { role, roles } = rolesIn(payload, roleClaim);
+    if (role === null && roles.length === 0) return null;
+    if (sub === '' || sub.length > SUBJECT_CHARS_MAX) return null;
+    const claims = { subject: sub, role, roles, expiresAtMs: exp * 1000 };
     const oldest = this.#verified.keys().next().value;
     if (this.#verified.size >= REMEMBERED_MAX && oldest !== undefined) {
       this.#verified.delete(oldest);
@@ -139,14 +144,19 @@ export class IssuerTokens {
   }
 }
 
-/** The one of a claim that may most, of those that there are; null: it names none. */
-function roleIn(payload: JWTPayload, path: string): Role | null {
+/** What the claim names, of roles. */
+function rolesIn(payload: JWTPayload, path: string): Pick<IssuerClaims, 'role' | 'roles'> {
   let value: unknown = payload;
   for (const name of path.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return null;
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) {
+      return { role: null, roles: [] };
+    }
     value = (value as Record<string, unknown>)[name];
   }
-  const named = Array.isArray(value) ? value : [value];
-  const roles = Object.keys(ROLES).filter(isRole);
-  return roles.find((role) => named.includes(role)) ?? null;
+  const named: readonly unknown[] = Array.isArray(value) ? value : [value];
+  const texts = new Set(named.filter((one) => typeof one === 'string'));
+  const role = Object.keys(ROLES)
+    .filter(isBuiltInRole)
+    .find((one) => texts.has(one));
+  return { role: role ?? null, roles: [...texts].filter(isOwnRoleName) };
 }

@@ -1,7 +1,7 @@
 import type { IdentityRow } from '../../protocol/identities.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { Revision } from '../../protocol/types.ts';
-import type { Principal, Role } from './decision.ts';
+import type { BuiltInRole, Principal } from './decision.ts';
 
 /** Users of S3 and their access keys, as the meta group keeps them: a row each. */
 
@@ -21,7 +21,7 @@ export interface S3UserRecord {
   readonly id: string;
   readonly displayName: string;
   readonly email: string | null;
-  readonly role: Role;
+  readonly role: BuiltInRole;
   /** Unix ms. */
   readonly createdAtMs: number;
   /** Missing, or null: they are not, and their keys are good. */

@@ -5,7 +5,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
-import type { Role } from './decision.ts';
+import type { BuiltInRole } from './decision.ts';
 import { drawS3Secret, openS3Secret, s3SecretText, wrapS3Secret } from './s3-secret.ts';
 import {
   drawCanonicalId,
@@ -45,14 +45,14 @@ export type S3State = 'enabled' | 'disabled';
 
 export interface S3UserChange {
   readonly displayName?: string;
-  readonly role?: Role;
+  readonly role?: BuiltInRole;
 }
 
 export interface WantedS3User {
   readonly name: string;
   readonly displayName: string;
   readonly email: string | null;
-  readonly role: Role;
+  readonly role: BuiltInRole;
 }
 
 interface Parts {

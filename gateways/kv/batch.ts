@@ -1,10 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AnswerBudget } from '../../protocol/answer-budget.ts';
 import { AppError } from '../../protocol/errors.ts';
-import type { BatchOp, BatchResult, RequestContext } from '../../protocol/service.ts';
+import type { BatchOp, BatchResult, KvService, RequestContext } from '../../protocol/service.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
 import { appErrorOf } from '../http/problem.ts';
 import { wantsMsgpack } from '../http/respond.ts';
+import { type Ask, type Guard, rangeOf } from '../identity/guard.ts';
 import { type Listing, readPage } from './listing.ts';
 import {
   type EdgeOp,
@@ -42,17 +44,31 @@ export function answerBudget(
   return budget;
 }
 
+export interface BatchPorts extends Pick<Edge, 'clock'> {
+  /** The store as the request's sender may use it. */
+  readonly service: KvService;
+  /** Null: they may all that the batch asks for. */
+  readonly guard: Guard | null;
+}
+
+export function batchPorts({ clock }: Edge, { edge }: FastifyRequest): BatchPorts {
+  return { clock, service: edge.service, guard: edge.grant?.guard ?? null };
+}
+
 /**
  * Independent operations, a result for each in order. Writes and reads go to the service as one batch,
- * then one range after another; all share one deadline and one budget.
+ * then one range after another; all share one deadline and one budget. Throws `forbidden` where one of them is not
+ * allowed, before any is done.
  */
 export async function runBatch(
-  edge: Edge,
+  edge: BatchPorts,
   ctx: RequestContext,
   ops: readonly EdgeOp[],
   options: { readonly binary: boolean; readonly budget: AnswerBudget },
 ): Promise<BatchOutcome> {
   const { budget } = options;
+  const ranges = ops.filter((op) => op.kind === 'range');
+  edge.guard?.check(...ranges.map(({ start, end }) => askOfRange(start, end)));
   const endMs = edge.clock.monotonicMs() + ctx.deadlineMs;
   const results = new Array<EdgeResult>(ops.length);
   const direct: { op: BatchOp; at: number }[] = [];
@@ -82,8 +98,15 @@ export async function runBatch(
   return { results, clock: clock > 0 ? clock : edge.service.status().clock };
 }
 
+function askOfRange(start: string, end: string | null): Ask {
+  return {
+    action: 'data:read',
+    on: rangeOf({ tenant: DEFAULT_TENANT, space: KV_SPACE }, start, end),
+  };
+}
+
 async function runRange(
-  edge: Edge,
+  edge: Pick<Edge, 'service'>,
   ctx: RequestContext,
   op: RangeOp,
   { binary, budget }: { readonly binary: boolean; readonly budget: AnswerBudget },

@@ -8,7 +8,7 @@ import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer, answerText, wantsMsgpack, weightOf } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { answerBudget, batchToJson, runBatch } from './batch.ts';
+import { answerBudget, batchPorts, batchToJson, runBatch } from './batch.ts';
 import { type Listing, NDJSON, readPage, streamListing } from './listing.ts';
 import { pageText } from './page-text.ts';
 import { type EdgeOp, opFromJson, pageToJson, rangeOf } from './shapes.ts';
@@ -24,8 +24,8 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const listing = listingOf(request.query);
       const ctx = contextOf(request);
-      if (wantsLines(request)) return streamListing(edge, ctx, listing, reply);
-      const read = await readPage(edge, ctx, listing);
+      if (wantsLines(request)) return streamListing(ctx, listing, reply);
+      const read = await readPage(request.edge, ctx, listing);
       const { revision } = read.page;
       if (!wantsMsgpack(request.headers)) {
         return answerText(request, reply, 200, revision, pageText(read, listing.values));
@@ -49,7 +49,7 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
       const ctx = contextOf(request, () => ['batch', packBytes(ops)]);
       const budget = answerBudget(edge, request, reply);
       const binary = wantsMsgpack(request.headers);
-      const outcome = await runBatch(edge, ctx, ops, { binary, budget });
+      const outcome = await runBatch(batchPorts(edge, request), ctx, ops, { binary, budget });
       return answer(request, reply, 200, outcome.clock, () => ({
         results: batchToJson(ops, outcome, binary),
         revision: outcome.clock,

@@ -6,6 +6,7 @@ import type { DirectAnswers } from '../http/direct.ts';
 import { bodyLength, DirectExchange } from '../http/direct-exchange.ts';
 import type { EdgeRequest, EdgeResponse, OnSent } from '../http/exchange.ts';
 import { traceparentOf } from '../http/trace.ts';
+import { resourceOf } from '../identity/guard.ts';
 import { itemAnswer, kvKeyOf, readDelete, readPut, writeAnswer } from './key-answers.ts';
 
 const PREFIX = '/v1/kv/';
@@ -30,7 +31,7 @@ export class DirectKeys {
   takes(req: EdgeRequest, res: EdgeResponse): boolean {
     const { url, method, headers } = req;
     if (url === undefined || !url.startsWith(PREFIX) || url.includes('?')) return false;
-    if (!this.#exchange.isPlain(req, res)) return false;
+    if (!this.#exchange.isPlain(req, res, () => resourceOf(kvKeyOf(url, PREFIX)))) return false;
     if (method === 'PUT') return headers.origin === undefined && this.#exchange.holdBody(req);
     if (bodyLength(req) !== 0) return false;
     if (method === 'DELETE') return headers.origin === undefined;

@@ -25,7 +25,7 @@ export class DirectTxn {
     const { url, method, headers } = req;
     if (url !== PATH || method !== 'POST' || headers.origin !== undefined) return false;
     if (headers['content-type'] !== 'application/json') return false;
-    return this.#exchange.isPlain(req, res) && this.#exchange.holdBody(req);
+    return this.#exchange.isPlain(req, res, null) && this.#exchange.holdBody(req);
   }
 
   run(req: EdgeRequest, res: EdgeResponse, sent: OnSent): void {

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Static } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import type { IndexQueryOptions } from '../../protocol/index-access.ts';
-import type { App, Edge } from '../http/app.ts';
+import type { App } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import * as shapes from '../http/index-schemas.ts';
 import { answer } from '../http/respond.ts';
@@ -14,8 +14,7 @@ import { loweredLimit, pageLimit } from './paging.ts';
 const tags = ['indexes'];
 
 /** Secondary indexes: `/v1/indexes`. */
-export function registerIndexRoutes(app: App, edge: Edge): void {
-  const { indexes } = edge.service;
+export function registerIndexRoutes(app: App): void {
   app.post('/v1/indexes', {
     config: { body: 'document' },
     schema: {
@@ -25,7 +24,10 @@ export function registerIndexRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 201: shapes.Index }),
     },
     handler: async (request, reply) => {
-      const info = await indexes.define(contextOf(request), indexFromJson(request.body));
+      const info = await request.edge.service.indexes.define(
+        contextOf(request),
+        indexFromJson(request.body),
+      );
       return answer(request, reply, 201, null, () => indexToJson(info, null));
     },
   });
@@ -36,7 +38,7 @@ export function registerIndexRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: shapes.Indexes }),
     },
     handler: async (request, reply) => {
-      const all = await indexes.list(contextOf(request));
+      const all = await request.edge.service.indexes.list(contextOf(request));
       return answer(request, reply, 200, null, () => ({
         indexes: all.map((info) => indexToJson(info, null)),
       }));
@@ -49,7 +51,10 @@ export function registerIndexRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: shapes.Index }),
     },
     handler: async (request, reply) => {
-      const { info, progress } = await indexes.inspect(contextOf(request), nameOf(request));
+      const { info, progress } = await request.edge.service.indexes.inspect(
+        contextOf(request),
+        nameOf(request),
+      );
       return answer(request, reply, 200, null, () => indexToJson(info, progress));
     },
   });
@@ -61,15 +66,15 @@ export function registerIndexRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: shapes.IndexDropped }),
     },
     handler: async (request, reply) => {
-      const dropped = await indexes.drop(contextOf(request), nameOf(request));
+      const dropped = await request.edge.service.indexes.drop(contextOf(request), nameOf(request));
       return answer(request, reply, 200, null, () => ({ dropped }));
     },
   });
-  registerPausing(app, edge);
-  registerQuery(app, edge);
+  registerPausing(app);
+  registerQuery(app);
 }
 
-function registerPausing(app: App, edge: Edge): void {
+function registerPausing(app: App): void {
   for (const [verb, paused] of [
     ['pause', true],
     ['resume', false],
@@ -82,7 +87,7 @@ function registerPausing(app: App, edge: Edge): void {
         response: schemas.answers({ 200: shapes.Index }),
       },
       handler: async (request, reply) => {
-        const { indexes } = edge.service;
+        const { indexes } = request.edge.service;
         const info = await indexes.pause(contextOf(request), nameOf(request), paused);
         return answer(request, reply, 200, null, () => indexToJson(info, null));
       },
@@ -90,7 +95,7 @@ function registerPausing(app: App, edge: Edge): void {
   }
 }
 
-function registerQuery(app: App, edge: Edge): void {
+function registerQuery(app: App): void {
   app.get('/v1/indexes/:name/query', {
     schema: {
       ...{ tags, summary: 'Items by their fields, in index order, at one revision' },
@@ -101,7 +106,7 @@ function registerQuery(app: App, edge: Edge): void {
       const { query } = request;
       const { options, identity } = optionsOf(nameOf(request), query);
       const ctx = contextOf(request);
-      const page = await edge.service.indexes.query(ctx, nameOf(request), options);
+      const page = await request.edge.service.indexes.query(ctx, nameOf(request), options);
       const { next: after, revision } = page;
       const cursor = after === null ? null : encodeQueryCursor({ revision, after }, identity);
       const { values } = options;

@@ -23,7 +23,7 @@ export function registerKeyRoutes(app: App, edge: Edge): void {
       querystring: schemas.NoQuery,
       response: schemas.answers({ 200: schemas.PutAnswer, 201: schemas.PutAnswer }),
     },
-    handler: (request, reply) => putKey(edge, request, reply, refOf(request)),
+    handler: (request, reply) => putKey(request, reply, refOf(request)),
   });
   for (const method of ['GET', 'HEAD'] as const) {
     app.route<{ Querystring: ReadQuery }>({
@@ -48,7 +48,7 @@ export function registerKeyRoutes(app: App, edge: Edge): void {
       querystring: schemas.NoQuery,
       response: schemas.answers({ 200: schemas.DeleteAnswer }),
     },
-    handler: (request, reply) => deleteKey(edge, request, reply, refOf(request)),
+    handler: (request, reply) => deleteKey(request, reply, refOf(request)),
   });
 }
 
@@ -58,26 +58,24 @@ export interface ReadQuery {
 }
 
 export async function putKey(
-  edge: Edge,
   request: FastifyRequest,
   reply: FastifyReply,
   ref: KeyRef,
 ): Promise<FastifyReply> {
   const { traceparent } = request.edge;
   const { ctx, op } = readPut(request.headers, traceparent, ref, rawBody(request));
-  const written = await edge.service.put(ctx, op);
+  const written = await request.edge.service.put(ctx, op);
   request.edge.revision = written.clock;
   return replyWith(reply, writeAnswer(ref.key, written, wantsMsgpack(request.headers)));
 }
 
 export async function deleteKey(
-  edge: Edge,
   request: FastifyRequest,
   reply: FastifyReply,
   ref: KeyRef,
 ): Promise<FastifyReply> {
   const { ctx, condition } = readDelete(request.headers, request.edge.traceparent, ref);
-  const written = await edge.service.delete(ctx, ref, condition);
+  const written = await request.edge.service.delete(ctx, ref, condition);
   request.edge.revision = written.clock;
   return replyWith(reply, writeAnswer(ref.key, written, wantsMsgpack(request.headers)));
 }
@@ -89,7 +87,7 @@ export async function getKey(
   ref: KeyRef,
   query: ReadQuery,
 ): Promise<FastifyReply> {
-  const { item, clock } = await edge.service.get(contextOf(request), ref, {
+  const { item, clock } = await request.edge.service.get(contextOf(request), ref, {
     consistency: query.consistency ?? 'linearizable',
     revision: query.revision ?? null,
   });

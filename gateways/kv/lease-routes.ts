@@ -1,4 +1,4 @@
-import type { App, Edge } from '../http/app.ts';
+import type { App } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import * as lease from '../http/lease-schemas.ts';
 import { answer } from '../http/respond.ts';
@@ -6,8 +6,7 @@ import * as schemas from '../http/schemas.ts';
 import { grantLease, keepLease, leaseIdOf, listLeases, revokeLease, showLease } from './leases.ts';
 
 /** `/v1/leases`. */
-export function registerLeaseRoutes(app: App, edge: Edge): void {
-  const { service } = edge;
+export function registerLeaseRoutes(app: App): void {
   const tags = ['leases'];
   app.post('/v1/leases', {
     config: { body: 'document' },
@@ -19,7 +18,7 @@ export function registerLeaseRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const ctx = contextOf(request, () => ['lease', JSON.stringify(request.body)]);
-      const { body, clock } = await grantLease(service, ctx, request.body);
+      const { body, clock } = await grantLease(request.edge.service, ctx, request.body);
       return answer(request, reply, 201, clock, () => body);
     },
   });
@@ -30,16 +29,20 @@ export function registerLeaseRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const { limit, cursor } = request.query;
-      const { body, clock } = await listLeases(service, contextOf(request), limit, cursor);
+      const { body, clock } = await listLeases(
+        request.edge.service,
+        contextOf(request),
+        limit,
+        cursor,
+      );
       return answer(request, reply, 200, clock, () => body);
     },
   });
-  registerOneLease(app, edge);
+  registerOneLease(app);
 }
 
 /** `/v1/leases/{id}`. */
-function registerOneLease(app: App, edge: Edge): void {
-  const { service } = edge;
+function registerOneLease(app: App): void {
   const one = { tags: ['leases'], params: lease.LeaseParams };
   app.get('/v1/leases/:id', {
     schema: {
@@ -49,7 +52,7 @@ function registerOneLease(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const id = leaseIdOf(request.params.id);
       const keys = request.query.keys ?? false;
-      const { body, clock } = await showLease(service, contextOf(request), id, keys);
+      const { body, clock } = await showLease(request.edge.service, contextOf(request), id, keys);
       return answer(request, reply, 200, clock, () => body);
     },
   });
@@ -61,7 +64,7 @@ function registerOneLease(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const id = leaseIdOf(request.params.id);
-      const { body, clock } = await keepLease(service, contextOf(request), id);
+      const { body, clock } = await keepLease(request.edge.service, contextOf(request), id);
       return answer(request, reply, 200, clock, () => body);
     },
   });
@@ -74,7 +77,7 @@ function registerOneLease(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const id = leaseIdOf(request.params.id);
-      const { body, clock } = await revokeLease(service, contextOf(request), id);
+      const { body, clock } = await revokeLease(request.edge.service, contextOf(request), id);
       return answer(request, reply, 200, clock, () => body);
     },
   });

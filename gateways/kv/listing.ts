@@ -49,14 +49,14 @@ export const NDJSON = 'application/x-ndjson';
  * that line was cut. One page is held at a time; the next is read when the socket wants more.
  */
 export async function streamListing(
-  edge: Edge,
   ctx: RequestContext,
   listing: Listing,
   reply: FastifyReply,
 ): Promise<Readable> {
   const pageLimit = Math.min(listing.limit ?? LIMITS.pageItemsMax, LIMITS.pageItemsMax);
+  const { edge } = reply.request;
   const first = await readPage(edge, ctx, { ...listing, limit: pageLimit });
-  reply.request.edge.revision = first.page.revision;
+  edge.revision = first.page.revision;
   reply.code(200).header('content-type', NDJSON);
   const lines = linesOf(edge, ctx, listing, first);
   // A highWaterMark of one: a page's text is the unit of backpressure.
@@ -64,7 +64,7 @@ export async function streamListing(
 }
 
 async function* linesOf(
-  edge: Edge,
+  edge: Pick<Edge, 'service'>,
   ctx: RequestContext,
   listing: Listing,
   first: ShownPage,

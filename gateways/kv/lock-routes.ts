@@ -5,8 +5,19 @@ import * as lease from '../http/lease-schemas.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import { keyAfter } from '../http/url.ts';
+import type { Action } from '../identity/decision.ts';
+import { type Ask, prefixRangeOf, resourceOf } from '../identity/guard.ts';
 import { fieldsOf } from './leases.ts';
-import { acquireFromJson, acquireLock, listLocks, releaseLock, showLock } from './locks.ts';
+import {
+  acquireFromJson,
+  acquireLock,
+  LOCK_PREFIX,
+  listLocks,
+  lockRef,
+  releaseLock,
+  showLock,
+} from './locks.ts';
+import { kvRef } from './shapes.ts';
 
 const ACQUIRE_FIELDS = ['lease', 'value', 'base64', 'waitMs'];
 
@@ -17,8 +28,14 @@ function goneSignal(reply: FastifyReply): AbortSignal {
   return gone.signal;
 }
 
+/** A lock is a key, under the name that it has there (ADR 0031). Throws `forbidden`. */
+function checkLocks(request: FastifyRequest, action: Action, on: Ask['on']): void {
+  request.edge.grant?.guard?.check({ action, on });
+}
+
 /** `/v1/locks/{name...}`. */
 export function registerLockRoutes(app: App, edge: Edge): void {
+  // Its places and signs are the store's own: what the sender needs a right to is the lock.
   const { service } = edge;
   const url = '/v1/locks/:name';
   const nameOf = (request: FastifyRequest): string => keyAfter(request.originalUrl, '/v1/locks/');
@@ -30,6 +47,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const { limit = null, cursor = null } = request.query;
+      checkLocks(request, 'lease:read', prefixRangeOf(kvRef(LOCK_PREFIX), LOCK_PREFIX));
       const { body, clock } = await listLocks(service, contextOf(request), limit, cursor);
       return answer(request, reply, 200, clock, () => body);
     },
@@ -43,6 +61,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: lease.Lock }),
     },
     handler: async (request, reply) => {
+      checkLocks(request, 'lease:write', resourceOf(lockRef(nameOf(request))));
       const wanted = acquireFromJson(nameOf(request), fieldsOf(request.body, ACQUIRE_FIELDS));
       const ports = { service, clock: edge.clock, gone: goneSignal(reply) };
       const { body, clock } = await acquireLock(ports, contextOf(request), wanted);
@@ -55,6 +74,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: lease.Lock }),
     },
     handler: async (request, reply) => {
+      checkLocks(request, 'lease:read', resourceOf(lockRef(nameOf(request))));
       const { body, clock } = await showLock(service, contextOf(request), nameOf(request));
       return answer(request, reply, 200, clock, () => body);
     },
@@ -66,6 +86,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: lease.Released }),
     },
     handler: async (request, reply) => {
+      checkLocks(request, 'lease:write', resourceOf(lockRef(nameOf(request))));
       const ctx = contextOf(request, () => [
         'release',
         nameOf(request),

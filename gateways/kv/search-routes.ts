@@ -12,7 +12,7 @@ import { loweredLimit, pageLimit } from './paging.ts';
 import { itemToJson, keyToJson, type Shape } from './shapes.ts';
 
 /** Text in values: `/v1/search`, and the seed's `/search`. Both need a text index: nothing is scanned. */
-export function registerSearchRoutes(app: App, edge: Edge): void {
+export function registerSearchRoutes(app: App): void {
   app.get('/v1/search', {
     schema: {
       ...{ tags: ['indexes'], summary: 'Keys whose values hold a text, in key order' },
@@ -27,7 +27,7 @@ export function registerSearchRoutes(app: App, edge: Edge): void {
       if (at !== null && given !== undefined && given !== at.revision) {
         throw new AppError('invalid_argument', 'the cursor belongs to another revision');
       }
-      const page = await edge.service.indexes.search(contextOf(request), {
+      const page = await request.edge.service.indexes.search(contextOf(request), {
         ...{ text: q, prefix, values, after: at?.after.key ?? '' },
         limit: pageLimit(request.query.limit),
         revision: at?.revision ?? given ?? null,
@@ -46,7 +46,7 @@ export function registerSearchRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const { value } = request.query;
-      const { keys, revision } = await searchAll(edge, contextOf(request), value);
+      const { keys, revision } = await searchAll(request.edge, contextOf(request), value);
       return answer(request, reply, 200, revision, () => ({
         query: Buffer.from(value, 'latin1').toString('utf8'),
         matching_keys: keys.map((key) => Object.values(keyToJson(key))[0]),
@@ -78,7 +78,7 @@ function pageToJson(
 const MATCHES_MAX = 10 * LIMITS.pageItemsMax;
 
 async function searchAll(
-  edge: Edge,
+  edge: Pick<Edge, 'service'>,
   ctx: RequestContext,
   text: string,
 ): Promise<{ keys: string[]; revision: number }> {

@@ -10,7 +10,7 @@ import { answer, wantsMsgpack } from '../http/respond.ts';
 import type { RouteTable } from '../http/route-table.ts';
 import * as schemas from '../http/schemas.ts';
 import { pathOf } from '../http/url.ts';
-import { answerBudget, batchToJson, runBatch } from './batch.ts';
+import { answerBudget, batchPorts, batchToJson, runBatch } from './batch.ts';
 import { kvKeyOf } from './key-answers.ts';
 import { deleteKey, getKey, putKey } from './key-routes.ts';
 import { type Listing, readPage } from './listing.ts';
@@ -29,7 +29,7 @@ export function registerSeedRoutes(app: App, edge: Edge, table: RouteTable): voi
       response: schemas.answers({ 200: schemas.PutAnswer, 201: schemas.PutAnswer }),
     },
     handler: (request: FastifyRequest, reply: FastifyReply) =>
-      putKey(edge, request, reply, refOf(request, table)),
+      putKey(request, reply, refOf(request, table)),
   } as const;
   app.put(url, writes);
   app.post(url, writes);
@@ -50,9 +50,9 @@ export function registerSeedRoutes(app: App, edge: Edge, table: RouteTable): voi
       ...{ params: schemas.KeyParams, querystring: schemas.NoQuery },
       response: schemas.answers({ 200: schemas.DeleteAnswer }),
     },
-    handler: (request, reply) => deleteKey(edge, request, reply, refOf(request, table)),
+    handler: (request, reply) => deleteKey(request, reply, refOf(request, table)),
   });
-  registerRange(app, edge, tags);
+  registerRange(app, tags);
   registerBatch(app, edge, tags);
 }
 
@@ -63,7 +63,7 @@ function refOf(request: FastifyRequest, table: RouteTable): KeyRef {
   return kvKeyOf(request.originalUrl, '/');
 }
 
-function registerRange(app: App, edge: Edge, tags: string[]): void {
+function registerRange(app: App, tags: string[]): void {
   app.get('/range', {
     schema: {
       ...{ tags, summary: 'Lists keys from start to end, both inclusive' },
@@ -83,7 +83,7 @@ function registerRange(app: App, edge: Edge, tags: string[]): void {
       if ((end ?? '').length > LIMITS.keyBytesMax) {
         throw new AppError('invalid_argument', 'end is longer than any key');
       }
-      const read = await readPage(edge, contextOf(request), emptyWhenReversed(listing));
+      const read = await readPage(request.edge, contextOf(request), emptyWhenReversed(listing));
       return answer(request, reply, 200, read.page.revision, (binary) =>
         pageToJson(read, { values, binary }),
       );
@@ -112,7 +112,7 @@ function registerBatch(app: App, edge: Edge, tags: string[]): void {
       const ctx = contextOf(request, () => ['batch', packBytes(list)]);
       const budget = answerBudget(edge, request, reply);
       const binary = wantsMsgpack(request.headers);
-      const outcome = await runBatch(edge, ctx, ops, { binary, budget });
+      const outcome = await runBatch(batchPorts(edge, request), ctx, ops, { binary, budget });
       return answer(request, reply, 200, outcome.clock, () => {
         const shapes = batchToJson(ops, outcome, binary);
         let at = 0;

@@ -3,7 +3,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { TxnOp } from '../../protocol/txn.ts';
 import { replyWith } from '../http/answer.ts';
-import type { App, Edge } from '../http/app.ts';
+import type { App } from '../http/app.ts';
 import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer, wantsMsgpack } from '../http/respond.ts';
@@ -14,7 +14,7 @@ import { txnAnswer, txnContext } from './txn-answers.ts';
 import { deleteRangeOf, runTxn, txnFromJson, txnToJson } from './txn-shapes.ts';
 
 /** `/v1/txn`, the range delete of `/v1/kv`, and the seed's `/transaction`: all or nothing, over any keys. */
-export function registerTxnRoutes(app: App, edge: Edge): void {
+export function registerTxnRoutes(app: App): void {
   app.post('/v1/txn', {
     config: { body: 'document' },
     schema: {
@@ -26,7 +26,7 @@ export function registerTxnRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const body = txnFromJson(request.body);
       const ctx = txnContext(request.headers, request.edge.traceparent, body);
-      const run = await runTxn(edge.service, ctx, body, request.body);
+      const run = await runTxn(request.edge.service, ctx, body, request.body);
       request.edge.revision = run.clock;
       return replyWith(reply, txnAnswer(run, wantsMsgpack(request.headers)));
     },
@@ -42,17 +42,17 @@ export function registerTxnRoutes(app: App, edge: Edge): void {
       const then = [deleteRangeOf(request.query.prefix)];
       const ctx = contextOf(request, () => ['deleteRange', packBytes(then)]);
       const body = { compares: [], then, otherwise: null };
-      const { outcome, clock } = await edge.service.transact(ctx, body);
+      const { outcome, clock } = await request.edge.service.transact(ctx, body);
       const [result] = outcome.results;
       const deleted = result?.type === 'deleted' ? result.count : 0;
       const revision = deleted > 0 ? outcome.revision : 0;
       return answer(request, reply, 200, clock, () => ({ deleted, revision }));
     },
   });
-  registerSeedTransaction(app, edge);
+  registerSeedTransaction(app);
 }
 
-function registerSeedTransaction(app: App, edge: Edge): void {
+function registerSeedTransaction(app: App): void {
   app.post('/transaction', {
     config: { body: 'document' },
     schema: {
@@ -65,7 +65,7 @@ function registerSeedTransaction(app: App, edge: Edge): void {
       const then = listBody(request, 'operations', LIMITS.txnOpsMax).map(seedOp);
       const ctx = contextOf(request, () => ['transaction', packBytes(then)]);
       const body = { compares: [], then, otherwise: null };
-      const { outcome, clock } = await edge.service.transact(ctx, body);
+      const { outcome, clock } = await request.edge.service.transact(ctx, body);
       const shapes = txnToJson({ body, outcome, clock }, false)['results'] as Shape[];
       return answer(request, reply, 200, clock, () => ({
         results: shapes.map(({ key = null, keyBase64 }) => ({

@@ -6,6 +6,8 @@ import type { RequestContext, Watch, WatchMessage, WatchOptions } from '../../pr
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
 import type * as schemas from '../http/schemas.ts';
+import type { Grant } from '../identity/grant.ts';
+import { asksOfWatch } from '../identity/guarded-store.ts';
 import { tooLarge } from '../kv/shapes.ts';
 
 export type WatchQueryFields = Static<typeof schemas.WatchQuery>;
@@ -14,6 +16,8 @@ export type WatchQueryFields = Static<typeof schemas.WatchQuery>;
 export interface OpenWatch {
   readonly watch: Watch;
   readonly first: Promise<readonly WatchMessage[] | null>;
+  /** That its reader may see all of it; null where nobody is asked. */
+  readonly grant: Grant | null;
 }
 
 /** What a client asked to watch. Last-Event-ID goes before `from`: a browser repeats the URL when it resumes. */
@@ -48,13 +52,17 @@ function resumePoint(text: string): { revision: number } | { token: string } {
 
 /**
  * Opens a watch. Where it resumes, its first messages are awaited for a moment: a point that is no
- * longer kept is then a 410, not a stream that ends at once. Throws AppError.
+ * longer kept is then a 410, not a stream that ends at once. Throws AppError. `admitted`: that its reader may watch.
  */
 export async function openWatch(
   edge: Edge,
   ctx: RequestContext,
   options: WatchOptions,
+  admitted: Grant | null,
 ): Promise<OpenWatch> {
+  const guard = admitted?.guard ?? null;
+  const grant = guard === null ? admitted : (admitted?.about(asksOfWatch(options)) ?? null);
+  guard?.check(...asksOfWatch(options));
   if (edge.isDraining()) throw new AppError('unavailable', 'this node is going away');
   if (edge.streams.size >= LIMITS.watchersPerNodeMax) {
     throw new AppError('overloaded', 'too many watches are open on this node');
@@ -63,7 +71,7 @@ export async function openWatch(
   const first = watch.next();
   // Whoever awaits it later sees its failure; until then it is not unhandled.
   first.catch(() => {});
-  if (options.from === null) return { watch, first };
+  if (options.from === null) return { watch, first, grant };
   let cancel = (): void => {};
   const moment = new Promise<null>((resolve) => {
     cancel = edge.clock.after(edge.bounds.resumeCheckMs, () => resolve(null));
@@ -76,5 +84,5 @@ export async function openWatch(
       details: { oldestRevision: message.oldestRevision },
     });
   }
-  return { watch, first };
+  return { watch, first, grant };
 }

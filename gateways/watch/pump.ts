@@ -1,6 +1,5 @@
 import type { Writable } from 'node:stream';
 import type { Edge } from '../http/app.ts';
-import type { Grant } from '../identity/access.ts';
 import { countSent, type Encoder } from './encoder.ts';
 import type { OpenWatch } from './open.ts';
 
@@ -29,14 +28,9 @@ export type StreamEnd = 'draining' | 'failed' | 'ended' | 'lagged' | 'compacted'
  * last have left, so what a slow reader costs is bounded by the watch's own queue, which ends with
  * `lagged`. Nothing is sent to a reader who may not watch any more. A reader that takes nothing for `stallMs` is cut off.
  */
-export async function pump(
-  edge: Edge,
-  stream: Stream,
-  opened: OpenWatch,
-  grant: Grant | null,
-): Promise<void> {
+export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promise<void> {
   const labels = { transport: stream.transport };
-  const { watch } = opened;
+  const { watch, grant } = opened;
   let isDraining = false;
   const drain = (): void => {
     isDraining = true;

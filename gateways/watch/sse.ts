@@ -102,7 +102,7 @@ async function serve(
   encoder: Encoder,
 ): Promise<FastifyReply> {
   const options = watchOptions(query, request.headers['last-event-id']);
-  const opened = await openWatch(edge, contextOf(request), options);
+  const opened = await openWatch(edge, contextOf(request), options, request.edge.grant);
   reply.hijack();
   const { raw } = reply;
   if (raw.destroyed || request.raw.socket.destroyed) {
@@ -118,7 +118,7 @@ async function serve(
     'x-accel-buffering': 'no',
   });
   raw.write(': watching\n\n');
-  void pump(edge, new SseStream(raw, encoder), opened, request.edge.grant);
+  void pump(edge, new SseStream(raw, encoder), opened);
   return reply;
 }
 

@@ -15,6 +15,7 @@ import * as schemas from '../http/schemas.ts';
 import { isForeignOrigin } from '../http/screen.ts';
 import { traceparentOf } from '../http/trace.ts';
 import { pathOf, queryOf } from '../http/url.ts';
+import type { Grant } from '../identity/grant.ts';
 import type { Shape } from '../kv/shapes.ts';
 import { Encoder } from './encoder.ts';
 import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
@@ -76,7 +77,7 @@ export class WatchSockets {
       if (path === undefined) throw new AppError('not_found', 'there is no such path');
       const { access } = this.#edge;
       const grant = (await access?.admit(req.headers.authorization, 'data:watch')) ?? null;
-      const opened = await this.#watch(req, path.query);
+      const opened = await this.#watch(req, path.query, grant);
       if (socket.destroyed) {
         opened.watch.close();
         return;
@@ -90,7 +91,7 @@ export class WatchSockets {
         const encoder = this.#encoders.get(path.form) as Encoder;
         const stream = new SocketStream(this.#edge, ws, socket, encoder);
         ws.once('close', () => opened.watch.close());
-        void pump(this.#edge, stream, opened, grant);
+        void pump(this.#edge, stream, opened);
       });
       const who = grant?.who ?? null;
       audit(this.#edge, { req, rule: 'data:watch', who, status: 101, requestId });
@@ -106,7 +107,7 @@ export class WatchSockets {
     }
   }
 
-  async #watch(req: IncomingMessage, querySchema: TObject) {
+  async #watch(req: IncomingMessage, querySchema: TObject, grant: Grant | null) {
     const { config, access } = this.#edge;
     if (access === null && !config.allowUnsigned) {
       throw new AppError('unauthenticated', 'requests without credentials are not served here');
@@ -122,7 +123,7 @@ export class WatchSockets {
       traceparent: traceparentOf(req.headers['traceparent']),
       idempotency: null,
     };
-    return openWatch(this.#edge, ctx, options);
+    return openWatch(this.#edge, ctx, options, grant);
   }
 
   #count(refusal: AppError): void {

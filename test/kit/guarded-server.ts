@@ -4,8 +4,8 @@ import { Access } from '../../gateways/identity/access.ts';
 import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
 import { ApiKeys } from '../../gateways/identity/api-keys.ts';
 import { AuthSetting } from '../../gateways/identity/auth-setting.ts';
-import type { Role } from '../../gateways/identity/decision.ts';
 import type { IssuerTokens } from '../../gateways/identity/issuer-tokens.ts';
+import { Roles } from '../../gateways/identity/roles.ts';
 import { SecretHash } from '../../gateways/identity/secret-hash.ts';
 import { Tokens } from '../../gateways/identity/tokens.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
@@ -32,15 +32,17 @@ export async function startGuardedServer(
   const tokens = new Tokens({ ...parts, roots, cluster: 'test' });
   const access = new Access({ ...parts, adminKey, tokens, issuer: makeIssuer(clock) });
   const apiKeys = new ApiKeys(parts);
+  const roles = new Roles(parts);
   const server = await startModelServer({}, service, NO_TELEMETRY, {
-    ...{ access, apiKeys, tokens, authSetting: new AuthSetting(service.identities), ...more },
+    ...{ access, apiKeys, roles, tokens, authSetting: new AuthSetting(service.identities) },
+    ...more,
   });
-  const make = async (role: Role, expiresInMs: number | null = null): Promise<string> => {
+  const make = async (role: string, expiresInMs: number | null = null): Promise<string> => {
     const wanted = { name: `a ${role}`, tenant: 'default', role, expiresInMs };
     return (await apiKeys.create(CTX, wanted)).key;
   };
   return {
-    ...{ ...server, access, apiKeys, tokens, make, admin: apiKeyText(adminKey) },
+    ...{ ...server, access, apiKeys, roles, tokens, make, admin: apiKeyText(adminKey) },
     revoke: (key: string) => apiKeys.revoke(CTX, parseApiKey(key)?.id ?? ''),
     /** What the clock on the wall says from now on. */
     setWallMs: (ms: number) => {

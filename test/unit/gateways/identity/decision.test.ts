@@ -3,11 +3,14 @@ import { expect, it } from 'vitest';
 import {
   ACTIONS,
   decide,
+  decideRange,
+  decideSomewhere,
   type Principal,
   type Resource,
   ROLES,
   type Rule,
 } from '../../../../gateways/identity/decision.ts';
+import { prefixEnd } from '../../../../protocol/bytes.ts';
 
 const NOW = { wallMs: 1_000 };
 const KINDS = ['key', 'bucket', 'cluster'] as const;
@@ -96,4 +99,73 @@ it('a rule holds for its actions, kinds and prefixes alone', () => {
   expect(decide(family, 'lease:read', { tenant: 't1', kind: 'key', name: 'a/' }, NOW)).toBe(
     'no_rule',
   );
+});
+
+const byteArb = fc.constantFrom('', 'a', '\xfe', '\xff');
+const nameOf3 = fc.tuple(byteArb, byteArb, byteArb).map((parts) => parts.join(''));
+const byteRuleArb: fc.Arbitrary<Rule> = fc.record({
+  effect: fc.constantFrom('allow', 'deny'),
+  actions: fc.constantFrom(['data:read'], ['data:*'], ['data:write']),
+  resources: fc.array(fc.record({ kind: fc.constantFrom('*', 'key', 'bucket'), prefix: nameOf3 }), {
+    minLength: 1,
+    maxLength: 2,
+  }),
+});
+
+it('a range is allowed only where every name of it is, and by one rule for all of them', () => {
+  const rangeArb = fc.record({ start: nameOf3, end: fc.option(nameOf3) });
+  fc.assert(
+    fc.property(
+      fc.array(byteRuleArb, { maxLength: 4 }),
+      rangeArb,
+      nameOf3,
+      (rules, range, name) => {
+        const who = whoIs(rules);
+        const on = { tenant: 't1', kind: 'key', ...range } as const;
+        const isIn = name >= range.start && (range.end === null || name < range.end);
+        const ofName = decide(who, 'data:read', { tenant: 't1', kind: 'key', name }, NOW);
+        const ofRange = decideRange(who, 'data:read', on, NOW);
+        if (isIn && ofRange === 'allowed') expect(ofName).toBe('allowed');
+        if (isIn && ofName === 'denied_by_rule') expect(ofRange).toBe('denied_by_rule');
+        const kinds = ['key'] as const;
+        const somewhere = decideSomewhere(who, 'data:read', { tenant: 't1', kinds }, NOW);
+        if (ofName === 'allowed') expect(somewhere).toBe('allowed');
+      },
+    ),
+    { numRuns: 1_000 },
+  );
+});
+
+it('all names with a prefix are allowed where a rule allows that prefix and none denies any of them', () => {
+  fc.assert(
+    fc.property(fc.array(byteRuleArb, { maxLength: 3 }), nameOf3, (rules, prefix) => {
+      const all = {
+        effect: 'allow',
+        actions: ['data:read'],
+        resources: [{ kind: 'key', prefix }],
+      } as const;
+      const on = { tenant: 't1', kind: 'key', start: prefix, end: prefixEnd(prefix) } as const;
+      const isDenied = rules.some(
+        ({ effect, actions, resources }) =>
+          effect === 'deny' &&
+          !actions.includes('data:write') &&
+          resources.some(
+            (one) =>
+              one.kind !== 'bucket' &&
+              (one.prefix.startsWith(prefix) || prefix.startsWith(one.prefix)),
+          ),
+      );
+      const reason = decideRange(whoIs([...rules, all]), 'data:read', on, NOW);
+      expect(reason).toBe(isDenied ? 'denied_by_rule' : 'allowed');
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+it('a rule for one tenant is none in another', () => {
+  const resources = [{ kind: 'key', prefix: '', tenant: 't2' }] as const;
+  const rules: readonly Rule[] = [{ effect: 'allow', actions: ['*'], resources }];
+  const at = (tenant: string) =>
+    decide(whoIs(rules, { tenant }), 'data:read', { tenant, kind: 'key', name: 'a' }, NOW);
+  expect([at('t1'), at('t2')]).toEqual(['no_rule', 'allowed']);
 });
