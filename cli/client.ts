@@ -151,9 +151,11 @@ export class Client {
     const reason = timedOut
       ? 'no answer in time'
       : (cause?.code ?? cause?.message ?? String(error));
-    const definite = NEVER_SENT.has(cause?.code ?? '');
+    const isUntrusted = UNTRUSTED.has(cause?.code ?? '');
+    const definite = isUntrusted || NEVER_SENT.has(cause?.code ?? '');
     const code = definite ? 'unreachable' : 'outcome_unknown';
-    return new CommandFailed(`${this.endpoint}: ${reason}`, { code, definite }, error);
+    const hint = isUntrusted ? `; ${TRUST}` : '';
+    return new CommandFailed(`${this.endpoint}: ${reason}${hint}`, { code, definite }, error);
   }
 }
 
@@ -166,6 +168,16 @@ const NEVER_SENT = new Set([
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
+
+/** The node's certificate is not one to talk to: nothing was sent. */
+const UNTRUSTED = new Set([
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+]);
+const TRUST =
+  'NODE_EXTRA_CA_CERTS=<file> names the authority to trust, such as ca.pem of minikv init';
 
 /** No answer to the last attempt, whose outcome it tells; what a node said before tells why. */
 function unanswered(last: CommandFailed, refusal: RequestFailed): CommandFailed {

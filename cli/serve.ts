@@ -146,6 +146,7 @@ export function banner(
   const others = config.initialMembers.filter((member) => member !== config.nodeId);
   const missing = config.join ? 'the cluster' : others.join(', ');
   const waiting = alone ? 'Reading its data back ...' : `Waiting for ${missing} ...`;
+  const trust = config.tls === null ? '' : 'NODE_EXTRA_CA_CERTS=<ca.pem> ';
   const lines = [
     '',
     `  minikv node ${config.nodeId} of cluster ${config.cluster}`,
@@ -163,7 +164,7 @@ export function banner(
     '',
     adminKey === null
       ? `    curl -X PUT ${httpUrl}/v1/kv/hello -d 'world' && curl ${httpUrl}/v1/kv/hello`
-      : `    MINIKV_API_KEY=<admin key> npx minikv keys create me --role read_write --endpoint ${httpUrl}`,
+      : `    ${trust}MINIKV_API_KEY=<admin key> npx minikv keys create me --role read_write --endpoint ${httpUrl}`,
     '',
     '',
   ];

@@ -12,6 +12,7 @@ import { SigV4 } from './sigv4.ts';
 import { StoredPolicies } from './stored-policy.ts';
 
 const PREFIX = '/s3';
+const LOOPBACK_OF: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };
 
 interface Bound {
   readonly address: string;
@@ -77,7 +78,9 @@ export class S3Endpoint {
     await this.#bind(listener, host, port);
     const { address, family, port: real } = listener.server.address() as Bound;
     const scheme = this.#edge.http.tls === null ? 'http' : 'https';
-    return `${scheme}://${family === 'IPv6' ? `[${address}]` : address}:${real}`;
+    // Where it listens on all of them, one that can be reached, and that certificates have.
+    const shown = LOOPBACK_OF[address] ?? address;
+    return `${scheme}://${family === 'IPv6' ? `[${shown}]` : shown}:${real}`;
   }
 
   async #bind({ server }: Listener, host: string, port: number): Promise<void> {
