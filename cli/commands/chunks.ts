@@ -3,7 +3,11 @@ import { linesOf } from '../import/lines.ts';
 import { openStatusLine } from '../progress.ts';
 import { type ClientFlags, type Context, openContext, printJson } from './context.ts';
 import { sizeText } from './size-text.ts';
-import { fetchStatus } from './status.ts';
+import { COPIES_TEXT, fetchStatus } from './status.ts';
+
+/** What voters say of their chunks is some seconds old, and unknown for some seconds after a start. */
+const SETTLE_MS = 15_000;
+const LOOK_AGAIN_MS = 500;
 
 export type CareCommand = 'verify' | 'repair' | 'compact';
 
@@ -65,9 +69,27 @@ export async function careForChunks(
     else await io.out(`${run.nodeId}: ${run.failure ?? resultText(command, run.last!)}\n`);
   }
   const bad = runs.filter((run) => run.failure !== null || !isWell(command, run.last!));
-  if (bad.length === 0) return;
   const names = bad.map(({ nodeId }) => nodeId);
-  throw new CommandFailed(`not well: ${names.join(', ')}`, { code: 'not_well', nodes: names });
+  if (names.length > 0) {
+    throw new CommandFailed(`not well: ${names.join(', ')}`, { code: 'not_well', nodes: names });
+  }
+  if (command === 'verify') await expectCopies(context);
+}
+
+/** A node that has no group yet, or is behind, lacks nothing that it knows of: the voters of all groups tell. */
+async function expectCopies(context: Context): Promise<void> {
+  const { io, json } = context;
+  const endMs = io.clock.monotonicMs() + SETTLE_MS;
+  for (;;) {
+    const { copies = 'unknown' } = await fetchStatus(context);
+    if (copies === 'whole' || copies === 'lost' || io.clock.monotonicMs() >= endMs) {
+      if (json) await printJson(io, { event: 'copies', copies });
+      else await io.out(`${COPIES_TEXT[copies]}\n`);
+      if (copies === 'whole') return;
+      throw new CommandFailed(`not well: ${COPIES_TEXT[copies]}`, { code: 'not_well', copies });
+    }
+    await new Promise<void>((resolve) => void io.clock.after(LOOK_AGAIN_MS, resolve));
+  }
 }
 
 async function nodesOf(context: Context, wanted: string | undefined): Promise<NodeRun[]> {

@@ -106,7 +106,7 @@ function notificationsText({ notifications = [] }: ClusterStatus, color: boolean
 }
 
 /** What an operator may do next. */
-const COPIES_TEXT: Readonly<Record<CopiesState, string>> = {
+export const COPIES_TEXT: Readonly<Record<CopiesState, string>> = {
   whole: 'every copy of all objects is there: one disk may be lost',
   restoring: 'copies are being made: LOSE NO OTHER DISK now',
   lost: 'CHUNKS OF OBJECTS ARE LOST: the logs of the nodes name them; lose no other disk now',

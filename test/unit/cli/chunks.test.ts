@@ -7,6 +7,7 @@ import { answerJson, type TestServer, testServer } from './test-server.ts';
 
 const servers: TestServer[] = [];
 afterEach(async () => {
+  copies = [];
   for (const server of servers.splice(0)) await server.close();
 });
 
@@ -17,13 +18,17 @@ const WELL = {
 
 type Line = Record<string, unknown>;
 
+/** What the status says of copies, one answer after the other; the last one stays. */
+let copies: (string | undefined)[] = [];
+
 /** Nodes n1, n2 ...; each answers with its lines, the first one with the status too. */
 async function nodes(...answers: Line[][]): Promise<string> {
   for (const [i, lines] of answers.entries()) {
     const server = await testServer((request, response) => {
       if (request.url === '/admin/status') {
         const known = servers.map(({ url }, n) => ({ nodeId: `n${n + 1}`, httpUrl: url }));
-        return answerJson(response, 200, { groups: [], nodes: known });
+        const said = copies.length > 1 ? copies.shift() : (copies[0] ?? 'whole');
+        return answerJson(response, 200, { groups: [], nodes: known, copies: said });
       }
       expect(request.method).toBe('POST');
       expect(request.headers['accept']).toBe('application/x-ndjson');
@@ -65,7 +70,8 @@ describe('minikv verify, repair and compact', () => {
     expect(failure).toBeNull();
     expect(out).toBe(
       'n1: 4 chunks are well (2.0 KiB), 0 damaged; of 4 that belong here 0 were missing\n' +
-        'n2: 4 chunks are well (3.0 MiB), 0 damaged; of 4 that belong here 0 were missing\n',
+        'n2: 4 chunks are well (3.0 MiB), 0 damaged; of 4 that belong here 0 were missing\n' +
+        'every copy of all objects is there: one disk may be lost\n',
     );
   });
 
@@ -105,8 +111,20 @@ describe('minikv verify, repair and compact', () => {
       ['progress', 1, 4],
       ['progress', 3, 4],
       ['node', 4, 4],
+      ['copies', undefined, undefined],
     ]);
     expect(lines[2]).toMatchObject({ command: 'verify', nodeId: 'n1', done: true, ...WELL });
+  });
+
+  it('a node that lacks nothing it knows of is not well before all voters are heard and have everything', async () => {
+    const url = await nodes([done({ verified: 0, chunks: 0 })]);
+    // The first answer is for who looks which nodes there are.
+    copies = ['unknown', 'unknown', 'restoring', 'whole'];
+    expect((await run(url, 'verify')).failure).toBeNull();
+    copies = ['unknown', 'restoring', 'lost'];
+    const { out, failure } = await run(url, 'verify');
+    expect(failure).toMatchObject({ details: { code: 'not_well', copies: 'lost' } });
+    expect(out).toContain('CHUNKS OF OBJECTS ARE LOST');
   });
 
   it('refuses a node that there is not', async () => {
