@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vshardOf } from '../protocol/vshard.ts';
+import { Connection, request } from './client/asked-connection.ts';
 import { ServerProcess } from './system/server-process.ts';
 
 /**
@@ -20,49 +20,6 @@ const INCREMENTS = 40;
 const PREPARED = 8_192;
 
 type Make = (i: number) => string;
-
-function request(method: string, path: string, body: string): string {
-  const head = `${method} ${path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n`;
-  return `${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-}
-
-/** One connection, one request at a time. */
-class Connection {
-  readonly #socket: Socket;
-  #rest: Buffer = Buffer.alloc(0);
-  #settle: ((answer: { status: number; body: string }) => void) | null = null;
-
-  constructor(port: number) {
-    this.#socket = connect(port, '127.0.0.1');
-    this.#socket.setNoDelay(true);
-    this.#socket.on('data', (bytes: Buffer) => this.#take(bytes));
-  }
-
-  ask(request: string): Promise<{ status: number; body: string }> {
-    return new Promise((resolve) => {
-      this.#settle = resolve;
-      this.#socket.write(request, 'latin1');
-    });
-  }
-
-  close(): void {
-    this.#socket.destroy();
-  }
-
-  #take(bytes: Buffer): void {
-    this.#rest = this.#rest.length === 0 ? bytes : Buffer.concat([this.#rest, bytes]);
-    const end = this.#rest.indexOf('\r\n\r\n');
-    if (end < 0) return;
-    const head = this.#rest.toString('latin1', 0, end);
-    const length = Number(/content-length: *(\d+)/i.exec(head)?.[1] ?? 0);
-    if (this.#rest.length < end + 4 + length) return;
-    const body = this.#rest.toString('utf8', end + 4, end + 4 + length);
-    this.#rest = this.#rest.subarray(end + 4 + length);
-    const settle = this.#settle;
-    this.#settle = null;
-    settle?.({ status: Number(head.slice(9, 12)), body });
-  }
-}
 
 function keyIn(group: number, i: number): string {
   for (let n = i * 64; ; n++) {

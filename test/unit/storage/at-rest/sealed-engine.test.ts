@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../../../../protocol/random.ts';
+import type { GroupId } from '../../../../protocol/types.ts';
 import { FolderKeys } from '../../../../storage/at-rest/folder-keys.ts';
 import { SealedEngine } from '../../../../storage/at-rest/sealed-engine.ts';
+import { feedKey, GENERATION_MIN, generationPrefix } from '../../../../storage/kv/keyspace.ts';
 import { MemoryEngine } from '../../../../storage/kv/memory-engine.ts';
+import { encodeFeed } from '../../../../storage/kv/rows.ts';
 
 const clock = { soon: (run: () => void) => void queueMicrotask(run) };
 const keys = new FolderKeys(new Map([[1, new Uint8Array(32).fill(1)]]));
+const GROUP = 1 as GroupId;
 const SECRET = Buffer.from('planted: nobody reads this');
 
 function engines(seed = 1, inner = new MemoryEngine(clock)) {
@@ -55,5 +59,14 @@ describe('sealed values', () => {
     await inner.write([{ key: 'other', value: stored }]);
     expect(() => engine.get('other')).toThrow('not as it was sealed');
     await expect(engine.getMany(['other'])).rejects.toThrow('not as it was sealed');
+  });
+
+  it('of nothing but counters stay as they are', async () => {
+    const { inner, engine } = engines();
+    const feed = feedKey(generationPrefix(GROUP, GENERATION_MIN), 7, 3, 't\x00s\x00k');
+    const row = encodeFeed('put', 7, 5);
+    await engine.write([{ key: feed, value: row }]);
+    expect(inner.get(feed)).toEqual(row);
+    expect(engine.get(feed)).toEqual(row);
   });
 });
