@@ -1,7 +1,9 @@
+import { isDenial } from '../../protocol/audit.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { Resource } from '../identity/decision.ts';
 import { type Answer, problemAnswer } from './answer.ts';
 import type { Edge } from './app.ts';
+import { audit } from './audit.ts';
 import type { DirectAnswers } from './direct.ts';
 import type { EdgeRequest, EdgeResponse, OnSent } from './exchange.ts';
 import { requestIdOf } from './raw-answer.ts';
@@ -101,7 +103,17 @@ export class DirectExchange {
   }
 
   #end(res: EdgeResponse, status: number): void {
-    this.#edge.traffic.end(res.startedMs, res.req.method ?? '', this.#route, status);
+    const { req, requestId } = res;
+    this.#edge.traffic.end(res.startedMs, req.method ?? '', this.#route, status);
+    // Who sent it may do this; what it is about may still be kept from them, as by the policy of a bucket.
+    if (!isDenial(status)) return;
+    audit(this.#edge, {
+      req,
+      rule: ruleOf(req.method ?? '', this.#url),
+      who: null,
+      status,
+      requestId,
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AuditEvent, AuditTrail } from '../../../../protocol/audit.ts';
+import { AppError } from '../../../../protocol/errors.ts';
 import { startGuardedServer } from '../../../kit/guarded-server.ts';
 import { startModelServer } from '../../../kit/http-start.ts';
 import { waitFor } from '../../../kit/http-watch-suite.ts';
@@ -66,6 +67,30 @@ describe('what is written down of a request', () => {
     await fetch(`${server.url}/nothing/here`);
     await waitFor(() => events.length > 0);
     expect(events.map(({ who, status }) => `${who} ${status}`)).toEqual(['nobody 401']);
+  });
+
+  it('past the framework, that what it is about denied it', async () => {
+    const key = await server.make('read_write');
+    const { transact } = server.service;
+    server.service.transact = async () => {
+      throw new AppError('forbidden', 'the policy of the bucket denies it');
+    };
+    const body = '{"then":[{"op":"put","key":"a","value":"b"}]}';
+    const ask = () =>
+      fetch(`${server.url}/v1/txn`, {
+        ...{ method: 'POST', body },
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+      });
+    await ask(); // from now on the key is known, and the request plain
+    events.length = 0;
+    const answer = await ask();
+    server.service.transact = transact;
+    expect(answer.status).toBe(403);
+    await waitFor(() => events.length > 0, 1_000);
+    expect(events).toMatchObject([
+      { action: 'data:write', resource: 'POST /v1/txn', status: 403, from: '127.0.0.1' },
+    ]);
+    expect(events[0]?.who).toMatch(/^key:/);
   });
 
   it('under the name of another site, where nobody is asked: that it was refused', async () => {
