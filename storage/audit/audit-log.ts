@@ -6,7 +6,8 @@ import {
   isDenial,
 } from '../../protocol/audit.ts';
 import type { Clock } from '../../protocol/clock.ts';
-import type { Disk, DiskFile } from '../disk/port.ts';
+import { LIMITS } from '../../protocol/limits.ts';
+import { type Disk, DiskError, type DiskFile } from '../disk/port.ts';
 import { Allowance } from './allowance.ts';
 import { NO_HASH, readLine, sealed } from './chain.ts';
 
@@ -17,7 +18,8 @@ const RETRY_MS = 5_000;
 const PENDING_BYTES_MAX = 8 * 1024 * 1024;
 /** What a record takes besides its texts. */
 const RECORD_BYTES = 512;
-const READ_BYTES = 1024 * 1024;
+/** A reader checks the lines of so much at once, and others wait meanwhile: about 5 ms. */
+const READ_BYTES = 128 * 1024;
 const TEXT_CHARS_MAX = 2_048;
 /**
  * Whoever shows no credentials may be refused thousands of times a second, and would soon have pushed the oldest files out:
@@ -196,6 +198,7 @@ export class AuditLog implements AuditTrail {
     });
     const bytes = Buffer.from(lines.join(''));
     try {
+      await this.#checkRoom(bytes.length);
       const file = await this.#fileToWrite();
       await file.write(this.#offset, bytes);
       await file.sync();
@@ -215,6 +218,13 @@ export class AuditLog implements AuditTrail {
     this.#pending.splice(0, batch.length);
     this.#pendingBytes -= batchBytes;
     if (isNew) await this.#removeOldest();
+  }
+
+  /** Whoever is refused often enough must not get at the room that is kept for the log of the node. */
+  async #checkRoom(bytes: number): Promise<void> {
+    const leftBytes = (await this.#parts.disk.freeBytes()) - bytes;
+    if (leftBytes >= LIMITS.diskReserveBytes / 2) return;
+    throw new DiskError('ENOSPC', 'what is left of the disk is for the log');
   }
 
   async #fileToWrite(): Promise<DiskFile> {

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AuditEvent, AuditFilter, AuditRecord } from '../../../../protocol/audit.ts';
+import { LIMITS } from '../../../../protocol/limits.ts';
 import { AUDIT_FOLDER, AuditLog, isTrail, linesOf } from '../../../../storage/audit/audit-log.ts';
 import { NO_HASH, sealed, TrailChecker } from '../../../../storage/audit/chain.ts';
 import { MemoryDisk } from '../../../../storage/disk/memory-disk.ts';
@@ -233,6 +234,20 @@ describe('the trail', () => {
     expect([records + lost.length, lastSeq, fault]).toEqual([5_001, records, null]);
   });
 
+  it('leaves the room to the log that is kept for it: records wait', async () => {
+    const { disk, leave } = fillable();
+    const { time, failed, open, read } = setUp({ disk });
+    const log = await open();
+    leave(LIMITS.diskReserveBytes / 2);
+    log.note(event(1));
+    await time.pass(150);
+    expect(failed).toMatchObject([{ code: 'ENOSPC' }]);
+    expect(await trailOf(disk)).toEqual([]);
+    leave(LIMITS.diskReserveBytes);
+    await time.pass(6_000);
+    expect(await read(log)).toMatchObject([{ requestId: 'r-1' }]);
+  });
+
   it('a flood of refused strangers pushes nothing out: they are counted', async () => {
     const { time, disk, open, read } = setUp({ fileBytesMax: 100_000, filesMax: 20 });
     const log = await open();
@@ -262,8 +277,10 @@ describe('the trail', () => {
 function fillable(bytes = 0) {
   const real = new MemoryDisk({ soon: (run) => queueMicrotask(run) });
   let isFull = false;
+  let freeBytes = Number.MAX_SAFE_INTEGER;
   const disk = new Proxy(real, {
     get: (target, name: keyof Disk) => {
+      if (name === 'freeBytes') return async () => freeBytes;
       if (name !== 'open') return Reflect.get(target, name)?.bind(target);
       return async (path: string) => {
         const file = await target.open(path);
@@ -281,6 +298,9 @@ function fillable(bytes = 0) {
   }) as Disk;
   return {
     disk,
+    leave: (left: number) => {
+      freeBytes = left;
+    },
     fill: (full: boolean) => {
       isFull = full;
     },
