@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +29,11 @@ async function kept(pair: TlsPair) {
   await write(pair);
   const clock = new HandClock();
   clock.wallStartMs = Date.now();
-  const telemetry = recordingTelemetry();
+  const gauged: number[] = [];
+  const gauge = (name: string, value: number) => {
+    if (name === 'tls_certificate_ends_seconds') gauged.push(value);
+  };
+  const telemetry = { ...recordingTelemetry(), gauge };
   const open = () =>
     new TlsFiles({ certFile, keyFile, minVersion: 'TLSv1.2' }, { clock, telemetry });
   /** Lets it look once more, to the end. */
@@ -39,13 +44,14 @@ async function kept(pair: TlsPair) {
     return files.pair();
   };
   const errors = () => telemetry.lines.filter(({ level }) => level === 'error').length;
-  return { certFile, keyFile, write, clock, telemetry, open, look, errors };
+  const gauges = () => gauged;
+  return { certFile, keyFile, write, clock, telemetry, open, look, errors, gauges };
 }
 
 it('what replaces the pair is used, and told to who asked', async () => {
   const authority = await TestAuthority.make();
   const [one, two] = [await authority.server(), await authority.server()];
-  const { write, open, look } = await kept(one);
+  const { write, open, look, gauges } = await kept(one);
   const files = open();
   const told: TlsPair[] = [];
   files.onReplaced((pair) => told.push(pair));
@@ -54,6 +60,8 @@ it('what replaces the pair is used, and told to who asked', async () => {
   await write(two);
   expect(await look(files)).toEqual(two);
   expect(told).toEqual([two]);
+  const endsMs = Date.parse(new X509Certificate(two.cert).validTo);
+  expect(gauges().at(-1)).toBe(endsMs / 1000);
   files.stop();
 });
 

@@ -109,3 +109,48 @@ describe('what is written down of a request', () => {
     expect(open.events[1]).toMatchObject({ requestId: 'mine', from: '127.0.0.1', who: 'nobody' });
   });
 });
+
+describe('with data', () => {
+  it('every request is written down, once, but those that nobody needs credentials for, and reading of status', async () => {
+    const all = recorded(true);
+    const own = await startGuardedServer(() => null, { audit: all.trail });
+    const key = await own.make('read_write');
+    const ask = async (path: string, method = 'GET', body?: string) => {
+      const headers = { authorization: `Bearer ${key}`, 'content-type': 'text/plain' };
+      const answer = await fetch(own.url + path, { method, headers, ...(body && { body }) });
+      await answer.arrayBuffer();
+      return answer.status;
+    };
+    // The second of each would go past the framework.
+    for (let i = 0; i < 2; i++) {
+      expect(await ask('/v1/kv/a', 'PUT', 'x')).toBeLessThan(300);
+      expect(await ask('/v1/kv/a')).toBe(200);
+    }
+    for (const path of ['/health', '/v1/limits', '/metrics', '/admin/status']) {
+      expect(await ask(path)).toBe(200);
+    }
+    expect(await ask('/v1/kv?prefix=a')).toBe(200);
+    await own.stop();
+    expect(all.events.map(({ resource, status }) => `${resource} ${status}`)).toEqual([
+      'PUT /v1/kv/a 201',
+      'GET /v1/kv/a 200',
+      'PUT /v1/kv/a 200',
+      'GET /v1/kv/a 200',
+      'GET /v1/kv 200',
+    ]);
+    expect(new Set(all.events.map(({ who }) => who)).size).toBe(1);
+    expect(all.events[0]?.who).toMatch(/^key:/);
+  });
+
+  it('where nobody is asked, everybody is nobody', async () => {
+    const all = recorded(true);
+    const open = await startModelServer({}, undefined, undefined, { audit: all.trail });
+    await fetch(`${open.url}/v1/kv/a`, { method: 'PUT', body: 'x' });
+    await fetch(`${open.url}/admin/state-hashes`);
+    await open.stop();
+    expect(all.events.map(({ who, action }) => `${who} ${action}`)).toEqual([
+      'nobody data:write',
+      'nobody admin:read',
+    ]);
+  });
+});

@@ -1,6 +1,7 @@
 import {
   CreateBucketCommand,
   DeleteObjectsCommand,
+  GetObjectCommand,
   PutBucketPolicyCommand,
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
@@ -50,6 +51,20 @@ describe('what S3 writes down', () => {
     expect(events).toMatchObject([
       { who: 's3:ada', action: 's3:DeleteObjects', resource: 'shared/mine/1', status: 403 },
       { who: 's3:ada', action: 's3:DeleteObjects', resource: 'shared/mine/\r\n2', status: 403 },
+    ]);
+  });
+
+  it('has requests for objects only where data is', async () => {
+    const get = () =>
+      server.client().send(new GetObjectCommand({ Bucket: 'shared', Key: 'mine/1' }));
+    events.length = 0;
+    await get();
+    expect(events).toEqual([]);
+    audit.hasData = true;
+    await get();
+    audit.hasData = false;
+    expect(events).toMatchObject([
+      { who: 's3:account', action: 's3:GetObject', resource: 'shared/mine/1', status: 200 },
     ]);
   });
 });
