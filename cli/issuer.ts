@@ -39,7 +39,8 @@ export function issuerSettings(read: Settings): IssuerSettings | null {
   });
   if (algorithms.length === 0) throw new UsageError('auth-jwt-algorithms names none');
   const roleClaim = read.text('auth-jwt-role-claim') ?? 'role';
-  return { issuer, audience, jwks, algorithms, roleClaim };
+  const tenantClaim = read.text('auth-jwt-tenant-claim');
+  return { issuer, audience, jwks, algorithms, roleClaim, tenantClaim };
 }
 
 /** https, or http on this machine. */

@@ -8,6 +8,7 @@ import { addApiKeyCommands } from './key-commands.ts';
 import { addCareCommands, addMirrorCommand } from './object-commands.ts';
 import { addRoleCommands } from './role-commands.ts';
 import type { Compose } from './serve.ts';
+import { addTenantCommands } from './tenant-commands.ts';
 
 /**
  * The command line; the door to commander. Commands are loaded when they are called, so that each
@@ -77,6 +78,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addIndexCommands(program, io);
   addStatusCommands(program, io);
   addApiKeyCommands(program, io);
+  addTenantCommands(program, io);
   addRoleCommands(program, io);
   addAuditCommands(program, io);
   return program;

@@ -38,6 +38,13 @@ export const SECURITY_KEYS: readonly ConfigKey[] = [
     help: 'The claim that names a role, or several; with dots for claims inside of claims',
   },
   {
+    key: 'auth-jwt-tenant-claim',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'The claim that names the tenant, likewise: tokens without it are refused then; without this key all are of the tenant default',
+  },
+  {
     key: 'audit',
     kind: 'text',
     fallback: 'auto',

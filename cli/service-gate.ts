@@ -1,5 +1,6 @@
 import { AppError } from '../protocol/errors.ts';
 import type { Identities } from '../protocol/identities.ts';
+import type { IndexService } from '../protocol/index-access.ts';
 import type { Leases } from '../protocol/lease.ts';
 import type { KvService, NodeStatus, Watch } from '../protocol/service.ts';
 import type { Config } from './config.ts';
@@ -52,17 +53,19 @@ export function serviceGate(config: Config, version: string): ServiceGate {
     // Nobody has a watch before there is a node.
     onConfirmed: (run) => behind?.identities.onConfirmed(run) ?? (() => {}),
   };
+  const indexesOf = (real: () => IndexService | null): IndexService => ({
+    ofTenant: (tenant) => indexesOf(() => real()?.ofTenant(tenant) ?? null),
+    define: (ctx, index) => real()?.define(ctx, index) ?? refused(),
+    list: (ctx) => real()?.list(ctx) ?? refused(),
+    inspect: (ctx, name) => real()?.inspect(ctx, name) ?? refused(),
+    drop: (ctx, name) => real()?.drop(ctx, name) ?? refused(),
+    pause: (ctx, name, paused) => real()?.pause(ctx, name, paused) ?? refused(),
+    query: (ctx, name, options) => real()?.query(ctx, name, options) ?? refused(),
+    search: (ctx, options) => real()?.search(ctx, options) ?? refused(),
+  });
   const service: KvService = {
     identities,
-    indexes: {
-      define: (ctx, index) => behind?.indexes.define(ctx, index) ?? refused(),
-      list: (ctx) => behind?.indexes.list(ctx) ?? refused(),
-      inspect: (ctx, name) => behind?.indexes.inspect(ctx, name) ?? refused(),
-      drop: (ctx, name) => behind?.indexes.drop(ctx, name) ?? refused(),
-      pause: (ctx, name, paused) => behind?.indexes.pause(ctx, name, paused) ?? refused(),
-      query: (ctx, name, options) => behind?.indexes.query(ctx, name, options) ?? refused(),
-      search: (ctx, options) => behind?.indexes.search(ctx, options) ?? refused(),
-    },
+    indexes: indexesOf(() => behind?.indexes ?? null),
     leases,
     put: (ctx, op) => behind?.put(ctx, op) ?? refused(),
     delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),

@@ -106,9 +106,11 @@ export interface QueryPlan {
 
 /**
  * Secondary indexes as the edges see them; part of KvService. Failures are AppErrors: not_found for a
- * name that is none, index_building for a query before an index is live.
+ * name that is none, index_building for a query before an index is live. Names are those of one tenant.
  */
 export interface IndexService {
+  /** The same of another tenant: what others have defined is not there. */
+  ofTenant(tenant: string): IndexService;
   /** Acknowledged when every group keeps it; the backfill goes on by itself. */
   define(ctx: RequestContext, index: NewIndex): Promise<IndexInfo>;
   list(ctx: RequestContext): Promise<readonly IndexInfo[]>;

@@ -16,6 +16,8 @@ export const LIMITS = Object.freeze({
   idempotencyWindowMs: 60 * 60 * 1000,
   /** API keys that are not deleted: every node has all of them in memory. */
   apiKeysMax: 10_000,
+  /** Tenants beside the cluster's own: likewise. */
+  tenantsMax: 1_000,
   /** Users of S3 that are not deleted, and likewise their access keys: every node has all of them in memory. */
   s3UsersMax: 10_000,
   s3AccessKeysMax: 10_000,

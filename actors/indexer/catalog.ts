@@ -44,9 +44,21 @@ export function definitionsOf(catalog: Catalog): IndexDefinition[] {
     .map(({ state: _, failure: __, ...definition }) => definition);
 }
 
+/** Of a tenant. */
+export type IndexName = Pick<IndexDefinition, 'tenant' | 'name'>;
+
+export function findIndex(catalog: Catalog, wanted: IndexName): IndexInfo | undefined {
+  return catalog.indexes.find((index) => isNamed(index, wanted));
+}
+
+function isNamed(index: IndexName, { tenant, name }: IndexName): boolean {
+  return index.name === name && index.tenant === tenant;
+}
+
 /** The index of this name. Throws not_found. */
-export function indexNamed(catalog: Catalog, name: string): IndexInfo {
-  const found = catalog.indexes.find((index) => index.name === name);
+export function indexNamed(catalog: Catalog, wanted: IndexName): IndexInfo {
+  const { name } = wanted;
+  const found = findIndex(catalog, wanted);
   if (found !== undefined) return found;
   throw new AppError('not_found', `there is no index ${JSON.stringify(name)}`);
 }
@@ -56,7 +68,7 @@ export function indexNamed(catalog: Catalog, name: string): IndexInfo {
  * is a conflict. Throws AppError.
  */
 export function withIndex(catalog: Catalog, index: NewIndex): Catalog {
-  const known = catalog.indexes.find(({ name }) => name === index.name);
+  const known = findIndex(catalog, index);
   if (known !== undefined) {
     if (isSame(known, index)) return catalog;
     throw new AppError('conflict', `there is another index ${JSON.stringify(index.name)}`);
@@ -82,8 +94,8 @@ function inOrder(index: NewIndex): unknown[] {
 }
 
 /** Without the index of this name; the catalog itself where there is none. */
-export function withoutIndex(catalog: Catalog, name: string): Catalog {
-  const indexes = catalog.indexes.filter((index) => index.name !== name);
+export function withoutIndex(catalog: Catalog, wanted: IndexName): Catalog {
+  const indexes = catalog.indexes.filter((index) => !isNamed(index, wanted));
   if (indexes.length === catalog.indexes.length) return catalog;
   return { epoch: catalog.epoch + 1, nextId: catalog.nextId, indexes };
 }

@@ -14,8 +14,11 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import {
   type Catalog,
+  findIndex,
+  type IndexName,
   indexNamed,
   withIndex,
   withoutIndex,
@@ -48,13 +51,25 @@ export class RoutedIndexes implements IndexService {
   readonly #calls: Calls;
   readonly #host: IndexHost;
   readonly #snapshots: Snapshots;
+  readonly #tenant: string;
+  readonly #others = new Map<string, IndexService>();
   /** As last read; only live ones are taken from it. */
   #known: Catalog | null = null;
 
-  constructor(calls: Calls, host: IndexHost, snapshots: Snapshots) {
+  constructor(calls: Calls, host: IndexHost, snapshots: Snapshots, tenant = DEFAULT_TENANT) {
     this.#calls = calls;
     this.#host = host;
     this.#snapshots = snapshots;
+    this.#tenant = tenant;
+  }
+
+  ofTenant(tenant: string): IndexService {
+    if (tenant === this.#tenant) return this;
+    const known = this.#others.get(tenant);
+    if (known !== undefined) return known;
+    const made = new RoutedIndexes(this.#calls, this.#host, this.#snapshots, tenant);
+    this.#others.set(tenant, made);
+    return made;
   }
 
   /** `look` at the revision that is asked for, or at a snapshot of the latest state, as a scan does. */
@@ -69,22 +84,23 @@ export class RoutedIndexes implements IndexService {
     return look(ctx, map, await readRevision(this.#calls, map, ctx, at));
   }
 
-  async define(ctx: RequestContext, index: NewIndex): Promise<IndexInfo> {
+  async define(ctx: RequestContext, wanted: NewIndex): Promise<IndexInfo> {
+    const index = { ...wanted, tenant: this.#tenant };
     const change = (now: Catalog): Catalog => withIndex(now, index);
     const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, change);
     await this.#tellAll(ctx, catalog);
-    return indexNamed(catalog, index.name);
+    return indexNamed(catalog, index);
   }
 
   async list(ctx: RequestContext): Promise<readonly IndexInfo[]> {
-    return (await readCatalog(this.#calls, ctx.deadlineMs)).indexes;
+    return this.#own(await readCatalog(this.#calls, ctx.deadlineMs));
   }
 
   async inspect(
     ctx: RequestContext,
     name: string,
   ): Promise<{ info: IndexInfo; progress: IndexProgress }> {
-    const info = indexNamed(await readCatalog(this.#calls, ctx.deadlineMs), name);
+    const info = indexNamed(await readCatalog(this.#calls, ctx.deadlineMs), this.#named(name));
     const groups = await Promise.all(
       dataGroups(this.#host.map()).map((group) =>
         this.#calls.call(group, { type: 'IndexStatus' }, 'Indexes', readOptions(ctx, 'leader')),
@@ -96,7 +112,7 @@ export class RoutedIndexes implements IndexService {
   async drop(ctx: RequestContext, name: string): Promise<boolean> {
     let isThere = false;
     const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, (now) => {
-      const next = withoutIndex(now, name);
+      const next = withoutIndex(now, this.#named(name));
       isThere = next !== now;
       return next;
     });
@@ -106,12 +122,12 @@ export class RoutedIndexes implements IndexService {
 
   async pause(ctx: RequestContext, name: string, paused: boolean): Promise<IndexInfo> {
     const catalog = await changeCatalog(this.#calls, ctx.deadlineMs, (now) => {
-      const { id, state } = indexNamed(now, name);
+      const { id, state } = indexNamed(now, this.#named(name));
       if (state === 'live' || state === 'failed') return now;
       return withState(now, id, paused ? 'paused' : 'building');
     });
     this.#host.indexesChanged();
-    return indexNamed(catalog, name);
+    return indexNamed(catalog, this.#named(name));
   }
 
   async query(ctx: RequestContext, name: string, options: IndexQueryOptions): Promise<IndexHits> {
@@ -179,11 +195,11 @@ export class RoutedIndexes implements IndexService {
 
   /** A live text index over all keys with the prefix, the one that covers the least. */
   async #textIndex(ctx: RequestContext, prefix: string, isFresh: boolean): Promise<IndexInfo> {
-    const known = isFresh || this.#known === null ? [] : fitting(this.#known, prefix);
+    const known = isFresh || this.#known === null ? [] : fitting(this.#own(this.#known), prefix);
     if (known[0]?.state === 'live') return known[0];
     const catalog = await readCatalog(this.#calls, ctx.deadlineMs);
     this.#known = catalog;
-    const found = fitting(catalog, prefix);
+    const found = fitting(this.#own(catalog), prefix);
     const live = found.find(({ state }) => state === 'live');
     if (live !== undefined) return live;
     const [building] = found;
@@ -196,13 +212,22 @@ export class RoutedIndexes implements IndexService {
     );
   }
 
+  #named(name: string): IndexName {
+    return { tenant: this.#tenant, name };
+  }
+
+  #own({ indexes }: Catalog): readonly IndexInfo[] {
+    return indexes.filter(({ tenant }) => tenant === this.#tenant);
+  }
+
   /** The definition of a live index. */
   async #live(ctx: RequestContext, name: string, isFresh: boolean): Promise<IndexInfo> {
-    const known = isFresh ? undefined : this.#known?.indexes.find((index) => index.name === name);
+    const isKnown = !isFresh && this.#known !== null;
+    const known = isKnown ? findIndex(this.#known as Catalog, this.#named(name)) : undefined;
     if (known?.state === 'live') return known;
     const catalog = await readCatalog(this.#calls, ctx.deadlineMs);
     this.#known = catalog;
-    const info = indexNamed(catalog, name);
+    const info = indexNamed(catalog, this.#named(name));
     if (info.state === 'live') return info;
     if (info.state === 'failed') {
       throw new AppError('conflict', `index ${name} has failed: two keys had the same value`);
@@ -266,8 +291,8 @@ type AskPart = (
 type IndexPageFound = PageOver & { readonly revision: Revision };
 
 /** Text indexes that cover every key with the prefix, those of the least first. */
-function fitting(catalog: Catalog, prefix: string): IndexInfo[] {
-  return catalog.indexes
+function fitting(indexes: readonly IndexInfo[], prefix: string): IndexInfo[] {
+  return indexes
     .filter((index) => index.kind === 'text' && prefix.startsWith(index.prefix))
     .sort((a, b) => b.prefix.length - a.prefix.length);
 }

@@ -16,19 +16,20 @@ interface ShownKey {
 export interface CreateFlags {
   readonly role?: string;
   readonly expires?: string;
+  readonly tenant?: string;
 }
 
 /** `minikv keys create <name>`: prints the key, this once. */
 export async function createKey(
   { io, client, json }: Context,
   name: string,
-  { role = 'read_write', expires }: CreateFlags,
+  { role = 'read_write', expires, tenant }: CreateFlags,
 ): Promise<void> {
   const seconds = expires === undefined ? null : countOf(expires, '--expires', 1, EXPIRES_SECS_MAX);
   const made = await client.json<ShownKey & { readonly key: string }>({
     ...{ method: 'POST', path: '/admin/keys', repeatable: false },
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name, role, expires_in_secs: seconds }),
+    body: JSON.stringify({ name, role, tenant, expires_in_secs: seconds }),
   });
   if (json) return printJson(io, made);
   await io.out(`${made.key}\n`);
@@ -66,8 +67,9 @@ export async function changeKey(
   await io.out(what === 'delete' ? `deleted ${id}\n` : `${lineOf(key)}\n`);
 }
 
-function lineOf({ id, name, role, expiresAtMs, revokedAtMs }: ShownKey): string {
+function lineOf({ id, name, tenant, role, expiresAtMs, revokedAtMs }: ShownKey): string {
   const until = expiresAtMs === null ? '' : `  expires ${new Date(expiresAtMs).toISOString()}`;
   const end = revokedAtMs === null ? until : `  revoked ${new Date(revokedAtMs).toISOString()}`;
-  return `${id}  ${role}  ${name}${end}`;
+  const of = tenant === 'default' ? '' : `  of ${tenant}`;
+  return `${id}  ${role}  ${name}${of}${end}`;
 }

@@ -1,3 +1,4 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
@@ -7,6 +8,7 @@ import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import type { ApiKeys, ShownKey } from '../identity/api-keys.ts';
+import { isBuiltInRole } from '../identity/decision.ts';
 
 const PATH = '/admin/keys';
 const NAME = /^[^\p{Cc}]{1,128}$/u;
@@ -46,7 +48,7 @@ export function registerApiKeyRoutes(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Keys }) },
     },
     handler: async (request, reply) => {
-      const keys = await keysOf(edge).list(contextOf(request));
+      const keys = await keysOf(edge).list(contextOf(request), scopeOf(request));
       return answer(request, reply, 200, null, () => ({ keys: keys.map(shape) }));
     },
   });
@@ -57,8 +59,10 @@ export function registerApiKeyRoutes(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, body: Wanted, response: schemas.answers({ 201: Made }) },
     },
     handler: async (request, reply) => {
-      const wanted = wantedOf(request.body as Record<string, unknown>);
-      const { key, shown } = await keysOf(edge).create(contextOf(request), wanted);
+      const keys = keysOf(edge);
+      const wanted = wantedOf(request.body as Record<string, unknown>, scopeOf(request));
+      await edge.tenants.check(contextOf(request), wanted.tenant);
+      const { key, shown } = await keys.create(contextOf(request), wanted);
       reply.header('cache-control', 'no-store');
       return answer(request, reply, 201, null, () => ({ ...shape(shown), key }));
     },
@@ -69,7 +73,7 @@ export function registerApiKeyRoutes(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Key }) },
     },
     handler: async (request, reply) => {
-      const key = await keysOf(edge).get(contextOf(request), request.params.id);
+      const key = await keysOf(edge).get(contextOf(request), scopeOf(request), request.params.id);
       return answer(request, reply, 200, null, () => shape(key));
     },
   });
@@ -80,7 +84,7 @@ export function registerApiKeyRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      await keysOf(edge).delete(contextOf(request), id);
+      await keysOf(edge).delete(contextOf(request), scopeOf(request), id);
       return answer(request, reply, 200, null, () => ({ id, deleted: true }));
     },
   });
@@ -90,7 +94,11 @@ export function registerApiKeyRoutes(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Key }) },
     },
     handler: async (request, reply) => {
-      const key = await keysOf(edge).revoke(contextOf(request), request.params.id);
+      const key = await keysOf(edge).revoke(
+        contextOf(request),
+        scopeOf(request),
+        request.params.id,
+      );
       return answer(request, reply, 200, null, () => shape(key));
     },
   });
@@ -106,19 +114,37 @@ function keysOf({ apiKeys }: Edge): ApiKeys {
 
 const FIELDS: ReadonlySet<string> = new Set(['name', 'tenant', 'role', 'expires_in_secs']);
 
-function wantedOf(body: Record<string, unknown>) {
+/** Whose identities the sender may see and change: the administrators of the cluster those of all tenants. */
+export function scopeOf({ edge }: FastifyRequest): string | null {
+  const { grant } = edge;
+  return grant === null || grant.tenant === DEFAULT_TENANT ? null : grant.tenant;
+}
+
+/** The tenant that is asked for, the sender's own where none is. Throws `forbidden` for another's, whether there is one or not. */
+export function tenantWanted(tenant: unknown, scope: string | null): string {
+  if (tenant === undefined) return scope ?? DEFAULT_TENANT;
+  if (typeof tenant !== 'string') throw new AppError('invalid_argument', 'tenant must be text');
+  if (scope === null || tenant === scope) return tenant;
+  throw new AppError('forbidden', 'that is for the administrators of the cluster');
+}
+
+function wantedOf(body: Record<string, unknown>, scope: string | null) {
   checkFields(body, FIELDS);
-  const { name, tenant = DEFAULT_TENANT, role, expires_in_secs: seconds = null } = body;
+  const { name, role, expires_in_secs: seconds = null } = body;
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw new AppError('invalid_argument', 'name must have 1 to 128 printable characters');
   }
   if (typeof role !== 'string') {
     throw new AppError('invalid_argument', 'role must be the name of a role');
   }
-  if (tenant !== DEFAULT_TENANT) {
-    throw new AppError('not_implemented', `there is one tenant, "${DEFAULT_TENANT}"`);
+  const tenant = tenantWanted(body['tenant'], scope);
+  if (tenant !== DEFAULT_TENANT && !isBuiltInRole(role)) {
+    throw new AppError(
+      'invalid_argument',
+      'the role of a key of this tenant must be admin, read_write or read_only',
+    );
   }
-  return { name, tenant: DEFAULT_TENANT, role, expiresInMs: expiresInMsOf(seconds) };
+  return { name, tenant, role, expiresInMs: expiresInMsOf(seconds) };
 }
 
 /** Null: it does not expire. Throws `invalid_argument`. */

@@ -22,6 +22,8 @@ import type { AuthSetting } from '../identity/auth-setting.ts';
 import type { Grant } from '../identity/grant.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { S3Users } from '../identity/s3-users.ts';
+import type { StoreOf } from '../identity/tenant-store.ts';
+import type { Tenants } from '../identity/tenants.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
@@ -43,8 +45,10 @@ export interface HttpConfig {
 
 /** What every route of this listener works with. */
 export interface Edge {
-  /** All of it. What is done for somebody goes through the request's own (RequestState). */
-  readonly service: KvService;
+  /** What the node says of itself. Data is reached through the request's own store alone (RequestState). */
+  readonly service: Pick<KvService, 'status'>;
+  /** The store as a tenant sees it: for where requests come in. */
+  readonly storeOf: StoreOf;
   readonly telemetry: Telemetry;
   readonly clock: Clock;
   readonly random: Random;
@@ -70,6 +74,7 @@ export interface Edge {
   readonly authSetting: AuthSetting | null;
   readonly s3Users: S3Users | null;
   readonly tokens: Tokens | null;
+  readonly tenants: Tenants;
   readonly durability: string;
   /** What request bodies hold, over all connections. */
   readonly bodies: ByteBudget;
@@ -112,7 +117,9 @@ export interface RequestState {
   revision: number | null;
   /** That its sender may do this; null where nobody is asked, or everybody may. */
   grant: Grant | null;
-  /** The store, as its sender may use it. */
+  /** The store of its sender's tenant; NO_STORE until they were admitted, and on routes that are everybody's. */
+  store: KvService;
+  /** The same, as its sender may use it. */
   service: KvService;
   /** Gives back what its body holds of the budget. */
   release: (() => void) | null;

@@ -46,5 +46,5 @@ export function auditRefusal(edge: Edge, req: IncomingMessage, error: AppError):
 /** Also drawing a token: it is a credential. */
 function isAdministrative(rule: RouteRule | null): boolean {
   if (rule === 'known' || rule === 'index:write') return true;
-  return rule?.startsWith('admin:') ?? false;
+  return rule?.startsWith('admin:') === true || rule?.startsWith('identity:') === true;
 }

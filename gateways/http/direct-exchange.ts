@@ -1,5 +1,6 @@
 import { isDenial } from '../../protocol/audit.ts';
 import { AppError } from '../../protocol/errors.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { Resource } from '../identity/decision.ts';
 import { type Answer, problemAnswer } from './answer.ts';
 import type { Edge } from './app.ts';
@@ -44,10 +45,13 @@ export class DirectExchange {
     if (telemetry.tracing || audit?.hasData || this.#edge.isDraining()) return false;
     if (access === null) {
       if (!config.allowUnsigned) return false;
+      res.store = this.#edge.storeOf(DEFAULT_TENANT);
     } else {
       const rule = ruleOf(method ?? '', this.#url);
       const action = rule === null || rule === 'public' || rule === 'known' ? 'admin:write' : rule;
-      if (!access.admitsNow(headers.authorization, action, nameOf)) return false;
+      const tenant = access.admittedNow(headers.authorization, action, nameOf);
+      if (tenant === null) return false;
+      res.store = this.#edge.storeOf(tenant);
     }
     if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;
     if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;

@@ -1,6 +1,8 @@
 import { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
+import type { KvService } from '../../protocol/service.ts';
+import { NO_STORE } from '../identity/tenant-store.ts';
 
 /**
  * node:http's own request and response, parsed and ordered by it as ever, with a short way through each:
@@ -92,6 +94,8 @@ export class EdgeResponse extends ServerResponse<EdgeRequest> {
   /** Of an answer that goes past the framework. */
   requestId = '';
   startedMs = 0;
+  /** Of such an answer: the store as the sender of the request may use it. */
+  store: KvService = NO_STORE;
   onSent: OnSent | null = null;
 
   /**

@@ -1,7 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { Access } from '../identity/access.ts';
 import { guarded } from '../identity/guarded-store.ts';
+import { NO_STORE } from '../identity/tenant-store.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { audit } from './audit.ts';
 import { commonHeaders } from './raw-answer.ts';
@@ -27,7 +29,7 @@ export function registerHooks(app: App, edge: Edge): void {
       done();
     };
     if (edge.access === null) return go();
-    admit(edge.access, request, reply).then(go, done);
+    admit(edge, edge.access, request, reply).then(go, done);
   });
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.headers(commonHeaders(edge, request.id, request.edge.revision));
@@ -37,7 +39,8 @@ export function registerHooks(app: App, edge: Edge): void {
 }
 
 function stateOf(edge: Edge, request: FastifyRequest): RequestState {
-  const { telemetry, traffic } = edge;
+  const { telemetry, traffic, access } = edge;
+  const store = access === null ? edge.storeOf(DEFAULT_TENANT) : NO_STORE;
   const parent = traceparentOf(request.headers['traceparent']);
   const span = telemetry.tracing ? telemetry.span(`HTTP ${routeOf(request)}`, parent) : null;
   return {
@@ -46,7 +49,7 @@ function stateOf(edge: Edge, request: FastifyRequest): RequestState {
     traceparent: span?.traceparent ?? parent,
     revision: null,
     grant: null,
-    service: edge.service,
+    ...{ store, service: store },
     release: null,
   };
 }
@@ -56,7 +59,12 @@ function routeOf(request: FastifyRequest): string {
 }
 
 /** Rejects with the refusal where its sender may not do this. */
-async function admit(access: Access, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+async function admit(
+  { storeOf }: Edge,
+  access: Access,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
   const rule = ruleOf(request.method, request.routeOptions.url);
   if (rule === 'public') return;
   const action = rule === 'known' ? null : (rule ?? 'admin:write');
@@ -64,7 +72,8 @@ async function admit(access: Access, request: FastifyRequest, reply: FastifyRepl
     const grant = await access.admit(request.headers.authorization, action);
     request.edge.grant = grant;
     const { edge } = request;
-    if (grant.guard !== null) edge.service = guarded(edge.service, grant.guard);
+    edge.store = storeOf(grant.tenant);
+    edge.service = grant.guard === null ? edge.store : guarded(edge.store, grant.guard);
   } catch (error) {
     // RFC 9110, section 15.5.2, and RFC 6750, section 3.
     const isAsked = error instanceof AppError && error.code === 'unauthenticated';

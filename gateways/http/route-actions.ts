@@ -23,6 +23,13 @@ const INDEXES = {
   POST: 'index:write',
   DELETE: 'index:write',
 } as const;
+const IDENTITIES = {
+  GET: 'identity:read',
+  HEAD: 'identity:read',
+  POST: 'identity:write',
+  PATCH: 'identity:write',
+  DELETE: 'identity:write',
+} as const;
 const ADMIN = {
   GET: 'admin:read',
   HEAD: 'admin:read',
@@ -79,9 +86,13 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/admin/scale': ADMIN,
   '/admin/audit': ADMIN,
   '/admin/auth': ADMIN,
-  '/admin/keys': ADMIN,
-  '/admin/keys/:id': ADMIN,
-  '/admin/keys/:id/revoke': ADMIN,
+  '/admin/tenants': ADMIN,
+  '/admin/tenants/:name': ADMIN,
+  '/admin/tenants/:name/suspend': ADMIN,
+  '/admin/tenants/:name/resume': ADMIN,
+  '/admin/keys': IDENTITIES,
+  '/admin/keys/:id': IDENTITIES,
+  '/admin/keys/:id/revoke': IDENTITIES,
   '/admin/roles': ADMIN,
   '/admin/roles/:name': ADMIN,
   '/admin/s3-users': ADMIN,

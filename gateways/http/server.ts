@@ -20,6 +20,7 @@ import { registerHealthRoutes } from '../admin/health.ts';
 import { registerRoleRoutes } from '../admin/roles.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerS3UserRoutes } from '../admin/s3-users.ts';
+import { registerTenantRoutes } from '../admin/tenants.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import { registerUsageRoute } from '../admin/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
@@ -28,6 +29,8 @@ import type { ApiKeys } from '../identity/api-keys.ts';
 import type { AuthSetting } from '../identity/auth-setting.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { S3Users } from '../identity/s3-users.ts';
+import { storesOf } from '../identity/tenant-store.ts';
+import { Tenants } from '../identity/tenants.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import { registerCollectionRoutes } from '../kv/collection-routes.ts';
 import { DirectRoutes } from '../kv/direct-routes.ts';
@@ -124,6 +127,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerUsageRoute(app, edge);
   registerEncryptionKeyRoutes(app, edge);
   registerAuditRoute(app, edge);
+  registerTenantRoutes(app, edge);
   registerApiKeyRoutes(app, edge);
   registerRoleRoutes(app, edge);
   registerAuthSettingRoutes(app, edge);
@@ -165,6 +169,8 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
   const prefix = randomHex(random, 6);
   let count = 0;
   return {
+    storeOf: storesOf(service),
+    tenants: new Tenants({ identities: service.identities, clock }),
     ...{ service, telemetry, clock, random, config, bounds, version, isDraining },
     metricsText: options.metricsText ?? null,
     stateHashes: options.stateHashes ?? null,

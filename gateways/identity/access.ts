@@ -28,6 +28,7 @@ import type { IssuerClaims, IssuerTokens } from './issuer-tokens.ts';
 import { isBuiltIn, type NamedRole, roleNamed } from './role.ts';
 import type { SecretHash } from './secret-hash.ts';
 import { Sessions } from './sessions.ts';
+import { standingOf, tenantRow } from './tenant.ts';
 import { type TokenClaims, Tokens } from './tokens.ts';
 
 export interface AccessParts {
@@ -71,20 +72,22 @@ export class Access {
   }
 
   /**
-   * Whether they may, where that can be told at once; false where it cannot, or where they may not. `nameOf`: what it is
+   * The tenant of whoever may, where that can be told at once; null where it cannot, or where they may not. `nameOf`: what it is
    * about, asked for where that counts; null: a request that says so only inside.
    */
-  admitsNow(
+  admittedNow(
     authorization: string | undefined,
     action: Action,
     nameOf: (() => Resource) | null,
-  ): boolean {
+  ): string | null {
     const judged = this.#judgeNow(authorization);
-    if (judged === null || !('principal' in judged)) return false;
+    if (judged === null || !('principal' in judged)) return null;
     const { principal } = judged;
-    if (isBuiltIn(principal.rules)) return this.#reason(principal, action) === 'allowed';
-    if (nameOf === null) return false;
-    return decide(principal, action, nameOf(), this.#conditions()) === 'allowed';
+    if (this.#reason(principal, action) !== 'allowed') return null;
+    if (isBuiltIn(principal.rules)) return principal.tenant;
+    if (nameOf === null) return null;
+    const reason = decide(principal, action, nameOf(), this.#conditions());
+    return reason === 'allowed' ? principal.tenant : null;
   }
 
   /** Of whoever has shown that they are, also where they may not; `nobody` where that is not known at once. */
@@ -111,7 +114,9 @@ export class Access {
   }
 
   #reason(principal: Principal, action: Action | null): Reason {
-    const tenant = DEFAULT_TENANT;
+    const place = standingOf(this.#parts.identities, principal.tenant);
+    if (place !== 'active') return place === 'suspended' ? 'suspended' : 'no_tenant';
+    const tenant = action === null || isOfTenants(action) ? principal.tenant : DEFAULT_TENANT;
     const conditions = this.#conditions();
     if (action === null) return standing(principal, tenant, conditions) ?? 'allowed';
     const kinds = kindsOf(action);
@@ -169,7 +174,7 @@ export class Access {
   #judgeTokenNow(text: string): Judged | null {
     const { identities, tokens, issuer } = this.#parts;
     const issued = issuer?.known(text) ?? null;
-    if (issued !== null) return this.#judgeIssued(issued);
+    if (issued !== null && this.#knowsTenant(issued.tenant)) return this.#judgeIssued(issued);
     if (issuer?.isOurs(text) === true || !identities.isCurrent()) return null;
     const claims = tokens.known(text);
     return claims === null ? null : this.#judgeClaims(claims);
@@ -182,6 +187,10 @@ export class Access {
       if (issued === null) return WRONG;
       if (issued.role === null)
         await this.#parts.identities.current(LIMITS.requestDeadlineMsDefault);
+      // The state of a tenant is known to a current view only; it may have been made since.
+      if (!this.#knowsTenant(issued.tenant)) {
+        await this.#parts.identities.renewed(LIMITS.requestDeadlineMsDefault);
+      }
       return this.#judgeIssued(issued) ?? WRONG;
     }
     const claims = await this.#parts.tokens.verify(text, LIMITS.requestDeadlineMsDefault);
@@ -193,10 +202,17 @@ export class Access {
     return this.#judgeClaims(claims);
   }
 
+  /** Whether it can be told at once how it is with a tenant. */
+  #knowsTenant(tenant: string): boolean {
+    const { identities } = this.#parts;
+    if (tenant === DEFAULT_TENANT) return true;
+    return identities.isCurrent() && identities.row(tenantRow(tenant)) !== null;
+  }
+
   /** It holds until it ends: nobody here can revoke it. Null: what its roles are now takes a message. */
   #judgeIssued(claims: IssuerClaims): Judged | null {
     const { identities } = this.#parts;
-    const { subject, role, roles, expiresAtMs } = claims;
+    const { subject, role, roles, tenant, expiresAtMs } = claims;
     if (role === null && !identities.isCurrent()) return null;
     const revision = role === null ? identities.revision() : 0;
     let known = this.#issued.get(claims);
@@ -204,7 +220,7 @@ export class Access {
       // A denial of one of them counts against what another allows.
       const named = roles.map((name) => roleNamed(identities, name));
       const rules = role === null ? named.flatMap((one) => one.rules) : ROLES[role];
-      const person = { id: `issuer:${subject}`, tenant: DEFAULT_TENANT, rules };
+      const person = { id: `issuer:${subject}`, tenant, rules };
       const principal = rules.length === 0 ? null : { ...person, isRevoked: false, expiresAtMs };
       known = { revision, principal };
       this.#issued.set(claims, known);
@@ -322,6 +338,11 @@ const WRONG: Judged = { refusal: new AppError('unauthenticated', 'the credential
 
 function bearerOf(authorization: string): string | null {
   return /^bearer /i.test(authorization) ? authorization.slice('bearer '.length).trim() : null;
+}
+
+/** What one does with what one's tenant has; all else is the cluster's, and so its own tenant's. */
+function isOfTenants(action: Action): boolean {
+  return !action.startsWith('admin:') && action !== 'status:read';
 }
 
 /** What it can be done to. */

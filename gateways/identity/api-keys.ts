@@ -19,6 +19,9 @@ import type { SecretHash } from './secret-hash.ts';
 /** What may be shown of a key. */
 export type ShownKey = Omit<KeyRecord, 'hash'> & { readonly id: string };
 
+/** Whose keys one may see: of one tenant; null: of all. */
+export type KeyScope = string | null;
+
 export interface WantedKey {
   readonly name: string;
   readonly tenant: string;
@@ -50,7 +53,7 @@ export class ApiKeys {
     { name, tenant, role, expiresInMs }: WantedKey,
   ): Promise<{ readonly key: string; readonly shown: ShownKey }> {
     const { identities, hash, random, clock } = this.#parts;
-    if ((await this.list(ctx)).length >= LIMITS.apiKeysMax) {
+    if ((await this.list(ctx, null)).length >= LIMITS.apiKeysMax) {
       const details = { limit: 'apiKeysMax', max: LIMITS.apiKeysMax };
       throw new AppError('too_large', `there are apiKeysMax keys, ${LIMITS.apiKeysMax}`, {
         details,
@@ -72,41 +75,42 @@ export class ApiKeys {
   }
 
   /** By id. */
-  async list(ctx: RequestContext): Promise<readonly ShownKey[]> {
+  async list(ctx: RequestContext, scope: KeyScope): Promise<readonly ShownKey[]> {
     const { identities } = this.#parts;
     await identities.renewed(ctx.deadlineMs);
     return identities.rows(keyRowName('')).flatMap(({ name, text }) => {
       const record = parseKeyRecord(text);
-      return record === null ? [] : [shownKey(idOfKeyRow(name), record)];
+      return record === null || !isIn(scope, record) ? [] : [shownKey(idOfKeyRow(name), record)];
     });
   }
 
-  async get(ctx: RequestContext, id: string): Promise<ShownKey> {
-    return shownKey(id, (await this.#read(ctx, id)).record);
+  async get(ctx: RequestContext, scope: KeyScope, id: string): Promise<ShownKey> {
+    return shownKey(id, (await this.#read(ctx, scope, id)).record);
   }
 
   /** Once this has resolved, no node takes the key. Of one that is revoked already too. */
-  async revoke(ctx: RequestContext, id: string): Promise<ShownKey> {
+  async revoke(ctx: RequestContext, scope: KeyScope, id: string): Promise<ShownKey> {
     const revokedAtMs = this.#parts.clock.wallMs();
-    const record = await this.#change(ctx, id, (before) =>
+    const record = await this.#change(ctx, scope, id, (before) =>
       before.revokedAtMs === null ? { ...before, revokedAtMs } : before,
     );
     return shownKey(id, record as KeyRecord);
   }
 
   /** The same, and it is shown no more. */
-  async delete(ctx: RequestContext, id: string): Promise<void> {
-    await this.#change(ctx, id, () => null);
+  async delete(ctx: RequestContext, scope: KeyScope, id: string): Promise<void> {
+    await this.#change(ctx, scope, id, () => null);
   }
 
   async #change(
     ctx: RequestContext,
+    scope: KeyScope,
     id: string,
     change: (before: KeyRecord) => KeyRecord | null,
   ): Promise<KeyRecord | null> {
     const { identities } = this.#parts;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
-      const { row, record } = await this.#read(ctx, id);
+      const { row, record } = await this.#read(ctx, scope, id);
       const next = change(record);
       if (next === record) {
         // Whoever changed it may not have waited yet.
@@ -118,17 +122,25 @@ export class ApiKeys {
     throw new AppError('conflict', 'others are changing this key');
   }
 
+  /** What is another tenant's is not there. */
   async #read(
     ctx: RequestContext,
+    scope: KeyScope,
     id: string,
   ): Promise<{ readonly row: IdentityRow; readonly record: KeyRecord }> {
     const { identities } = this.#parts;
     await identities.renewed(ctx.deadlineMs);
     const row = identities.row(keyRowName(id));
     const record = row === null ? null : parseKeyRecord(row.text);
-    if (row === null || record === null) throw new AppError('not_found', 'there is no such key');
+    if (row === null || record === null || !isIn(scope, record)) {
+      throw new AppError('not_found', 'there is no such key');
+    }
     return { row, record };
   }
+}
+
+function isIn(scope: KeyScope, { tenant }: KeyRecord): boolean {
+  return scope === null || scope === tenant;
 }
 
 function shownKey(id: string, { hash: _, ...rest }: KeyRecord): ShownKey {

@@ -12,6 +12,8 @@ export const ACTIONS = [
   'bucket:read',
   'bucket:write',
   'status:read',
+  'identity:read',
+  'identity:write',
   'admin:read',
   'admin:write',
 ] as const;
@@ -68,6 +70,8 @@ export type Reason =
   | 'allowed'
   | 'revoked'
   | 'expired'
+  | 'suspended'
+  | 'no_tenant'
   | 'other_tenant'
   | 'denied_by_rule'
   | 'no_rule';

@@ -13,6 +13,8 @@ export interface Grant {
   readonly keyId: string;
   /** Of whoever it is, for logs: `admin`, `key:<id>`, `issuer:<subject>`. */
   readonly who: string;
+  /** Whose data they see, and no other. */
+  readonly tenant: string;
   /** Unix ms; null: it lasts until it is revoked. */
   readonly expiresAtMs: number | null;
   /** To be asked of each name that the request is about; null: what it does is allowed for all of them. */
@@ -77,7 +79,8 @@ export function grantOf(
   const { by, keyId, principal } = known;
   const isForAll = isBuiltIn(principal.rules);
   return {
-    ...{ by, keyId, who: principal.id, expiresAtMs: principal.expiresAtMs },
+    ...{ by, keyId, who: principal.id, tenant: principal.tenant },
+    expiresAtMs: principal.expiresAtMs,
     guard: isForAll ? null : new Guard(principalNow, parts.clock),
     checkNow,
     check: async () => {

@@ -87,6 +87,12 @@ export function refusalOf(reason: Reason, action: Action | null): AppError | nul
       return new AppError('unauthenticated', 'the key has been revoked');
     case 'expired':
       return new AppError('unauthenticated', 'the credentials have expired');
+    case 'no_tenant':
+      return new AppError('unauthenticated', 'the credentials are not valid');
+    case 'suspended':
+      return new AppError('forbidden', 'the tenant is suspended');
+    case 'other_tenant':
+      return new AppError('forbidden', 'that is for the administrators of the cluster');
     default:
       return new AppError('forbidden', `the role of this key does not allow ${action ?? 'this'}`);
   }

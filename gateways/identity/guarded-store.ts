@@ -95,6 +95,7 @@ function ownKeys(guard: Guard, prefix: string) {
 
 function guardedIndexes(indexes: IndexService, guard: Guard): IndexService {
   return {
+    ofTenant: (tenant) => guardedIndexes(indexes.ofTenant(tenant), guard),
     define: (ctx, index) => indexes.define(ctx, index),
     list: (ctx) => indexes.list(ctx),
     inspect: (ctx, name) => indexes.inspect(ctx, name),

@@ -8,9 +8,11 @@ import {
   jwtVerify,
 } from 'jose';
 import type { Clock } from '../../protocol/clock.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import { type BuiltInRole, isBuiltInRole, ROLES } from './decision.ts';
 import type { IssuerKeySet, IssuerKeys } from './issuer-keys.ts';
 import { isOwnRoleName } from './role.ts';
+import { isTenantName } from './tenant.ts';
 
 /** Signatures that may be asked for: with keys of which the public half is enough (RFC 8725, section 3.1). */
 export const ISSUER_ALGORITHMS = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA'] as const;
@@ -23,6 +25,8 @@ export interface IssuerConfig {
   readonly algorithms: readonly IssuerAlgorithm[];
   /** Of the claim that names a role, or several; with dots for claims inside of claims. */
   readonly roleClaim: string;
+  /** Of the claim that names the tenant, likewise; null: all are of the cluster's own. */
+  readonly tenantClaim: string | null;
 }
 
 /** What its token says. */
@@ -32,6 +36,7 @@ export interface IssuerClaims {
   readonly role: BuiltInRole | null;
   /** All else that it names and that could be roles of one's own: what they are, the cluster says. */
   readonly roles: readonly string[];
+  readonly tenant: string;
   /** Unix ms. */
   readonly expiresAtMs: number;
 }
@@ -82,14 +87,19 @@ export class IssuerTokens {
   }
 
   async #verifiedWith(token: string, keys: IssuerKeySet): Promise<IssuerClaims | null | 'no key'> {
-    const { roleClaim } = this.#config;
+    const { roleClaim, tenantClaim } = this.#config;
     const payload = await this.#payload(token, keys);
     if (payload === null || payload === 'no key') return payload;
     const { sub = '', exp = 0 } = payload;
-    const { role, roles } = rolesIn(payload, roleClaim);
+    const tenant = tenantIn(payload, tenantClaim);
+    if (tenant === null) return null;
+    const named = rolesIn(payload, roleClaim);
+    const { role } = named;
+    // Roles of one's own are the cluster's.
+    const roles = tenant === DEFAULT_TENANT ? named.roles : [];
     if (role === null && roles.length === 0) return null;
     if (sub === '' || sub.length > SUBJECT_CHARS_MAX) return null;
-    const claims = { subject: sub, role, roles, expiresAtMs: exp * 1000 };
+    const claims = { subject: sub, role, roles, tenant, expiresAtMs: exp * 1000 };
     const oldest = this.#verified.keys().next().value;
     if (this.#verified.size >= REMEMBERED_MAX && oldest !== undefined) {
       this.#verified.delete(oldest);
@@ -146,17 +156,30 @@ export class IssuerTokens {
 
 /** What the claim names, of roles. */
 function rolesIn(payload: JWTPayload, path: string): Pick<IssuerClaims, 'role' | 'roles'> {
-  let value: unknown = payload;
-  for (const name of path.split('.')) {
-    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) {
-      return { role: null, roles: [] };
-    }
-    value = (value as Record<string, unknown>)[name];
-  }
+  const value = claimIn(payload, path);
   const named: readonly unknown[] = Array.isArray(value) ? value : [value];
   const texts = new Set(named.filter((one) => typeof one === 'string'));
   const role = Object.keys(ROLES)
     .filter(isBuiltInRole)
     .find((one) => texts.has(one));
   return { role: role ?? null, roles: [...texts].filter(isOwnRoleName) };
+}
+
+/** Null: it names none, where one has to be named. Who is of no tenant is not of the cluster's by mistake. */
+function tenantIn(payload: JWTPayload, path: string | null): string | null {
+  if (path === null) return DEFAULT_TENANT;
+  const value = claimIn(payload, path);
+  const isName = typeof value === 'string' && (value === DEFAULT_TENANT || isTenantName(value));
+  return isName ? value : null;
+}
+
+/** Undefined: it is not there. */
+function claimIn(payload: JWTPayload, path: string): unknown {
+  let value: unknown = payload;
+  for (const name of path.split('.')) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name))
+      return undefined;
+    value = (value as Record<string, unknown>)[name];
+  }
+  return value;
 }

@@ -106,7 +106,7 @@ function askOfRange(start: string, end: string | null): Ask {
 }
 
 async function runRange(
-  edge: Pick<Edge, 'service'>,
+  edge: Pick<BatchPorts, 'service'>,
   ctx: RequestContext,
   op: RangeOp,
   { binary, budget }: { readonly binary: boolean; readonly budget: AnswerBudget },

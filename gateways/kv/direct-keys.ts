@@ -48,7 +48,7 @@ export class DirectKeys {
   }
 
   #start(res: EdgeResponse, ref: KeyRef): void {
-    const { service } = this.#edge;
+    const { store: service } = res;
     const { method, headers, wholeBody } = res.req;
     const traceparent = traceparentOf(headers['traceparent']);
     if (method === 'PUT') {
@@ -69,7 +69,7 @@ export class DirectKeys {
   }
 
   #get(res: EdgeResponse, ref: KeyRef, ctx: RequestContext): void {
-    const { service } = this.#edge;
+    const { store: service } = res;
     const answer = service.getNow(ctx, ref);
     if (answer !== null) {
       this.#read(res, answer);

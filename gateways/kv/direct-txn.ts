@@ -12,11 +12,9 @@ const EMPTY = Buffer.alloc(0);
 
 /** `POST /v1/txn` in JSON without the framework, as DirectKeys is for single keys. */
 export class DirectTxn {
-  readonly #edge: Edge;
   readonly #exchange: DirectExchange;
 
   constructor(edge: Edge, answers: DirectAnswers) {
-    this.#edge = edge;
     this.#exchange = new DirectExchange(edge, answers, PATH);
   }
 
@@ -34,7 +32,7 @@ export class DirectTxn {
       const raw = parseJson(req.wholeBody ?? EMPTY);
       const body = txnFromJson(raw);
       const ctx = txnContext(req.headers, traceparentOf(req.headers['traceparent']), body);
-      runTxn(this.#edge.service, ctx, body, raw).then(
+      runTxn(res.store, ctx, body, raw).then(
         (run) => this.#exchange.answer(res, run.clock, () => txnAnswer(run, false)),
         (error) => this.#exchange.fail(res, error),
       );

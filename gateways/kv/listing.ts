@@ -2,9 +2,8 @@ import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { Consistency, RequestContext } from '../../protocol/service.ts';
+import type { Consistency, KvService, RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
-import type { Edge } from '../http/app.ts';
 import { type CursorRange, decodeCursor, encodeCursor } from './cursor.ts';
 import { itemText } from './page-text.ts';
 import { loweredLimit, pageLimit } from './paging.ts';
@@ -21,7 +20,7 @@ export interface Listing extends CursorRange {
 
 /** Reads the page a listing asks for. The cursor it returns is null after the last one. */
 export async function readPage(
-  edge: Pick<Edge, 'service'>,
+  edge: { readonly service: Pick<KvService, 'scan'> },
   ctx: RequestContext,
   listing: Listing,
 ): Promise<ShownPage> {
@@ -64,7 +63,7 @@ export async function streamListing(
 }
 
 async function* linesOf(
-  edge: Pick<Edge, 'service'>,
+  edge: { readonly service: Pick<KvService, 'scan'> },
   ctx: RequestContext,
   listing: Listing,
   first: ShownPage,

@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { KvService } from '../../protocol/service.ts';
 import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import * as lease from '../http/lease-schemas.ts';
@@ -33,10 +34,13 @@ function checkLocks(request: FastifyRequest, action: Action, on: Ask['on']): voi
   request.edge.grant?.guard?.check({ action, on });
 }
 
+/** Places and signs are the store's own: what the sender needs a right to is the lock. */
+function storeIn(request: FastifyRequest): KvService {
+  return request.edge.store;
+}
+
 /** `/v1/locks/{name...}`. */
 export function registerLockRoutes(app: App, edge: Edge): void {
-  // Its places and signs are the store's own: what the sender needs a right to is the lock.
-  const { service } = edge;
   const url = '/v1/locks/:name';
   const nameOf = (request: FastifyRequest): string => keyAfter(request.originalUrl, '/v1/locks/');
   const one = { tags: ['locks'], params: lease.LockParams };
@@ -48,7 +52,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const { limit = null, cursor = null } = request.query;
       checkLocks(request, 'lease:read', prefixRangeOf(kvRef(LOCK_PREFIX), LOCK_PREFIX));
-      const { body, clock } = await listLocks(service, contextOf(request), limit, cursor);
+      const { body, clock } = await listLocks(storeIn(request), contextOf(request), limit, cursor);
       return answer(request, reply, 200, clock, () => body);
     },
   });
@@ -63,7 +67,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       checkLocks(request, 'lease:write', resourceOf(lockRef(nameOf(request))));
       const wanted = acquireFromJson(nameOf(request), fieldsOf(request.body, ACQUIRE_FIELDS));
-      const ports = { service, clock: edge.clock, gone: goneSignal(reply) };
+      const ports = { service: storeIn(request), clock: edge.clock, gone: goneSignal(reply) };
       const { body, clock } = await acquireLock(ports, contextOf(request), wanted);
       return answer(request, reply, 200, clock, () => body);
     },
@@ -75,7 +79,7 @@ export function registerLockRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       checkLocks(request, 'lease:read', resourceOf(lockRef(nameOf(request))));
-      const { body, clock } = await showLock(service, contextOf(request), nameOf(request));
+      const { body, clock } = await showLock(storeIn(request), contextOf(request), nameOf(request));
       return answer(request, reply, 200, clock, () => body);
     },
   });
@@ -92,7 +96,12 @@ export function registerLockRoutes(app: App, edge: Edge): void {
         nameOf(request),
         String(request.query.token),
       ]);
-      const { body, clock } = await releaseLock(service, ctx, nameOf(request), request.query.token);
+      const { body, clock } = await releaseLock(
+        storeIn(request),
+        ctx,
+        nameOf(request),
+        request.query.token,
+      );
       return answer(request, reply, 200, clock, () => body);
     },
   });

@@ -1,8 +1,8 @@
 import { AppError } from '../../protocol/errors.ts';
 import type { SearchHits } from '../../protocol/index-access.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { RequestContext } from '../../protocol/service.ts';
-import type { App, Edge } from '../http/app.ts';
+import type { KvService, RequestContext } from '../../protocol/service.ts';
+import type { App } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
 import * as shapes from '../http/index-schemas.ts';
 import { answer } from '../http/respond.ts';
@@ -78,7 +78,7 @@ function pageToJson(
 const MATCHES_MAX = 10 * LIMITS.pageItemsMax;
 
 async function searchAll(
-  edge: Pick<Edge, 'service'>,
+  edge: { readonly service: Pick<KvService, 'indexes'> },
   ctx: RequestContext,
   text: string,
 ): Promise<{ keys: string[]; revision: number }> {

@@ -67,7 +67,8 @@ export async function openWatch(
   if (edge.streams.size >= LIMITS.watchersPerNodeMax) {
     throw new AppError('overloaded', 'too many watches are open on this node');
   }
-  const watch = await edge.service.watch(ctx, options);
+  const store = edge.storeOf(admitted?.tenant ?? DEFAULT_TENANT);
+  const watch = await store.watch(ctx, options);
   const first = watch.next();
   // Whoever awaits it later sees its failure; until then it is not unhandled.
   first.catch(() => {});

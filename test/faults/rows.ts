@@ -184,7 +184,7 @@ export const ROWS: Readonly<Record<string, FaultRow>> = {
   I30: row('SigV4 tricks', '403'),
   I31: row('JWT alg=none', '401'),
   I32: row('JWT key confusion', '401'),
-  I33: row("another tenant's names", 'as if it did not exist', 'tenants'),
+  I33: row("another tenant's names", 'as if it did not exist'),
   I34: row('forwarded and identity headers, CRLF in values', 'change nothing; 400'),
   I35: row('1 MB prefix, huge limit, forged cursor', 'bounded; 400'),
   I36: row(

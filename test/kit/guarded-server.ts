@@ -7,6 +7,7 @@ import { AuthSetting } from '../../gateways/identity/auth-setting.ts';
 import type { IssuerTokens } from '../../gateways/identity/issuer-tokens.ts';
 import { Roles } from '../../gateways/identity/roles.ts';
 import { SecretHash } from '../../gateways/identity/secret-hash.ts';
+import { Tenants } from '../../gateways/identity/tenants.ts';
 import { Tokens } from '../../gateways/identity/tokens.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
 import type { Clock } from '../../protocol/clock.ts';
@@ -37,13 +38,18 @@ export async function startGuardedServer(
     ...{ access, apiKeys, roles, tokens, authSetting: new AuthSetting(service.identities) },
     ...more,
   });
-  const make = async (role: string, expiresInMs: number | null = null): Promise<string> => {
-    const wanted = { name: `a ${role}`, tenant: 'default', role, expiresInMs };
+  const tenants = new Tenants({ identities: service.identities, clock });
+  const make = async (
+    role: string,
+    expiresInMs: number | null = null,
+    tenant = 'default',
+  ): Promise<string> => {
+    const wanted = { name: `a ${role}`, tenant, role, expiresInMs };
     return (await apiKeys.create(CTX, wanted)).key;
   };
   return {
-    ...{ ...server, access, apiKeys, roles, tokens, make, admin: apiKeyText(adminKey) },
-    revoke: (key: string) => apiKeys.revoke(CTX, parseApiKey(key)?.id ?? ''),
+    ...{ ...server, access, apiKeys, roles, tokens, tenants, make, admin: apiKeyText(adminKey) },
+    revoke: (key: string) => apiKeys.revoke(CTX, null, parseApiKey(key)?.id ?? ''),
     /** What the clock on the wall says from now on. */
     setWallMs: (ms: number) => {
       wallMs = ms;

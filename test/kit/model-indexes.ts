@@ -29,23 +29,36 @@ import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 /** Indexes in their plainest form: every query looks at every key of one revision. Live at once. */
 export class ModelIndexes implements IndexService {
   readonly #service: Pick<KvService, 'scan'>;
-  #catalog: Catalog = EMPTY_CATALOG;
+  readonly #tenant: string;
+  readonly #shared: { catalog: Catalog };
   readonly #since = new Map<number, number>();
 
-  constructor(service: Pick<KvService, 'scan'>) {
+  constructor(
+    service: Pick<KvService, 'scan'>,
+    tenant = DEFAULT_TENANT,
+    shared = { catalog: EMPTY_CATALOG },
+  ) {
     this.#service = service;
+    this.#tenant = tenant;
+    this.#shared = shared;
   }
 
-  async define(ctx: RequestContext, index: NewIndex): Promise<IndexInfo> {
-    const defined = withIndex(this.#catalog, index);
-    const { id } = indexNamed(defined, index.name);
-    this.#catalog = withState(defined, id, 'live');
+  ofTenant(tenant: string): IndexService {
+    if (tenant === this.#tenant) return this;
+    return new ModelIndexes(this.#service, tenant, this.#shared);
+  }
+
+  async define(ctx: RequestContext, wanted: NewIndex): Promise<IndexInfo> {
+    const index = { ...wanted, tenant: this.#tenant };
+    const defined = withIndex(this.#shared.catalog, index);
+    const { id } = indexNamed(defined, index);
+    this.#shared.catalog = withState(defined, id, 'live');
     if (!this.#since.has(id)) this.#since.set(id, (await this.#scan(ctx, null)).revision);
-    return indexNamed(this.#catalog, index.name);
+    return indexNamed(this.#shared.catalog, index);
   }
 
   async list(): Promise<readonly IndexInfo[]> {
-    return this.#catalog.indexes;
+    return this.#own();
   }
 
   async inspect(
@@ -53,21 +66,21 @@ export class ModelIndexes implements IndexService {
     name: string,
   ): Promise<{ info: IndexInfo; progress: IndexProgress }> {
     const progress = { groups: 1, groupsBuilt: 1, keys: 0, keysThere: 0, since: 1 };
-    return { info: indexNamed(this.#catalog, name), progress };
+    return { info: indexNamed(this.#shared.catalog, this.#named(name)), progress };
   }
 
   async drop(_ctx: RequestContext, name: string): Promise<boolean> {
-    const before = this.#catalog;
-    this.#catalog = withoutIndex(before, name);
-    return this.#catalog !== before;
+    const before = this.#shared.catalog;
+    this.#shared.catalog = withoutIndex(before, this.#named(name));
+    return this.#shared.catalog !== before;
   }
 
   async pause(_ctx: RequestContext, name: string): Promise<IndexInfo> {
-    return indexNamed(this.#catalog, name);
+    return indexNamed(this.#shared.catalog, this.#named(name));
   }
 
   async query(ctx: RequestContext, name: string, options: IndexQueryOptions): Promise<IndexHits> {
-    const info = indexNamed(this.#catalog, name);
+    const info = indexNamed(this.#shared.catalog, this.#named(name));
     const bounds = boundsOf(info, options);
     const { revision: at, reverse, after, limit } = options;
     if (info.kind !== 'fields') throw new AppError('invalid_argument', 'a text index is searched');
@@ -98,7 +111,7 @@ export class ModelIndexes implements IndexService {
 
   async search(ctx: RequestContext, options: SearchOptions): Promise<SearchHits> {
     const { text, prefix, after, limit, values } = options;
-    const info = this.#catalog.indexes.find(
+    const info = this.#own().find(
       (index) => index.kind === 'text' && prefix.startsWith(index.prefix),
     );
     if (info === undefined) throw new AppError('not_found', 'no text index covers these keys');
@@ -116,10 +129,18 @@ export class ModelIndexes implements IndexService {
     };
   }
 
+  #named(name: string) {
+    return { tenant: this.#tenant, name };
+  }
+
+  #own(): readonly IndexInfo[] {
+    return this.#shared.catalog.indexes.filter(({ tenant }) => tenant === this.#tenant);
+  }
+
   #scan(ctx: RequestContext, revision: number | null): Promise<ScanPage> {
     return this.#service.scan(ctx, {
       ...{
-        tenant: DEFAULT_TENANT,
+        tenant: this.#tenant,
         space: KV_SPACE,
         start: '',
         end: null,

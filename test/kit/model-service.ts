@@ -18,7 +18,7 @@ import type {
   WatchOptions,
   WriteResult,
 } from '../../protocol/service.ts';
-import type { TxnBody } from '../../protocol/txn.ts';
+import { anchorOf, type TxnBody } from '../../protocol/txn.ts';
 import { parseNodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { ModelIdentities } from './model-identities.ts';
@@ -125,7 +125,9 @@ export class ModelService implements KvService {
     budget = new AnswerBudget({}),
   ): Promise<{ results: BatchResult[]; clock: number }> {
     this.#enter(ctx);
-    return this.#once(ctx, () => {
+    const [first] = ops;
+    const named = first === undefined ? '' : first.kind === 'get' ? first.ref : first.op.ref;
+    return this.#once(ctx, named === '' ? '' : named.tenant, () => {
       const results = ops.map((op): BatchResult => {
         if (op.kind === 'write') return { kind: 'write', result: this.#apply(op.op) };
         const item = this.#itemAt(op.ref, this.#tick());
@@ -140,7 +142,7 @@ export class ModelService implements KvService {
 
   async transact(ctx: RequestContext, body: TxnBody): Promise<TxnAnswer> {
     this.#enter(ctx);
-    const { answer, repeated } = this.#once(ctx, () => {
+    const { answer, repeated } = this.#once(ctx, anchorOf(body).tenant, () => {
       const revision = this.#tick();
       const outcome = modelTxn(body, revision, {
         itemAt: (ref) => this.#itemAt(ref, revision),
@@ -240,16 +242,18 @@ export class ModelService implements KvService {
 
   #write(ctx: RequestContext, op: WriteOp): WriteResult {
     this.#enter(ctx);
-    const { answer, repeated } = this.#once(ctx, () => ({
+    const { answer, repeated } = this.#once(ctx, op.ref.tenant, () => ({
       result: this.#apply(op),
       clock: this.#clock,
     }));
     return { ...answer, repeated };
   }
 
-  #once<T>(ctx: RequestContext, run: () => T): { answer: T; repeated: boolean } {
+  /** Requests are remembered by the tenant of their first key. */
+  #once<T>(ctx: RequestContext, tenant: string, run: () => T): { answer: T; repeated: boolean } {
     if (ctx.idempotency === null) return { answer: run(), repeated: false };
-    const { key, requestHash } = ctx.idempotency;
+    const { requestHash } = ctx.idempotency;
+    const key = `${tenant}\0${ctx.idempotency.key}`;
     const row = this.#idempotency.get(key);
     if (row === undefined) {
       const answer = run();
@@ -330,7 +334,8 @@ export class ModelService implements KvService {
     for (const versions of this.#rows.values()) {
       const ref = versions[0]?.item?.ref;
       const item = ref === undefined ? null : this.#itemAt(ref, now);
-      if (item?.ref.key.startsWith(options.prefix)) items.push(item);
+      const isOf = ref?.tenant === options.tenant && ref.space === options.space;
+      if (isOf && item?.ref.key.startsWith(options.prefix)) items.push(item);
     }
     return items.sort((a, b) => (a.ref.key < b.ref.key ? -1 : 1));
   }

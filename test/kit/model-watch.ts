@@ -37,8 +37,10 @@ export class ModelWatch implements Watch {
   }
 
   offer(event: ChangeEvent): void {
-    const { prefix, prev } = this.#options;
-    if (this.#isEnding || !event.ref.key.startsWith(prefix)) return;
+    const { prefix, prev, tenant, space } = this.#options;
+    const { ref } = event;
+    const isWatched = ref.tenant === tenant && ref.space === space && ref.key.startsWith(prefix);
+    if (this.#isEnding || !isWatched) return;
     if (this.#buffer.length >= this.#bufferMax) {
       this.end({ type: 'lagged', token: this.#lastToken });
       return;

@@ -138,6 +138,7 @@ describe('config', () => {
       'auth-jwt-jwks': '/jwks',
       'auth-jwt-algorithms': 'ES256,EdDSA',
       'auth-jwt-role-claim': 'a.b',
+      'auth-jwt-tenant-claim': 'org',
       audit: 'all',
       'audit-files-max': '3',
       'tls-cert': '/own-cert',

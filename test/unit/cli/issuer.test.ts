@@ -24,7 +24,13 @@ const load = (env: Record<string, string>) =>
 it('issuer, audience and keys go together, and need auth', () => {
   expect(load({ MINIKV_AUTH: 'true' })).toBeNull();
   expect(load(BASE)).toEqual({
-    ...{ issuer: ISSUER, audience: 'minikv', jwks: '/keys.json', roleClaim: 'role' },
+    ...{
+      issuer: ISSUER,
+      audience: 'minikv',
+      jwks: '/keys.json',
+      roleClaim: 'role',
+      tenantClaim: null,
+    },
     algorithms: ['RS256', 'ES256', 'EdDSA'],
   });
   for (const missing of ['ISSUER', 'AUDIENCE', 'JWKS']) {

@@ -16,7 +16,7 @@ import { definitionOf } from '../../../kit/index-history.ts';
 
 function newIndex(name: string): NewIndex {
   const { id: _, ...rest } = definitionOf(1, [['/a', 'string']]);
-  return { ...rest, name };
+  return { ...rest, tenant: 'default', name };
 }
 
 function group(id: number, epoch: number, built: Readonly<Record<number, boolean>>): ObservedGroup {
@@ -26,23 +26,31 @@ function group(id: number, epoch: number, built: Readonly<Record<number, boolean
   return { group: id as GroupId, status: { type: 'Indexes', epoch, indexes, keys: 0 } };
 }
 
+function named(name: string, tenant = 'default') {
+  return { tenant, name };
+}
+
 const two = withIndex(withIndex(EMPTY_CATALOG, newIndex('a')), newIndex('b'));
 
 describe('the catalog', () => {
   test('gives each definition an id of its own and an epoch, and never an id twice', () => {
     expect(two).toMatchObject({ epoch: 2, nextId: 3 });
-    expect(indexNamed(two, 'b')).toMatchObject({ id: 2, state: 'building' });
-    const again = withIndex(withoutIndex(two, 'b'), newIndex('b'));
-    expect([again.epoch, indexNamed(again, 'b').id]).toEqual([4, 3]);
+    expect(indexNamed(two, named('b'))).toMatchObject({ id: 2, state: 'building' });
+    const again = withIndex(withoutIndex(two, named('b')), newIndex('b'));
+    expect([again.epoch, indexNamed(again, named('b')).id]).toEqual([4, 3]);
     expect(parseCatalog(encodeCatalog(again))).toEqual(again);
   });
 
   test('the same definition again changes nothing, another under its name is a conflict', () => {
     expect(withIndex(two, newIndex('a'))).toBe(two);
     expect(() => withIndex(two, { ...newIndex('a'), sparse: true })).toThrow(/another index/);
-    expect(withoutIndex(two, 'none')).toBe(two);
+    expect(withoutIndex(two, named('none'))).toBe(two);
     expect(withState(two, 9, 'live')).toBe(two);
-    expect(() => indexNamed(two, 'none')).toThrow(/no index/);
+    expect(() => indexNamed(two, named('none'))).toThrow(/no index/);
+    const other = withIndex(two, { ...newIndex('a'), tenant: 'acme', prefix: 'x' });
+    expect(indexNamed(other, named('a', 'acme'))).toMatchObject({ id: 3, prefix: 'x' });
+    expect(withoutIndex(other, named('a', 'acme')).indexes).toEqual(two.indexes);
+    expect(() => indexNamed(two, named('a', 'acme'))).toThrow(/no index/);
   });
 
   test('holds so many indexes and no more', () => {

@@ -49,7 +49,7 @@ class World {
     const { calls, clock } = this.reach;
     const snapshots = new Snapshots(calls, clock, () => map, 'n1.7');
     const host = { map: () => map, indexesChanged: () => {} };
-    this.indexes = new RoutedIndexes(calls, host, snapshots);
+    this.indexes = new RoutedIndexes(calls, host, snapshots, 't1');
   }
 
   async query(revision: number | null = null): Promise<IndexHits> {

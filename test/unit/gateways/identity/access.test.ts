@@ -64,7 +64,8 @@ describe('keys', () => {
     [{ name: 'x', role: 'admin', expires_in_secs: 0 }, 400],
     [{ name: 'x', role: 'admin', expires_in_secs: 1.5 }, 400],
     [{ name: 'x', role: 'admin', more: 1 }, 400],
-    [{ name: 'x', role: 'admin', tenant: 'other' }, 501],
+    [{ name: 'x', role: 'admin', tenant: 'other' }, 404],
+    [{ name: 'x', role: 'admin', tenant: 1 }, 400],
   ])('%j is refused', async (body, status) => {
     const headers = { ...bearer(server.admin), 'content-type': 'application/json' };
     const sent = { method: 'POST', headers, body: JSON.stringify(body) };

@@ -13,7 +13,7 @@ import { recordingTelemetry } from '../../../kit/recording-telemetry.ts';
 
 const ISSUER = 'https://who.example';
 const CONFIG = {
-  ...{ issuer: ISSUER, audience: 'minikv', roleClaim: 'access.roles' },
+  ...{ issuer: ISSUER, audience: 'minikv', roleClaim: 'access.roles', tenantClaim: null },
   algorithms: ['RS256', 'ES256', 'EdDSA'] as const,
 };
 const DAY_MS = 24 * 3_600_000;
@@ -94,7 +94,7 @@ describe('a token of the issuer', () => {
       expect(tokens.isOurs(token)).toBe(true);
       expect(tokens.known(token)).toBeNull();
       const claims = {
-        ...{ subject: 'ann', role: 'read_write', roles: [] },
+        ...{ subject: 'ann', role: 'read_write', roles: [], tenant: 'default' },
         expiresAtMs: (Math.floor(issuer.clock.wallMs() / 1000) + 600) * 1000,
       };
       expect(await tokens.verify(token)).toEqual(claims);
@@ -121,6 +121,18 @@ describe('a token of the issuer', () => {
   ])('%s is none', async (_, claims) => {
     const issuer = await started();
     expect(await issuer.tokens().verify(await issuer.sign('one', claims))).toBeNull();
+  });
+
+  it('is of the tenant that its claim names, and of none without one', async () => {
+    const issuer = await started();
+    const tenantOf = async (claims: Record<string, unknown>, tenantClaim: string | null) =>
+      (await issuer.tokens({ tenantClaim }).verify(await issuer.sign('one', claims)))?.tenant;
+    expect(await tenantOf({ org: { name: 'acme' } }, 'org.name')).toBe('acme');
+    expect(await tenantOf({ org: 'default' }, 'org')).toBe('default');
+    expect(await tenantOf({ org: 'acme' }, null)).toBe('default');
+    for (const org of [undefined, null, '', 'Acme', ['acme'], 7, '__proto__', 'a/b']) {
+      expect(await tenantOf({ org }, 'org')).toBeUndefined();
+    }
   });
 
   it('of several roles the one that may most counts', async () => {

@@ -60,6 +60,7 @@ beforeAll(async () => {
   await revoke(revoked);
   await apiKeys.delete(
     { deadlineMs: 1_000, traceparent: null, idempotency: null },
+    null,
     deleted.slice(4, 20),
   );
   headers.set('anonymous', {});
