@@ -12,7 +12,7 @@ const SIGNING = { name: 'ECDSA', hash: 'SHA-256' } as const;
 const DAY_MS = 24 * 3600 * 1000;
 const AUTHORITY_DAYS = 3650;
 /** The longest that browsers and Apple's libraries take of one from an authority that was added by hand. */
-const SERVER_DAYS = 825;
+const HOLDER_DAYS = 825;
 /** Clocks of clients may be behind. */
 const EARLY_MS = 3600 * 1000;
 const SERIAL_BYTES = 16;
@@ -23,7 +23,7 @@ export interface Maker {
   readonly nowMs: number;
 }
 
-/** An authority, which signs nothing but certificates of servers. */
+/** An authority, which signs nothing but certificates of servers and clients. */
 export async function makeAuthority(name: string, maker: Maker): Promise<TlsPair> {
   const keys = await drawnKeys();
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
@@ -42,25 +42,49 @@ export async function makeAuthority(name: string, maker: Maker): Promise<TlsPair
 }
 
 /** A certificate for a server under these names and addresses, which the authority signs. */
-export async function makeServerPair(
+export function makeServerPair(
   authority: TlsPair,
   names: readonly string[],
+  maker: Maker,
+): Promise<TlsPair> {
+  const others = names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value }) as const);
+  const usage = x509.ExtendedKeyUsage.serverAuth;
+  return makePair(authority, { name: names[0] ?? '', others, usage }, maker);
+}
+
+/** A certificate for a client, `CN=name`, maybe with alternative names such as a SPIFFE id, which the authority signs. */
+export function makeClientPair(
+  authority: TlsPair,
+  name: string,
+  others: readonly { readonly type: 'dns' | 'url' | 'email'; readonly value: string }[],
+  maker: Maker,
+): Promise<TlsPair> {
+  return makePair(authority, { name, others, usage: x509.ExtendedKeyUsage.clientAuth }, maker);
+}
+
+interface Holder {
+  readonly name: string;
+  readonly others: readonly x509.JsonGeneralName[];
+  readonly usage: x509.ExtendedKeyUsage;
+}
+
+async function makePair(
+  authority: TlsPair,
+  { name, others, usage }: Holder,
   maker: Maker,
 ): Promise<TlsPair> {
   const keys = await drawnKeys();
   const issuer = new x509.X509Certificate(authority.cert);
   const cert = await x509.X509CertificateGenerator.create({
-    ...{ serialNumber: serial(maker), subject: [{ CN: [names[0] ?? ''] }], issuer: issuer.subject },
+    ...{ serialNumber: serial(maker), subject: [{ CN: [name] }], issuer: issuer.subject },
     ...{ publicKey: keys.publicKey, signingAlgorithm: SIGNING },
     signingKey: await importedKey(authority.key),
-    ...lifetime(maker, SERVER_DAYS),
+    ...lifetime(maker, HOLDER_DAYS),
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
-      new x509.SubjectAlternativeNameExtension(
-        names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value })),
-      ),
+      new x509.ExtendedKeyUsageExtension([usage]),
+      ...(others.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension([...others])]),
       await x509.AuthorityKeyIdentifierExtension.create(issuer),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],

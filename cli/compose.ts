@@ -10,6 +10,7 @@ import { createHttpServer, type HttpServerOptions } from '../gateways/http/serve
 import { Access } from '../gateways/identity/access.ts';
 import { ApiKeys } from '../gateways/identity/api-keys.ts';
 import { AuthSetting } from '../gateways/identity/auth-setting.ts';
+import { Certificates } from '../gateways/identity/certificates.ts';
 import { Roles } from '../gateways/identity/roles.ts';
 import { S3Directory } from '../gateways/identity/s3-directory.ts';
 import { S3Users } from '../gateways/identity/s3-users.ts';
@@ -137,6 +138,7 @@ async function composeLocked(
     roles: new Roles({ identities, clock }),
     ...parts,
     s3Users: new S3Users({ identities, roots, random, clock }),
+    certificates: new Certificates(identities, clock),
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics, ends)),
     s3: s3Options(config, objects.objects, keys, targets, directory),
     version,

@@ -321,6 +321,9 @@ function checkTogether(config: Config): void {
   }
   checkNatsFiles(config);
   if (config.adminKey !== null && !config.auth) throw new UsageError('auth-admin-key needs auth');
+  if (config.tls?.clientCaFile != null && !config.auth) {
+    throw new UsageError('tls-client-ca needs auth');
+  }
   if (config.issuer !== null && !config.auth) throw new UsageError('auth-jwt-issuer needs auth');
   if (!config.insecure && !config.auth && !isLoopback(config.host)) {
     throw new UsageError(

@@ -126,6 +126,11 @@ function addInitCommand(program: Command, io: Io): void {
       'To listen on; default 0.0.0.0 with --auth and --tls, else 127.0.0.1',
     )
     .option('--at <folder>', 'Where each node will find its own files, where they are moved')
+    .option(
+      '--client <name>',
+      'A certificate for a client, of the authority of a folder; once for each',
+      (text: string, all: string[] = []) => [...all, text],
+    )
     .option('--renew', 'New certificates for the nodes of a folder; nodes that run take them')
     .action(async (folder: string, flags) => {
       const { init } = await import('./commands/init.ts');

@@ -75,6 +75,13 @@ export const SECURITY_KEYS: readonly ConfigKey[] = [
     help: 'PEM file of the key of that certificate',
   },
   {
+    key: 'tls-client-ca',
+    kind: 'text',
+    fallback: null,
+    flag: false,
+    help: 'PEM file of the authorities of client certificates, which stand for whom /admin/certificates says; needs auth. What replaces it is used at once',
+  },
+  {
     key: 'tls-min-version',
     kind: 'text',
     fallback: '1.2',

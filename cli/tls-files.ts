@@ -9,6 +9,8 @@ import { UsageError } from './failures.ts';
 export interface TlsConfig {
   readonly certFile: string;
   readonly keyFile: string;
+  /** Null: clients are asked for no certificate. */
+  readonly clientCaFile: string | null;
   readonly minVersion: TlsVersion;
 }
 
@@ -21,8 +23,12 @@ interface Texts {
 export function tlsConfig(read: Texts): TlsConfig | null {
   const [certFile, keyFile] = [read.text('tls-cert'), read.text('tls-key')];
   const minVersion = `TLSv${read.oneOf('tls-min-version', ['1.2', '1.3'])}` as const;
-  if (certFile !== null && keyFile !== null) return { certFile, keyFile, minVersion };
-  if (certFile === null && keyFile === null) return null;
+  const clientCaFile = read.text('tls-client-ca');
+  if (certFile !== null && keyFile !== null) return { certFile, keyFile, clientCaFile, minVersion };
+  if (certFile === null && keyFile === null) {
+    if (clientCaFile === null) return null;
+    throw new UsageError('tls-client-ca needs tls-cert and tls-key');
+  }
   throw new UsageError('tls-cert and tls-key go together');
 }
 
@@ -48,6 +54,7 @@ export class TlsFiles implements TlsSource {
     this.#pair = {
       cert: readFileSync(config.certFile, 'utf8'),
       key: readFileSync(config.keyFile, 'utf8'),
+      ...clientCa(config, (file) => readFileSync(file, 'utf8')),
     };
     this.#seen = textOf(this.#pair);
     this.#tell(this.#pair);
@@ -73,13 +80,14 @@ export class TlsFiles implements TlsSource {
 
   async #look(): Promise<void> {
     const cancel = this.#cancel;
-    const { certFile, keyFile } = this.#config;
+    const { certFile, keyFile, clientCaFile } = this.#config;
     try {
-      const [cert, key] = await Promise.all([
+      const [cert, key, ca = null] = await Promise.all([
         readFile(certFile, 'utf8'),
         readFile(keyFile, 'utf8'),
+        ...(clientCaFile === null ? [] : [readFile(clientCaFile, 'utf8')]),
       ]);
-      this.#take({ cert, key });
+      this.#take({ cert, key, ...(ca === null ? {} : { clientCa: ca }) });
     } catch (error) {
       this.#refuse(String((error as NodeJS.ErrnoException).code), error as Error);
     }
@@ -113,13 +121,20 @@ export class TlsFiles implements TlsSource {
   #refuse(found: string, error: Error): void {
     if (this.#seen === found) return;
     this.#seen = found;
-    const { certFile, keyFile } = this.#config;
+    const { certFile, keyFile, clientCaFile } = this.#config;
     this.#parts.telemetry.log('error', 'the new certificate is not used', {
-      ...{ certFile, keyFile, error },
+      ...{ certFile, keyFile, clientCaFile, error },
     });
   }
 }
 
-function textOf({ cert, key }: TlsPair): string {
-  return `${cert}\n${key}`;
+function textOf({ cert, key, clientCa = '' }: TlsPair): string {
+  return `${cert}\n${key}\n${clientCa}`;
+}
+
+function clientCa(
+  { clientCaFile }: TlsConfig,
+  read: (file: string) => string,
+): Pick<TlsPair, 'clientCa'> {
+  return clientCaFile === null ? {} : { clientCa: read(clientCaFile) };
 }

@@ -21,6 +21,7 @@ export interface InitFlags {
   readonly auth?: boolean;
   readonly tls?: boolean;
   readonly renew?: boolean;
+  readonly client?: readonly string[];
 }
 
 interface NewNode {
@@ -40,11 +41,13 @@ const CA_KEY = 'ca-key.pem';
 const SECRET_BYTES = 32;
 const HTTP_PORT = 8080;
 const LOCAL = ['localhost', '127.0.0.1', '::1'];
+const CLIENT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 const NAME = /^[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$|^[0-9A-Fa-f:]{2,39}$/;
 
 export async function init(io: Io, target: string, flags: InitFlags): Promise<void> {
   const root = resolve(target);
   if (flags.renew === true) return renew(io, root);
+  if (flags.client !== undefined) return clientCertificates(io, root, flags.client);
   const nodes = nodesOf(root, flags);
   const several = nodes.length > 1;
   if (several && flags.nats === undefined) {
@@ -143,6 +146,24 @@ async function renew(io: Io, root: string): Promise<void> {
     const maker = { random: io.random, nowMs: io.clock.wallMs() };
     await writePair(folder, await makeServerPair(authority, names, maker));
     await io.out(`${join(folder, CERT)}\n`);
+  }
+}
+
+/** For clients, of the authority that is there: `CN=name`. */
+async function clientCertificates(io: Io, root: string, names: readonly string[]): Promise<void> {
+  const { makeClientPair } = await import('../certificates.ts');
+  const authority = { cert: await text(root, CA), key: await text(root, CA_KEY) };
+  const bad = names.find((name) => !CLIENT_NAME.test(name));
+  if (bad !== undefined) throw new UsageError(`--client must be a name, not "${bad}"`);
+  for (const name of names) {
+    const folder = join(root, 'clients', name);
+    if (await isThere(join(folder, KEY))) {
+      throw new CommandFailed(`${join(folder, KEY)} is there already: nothing is written over`);
+    }
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const maker = { random: io.random, nowMs: io.clock.wallMs() };
+    await writePair(folder, await makeClientPair(authority, name, [], maker));
+    await io.out(`${join(folder, CERT)}: subject:CN=${name}\n`);
   }
 }
 

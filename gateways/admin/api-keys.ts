@@ -4,6 +4,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { App, Edge } from '../http/app.ts';
+import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -60,7 +61,7 @@ export function registerApiKeyRoutes(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const keys = keysOf(edge);
-      const wanted = wantedOf(request.body as Record<string, unknown>, scopeOf(request));
+      const wanted = wantedOf(objectBody(request), scopeOf(request));
       await edge.tenants.check(contextOf(request), wanted.tenant);
       const { key, shown } = await keys.create(contextOf(request), wanted);
       reply.header('cache-control', 'no-store');

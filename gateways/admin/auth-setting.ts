@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import type { App, Edge } from '../http/app.ts';
+import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -35,7 +36,7 @@ export function registerAuthSettingRoutes(app: App, edge: Edge): void {
       response: schemas.answers({ 200: Setting }),
     },
     handler: async (request, reply) => {
-      const body = request.body as Record<string, unknown>;
+      const body = objectBody(request);
       checkFields(body, FIELDS);
       const { required } = body;
       if (typeof required !== 'boolean') {

@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import type { App, Edge } from '../http/app.ts';
+import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -90,7 +91,7 @@ function registerUsers(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 201: User }) },
     },
     handler: async (request, reply) => {
-      const wanted = wantedUser(request.body as Record<string, unknown>);
+      const wanted = wantedUser(objectBody(request));
       const made = await usersOf(edge).createUser(contextOf(request), wanted);
       return answer(request, reply, 201, null, () => shownUser(made));
     },
@@ -127,7 +128,7 @@ function registerUserChanges(app: App, edge: Edge): void {
       ...{ ...shape, body: ChangedUser, response: schemas.answers({ 200: User }) },
     },
     handler: async (request, reply) => {
-      const change = changedUser(request.body as Record<string, unknown>);
+      const change = changedUser(objectBody(request));
       const { name } = request.params;
       const user = await usersOf(edge).changeUser(contextOf(request), name, change);
       return answer(request, reply, 200, null, () => shownUser(user));
@@ -180,7 +181,7 @@ function registerKeys(app: App, edge: Edge): void {
       response: schemas.answers({ 201: MadeKey }),
     },
     handler: async (request, reply) => {
-      const wanted = wantedKey(request.body as Record<string, unknown>);
+      const wanted = wantedKey(objectBody(request));
       const made = await usersOf(edge).createKey(contextOf(request), wanted);
       const { shown, secretAccessKey } = made;
       reply.header('cache-control', 'no-store');

@@ -19,6 +19,7 @@ import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
 import type { AuthSetting } from '../identity/auth-setting.ts';
+import type { Certificates } from '../identity/certificates.ts';
 import type { Grant } from '../identity/grant.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { S3Users } from '../identity/s3-users.ts';
@@ -73,6 +74,7 @@ export interface Edge {
   readonly roles: Roles | null;
   readonly authSetting: AuthSetting | null;
   readonly s3Users: S3Users | null;
+  readonly certificates: Certificates | null;
   readonly tokens: Tokens | null;
   readonly tenants: Tenants;
   readonly durability: string;

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { isDenial } from '../../protocol/audit.ts';
 import { type AppError, ERRORS } from '../../protocol/errors.ts';
+import { credentialOf } from '../identity/client-certificate.ts';
 import type { Edge } from './app.ts';
 import { requestIdOf } from './raw-answer.ts';
 import type { RouteRule } from './route-actions.ts';
@@ -30,7 +31,10 @@ export function audit({ audit: trail, access }: Edge, answered: Answered): void 
   if (!isWanted) return;
   const [path = ''] = (req.originalUrl ?? req.url ?? '').split('?');
   trail.note({
-    who: answered.who ?? access?.whoNow(req.headers.authorization) ?? 'nobody',
+    who:
+      answered.who ??
+      access?.whoNow(credentialOf(req.headers.authorization, req.socket)) ??
+      'nobody',
     from: req.socket.remoteAddress ?? '',
     ...{ action: rule ?? 'none', resource: `${req.method ?? ''} ${path}`, status, requestId },
   });

@@ -35,6 +35,13 @@ export function rawBody(request: FastifyRequest): Buffer {
   return request.body instanceof Buffer ? request.body : EMPTY;
 }
 
+/** The document, which has to be an object. Absent it is none. */
+export function objectBody({ body }: Pick<FastifyRequest, 'body'>): Record<string, unknown> {
+  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+  if (isObject && !(body instanceof Uint8Array)) return body as Record<string, unknown>;
+  throw new AppError('invalid_argument', 'the body must be an object');
+}
+
 /** The list under `name` in a document that has nothing else. */
 export function listBody(request: FastifyRequest, name: string, countMax: number): unknown[] {
   const body = request.body;

@@ -1,6 +1,7 @@
 import { isDenial } from '../../protocol/audit.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
+import { credentialOf } from '../identity/client-certificate.ts';
 import type { Resource } from '../identity/decision.ts';
 import { type Answer, problemAnswer } from './answer.ts';
 import type { Edge } from './app.ts';
@@ -37,7 +38,7 @@ export class DirectExchange {
    * null where that is in its body. What it says of the body is left to the caller.
    */
   isPlain(
-    { headers, httpVersion, method }: EdgeRequest,
+    { headers, httpVersion, method, socket }: EdgeRequest,
     res: EdgeResponse,
     nameOf: (() => Resource) | null,
   ): boolean {
@@ -49,7 +50,11 @@ export class DirectExchange {
     } else {
       const rule = ruleOf(method ?? '', this.#url);
       const action = rule === null || rule === 'public' || rule === 'known' ? 'admin:write' : rule;
-      const tenant = access.admittedNow(headers.authorization, action, nameOf);
+      const tenant = access.admittedNow(
+        credentialOf(headers.authorization, socket),
+        action,
+        nameOf,
+      );
       if (tenant === null) return false;
       res.store = this.#edge.storeOf(tenant);
     }

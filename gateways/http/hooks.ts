@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { Access } from '../identity/access.ts';
+import { credentialOf } from '../identity/client-certificate.ts';
 import { guarded } from '../identity/guarded-store.ts';
 import { NO_STORE } from '../identity/tenant-store.ts';
 import type { App, Edge, RequestState } from './app.ts';
@@ -69,7 +70,10 @@ async function admit(
   if (rule === 'public') return;
   const action = rule === 'known' ? null : (rule ?? 'admin:write');
   try {
-    const grant = await access.admit(request.headers.authorization, action);
+    const grant = await access.admit(
+      credentialOf(request.headers.authorization, request.raw.socket),
+      action,
+    );
     request.edge.grant = grant;
     const { edge } = request;
     edge.store = storeOf(grant.tenant);

@@ -95,6 +95,8 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/admin/keys/:id/revoke': IDENTITIES,
   '/admin/roles': ADMIN,
   '/admin/roles/:name': ADMIN,
+  '/admin/certificates': ADMIN,
+  '/admin/certificates/:id': ADMIN,
   '/admin/s3-users': ADMIN,
   '/admin/s3-users/:name': ADMIN,
   '/admin/s3-users/:name/disable': ADMIN,

@@ -14,6 +14,7 @@ import { registerApiKeyRoutes } from '../admin/api-keys.ts';
 import { registerAuditRoute } from '../admin/audit.ts';
 import { registerAuthSettingRoutes } from '../admin/auth-setting.ts';
 import { registerTokenRoute } from '../admin/auth-token.ts';
+import { registerCertificateRoutes } from '../admin/certificates.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
@@ -27,6 +28,7 @@ import type { NamedKeys } from '../encryption/named-keys.ts';
 import type { Access } from '../identity/access.ts';
 import type { ApiKeys } from '../identity/api-keys.ts';
 import type { AuthSetting } from '../identity/auth-setting.ts';
+import type { Certificates } from '../identity/certificates.ts';
 import type { Roles } from '../identity/roles.ts';
 import type { S3Users } from '../identity/s3-users.ts';
 import { storesOf } from '../identity/tenant-store.ts';
@@ -86,6 +88,7 @@ export interface HttpServerOptions {
   readonly roles?: Roles;
   readonly authSetting?: AuthSetting;
   readonly s3Users?: S3Users;
+  readonly certificates?: Certificates;
   readonly tokens?: Tokens;
   /** Without it /s3 answers 501, and there is no port of its own. */
   readonly s3?: S3Options;
@@ -132,6 +135,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerRoleRoutes(app, edge);
   registerAuthSettingRoutes(app, edge);
   registerS3UserRoutes(app, edge);
+  registerCertificateRoutes(app, edge);
   registerTokenRoute(app, edge);
   registerTransferRoutes(app, edge);
   registerNotImplemented(app, { hasS3: s3 !== null });
@@ -184,6 +188,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     roles: options.roles ?? null,
     authSetting: options.authSetting ?? null,
     s3Users: options.s3Users ?? null,
+    certificates: options.certificates ?? null,
     tokens: options.tokens ?? null,
     durability: service.status().durability,
     bodies: new ByteBudget(bounds.bodyBytesHeldMax),

@@ -12,6 +12,8 @@ import { createSecureContext } from 'node:tls';
 export interface TlsPair {
   readonly cert: string;
   readonly key: string;
+  /** Whose certificates of clients count, PEM. Without it clients are asked for none. */
+  readonly clientCa?: string;
 }
 
 export type TlsVersion = 'TLSv1.2' | 'TLSv1.3';
@@ -33,7 +35,7 @@ export interface TlsFacts {
 }
 
 /** Throws an Error that says why the two cannot be used together. */
-export function checkPair({ cert, key }: TlsPair): TlsFacts {
+export function checkPair({ cert, key, clientCa }: TlsPair): TlsFacts {
   const certificate = read('certificate', () => new X509Certificate(cert));
   const privateKey = read('private key', () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) {
@@ -41,6 +43,10 @@ export function checkPair({ cert, key }: TlsPair): TlsFacts {
   }
   // The parser above looks at the first certificate alone; a listener needs all of them, and may find the key too short.
   read('chain that can be used', () => createSecureContext({ cert, key }));
+  if (clientCa !== undefined) {
+    read('authority of clients', () => new X509Certificate(clientCa));
+    read('authorities of clients', () => createSecureContext({ ca: clientCa }));
+  }
   return {
     subject: certificate.subject.replaceAll('\n', ', '),
     names: certificate.subjectAltName ?? '',
@@ -58,7 +64,7 @@ function read<T>(what: string, parse: () => T): T {
 
 /**
  * An HTTP server behind TLS. A pair that replaces its own holds for connections that come later; HTTP/1.1 alone is
- * offered. `handshakeMs`: who has not said hello by then is cut off.
+ * offered. Clients are asked for certificates where there is an authority for them, and need none. `handshakeMs`: who has not said hello by then is cut off.
  */
 export function createTlsServer<
   Request extends typeof IncomingMessage,
@@ -69,9 +75,14 @@ export function createTlsServer<
   handshakeMs: number,
 ): Server<Request, Response> {
   const { minVersion } = source;
-  const { cert, key } = source.pair();
-  const tls = { minVersion, cert, key, handshakeTimeout: handshakeMs };
-  const server = createServer<Request, Response>({ ...options, ...tls });
-  source.onReplaced((pair) => server.setSecureContext({ minVersion, ...pair }));
+  const tls = { ...contextOf(source.pair(), minVersion), handshakeTimeout: handshakeMs };
+  // Whoever shows a certificate that does not count is nobody, and is told so by an answer.
+  const asks = { requestCert: source.pair().clientCa !== undefined, rejectUnauthorized: false };
+  const server = createServer<Request, Response>({ ...options, ...tls, ...asks });
+  source.onReplaced((pair) => server.setSecureContext(contextOf(pair, minVersion)));
   return server;
+}
+
+function contextOf({ cert, key, clientCa }: TlsPair, minVersion: TlsVersion) {
+  return { minVersion, cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) };
 }

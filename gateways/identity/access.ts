@@ -12,6 +12,8 @@ import {
   parseApiKey,
   parseKeyRecord,
 } from './api-key.ts';
+import { mappingsOf } from './certificates.ts';
+import { ClientCertificate, type Credential } from './client-certificate.ts';
 import {
   type Action,
   decide,
@@ -76,11 +78,11 @@ export class Access {
    * about, asked for where that counts; null: a request that says so only inside.
    */
   admittedNow(
-    authorization: string | undefined,
+    credential: Credential,
     action: Action,
     nameOf: (() => Resource) | null,
   ): string | null {
-    const judged = this.#judgeNow(authorization);
+    const judged = this.#judgeNow(credential);
     if (judged === null || !('principal' in judged)) return null;
     const { principal } = judged;
     if (this.#reason(principal, action) !== 'allowed') return null;
@@ -91,8 +93,8 @@ export class Access {
   }
 
   /** Of whoever has shown that they are, also where they may not; `nobody` where that is not known at once. */
-  whoNow(authorization: string | undefined): string {
-    const judged = this.#judgeNow(authorization);
+  whoNow(credential: Credential): string {
+    const judged = this.#judgeNow(credential);
     return judged !== null && 'principal' in judged ? judged.principal.id : 'nobody';
   }
 
@@ -100,13 +102,13 @@ export class Access {
    * Rejects with `unauthenticated`, `forbidden`, or `unavailable` where this node cannot tell. `action` null: anything they like.
    * Where the grant has a guard, this only says that there are names for which they may.
    */
-  async admit(authorization: string | undefined, action: Action | null): Promise<Grant> {
-    const judged = this.#judgeNow(authorization) ?? (await this.#judge(authorization));
+  async admit(credential: Credential, action: Action | null): Promise<Grant> {
+    const judged = this.#judgeNow(credential) ?? (await this.#judge(credential));
     if ('refusal' in judged) throw judged.refusal;
     const reason = (principal: Principal): Reason => this.#reason(principal, action);
     const refusal = refusalOf(reason(judged.principal), action);
     if (refusal !== null) throw refusal;
-    return grantOf(this.#grantParts(authorization), judged, reason);
+    return grantOf(this.#grantParts(credential), judged, reason);
   }
 
   #conditions(): { wallMs: number } {
@@ -127,9 +129,10 @@ export class Access {
   }
 
   /** Without a message and without Argon2; null: it takes one of them. */
-  #judgeNow(authorization: string | undefined): Judged | null {
-    if (authorization === undefined) return MISSING;
-    const text = bearerOf(authorization);
+  #judgeNow(credential: Credential): Judged | null {
+    if (credential === undefined) return MISSING;
+    if (credential instanceof ClientCertificate) return this.#judgeCertificate(credential);
+    const text = bearerOf(credential);
     if (text !== null && Tokens.isToken(text)) return this.#judgeTokenNow(text);
     const key = text === null ? null : parseApiKey(text);
     if (text === null || key === null) return WRONG;
@@ -148,8 +151,13 @@ export class Access {
     return isGood ? knownBy('key', key.id, known.principal, rowsOf(row, known)) : WRONG;
   }
 
-  async #judge(authorization: string | undefined): Promise<Judged> {
-    const text = bearerOf(authorization ?? '');
+  async #judge(credential: Credential): Promise<Judged> {
+    if (credential instanceof ClientCertificate) {
+      const { identities } = this.#parts;
+      await identities.current(LIMITS.requestDeadlineMsDefault);
+      return this.#judgeCertificate(credential) ?? WRONG;
+    }
+    const text = bearerOf(credential ?? '');
     if (text !== null && Tokens.isToken(text)) return this.#judgeToken(text);
     const key = text === null ? null : parseApiKey(text);
     if (text === null || key === null) return WRONG;
@@ -229,14 +237,29 @@ export class Access {
     return principal === null ? WRONG : knownBy('issuer', '', principal, null);
   }
 
-  /** A token is good for what its key is, and no longer than either. */
-  #judgeClaims({ keyId, expiresAtMs }: TokenClaims): Judged {
+  /** It stands in for the key of the first of its names that somebody mapped to one. Null: the view says nothing. */
+  #judgeCertificate(certificate: ClientCertificate): Judged | null {
+    const { identities } = this.#parts;
+    if (!identities.isCurrent()) return null;
+    for (const { keyId } of mappingsOf(identities, certificate)) {
+      if (keyId === null) continue;
+      const claims = { keyId, expiresAtMs: certificate.endsAtMs };
+      return this.#judgeClaims(claims, 'certificate');
+    }
+    return UNMAPPED;
+  }
+
+  /** A token, or a certificate, is good for what its key is, and no longer than either. */
+  #judgeClaims(
+    { keyId, expiresAtMs }: Pick<TokenClaims, 'keyId' | 'expiresAtMs'>,
+    by: Grant['by'] = 'token',
+  ): Judged {
     const row = this.#parts.identities.row(keyRowName(keyId));
     const known = row === null ? null : this.#principalOf(keyId, row);
     if (known === null) return WRONG;
     const { principal } = known;
     const endMs = Math.min(expiresAtMs, principal.expiresAtMs ?? expiresAtMs);
-    return knownBy('token', keyId, { ...principal, expiresAtMs: endMs }, null);
+    return knownBy(by, keyId, { ...principal, expiresAtMs: endMs }, null);
   }
 
   /** One run of Argon2 for all that present the same key meanwhile. */
@@ -280,14 +303,14 @@ export class Access {
     return read;
   }
 
-  #grantParts(authorization: string | undefined): GrantParts {
+  #grantParts(credential: Credential): GrantParts {
     const { identities, clock } = this.#parts;
     return {
       clock,
       isUnchanged: (rows) =>
         identities.isCurrent() && rows.every((row) => identities.row(row.name) === row),
-      judgeNow: () => this.#judgeNow(authorization),
-      judge: () => this.#judge(authorization),
+      judgeNow: () => this.#judgeNow(credential),
+      judge: () => this.#judge(credential),
       follow: (hasEnded, end) => this.#follow(hasEnded, end),
     };
   }
@@ -333,6 +356,9 @@ const MISSING: Judged = {
     'unauthenticated',
     'credentials are needed here: Authorization: Bearer mkv_...',
   ),
+};
+const UNMAPPED: Judged = {
+  refusal: new AppError('unauthenticated', 'this client certificate stands for nobody here'),
 };
 const WRONG: Judged = { refusal: new AppError('unauthenticated', 'the credentials are not valid') };
 

@@ -7,8 +7,8 @@ import { isBuiltIn } from './role.ts';
 
 /** That somebody may do something for longer than a moment: as long as they may, it goes on. */
 export interface Grant {
-  /** What was presented: the administrator's key, an API key, a token in place of one, or another issuer's. */
-  readonly by: 'admin' | 'key' | 'token' | 'issuer';
+  /** What was presented: the administrator's key, an API key, a token or a certificate in place of one, or another issuer's token. */
+  readonly by: 'admin' | 'key' | 'token' | 'certificate' | 'issuer';
   /** Of the API key; '' where there is none. */
   readonly keyId: string;
   /** Of whoever it is, for logs: `admin`, `key:<id>`, `issuer:<subject>`. */

@@ -4,6 +4,8 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
+import { mappingsOf } from './certificates.ts';
+import type { ClientCertificate } from './client-certificate.ts';
 import { ROLES } from './decision.ts';
 import { openS3Secret, s3SecretText } from './s3-secret.ts';
 import {
@@ -72,6 +74,23 @@ export class S3Directory {
     if (identities.row(name) === null) await identities.renewed(LIMITS.requestDeadlineMsDefault);
     const row = identities.row(name);
     return row === null ? null : this.#keyIn(accessKeyId, row);
+  }
+
+  /**
+   * The user that a client's certificate stands for. Null: none of its names is mapped to one, or that one is gone or
+   * disabled, or its time is over. Rejects with `unavailable` where this node cannot tell.
+   */
+  async certified(certificate: ClientCertificate): Promise<S3Identity | null> {
+    const { identities, clock } = this.#parts;
+    if (certificate.endsAtMs <= clock.wallMs()) return null;
+    await identities.current(LIMITS.requestDeadlineMsDefault);
+    for (const { s3User, s3UserId } of mappingsOf(identities, certificate)) {
+      if (s3User === null) continue;
+      const row = identities.row(s3UserRow(s3User));
+      const identity = row === null ? 'ended' : this.#identityOf(row);
+      return identity === 'ended' || identity.id !== s3UserId ? null : identity;
+    }
+    return null;
   }
 
   /** Resolves when `byId` and `byEmail` say what holds now, or later. Rejects with `unavailable`. */

@@ -2,6 +2,7 @@ import { TLSSocket } from 'node:tls';
 import type { EdgeRequest } from '../http/exchange.ts';
 import { isForeignHost } from '../http/foreign-host.ts';
 import { isForeignOrigin } from '../http/screen.ts';
+import { certificateOn } from '../identity/client-certificate.ts';
 import type { S3Identity } from '../identity/s3-user.ts';
 import type { S3Edge } from './edge.ts';
 import { s3Error } from './errors.ts';
@@ -25,7 +26,7 @@ export interface Sender {
   readonly seed: ChunkSeed | null;
 }
 
-/** A signature is always verified, also where nobody has to sign. */
+/** A signature is always verified, also where nobody has to sign. Without one a client's certificate counts. */
 export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> {
   const request = { method: req.method ?? '', target: req.url ?? '', rawHeaders: req.rawHeaders };
   const found = await edge.verifier.authenticate(request);
@@ -35,6 +36,19 @@ export async function senderOf(edge: S3Edge, req: EdgeRequest): Promise<Sender> 
     const { by: signedBy, seed } = found;
     const { identity: who } = found.credentials;
     return { who, isAnonymous: false, signedBy, ...link, headers, payload, seed };
+  }
+  const certificate = edge.users === null ? null : certificateOn(req.socket);
+  const certified = certificate === null ? null : await edge.users?.certified(certificate);
+  if (certified) {
+    return {
+      who: certified,
+      isAnonymous: false,
+      signedBy: null,
+      ...link,
+      headers,
+      payload,
+      seed: null,
+    };
   }
   const isTrusted = edge.config.allowUnsigned && !isUnderForeignName(edge, req);
   const who = isTrusted ? ACCOUNT : null;

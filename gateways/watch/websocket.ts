@@ -15,6 +15,7 @@ import * as schemas from '../http/schemas.ts';
 import { isForeignOrigin } from '../http/screen.ts';
 import { traceparentOf } from '../http/trace.ts';
 import { pathOf, queryOf } from '../http/url.ts';
+import { credentialOf } from '../identity/client-certificate.ts';
 import type { Grant } from '../identity/grant.ts';
 import type { Shape } from '../kv/shapes.ts';
 import { Encoder } from './encoder.ts';
@@ -76,7 +77,9 @@ export class WatchSockets {
       const path = PATHS[pathOf(req.url ?? '')];
       if (path === undefined) throw new AppError('not_found', 'there is no such path');
       const { access } = this.#edge;
-      const grant = (await access?.admit(req.headers.authorization, 'data:watch')) ?? null;
+      const grant =
+        (await access?.admit(credentialOf(req.headers.authorization, req.socket), 'data:watch')) ??
+        null;
       const opened = await this.#watch(req, path.query, grant);
       if (socket.destroyed) {
         opened.watch.close();

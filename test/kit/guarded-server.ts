@@ -4,6 +4,7 @@ import { Access } from '../../gateways/identity/access.ts';
 import { apiKeyText, drawApiKey, parseApiKey } from '../../gateways/identity/api-key.ts';
 import { ApiKeys } from '../../gateways/identity/api-keys.ts';
 import { AuthSetting } from '../../gateways/identity/auth-setting.ts';
+import { Certificates } from '../../gateways/identity/certificates.ts';
 import type { IssuerTokens } from '../../gateways/identity/issuer-tokens.ts';
 import { Roles } from '../../gateways/identity/roles.ts';
 import { SecretHash } from '../../gateways/identity/secret-hash.ts';
@@ -36,6 +37,7 @@ export async function startGuardedServer(
   const roles = new Roles(parts);
   const server = await startModelServer({}, service, NO_TELEMETRY, {
     ...{ access, apiKeys, roles, tokens, authSetting: new AuthSetting(service.identities) },
+    certificates: new Certificates(service.identities, clock),
     ...more,
   });
   const tenants = new Tenants({ identities: service.identities, clock });

@@ -1,4 +1,4 @@
-import { makeAuthority, makeServerPair } from '../../cli/certificates.ts';
+import { makeAuthority, makeClientPair, makeServerPair } from '../../cli/certificates.ts';
 import { systemRandom } from '../../cli/system-random.ts';
 import type { TlsPair, TlsSource, TlsVersion } from '../../gateways/http/tls.ts';
 
@@ -22,6 +22,15 @@ export class TestAuthority {
 
   server(names: readonly string[] = ['localhost', '127.0.0.1'], nowMs = Date.now()) {
     return makeServerPair(this.pair, names, { ...maker(), nowMs });
+  }
+
+  /** `CN=name`, and alternative names. */
+  client(
+    name: string,
+    others: Parameters<typeof makeClientPair>[2] = [],
+    nowMs = Date.now(),
+  ): Promise<TlsPair> {
+    return makeClientPair(this.pair, name, others, { ...maker(), nowMs });
   }
 }
 

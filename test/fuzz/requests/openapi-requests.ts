@@ -101,6 +101,7 @@ function drawBody(
     if (method === 'GET' || method === 'HEAD' || pick.chance(0.7)) return null;
     return Buffer.from(pick.one(['', '{}', 'a value', '[1', '\0']));
   }
+  if (pick.chance(0.03)) return null;
   const [type, { schema = {} }] = pick.one(contents);
   const isJson = /json/.test(type);
   const value = drawValue(schema, pick);

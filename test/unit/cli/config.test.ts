@@ -143,6 +143,7 @@ describe('config', () => {
       'audit-files-max': '3',
       'tls-cert': '/own-cert',
       'tls-key': '/own-key',
+      'tls-client-ca': '/clients-ca',
       'tls-min-version': '1.3',
       'notify-webhooks': 'a=https://u:p@h.example/x?y=1,b=http://h:1',
       'notify-webhook-secrets': 'a=s=1',

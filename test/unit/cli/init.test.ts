@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
@@ -104,4 +104,20 @@ it('new certificates need the authority, and the folders of nodes', async () => 
   expect(certOf().subjectAltName).toBe(before.subjectAltName);
   const ca = new X509Certificate(readFileSync(join(folder, 'ca.pem')));
   expect(certOf().verify(ca.publicKey)).toBe(true);
+});
+
+it('certificates for clients are made of the authority that is there, and none is written over', async () => {
+  const folder = newFolder();
+  await init(testIo(), folder, { auth: true, tls: true });
+  await init(testIo(), folder, { client: ['writer', 'reader'] });
+  const at = join(folder, 'clients', 'writer');
+  const cert = new X509Certificate(readFileSync(join(at, 'cert.pem')));
+  const ca = new X509Certificate(readFileSync(join(folder, 'ca.pem')));
+  expect(cert.subject).toBe('CN=writer');
+  expect(cert.verify(ca.publicKey)).toBe(true);
+  expect(cert.keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
+  expect(statSync(join(at, 'key.pem')).mode & 0o777).toBe(0o600);
+  await expect(init(testIo(), folder, { client: ['writer'] })).rejects.toThrow('there already');
+  await expect(init(testIo(), folder, { client: ['../x'] })).rejects.toThrow(UsageError);
+  await expect(init(testIo(), newFolder(), { client: ['a'] })).rejects.toThrow('cannot read');
 });

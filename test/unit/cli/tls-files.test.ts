@@ -22,9 +22,11 @@ async function kept(pair: TlsPair) {
   const folder = await mkdtemp(join(tmpdir(), 'minikv-tls-'));
   folders.push(folder);
   const [certFile, keyFile] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
-  const write = async ({ cert, key }: TlsPair) => {
+  const clientCaFile = pair.clientCa === undefined ? null : join(folder, 'ca.pem');
+  const write = async ({ cert, key, clientCa }: TlsPair) => {
     await writeFile(certFile, cert);
     await writeFile(keyFile, key);
+    if (clientCaFile !== null) await writeFile(clientCaFile, clientCa ?? '');
   };
   await write(pair);
   const clock = new HandClock();
@@ -35,7 +37,7 @@ async function kept(pair: TlsPair) {
   };
   const telemetry = { ...recordingTelemetry(), gauge };
   const open = () =>
-    new TlsFiles({ certFile, keyFile, minVersion: 'TLSv1.2' }, { clock, telemetry });
+    new TlsFiles({ certFile, keyFile, clientCaFile, minVersion: 'TLSv1.2' }, { clock, telemetry });
   /** Lets it look once more, to the end. */
   const look = async (files: TlsFiles) => {
     await waitFor(() => clock.timerCount > 0);
@@ -108,8 +110,29 @@ it('the two files go together, and the version is one of two', () => {
     loadConfig({ flags: {}, env, readFile: () => '' }).config.tls;
   expect(load({})).toBeNull();
   const both = { MINIKV_TLS_CERT: 'a', MINIKV_TLS_KEY: 'b' };
-  expect(load(both)).toEqual({ certFile: 'a', keyFile: 'b', minVersion: 'TLSv1.2' });
+  expect(load(both)).toEqual({
+    ...{ certFile: 'a', keyFile: 'b', clientCaFile: null, minVersion: 'TLSv1.2' },
+  });
+  const withCa = { ...both, MINIKV_TLS_CLIENT_CA: 'c', MINIKV_AUTH: 'true' };
+  expect(load(withCa)?.clientCaFile).toBe('c');
+  expect(() => load({ ...withCa, MINIKV_AUTH: 'false' })).toThrow('needs auth');
+  expect(() => load({ MINIKV_TLS_CLIENT_CA: 'c' })).toThrow('needs tls-cert');
   expect(load({ ...both, MINIKV_TLS_MIN_VERSION: '1.3' })?.minVersion).toBe('TLSv1.3');
   expect(() => load({ MINIKV_TLS_CERT: 'a' })).toThrow(UsageError);
   expect(() => load({ ...both, MINIKV_TLS_MIN_VERSION: '1.1' })).toThrow('one of 1.2, 1.3');
+});
+
+it('an authority of clients that is replaced is used; what is none is told, and passed over', async () => {
+  const authority = await TestAuthority.make();
+  const [first, second] = [await TestAuthority.make('one'), await TestAuthority.make('two')];
+  const pair = await authority.server();
+  const { write, open, look, errors } = await kept({ ...pair, clientCa: first.cert });
+  const files = open();
+  expect(files.pair().clientCa).toBe(first.cert);
+  await write({ ...pair, clientCa: second.cert });
+  expect((await look(files)).clientCa).toBe(second.cert);
+  await write({ ...pair, clientCa: 'none' });
+  expect((await look(files)).clientCa).toBe(second.cert);
+  expect(errors()).toBe(1);
+  files.stop();
 });
