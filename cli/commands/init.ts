@@ -7,6 +7,7 @@ import { ADMIN_ID, apiKeyText, drawApiKey } from '../../gateways/identity/api-ke
 import { parseNodeId } from '../../protocol/types.ts';
 import { CommandFailed, UsageError } from '../failures.ts';
 import type { Io } from '../io.ts';
+import { natsServerConfig, withUser } from '../nats-permissions.ts';
 import { drawnRootKey } from '../root-keys.ts';
 import { drawn } from '../s3-keys.ts';
 import { keepSecret } from '../secret-file.ts';
@@ -34,6 +35,9 @@ interface NewNode {
 }
 
 const CONFIG = 'minikv.toml';
+const NATS_CONFIG = 'nats-server.conf';
+/** As `cluster` has it where nothing is said. */
+const CLUSTER = 'minikv';
 const CERT = 'cert.pem';
 const KEY = 'key.pem';
 const CA = 'ca.pem';
@@ -59,13 +63,16 @@ export async function init(io: Io, target: string, flags: InitFlags): Promise<vo
   const shared = {
     'initial-members': nodes.map(({ id }) => id),
     host: flags.host ?? (flags.auth === true && tls !== null ? '0.0.0.0' : '127.0.0.1'),
-    ...(flags.nats === undefined ? {} : { nats: flags.nats.split(',') }),
     ...(several ? { 'cluster-secret': drawnSecret(io) } : {}),
     ...(flags.auth === true ? { auth: true, 'auth-admin-key': drawnAdminKey(io) } : {}),
     ...s3Settings(io),
     'encryption-root-key': drawnRootKey(io.random),
   };
-  for (const node of nodes) await write(node, shared, tls?.get(node.id) ?? null);
+  const nats = flags.nats === undefined ? null : await natsUrls(io, root, nodes, flags.nats);
+  for (const node of nodes) {
+    const own = nats === null ? shared : { ...shared, nats: nats.get(node.id) };
+    await write(node, own, tls?.get(node.id) ?? null);
+  }
   await io.out(nextSteps(root, nodes, flags));
 }
 
@@ -109,6 +116,25 @@ async function write(
 async function writePair(folder: string, pair: TlsPair): Promise<void> {
   await writeFile(join(folder, CERT), pair.cert);
   await keepSecret(join(folder, KEY), pair.key);
+}
+
+/** Of every node. Where they have no credentials, each gets its own, and there is a configuration for the servers. */
+async function natsUrls(
+  io: Io,
+  root: string,
+  nodes: readonly NewNode[],
+  text: string,
+): Promise<Map<string, readonly string[]>> {
+  const urls = text.split(',');
+  const users = nodes.map(({ id }) => ({ name: id, password: drawnSecret(io) }));
+  const found = users.map((user) => urls.map((url) => withUser(url, user)));
+  if (found.some((own) => own.includes(null))) {
+    return new Map(nodes.map(({ id }) => [id, urls]));
+  }
+  // No node has an underscore in its name.
+  const client = { name: 'api_client', password: drawnSecret(io) };
+  await keepSecret(join(root, NATS_CONFIG), natsServerConfig(CLUSTER, users, client));
+  return new Map(users.map(({ name }, i) => [name, found[i] as string[]]));
 }
 
 /** Of every node, from an authority that is made for them. */
@@ -185,7 +211,11 @@ async function text(folder: string, name: string): Promise<string> {
 }
 
 async function refuseOld(root: string, nodes: readonly NewNode[]): Promise<void> {
-  const paths = [join(root, CA_KEY), ...nodes.map(({ folder }) => join(folder, CONFIG))];
+  const paths = [
+    join(root, CA_KEY),
+    join(root, NATS_CONFIG),
+    ...nodes.map(({ folder }) => join(folder, CONFIG)),
+  ];
   for (const path of paths) {
     if (await isThere(path)) {
       throw new CommandFailed(`${path} is there already: nothing is written over`);
@@ -231,6 +261,10 @@ function nextSteps(root: string, nodes: readonly NewNode[], flags: InitFlags): s
     '',
     '  All secrets are drawn, and in the minikv.toml of each node, for you alone to read.',
   );
+  if (flags.nats !== undefined && !flags.nats.includes('@')) {
+    const path = join(root, NATS_CONFIG);
+    lines.push(`  Each node has a user of its own on the NATS servers: nats-server -c ${path}`);
+  }
   if (flags.auth === true) lines.push("  The administrator's key is auth-admin-key there.");
   if (flags.tls === true) {
     lines.push(

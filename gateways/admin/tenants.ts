@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox';
 import type { App, Edge } from '../http/app.ts';
+import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -48,7 +49,7 @@ export function registerTenantRoutes(app: App, { tenants }: Edge): void {
       ...{ querystring: schemas.NoQuery, body: Name, response: schemas.answers({ 201: Tenant }) },
     },
     handler: async (request, reply) => {
-      const body = request.body as Record<string, unknown>;
+      const body = objectBody(request);
       checkFields(body, FIELDS);
       const made = await tenants.create(contextOf(request), String(body['name'] ?? ''));
       return answer(request, reply, 201, null, () => shape(made));

@@ -3,16 +3,24 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type NatsConnection, nkeys } from 'nats';
+import { parse } from 'smol-toml';
 import { afterEach, describe, expect, it } from 'vitest';
+import { init } from '../../cli/commands/init.ts';
 import { findNatsServer } from '../../cli/nats-server.ts';
 import { openNatsBus } from '../../gateways/peer/nats-bus.ts';
-import type { NatsCredentials, NatsTls } from '../../gateways/peer/nats-options.ts';
+import {
+  type NatsCredentials,
+  type NatsTls,
+  type ParsedNatsUrls,
+  parseNatsUrls,
+} from '../../gateways/peer/nats-options.ts';
 import { SealedBus } from '../../gateways/peer/sealed-bus.ts';
 import { type NodeId, parseNodeId } from '../../protocol/types.ts';
 import { freePort, testNats } from '../kit/nats-server.ts';
 import { REAL_CLOCK } from '../kit/real-clock.ts';
 import { type RecordingTelemetry, recordingTelemetry } from '../kit/recording-telemetry.ts';
 import { sleep, until } from '../kit/wait.ts';
+import { testIo } from '../unit/cli/fake-io.ts';
 
 const n1 = parseNodeId('n1') as NodeId;
 const clock = REAL_CLOCK;
@@ -123,6 +131,67 @@ describe('what others on the same NATS servers can do', () => {
     expect(events).toEqual(['minikv.events.default.kv.k']);
   });
 
+  it('with the configuration of init each node hears what is for it, and speaks to all; clients reach none', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'minikv-init-'));
+    later(async () => rmSync(folder, { recursive: true, force: true }));
+    const root = join(folder, 'kv');
+    const bus3 = 'nats://bus.example:4222';
+    await init(testIo(), root, { node: ['n1=a', 'n2=b', 'n3=c'], nats: bus3, auth: true });
+    const port = await serverWith(join(root, 'nats-server.conf'));
+    const userOf = (id: string): NatsCredentials => {
+      const { nats } = parse(readFileSync(join(root, id, 'minikv.toml'), 'utf8'));
+      return (parseNatsUrls((nats as string[]).join(',')) as ParsedNatsUrls).credentials;
+    };
+    const heard: string[] = [];
+    const buses = new Map<string, Awaited<ReturnType<typeof openBus>>>();
+    for (const id of ['n1', 'n2', 'n3']) {
+      const telemetry = recordingTelemetry();
+      const options = { cluster: 'minikv', name: id, servers: [`127.0.0.1:${port}`], tls: null };
+      const bus = await openNatsBus(
+        { ...options, credentials: userOf(id), connectWaitMs: 3_000 },
+        { clock, telemetry },
+      );
+      later(() => bus.drain());
+      expect(bus.state()).toBe('connected');
+      await bus.listen(parseNodeId(id) as NodeId, (lane) => void heard.push(`${id}:${lane}`));
+      buses.set(id, bus);
+    }
+    const [one, two] = [buses.get('n1'), buses.get('n2')];
+    one?.serveRequests('minikv.api.get', 'q', (request) => {
+      request.respond(Buffer.from('answer'), {});
+    });
+    // What is not meant for n2 it cannot hear, with n2's own credentials.
+    const n2 = userOf('n2') as Extract<NatsCredentials, { kind: 'password' }>;
+    const spy = await attacker(port, 'n2', n2.password);
+    const refused: string[] = [];
+    const overheard: string[] = [];
+    for (const subject of ['minikv.minikv.node.n1.raft', 'minikv.minikv.node.>', '>']) {
+      spy.subscribe(subject, {
+        callback: (error) => void (error === null ? overheard : refused).push(subject),
+      });
+    }
+    await spy.flush();
+    for (const lane of ['raft', 'request', 'blob', 'snapshot'] as const) {
+      two?.send(n1, lane, Buffer.from('x'));
+    }
+    two?.broadcast(Buffer.from('hello'));
+    two?.publishEvent('minikv.events.default.kv.k', {}, Buffer.from('v'));
+    await until(() => heard.filter((one) => one.startsWith('n1:')).length === 5, 'all lanes');
+    expect(heard.filter((one) => one.endsWith(':hello')).length).toBeGreaterThanOrEqual(2);
+    await until(() => refused.length === 3, 'refusals');
+    expect(overheard).toEqual([]);
+    const text = readFileSync(join(root, 'nats-server.conf'), 'utf8');
+    const password = /user: "api_client", password: "([^"]+)"/.exec(text)?.[1];
+    const client = await attacker(port, 'api_client', password);
+    client.publish('minikv.minikv.node.n1.raft', 'forged');
+    client.publish('minikv.minikv.hello', 'forged');
+    const before = heard.length;
+    const answer = await client.request('minikv.api.get', '{}', { timeout: 2_000 });
+    expect(answer.string()).toBe('answer');
+    await sleep(200);
+    expect(heard.length).toBe(before);
+  }, 30_000);
+
   it('what notifications go to by default is open there, and a subject that is not counts as not taken', async () => {
     const port = await deployedServer();
     const node: NatsCredentials = { kind: 'password', user: 'node', password: 'node-pw' };
@@ -185,9 +254,12 @@ describe('credentials and TLS', () => {
 });
 
 /** The example configuration of deploy/nats, on a free port. */
-async function deployedServer(): Promise<number> {
+function deployedServer(): Promise<number> {
+  return serverWith(new URL('../../deploy/nats/nats-server.conf', import.meta.url).pathname);
+}
+
+async function serverWith(config: string): Promise<number> {
   const port = await freePort();
-  const config = new URL('../../deploy/nats/nats-server.conf', import.meta.url).pathname;
   const child: ChildProcess = spawn(
     findNatsServer() as string,
     ['-c', config, '-a', '127.0.0.1', '-p', String(port)],

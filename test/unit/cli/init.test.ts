@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
@@ -120,4 +120,22 @@ it('certificates for clients are made of the authority that is there, and none i
   await expect(init(testIo(), folder, { client: ['writer'] })).rejects.toThrow('there already');
   await expect(init(testIo(), folder, { client: ['../x'] })).rejects.toThrow(UsageError);
   await expect(init(testIo(), newFolder(), { client: ['a'] })).rejects.toThrow('cannot read');
+});
+
+it('each node gets a user of its own on the NATS servers, but where URLs have one', async () => {
+  const folder = newFolder();
+  await init(testIo(), folder, THREE);
+  const urls = ['n1', 'n2', 'n3'].map((id) => configOf(folder, id).nats[0] ?? '');
+  expect(new Set(urls).size).toBe(3);
+  const conf = readFileSync(join(folder, 'nats-server.conf'), 'utf8');
+  for (const [i, url] of urls.entries()) {
+    const { username, password, host } = new URL(url);
+    expect([username, host]).toEqual([`n${i + 1}`, 'bus.example:4222']);
+    expect(conf).toContain(`{ user: "${username}", password: "${password}", permissions:`);
+  }
+  expect(statSync(join(folder, 'nats-server.conf')).mode & 0o777).toBe(0o600);
+  const [nats, other] = ['nats://u:p@bus.example:4222', newFolder()];
+  await init(testIo(), other, { ...THREE, nats });
+  expect(configOf(other, 'n2').nats).toEqual([nats]);
+  expect(existsSync(join(other, 'nats-server.conf'))).toBe(false);
 });
