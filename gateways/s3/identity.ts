@@ -82,7 +82,8 @@ function linkOf({ socket }: EdgeRequest): Pick<Sender, 'address' | 'isSecure'> {
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * Where nobody has to sign, a page of another site could post a form to this machine (FAULTS I36). A bucket whose
+ * Where nobody has to sign, a page of another site could post a form to this machine (FAULTS I36), and where a certificate
+ * counts in place of a signature, a browser shows that by itself. A bucket whose
  * CORS rules name that site has asked for it: browsers ask first, so `isAllowed` is looked up by the caller.
  */
 export function checkOrigin(
@@ -91,7 +92,7 @@ export function checkOrigin(
   sender: Sender,
   isAllowed: boolean,
 ): void {
-  if (!sender.isAnonymous || isAllowed || SAFE_METHODS.has(req.method ?? '')) return;
+  if (sender.signedBy !== null || isAllowed || SAFE_METHODS.has(req.method ?? '')) return;
   if (isForeignOrigin(req, edge.http.config.allowedOrigins ?? [])) {
     throw s3Error('AccessDenied', 'Pages of other origins may not write here without a signature');
   }

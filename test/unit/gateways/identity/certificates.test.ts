@@ -246,3 +246,28 @@ it("on S3 an unsigned request is the user's that the certificate is mapped to, u
     await server.stop();
   }
 });
+
+it('on S3 a page of another site writes nothing with the certificate that a browser shows by itself', async () => {
+  const server = await startS3Server({ allowUnsigned: false }, {}, { tls });
+  try {
+    const certificates = new Certificates(server.identities, { wallMs: () => Date.now() });
+    const wanted = { name: 'ada', displayName: 'Ada', email: null, role: 'read_write' } as const;
+    await server.users.createUser(CTX, wanted);
+    await certificates.create(CTX, { name: 'subject:CN=writer', keyId: null, s3User: 'ada' });
+    const { origin: own } = new URL(server.url);
+    const send = async (method: string, path: string, origin: string) =>
+      (await askAt(server.url, writer, path, { method, headers: { origin } })).status;
+    expect(await send('PUT', '/bucket', own)).toBe(200);
+    for (const [method, path] of [
+      ['POST', '/bucket/key?uploads'],
+      ['PUT', '/bucket/key'],
+      ['DELETE', '/bucket'],
+    ] as const) {
+      expect(await send(method, path, 'https://evil.example')).toBe(403);
+    }
+    expect(await send('GET', '/bucket', 'https://evil.example')).toBe(200);
+    expect(await send('POST', '/bucket/key?uploads', own)).toBe(200);
+  } finally {
+    await server.stop();
+  }
+});
