@@ -133,7 +133,7 @@ describe('the audit trail of a node', () => {
     for (const client of [good, bad]) client.destroy();
     const rows = await trail();
     expect(rows.map(shown)).toEqual([
-      'admin admin:write POST /admin/keys 201',
+      'admin identity:write POST /admin/keys 201',
       `key:${id} data:write PUT /v1/kv/secret 403`,
       'nobody data:write DELETE /v1/kv/secret 401',
       'nobody data:watch GET /v1/watch 401',

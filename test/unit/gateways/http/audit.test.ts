@@ -52,7 +52,7 @@ describe('what is written down of a request', () => {
       await waitFor(() => events.length > 0, 300).catch(() => {});
     }
     expect(events[0]).toMatchObject({
-      ...{ who: 'admin', from: '127.0.0.1', action: 'admin:write' },
+      ...{ who: 'admin', from: '127.0.0.1', action: 'identity:write' },
       ...{ resource: 'POST /admin/keys', status: 0 },
     });
   });
