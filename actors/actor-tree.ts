@@ -8,6 +8,7 @@ import { closeAll, keptGroup, lookAt } from './blob/kept-groups.ts';
 import { NodeBlobs } from './blob/node-blobs.ts';
 import type { RecoveredNode } from './boot.ts';
 import type { ClockWatch } from './clock-watch.ts';
+import { NodeDemands } from './demands.ts';
 import { DiskCare } from './disk-care.ts';
 import { IndexBuilder } from './indexer/builder.ts';
 import { Checkpointer } from './kit/checkpointer.ts';
@@ -70,6 +71,7 @@ export class ActorTree {
   readonly objects: RoutedObjects;
   readonly usage: RoutedUsage;
   readonly blob: NodeBlobs;
+  readonly demands: NodeDemands;
   readonly #parts: TreeParts;
   readonly #loop: TurnLoop;
   readonly #checkpointer: Checkpointer;
@@ -116,6 +118,8 @@ export class ActorTree {
       life,
     });
     this.blob = this.#nodeBlobs();
+    const { nodeId } = config;
+    this.demands = new NodeDemands({ ports, post: this.post, presence, peers, nodeId });
     const { calls, service } = this.routing;
     this.objects = new RoutedObjects(calls, this.routing, service.snapshots, this.blob.data);
     this.usage = new RoutedUsage(calls, this.routing, (group) => {

@@ -139,7 +139,7 @@ export function helloPayload(
 }
 
 /** A message between nodes as such. */
-export function nodeMessage(message: Hello | MessageOf<'Form'>): Routed {
+export function nodeMessage(message: Hello | MessageOf<'Form' | 'Demands'>): Routed {
   return { group: META_GROUP, to: '', message };
 }
 

@@ -1,4 +1,5 @@
 import type { ChunkCare } from '../protocol/chunk-care.ts';
+import type { DemandExchange } from '../protocol/demand.ts';
 import type { LogEntry } from '../protocol/entry.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
 import type { ObjectData, ObjectService } from '../protocol/object-access.ts';
@@ -20,6 +21,8 @@ export interface Node {
   readonly chunks: ChunkCare;
   /** What is stored, in all and under each name. */
   readonly usage: UsageReads;
+  /** What nodes tell each other of those who have a limit. */
+  readonly demands: DemandExchange;
   readonly replicaId: ReplicaId;
   /** Passes leadership on where another voter can take it; resolves when it has, or soon anyway. */
   handOver(): Promise<void>;

@@ -97,6 +97,11 @@ class RunningNode implements Node {
     return this.#tree.objects;
   }
 
+  get demands() {
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.demands;
+  }
+
   get usage() {
     if (this.#tree === null) throw new Error('the node has not started');
     return this.#tree.usage;
@@ -205,7 +210,9 @@ class RunningNode implements Node {
         this.#tree?.routing.onReply(message.requestId, message.body);
       } else if (message.type === 'Request') this.#onRequest(envelope, routed.group, message);
       else if (isBlob(message)) this.#tree?.blob.onMessage(from, message);
-      else if (message.type !== 'Hello') this.#tree?.replicas.onMessage(from, routed);
+      else if (message.type === 'Demands') {
+        this.#tree?.demands.onMessage(nodeOf(from), envelope.life, message);
+      } else if (message.type !== 'Hello') this.#tree?.replicas.onMessage(from, routed);
     }
   }
 

@@ -16,6 +16,7 @@ import { S3Directory } from '../gateways/identity/s3-directory.ts';
 import { S3Users } from '../gateways/identity/s3-users.ts';
 import { SecretHash } from '../gateways/identity/secret-hash.ts';
 import { Tokens } from '../gateways/identity/tokens.ts';
+import type { RateLimits } from '../gateways/limits/rate-limits.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
 import { Targets } from '../gateways/notify/targets.ts';
 import { publishChange } from '../gateways/peer/events.ts';
@@ -34,6 +35,7 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { ObjectService } from '../protocol/object-access.ts';
 import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
+import { DEFAULT_TENANT } from '../protocol/vshard.ts';
 import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
@@ -47,6 +49,7 @@ import { edgeOf } from './node-edge.ts';
 import { storageOf } from './node-storage.ts';
 import { nodeTelemetry } from './node-telemetry.ts';
 import { objectGate } from './object-gate.ts';
+import { rateLimits } from './rate-limits.ts';
 import { configuredRootKeys, rootKeys } from './root-keys.ts';
 import { credentialsOf, type S3Keys, s3Keys } from './s3-keys.ts';
 import type { Composition } from './serve.ts';
@@ -119,6 +122,7 @@ async function composeLocked(
   const { identities } = gate.service;
   const directory = new S3Directory({ identities, roots, clock });
   let node: Node | null = null;
+  const rates = rateLimits(identities, basics, () => node, ends);
   let isStopping = false;
   const shown = (): Node => {
     gate.check();
@@ -139,6 +143,7 @@ async function composeLocked(
     ...parts,
     s3Users: new S3Users({ identities, roots, random, clock }),
     certificates: new Certificates(identities, clock),
+    ...rates,
     ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics, ends)),
     s3: s3Options(config, objects.objects, keys, targets, directory),
     version,
@@ -153,7 +158,7 @@ async function composeLocked(
     const parts = { setting, clock, log: telemetry.log, isStopping: () => isStopping };
     const edge = edgeOf(real, gate, objects, clock);
     return openAgreed(parts, config.auth, edge, () => {
-      if (nats !== null) serveNats(config, basics, nats, service);
+      if (nats !== null) serveNats(config, basics, { nats, service, limits: rates.limits });
     });
   });
   starting.then(() => checkRootKeys(encryptionKeys, telemetry, fatal)).catch(() => {});
@@ -335,7 +340,11 @@ async function openBus(
 }
 
 /** Clients may only use NATS for operations where they could use HTTP without credentials. */
-function serveNats(config: Config, basics: Basics, nats: NatsBus, service: KvService): void {
+function serveNats(
+  config: Config,
+  basics: Basics,
+  { nats, service, limits }: { nats: NatsBus; service: KvService; limits: RateLimits },
+): void {
   serveNatsApi({
     server: nats,
     service,
@@ -347,6 +356,10 @@ function serveNats(config: Config, basics: Basics, nats: NatsBus, service: KvSer
       if (config.auth || (!isLoopback(config.host) && !config.insecure)) {
         throw new AppError('unauthenticated', 'credentials are needed here');
       }
+      // Who sends is not known: all that use NATS share what one address has.
+      const asker = { who: null, tenant: DEFAULT_TENANT, address: 'nats', bucket: '' };
+      const refusal = limits.of(asker)?.admit(0) ?? null;
+      if (refusal !== null) throw refusal;
     },
   });
 }

@@ -5,6 +5,7 @@ import { CONFIG_KEYS, variableOf } from './config-keys.ts';
 import { CommandFailed, UsageError } from './failures.ts';
 import type { Io } from './io.ts';
 import { addApiKeyCommands } from './key-commands.ts';
+import { addLimitCommands } from './limit-commands.ts';
 import { addCareCommands, addMirrorCommand } from './object-commands.ts';
 import { addRoleCommands } from './role-commands.ts';
 import type { Compose } from './serve.ts';
@@ -80,6 +81,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addApiKeyCommands(program, io);
   addTenantCommands(program, io);
   addRoleCommands(program, io);
+  addLimitCommands(program, io);
   addAuditCommands(program, io);
   return program;
 }

@@ -41,6 +41,7 @@ export const METRICS = {
   tls_certificate_ends_seconds: gauge('When the certificate of the ports ends, Unix seconds.'),
   audit_records_lost: counter('Records of the audit trail that could not be written.'),
   tls_handshakes_failed: counter('Connections that did not come to speak TLS.'),
+  rate_limited: counter('Requests and watches refused for a limit.', 'limit', 'scope'),
   watchers: gauge('Open watches.', 'transport'),
   watch_events: counter('Events handed to watchers.', 'type'),
   watch_lagged: counter('Watches ended because their reader was too slow.'),

@@ -14,6 +14,8 @@ export const LIMITS = Object.freeze({
   idempotencyKeyBytesMax: 128,
   /** How long an idempotency row is kept. */
   idempotencyWindowMs: 60 * 60 * 1000,
+  /** Limits of rates that somebody has: every node has all of them in memory. */
+  rateLimitsMax: 10_000,
   /** API keys that are not deleted: every node has all of them in memory. */
   apiKeysMax: 10_000,
   /** Tenants beside the cluster's own: likewise. */

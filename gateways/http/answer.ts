@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { packBytes } from '../../protocol/codec.ts';
 import { AppError } from '../../protocol/errors.ts';
+import { linesOf, refusalHeaders } from '../limits/headers.ts';
 import type { Edge } from './app.ts';
 import { problemOf } from './problem.ts';
 
@@ -36,6 +37,7 @@ export function problemAnswer(
   if (problem.retryAfterMs !== null) {
     lines += `retry-after: ${Math.ceil(problem.retryAfterMs / 1000)}\r\n`;
   }
+  lines += linesOf(refusalHeaders(error));
   if (error instanceof AppError && typeof error.details['allow'] === 'string') {
     lines += `allow: ${error.details['allow']}\r\n`;
   }

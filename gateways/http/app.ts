@@ -26,6 +26,8 @@ import type { S3Users } from '../identity/s3-users.ts';
 import type { StoreOf } from '../identity/tenant-store.ts';
 import type { Tenants } from '../identity/tenants.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import type { RateLimitRows } from '../limits/rate-limit-rows.ts';
+import type { Meters, RateLimits } from '../limits/rate-limits.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
 import type { TlsSource } from './tls.ts';
@@ -70,6 +72,9 @@ export interface Edge {
   readonly access: Access | null;
   /** Null: nothing is written down of who did what. */
   readonly audit: AuditTrail | null;
+  /** Null: nobody's rates are limited. */
+  readonly limits: RateLimits | null;
+  readonly rateLimitRows: RateLimitRows | null;
   readonly apiKeys: ApiKeys | null;
   readonly roles: Roles | null;
   readonly authSetting: AuthSetting | null;
@@ -123,6 +128,8 @@ export interface RequestState {
   store: KvService;
   /** The same, as its sender may use it. */
   service: KvService;
+  /** What counts it; null: it is not limited. */
+  meters: Meters | null;
   /** Gives back what its body holds of the budget. */
   release: (() => void) | null;
 }

@@ -3,6 +3,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { App, Edge } from './app.ts';
 import { readBody } from './body.ts';
+import { bodyLength } from './exchange.ts';
 import { isMsgpack } from './respond.ts';
 import { parseJson } from './strict-json.ts';
 import { parseMsgpack } from './strict-msgpack.ts';
@@ -27,6 +28,8 @@ async function bytesOf(edge: Edge, request: FastifyRequest, bytesMax: number): P
   const limit = bytesMax === LIMITS.valueBytesMax ? 'valueBytesMax' : 'batchBytesMax';
   const { bytes, release } = await readBody(edge, request.raw, { bytesMax, limit });
   request.edge.release = release;
+  // Of a body whose length was told, it was counted before.
+  if (bodyLength(request.raw) === 0) request.edge.meters?.move('bytesIn', bytes.length);
   return bytes;
 }
 

@@ -3,11 +3,14 @@ import { AppError } from '../../protocol/errors.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import { credentialOf } from '../identity/client-certificate.ts';
 import type { Resource } from '../identity/decision.ts';
+import { linesOf, standingHeaders } from '../limits/headers.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 import { type Answer, problemAnswer } from './answer.ts';
 import type { Edge } from './app.ts';
 import { audit } from './audit.ts';
 import type { DirectAnswers } from './direct.ts';
-import type { EdgeRequest, EdgeResponse, OnSent } from './exchange.ts';
+import { bodyLength, type EdgeRequest, type EdgeResponse, type OnSent } from './exchange.ts';
+import { lengthOf, metersOf } from './rate-limit.ts';
 import { requestIdOf } from './raw-answer.ts';
 import { ruleOf } from './route-actions.ts';
 import type { RouteTraffic } from './traffic.ts';
@@ -44,24 +47,23 @@ export class DirectExchange {
   ): boolean {
     const { telemetry, config, access, audit } = this.#edge;
     if (telemetry.tracing || audit?.hasData || this.#edge.isDraining()) return false;
+    let grant: Parameters<typeof metersOf>[1] = null;
     if (access === null) {
       if (!config.allowUnsigned) return false;
       res.store = this.#edge.storeOf(DEFAULT_TENANT);
     } else {
       const rule = ruleOf(method ?? '', this.#url);
       const action = rule === null || rule === 'public' || rule === 'known' ? 'admin:write' : rule;
-      const tenant = access.admittedNow(
-        credentialOf(headers.authorization, socket),
-        action,
-        nameOf,
-      );
-      if (tenant === null) return false;
-      res.store = this.#edge.storeOf(tenant);
+      grant = access.admittedNow(credentialOf(headers.authorization, socket), action, nameOf);
+      if (grant === null) return false;
+      res.store = this.#edge.storeOf(grant.tenant);
     }
     if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;
     if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;
     if (headers['content-encoding'] !== undefined || headers.upgrade !== undefined) return false;
-    return !headers.accept?.includes('msgpack');
+    if (headers.accept?.includes('msgpack')) return false;
+    res.meters = metersOf(this.#edge, grant, res.req.socket.remoteAddress);
+    return true;
   }
 
   /** Holds the body's share of the budget from here until the answer; false: it is too long, or there is none left. */
@@ -70,10 +72,16 @@ export class DirectExchange {
     return length <= BODY_BYTES_MAX && this.#edge.bodies.take(length);
   }
 
-  begin(res: EdgeResponse, sent: OnSent): void {
+  /** False: it is refused for a limit, and was answered so. */
+  begin(res: EdgeResponse, sent: OnSent): boolean {
     res.startedMs = this.#edge.traffic.begin();
     res.requestId = requestIdOf(this.#edge, res.req);
     res.onSent = sent;
+    const refusal = res.meters?.admit(bodyLength(res.req)) ?? null;
+    if (refusal === null) return true;
+    res.meters = null;
+    this.fail(res, refusal);
+    return false;
   }
 
   /** The answer that `make` gives, or the refusal that it returns or throws. */
@@ -94,8 +102,9 @@ export class DirectExchange {
   }
 
   /** `revision` null shows the node's clock. Never throws: nobody above would catch it. */
-  #send(res: EdgeResponse, revision: number | null, answer: Answer): void {
-    const { req } = res;
+  #send(res: EdgeResponse, revision: number | null, made: Answer): void {
+    const { req, meters } = res;
+    const answer = meters === null ? made : counted(meters, made);
     let isOut = true;
     try {
       if (!req.socket.destroyed) {
@@ -126,8 +135,9 @@ export class DirectExchange {
   }
 }
 
-/** What the head says, in bytes; 0 where it says nothing. */
-export function bodyLength({ headers }: EdgeRequest): number {
-  const length = headers['content-length'];
-  return length === undefined ? 0 : Number(length);
+function counted(meters: Meters, answer: Answer): Answer {
+  if (answer.body !== null) meters.move('bytesOut', lengthOf(answer.body));
+  const standing = meters.standing();
+  if (standing === null) return answer;
+  return { ...answer, lines: answer.lines + linesOf(standingHeaders(standing)) };
 }

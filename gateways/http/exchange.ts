@@ -3,6 +3,13 @@ import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import type { KvService } from '../../protocol/service.ts';
 import { NO_STORE } from '../identity/tenant-store.ts';
+import type { Meters } from '../limits/rate-limits.ts';
+
+/** What the head says, in bytes; 0 where it says nothing. */
+export function bodyLength({ headers }: Pick<IncomingMessage, 'headers'>): number {
+  const length = headers['content-length'];
+  return length === undefined ? 0 : Number(length);
+}
 
 /**
  * node:http's own request and response, parsed and ordered by it as ever, with a short way through each:
@@ -96,6 +103,8 @@ export class EdgeResponse extends ServerResponse<EdgeRequest> {
   startedMs = 0;
   /** Of such an answer: the store as the sender of the request may use it. */
   store: KvService = NO_STORE;
+  /** What counts it; null: it is not limited. */
+  meters: Meters | null = null;
   onSent: OnSent | null = null;
 
   /**

@@ -7,6 +7,7 @@ import { guarded } from '../identity/guarded-store.ts';
 import { NO_STORE } from '../identity/tenant-store.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { audit } from './audit.ts';
+import { countAnswer, countRequest } from './rate-limit.ts';
 import { commonHeaders } from './raw-answer.ts';
 import { type RouteRule, ruleOf } from './route-actions.ts';
 import { isForeignOrigin } from './screen.ts';
@@ -22,6 +23,7 @@ export function registerHooks(app: App, edge: Edge): void {
     const go = (): void => {
       try {
         gate(edge, request);
+        countRequest(edge, request);
         request.query = queryOf(request.originalUrl);
       } catch (error) {
         done(error as Error);
@@ -35,7 +37,8 @@ export function registerHooks(app: App, edge: Edge): void {
   app.addHook('onSend', (request, reply, payload, done) => {
     reply.headers(commonHeaders(edge, request.id, request.edge.revision));
     if (edge.isDraining()) reply.header('connection', 'close');
-    done(null, payload);
+    const { meters } = request.edge;
+    done(null, meters === null ? payload : countAnswer(meters, reply, payload));
   });
 }
 
@@ -51,6 +54,7 @@ function stateOf(edge: Edge, request: FastifyRequest): RequestState {
     revision: null,
     grant: null,
     ...{ store, service: store },
+    meters: null,
     release: null,
   };
 }

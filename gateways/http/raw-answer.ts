@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { AppError } from '../../protocol/errors.ts';
+import { refusalHeaders } from '../limits/headers.ts';
 import type { Edge, ShownProblem } from './app.ts';
 import { problemOf } from './problem.ts';
 
@@ -40,6 +41,7 @@ function render(edge: Edge, error: AppError, requestId: string): Rendered {
   if (retryAfterMs !== null) {
     headers['retry-after'] = String(Math.ceil(retryAfterMs / 1000));
   }
+  for (const [name, value] of refusalHeaders(error)) headers[name] = value;
   return { status, headers, body };
 }
 

@@ -86,6 +86,8 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/admin/scale': ADMIN,
   '/admin/audit': ADMIN,
   '/admin/auth': ADMIN,
+  '/admin/limits': ADMIN,
+  '/admin/limits/:scope': ADMIN,
   '/admin/tenants': ADMIN,
   '/admin/tenants/:name': ADMIN,
   '/admin/tenants/:name/suspend': ADMIN,

@@ -18,6 +18,7 @@ import { registerCertificateRoutes } from '../admin/certificates.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
+import { registerRateLimitRoutes } from '../admin/rate-limits.ts';
 import { registerRoleRoutes } from '../admin/roles.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerS3UserRoutes } from '../admin/s3-users.ts';
@@ -43,6 +44,8 @@ import { registerLockRoutes } from '../kv/lock-routes.ts';
 import { registerSearchRoutes } from '../kv/search-routes.ts';
 import { registerSeedRoutes } from '../kv/seed-routes.ts';
 import { registerTxnRoutes } from '../kv/txn-routes.ts';
+import type { RateLimitRows } from '../limits/rate-limit-rows.ts';
+import type { RateLimits } from '../limits/rate-limits.ts';
 import type { S3Options } from '../s3/edge.ts';
 import { S3Endpoint } from '../s3/endpoint.ts';
 import { registerSse } from '../watch/sse.ts';
@@ -84,6 +87,9 @@ export interface HttpServerOptions {
   readonly access?: Access;
   /** Without it nothing is written down of who did what. */
   readonly audit?: AuditTrail;
+  /** Without it nobody's rates are limited. */
+  readonly limits?: RateLimits;
+  readonly rateLimitRows?: RateLimitRows;
   readonly apiKeys?: ApiKeys;
   readonly roles?: Roles;
   readonly authSetting?: AuthSetting;
@@ -134,6 +140,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerApiKeyRoutes(app, edge);
   registerRoleRoutes(app, edge);
   registerAuthSettingRoutes(app, edge);
+  registerRateLimitRoutes(app, edge);
   registerS3UserRoutes(app, edge);
   registerCertificateRoutes(app, edge);
   registerTokenRoute(app, edge);
@@ -184,6 +191,8 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     keys: options.keys ?? null,
     access: options.access ?? null,
     audit: options.audit ?? null,
+    limits: options.limits ?? null,
+    rateLimitRows: options.rateLimitRows ?? null,
     apiKeys: options.apiKeys ?? null,
     roles: options.roles ?? null,
     authSetting: options.authSetting ?? null,

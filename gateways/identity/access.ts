@@ -74,22 +74,23 @@ export class Access {
   }
 
   /**
-   * The tenant of whoever may, where that can be told at once; null where it cannot, or where they may not. `nameOf`: what it is
+   * Whoever may, where that can be told at once; null where it cannot, or where they may not. `nameOf`: what it is
    * about, asked for where that counts; null: a request that says so only inside.
    */
   admittedNow(
     credential: Credential,
     action: Action,
     nameOf: (() => Resource) | null,
-  ): string | null {
+  ): Pick<Grant, 'by' | 'who' | 'tenant'> | null {
     const judged = this.#judgeNow(credential);
     if (judged === null || !('principal' in judged)) return null;
-    const { principal } = judged;
+    const { by, principal } = judged;
     if (this.#reason(principal, action) !== 'allowed') return null;
-    if (isBuiltIn(principal.rules)) return principal.tenant;
-    if (nameOf === null) return null;
-    const reason = decide(principal, action, nameOf(), this.#conditions());
-    return reason === 'allowed' ? principal.tenant : null;
+    if (!isBuiltIn(principal.rules)) {
+      if (nameOf === null) return null;
+      if (decide(principal, action, nameOf(), this.#conditions()) !== 'allowed') return null;
+    }
+    return { by, who: principal.id, tenant: principal.tenant };
   }
 
   /** Of whoever has shown that they are, also where they may not; `nobody` where that is not known at once. */

@@ -3,8 +3,8 @@ import type { KeyRef } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
 import { contextFrom } from '../http/context.ts';
 import type { DirectAnswers } from '../http/direct.ts';
-import { bodyLength, DirectExchange } from '../http/direct-exchange.ts';
-import type { EdgeRequest, EdgeResponse, OnSent } from '../http/exchange.ts';
+import { DirectExchange } from '../http/direct-exchange.ts';
+import { bodyLength, type EdgeRequest, type EdgeResponse, type OnSent } from '../http/exchange.ts';
 import { traceparentOf } from '../http/trace.ts';
 import { resourceOf } from '../identity/guard.ts';
 import { itemAnswer, kvKeyOf, readDelete, readPut, writeAnswer } from './key-answers.ts';
@@ -39,7 +39,7 @@ export class DirectKeys {
   }
 
   run(req: EdgeRequest, res: EdgeResponse, sent: OnSent): void {
-    this.#exchange.begin(res, sent);
+    if (!this.#exchange.begin(res, sent)) return;
     try {
       this.#start(res, kvKeyOf(req.url ?? '', PREFIX));
     } catch (error) {

@@ -1,7 +1,6 @@
 import type { Edge } from '../http/app.ts';
 import { DirectAnswers } from '../http/direct.ts';
-import { bodyLength } from '../http/direct-exchange.ts';
-import type { EdgeRequest, EdgeResponse, OnSent } from '../http/exchange.ts';
+import { bodyLength, type EdgeRequest, type EdgeResponse, type OnSent } from '../http/exchange.ts';
 import type { Direct } from '../http/listener.ts';
 import { DirectKeys } from './direct-keys.ts';
 import { DirectTxn } from './direct-txn.ts';

@@ -27,7 +27,7 @@ export class DirectTxn {
   }
 
   run(req: EdgeRequest, res: EdgeResponse, sent: OnSent): void {
-    this.#exchange.begin(res, sent);
+    if (!this.#exchange.begin(res, sent)) return;
     try {
       const raw = parseJson(req.wholeBody ?? EMPTY);
       const body = txnFromJson(raw);

@@ -1,6 +1,8 @@
 import { isDenial } from '../../protocol/audit.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
 import { requestIdOf } from '../http/raw-answer.ts';
+import { refusalHeaders } from '../limits/headers.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 import { websiteOf } from './address.ts';
 import type { Answer } from './answer.ts';
 import { checkBucketName } from './bucket-name.ts';
@@ -10,6 +12,7 @@ import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
 import { HANDLERS } from './handlers.ts';
 import { checkOrigin, nobody, senderOf, visitor } from './identity.ts';
+import { metersOfCall } from './limits.ts';
 import { type AnswerTimes, logAccess } from './logged-request.ts';
 import { bringsKey, checkLink } from './object-encryption.ts';
 import { objectKeyOf } from './object-key.ts';
@@ -46,7 +49,8 @@ export class S3Gateway {
     try {
       const isLast = !request.finish();
       const turnAroundMs = http.clock.monotonicMs() - startedMs;
-      await sendAnswer(this.#edge, res, answer, { requestId, isLast, isHead });
+      const { meters } = request;
+      await sendAnswer(this.#edge, res, answer, { requestId, isLast, isHead, meters });
       await request.log(answer, { requestId, startedMs, turnAroundMs });
     } catch (error) {
       // The head is out: that the connection breaks is all that can be told.
@@ -65,6 +69,8 @@ class Request {
   #call: Call | null = null;
   #errorCode: string | null = null;
   operation: Operation | 'website' | 'none' = 'none';
+  /** What counts it; null: it is not limited, or refused for a limit. */
+  meters: Meters | null = null;
 
   constructor(
     edge: S3Edge,
@@ -84,6 +90,7 @@ class Request {
     try {
       call = await this.#read(requestId);
       this.#call = call;
+      this.#count(call);
       answer = await this.#run(call);
     } catch (error) {
       answer = this.#refusal(error, requestId);
@@ -124,11 +131,23 @@ class Request {
       const rest = { route, sender, body, remoteAddress, requestId };
       const call = new Call({ edge, mount, ...rest });
       this.#call = call;
+      this.#count(call);
       const tell = (error: S3Error) => this.#tell(error, requestId);
       return await websiteAnswer({ call, req: this.#req, requestId, tell });
     } catch (error) {
       return this.#refusal(error, requestId);
     }
+  }
+
+  /** Throws `rate_limited`. A preflight is the browser's. */
+  #count(call: Call): void {
+    if (call.route.operation === 'OptionsObject') return;
+    const meters = metersOfCall(call);
+    if (meters === null) return;
+    const refusal = meters.admit(0);
+    if (refusal !== null) throw refusal;
+    this.meters = meters;
+    call.body.meters = meters;
   }
 
   async #run(call: Call): Promise<Answer> {
@@ -146,7 +165,7 @@ class Request {
   #refusal(thrown: unknown, requestId: string): Answer {
     const error = s3ErrorOf(thrown);
     this.#tell(error, requestId);
-    const headers = [...error.headers];
+    const headers = [...error.headers, ...refusalHeaders(error.cause)];
     if (error.retryAfterMs !== null) {
       headers.push(['retry-after', String(Math.ceil(error.retryAfterMs / 1000))]);
     }

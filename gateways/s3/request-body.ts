@@ -1,5 +1,6 @@
 import { BodyStream } from '../http/body-stream.ts';
 import type { EdgeRequest, EdgeResponse } from '../http/exchange.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 import { BodyDigests, type BodyFacts } from './body-digests.ts';
 import type { ChecksumAlgorithm } from './checksums.ts';
 import { ChunkedDecoder, chunkedBodyOf } from './chunked-decoder.ts';
@@ -36,6 +37,8 @@ export class RequestBody {
   readonly #res: EdgeResponse;
   readonly #sender: Sender;
   #stream: BodyStream | null = null;
+  /** What counts its bytes, and says at which pace they may come; null: they are not limited. */
+  meters: Meters | null = null;
 
   constructor(edge: S3Edge, req: EdgeRequest, res: EdgeResponse, sender: Sender) {
     this.#edge = edge;
@@ -101,6 +104,8 @@ export class RequestBody {
       for (;;) {
         const piece = await stream.next();
         if (piece === null) break;
+        const pause = this.meters?.pace('bytesIn', piece.length) ?? null;
+        if (pause !== null) await pause;
         if (decoder === null) decoded.push(piece);
         else decoder.push(piece, (payload) => decoded.push(payload));
         for (const payload of decoded) {
@@ -147,6 +152,7 @@ export class RequestBody {
 
   /** As it came, for a form: it has no framing and no checksum of S3's. */
   raw(): BodyStream {
+    this.meters?.move('bytesIn', this.declaredBytes ?? 0);
     return this.#open();
   }
 

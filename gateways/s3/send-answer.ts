@@ -1,5 +1,7 @@
 import type { EdgeResponse } from '../http/exchange.ts';
 import { commonHeaders } from '../http/raw-answer.ts';
+import { standingHeaders } from '../limits/headers.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 import type { Answer, HeaderPair } from './answer.ts';
 import type { S3Edge } from './edge.ts';
 
@@ -8,6 +10,8 @@ interface Sending {
   /** The connection ends with this answer. */
   readonly isLast: boolean;
   readonly isHead: boolean;
+  /** What counts it; null: it is not limited. */
+  readonly meters: Meters | null;
 }
 
 /** Writes an answer at the pace of its reader. Throws when the connection is gone or the body fails. */
@@ -15,20 +19,24 @@ export async function sendAnswer(
   edge: S3Edge,
   res: EdgeResponse,
   answer: Answer,
-  { requestId, isLast, isHead }: Sending,
+  { requestId, isLast, isHead, meters }: Sending,
 ): Promise<void> {
   const { status, body } = answer;
   const headers: string[] = [];
   const add = (name: string, value: string) => headers.push(name, value);
   for (const [name, value] of answer.headers) add(name, value);
   for (const [name, value] of ownHeaders(edge, requestId)) add(name, value);
+  const standing = meters?.standing() ?? null;
+  if (standing !== null) for (const [name, value] of standingHeaders(standing)) add(name, value);
   if (isLast || edge.http.isDraining()) add('connection', 'close');
   const bytes = answer.bytes ?? lengthOf(body);
   if (bytes !== null && status !== 204 && status !== 304) add('content-length', String(bytes));
   res.writeHead(status, headers);
   if (isHead || body === null || bytes === 0) res.end();
-  else if (typeof body === 'string' || body instanceof Uint8Array) res.end(body);
-  else await sendStream(edge, res, body);
+  else if (typeof body === 'string' || body instanceof Uint8Array) {
+    meters?.move('bytesOut', lengthOf(body) ?? 0);
+    res.end(body);
+  } else await sendStream(edge, res, body, meters);
 }
 
 function ownHeaders(edge: S3Edge, requestId: string): HeaderPair[] {
@@ -49,10 +57,13 @@ async function sendStream(
   edge: S3Edge,
   res: EdgeResponse,
   body: AsyncIterable<Uint8Array>,
+  meters: Meters | null,
 ): Promise<void> {
   for await (const piece of body) {
     if (res.destroyed || res.closed) return;
     if (!res.write(piece)) await drained(edge, res);
+    const pause = meters?.pace('bytesOut', piece.length) ?? null;
+    if (pause !== null) await pause;
   }
   res.end();
 }

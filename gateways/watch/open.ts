@@ -4,11 +4,12 @@ import { LIMITS } from '../../protocol/limits.ts';
 import { isBucketName } from '../../protocol/objects.ts';
 import type { RequestContext, Watch, WatchMessage, WatchOptions } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
-import type { Edge } from '../http/app.ts';
+import type { Edge, RequestState } from '../http/app.ts';
 import type * as schemas from '../http/schemas.ts';
 import type { Grant } from '../identity/grant.ts';
 import { asksOfWatch } from '../identity/guarded-store.ts';
 import { tooLarge } from '../kv/shapes.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 
 export type WatchQueryFields = Static<typeof schemas.WatchQuery>;
 
@@ -58,7 +59,7 @@ export async function openWatch(
   edge: Edge,
   ctx: RequestContext,
   options: WatchOptions,
-  admitted: Grant | null,
+  { grant: admitted, meters }: Pick<RequestState, 'grant' | 'meters'>,
 ): Promise<OpenWatch> {
   const guard = admitted?.guard ?? null;
   const grant = guard === null ? admitted : (admitted?.about(asksOfWatch(options)) ?? null);
@@ -68,7 +69,7 @@ export async function openWatch(
     throw new AppError('overloaded', 'too many watches are open on this node');
   }
   const store = edge.storeOf(admitted?.tenant ?? DEFAULT_TENANT);
-  const watch = await store.watch(ctx, options);
+  const watch = await counted(meters, () => store.watch(ctx, options));
   const first = watch.next();
   // Whoever awaits it later sees its failure; until then it is not unhandled.
   first.catch(() => {});
@@ -86,4 +87,23 @@ export async function openWatch(
     });
   }
   return { watch, first, grant };
+}
+
+/** A watch that counts as open until it is closed. Throws `rate_limited`. */
+async function counted(meters: Meters | null, open: () => Promise<Watch>): Promise<Watch> {
+  if (meters === null) return open();
+  const leave = meters.openWatch();
+  try {
+    const watch = await open();
+    return {
+      next: () => watch.next(),
+      close: () => {
+        leave();
+        watch.close();
+      },
+    };
+  } catch (error) {
+    leave();
+    throw error;
+  }
 }

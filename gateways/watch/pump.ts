@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { Edge } from '../http/app.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 import { countSent, type Encoder } from './encoder.ts';
 import type { OpenWatch } from './open.ts';
 
@@ -28,7 +29,12 @@ export type StreamEnd = 'draining' | 'failed' | 'ended' | 'lagged' | 'compacted'
  * last have left, so what a slow reader costs is bounded by the watch's own queue, which ends with
  * `lagged`. Nothing is sent to a reader who may not watch any more. A reader that takes nothing for `stallMs` is cut off.
  */
-export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promise<void> {
+export async function pump(
+  edge: Edge,
+  stream: Stream,
+  opened: OpenWatch,
+  meters: Meters | null,
+): Promise<void> {
   const labels = { transport: stream.transport };
   const { watch, grant } = opened;
   let isDraining = false;
@@ -58,6 +64,8 @@ export async function pump(edge: Edge, stream: Stream, opened: OpenWatch): Promi
       if (last === 'lagged' || last === 'compacted') end = last;
       if (!stream.write(encoded.bytes)) await caughtUp(edge, stream);
       if (!stream.isOpen) return;
+      const pause = meters?.pace('bytesOut', encoded.bytes.length) ?? null;
+      if (pause !== null) await pause;
       messages = await watch.next();
     }
     stream.end(isDraining ? 'draining' : end);

@@ -102,7 +102,8 @@ async function serve(
   encoder: Encoder,
 ): Promise<FastifyReply> {
   const options = watchOptions(query, request.headers['last-event-id']);
-  const opened = await openWatch(edge, contextOf(request), options, request.edge.grant);
+  const { meters } = request.edge;
+  const opened = await openWatch(edge, contextOf(request), options, request.edge);
   reply.hijack();
   const { raw } = reply;
   if (raw.destroyed || request.raw.socket.destroyed) {
@@ -118,7 +119,7 @@ async function serve(
     'x-accel-buffering': 'no',
   });
   raw.write(': watching\n\n');
-  void pump(edge, new SseStream(raw, encoder), opened);
+  void pump(edge, new SseStream(raw, encoder), opened, meters);
   return reply;
 }
 

@@ -6,10 +6,11 @@ import { AppError, ERRORS } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { WatchMessage } from '../../protocol/service.ts';
-import type { Edge } from '../http/app.ts';
+import type { Edge, RequestState } from '../http/app.ts';
 import { audit } from '../http/audit.ts';
 import { appErrorOf } from '../http/problem.ts';
 import { checkedQuery } from '../http/query-check.ts';
+import { metersOf } from '../http/rate-limit.ts';
 import { commonHeaders, rawProblem, requestIdOf } from '../http/raw-answer.ts';
 import * as schemas from '../http/schemas.ts';
 import { isForeignOrigin } from '../http/screen.ts';
@@ -18,6 +19,7 @@ import { pathOf, queryOf } from '../http/url.ts';
 import { credentialOf } from '../identity/client-certificate.ts';
 import type { Grant } from '../identity/grant.ts';
 import type { Shape } from '../kv/shapes.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 import { Encoder } from './encoder.ts';
 import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
 import { pump, type Stream, type StreamEnd, whenDrained } from './pump.ts';
@@ -80,7 +82,8 @@ export class WatchSockets {
       const grant =
         (await access?.admit(credentialOf(req.headers.authorization, req.socket), 'data:watch')) ??
         null;
-      const opened = await this.#watch(req, path.query, grant);
+      const meters = metersOf(this.#edge, grant, req.socket.remoteAddress);
+      const opened = await this.#watch(req, path.query, { grant, meters });
       if (socket.destroyed) {
         opened.watch.close();
         return;
@@ -94,7 +97,7 @@ export class WatchSockets {
         const encoder = this.#encoders.get(path.form) as Encoder;
         const stream = new SocketStream(this.#edge, ws, socket, encoder);
         ws.once('close', () => opened.watch.close());
-        void pump(this.#edge, stream, opened);
+        void pump(this.#edge, stream, opened, meters);
       });
       const who = grant?.who ?? null;
       audit(this.#edge, { req, rule: 'data:watch', who, status: 101, requestId });
@@ -110,7 +113,11 @@ export class WatchSockets {
     }
   }
 
-  async #watch(req: IncomingMessage, querySchema: TObject, grant: Grant | null) {
+  async #watch(
+    req: IncomingMessage,
+    querySchema: TObject,
+    admitted: Pick<RequestState, 'grant' | 'meters'>,
+  ) {
     const { config, access } = this.#edge;
     if (access === null && !config.allowUnsigned) {
       throw new AppError('unauthenticated', 'requests without credentials are not served here');
@@ -119,6 +126,8 @@ export class WatchSockets {
       throw new AppError('forbidden', 'pages of other origins may not watch here');
     }
     assertHandshake(req);
+    const refusal = admitted.meters?.admit(0) ?? null;
+    if (refusal !== null) throw refusal;
     const query = checkedQuery(querySchema, queryOf(req.url ?? '')) as WatchQueryFields;
     const options = watchOptions(query, req.headers['last-event-id']);
     const ctx = {
@@ -126,7 +135,7 @@ export class WatchSockets {
       traceparent: traceparentOf(req.headers['traceparent']),
       idempotency: null,
     };
-    return openWatch(this.#edge, ctx, options, grant);
+    return openWatch(this.#edge, ctx, options, admitted);
   }
 
   #count(refusal: AppError): void {

@@ -1,3 +1,4 @@
+import { DEMAND_AMOUNTS, DEMANDS_MAX, SCOPE_CHARS_MAX } from '../demand.ts';
 import * as s from '../schema.ts';
 import type { NodeId } from '../types.ts';
 
@@ -31,6 +32,11 @@ export const chunksHeldCodec = s.record({
 });
 export type ChunksHeld = s.Of<typeof chunksHeldCodec>;
 
+const demandCodec = s.record({
+  scope: s.str(SCOPE_CHARS_MAX),
+  amounts: s.list(s.count, DEMAND_AMOUNTS),
+});
+
 export const nodeMessages = {
   /** "I am here." Repeated until formed, then on start. `clusterId` '' while the folder is empty. */
   Hello: [
@@ -52,4 +58,6 @@ export const nodeMessages = {
   ],
   /** The founder's decision, or an existing cluster's answer to an empty node's Hello. */
   Form: [65, s.record({ formation: formationCodec })],
+  /** What this node sees of those who have a limit in the cluster (protocol/demand.ts). */
+  Demands: [66, s.record({ sequence: s.count, demands: s.list(demandCodec, DEMANDS_MAX) })],
 } as const;

@@ -15,6 +15,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { startModelServer } from './http-start.ts';
 import { ModelService } from './model-service.ts';
+import { rateLimitsFor } from './rate-limits.ts';
 import { REAL_CLOCK } from './real-clock.ts';
 
 const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
@@ -35,10 +36,11 @@ export async function startGuardedServer(
   const access = new Access({ ...parts, adminKey, tokens, issuer: makeIssuer(clock) });
   const apiKeys = new ApiKeys(parts);
   const roles = new Roles(parts);
+  const rates = rateLimitsFor(service.identities, clock);
   const server = await startModelServer({}, service, NO_TELEMETRY, {
     ...{ access, apiKeys, roles, tokens, authSetting: new AuthSetting(service.identities) },
     certificates: new Certificates(service.identities, clock),
-    ...more,
+    ...{ ...rates, ...more },
   });
   const tenants = new Tenants({ identities: service.identities, clock });
   const make = async (
@@ -50,8 +52,13 @@ export async function startGuardedServer(
     return (await apiKeys.create(CTX, wanted)).key;
   };
   return {
-    ...{ ...server, access, apiKeys, roles, tokens, tenants, make, admin: apiKeyText(adminKey) },
+    ...{ ...server, ...rates, access, apiKeys, roles, tokens, tenants, make },
+    admin: apiKeyText(adminKey),
     revoke: (key: string) => apiKeys.revoke(CTX, null, parseApiKey(key)?.id ?? ''),
+    stop: () => {
+      rates.limits.stop();
+      return server.stop();
+    },
     /** What the clock on the wall says from now on. */
     setWallMs: (ms: number) => {
       wallMs = ms;

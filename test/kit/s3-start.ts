@@ -15,6 +15,7 @@ import { seededRandom } from '../../protocol/random.ts';
 import type { ModelIdentities } from './model-identities.ts';
 import { ModelObjects } from './model-objects.ts';
 import { ModelService } from './model-service.ts';
+import { rateLimitsFor } from './rate-limits.ts';
 import { REAL_CLOCK } from './real-clock.ts';
 
 export const ACCESS_KEY = 'MINIKVTESTKEY';
@@ -49,10 +50,11 @@ export async function startS3Server(
   const { identities } = service;
   const directory = new S3Directory({ identities, roots, clock: REAL_CLOCK });
   const users = new S3Users({ identities, roots, random: seededRandom(4), clock: REAL_CLOCK });
+  const rates = rateLimitsFor(identities, REAL_CLOCK);
   const server = await createHttpServer({
     ...{ service, telemetry: NO_TELEMETRY, clock: REAL_CLOCK },
     ...{ random: seededRandom(1), version: '0.1.0' },
-    ...{ keys, s3Users: users, ...more },
+    ...{ keys, s3Users: users, ...rates, ...more },
     config: { host: '127.0.0.1', port: 0, allowUnsigned: true, ...http },
     s3: {
       ...{ objects, users: directory },
@@ -90,6 +92,7 @@ export async function startS3Server(
     },
     async stop() {
       for (const client of clients) client.destroy();
+      rates.limits.stop();
       await server.close();
     },
   };

@@ -85,7 +85,7 @@ export function zoneOf(path: string): Zone | null {
 }
 
 /** Which gateway folders other gateways may use. */
-export const SHARED_GATEWAYS = /^gateways\/(?:encryption|http|identity|kv|peer)\//;
+export const SHARED_GATEWAYS = /^gateways\/(?:encryption|http|identity|kv|limits|peer)\//;
 
 /** Mounts all HTTP gateways on one listener. */
 export const GATEWAY_ROOT = 'gateways/http/server.ts';

@@ -63,6 +63,7 @@ const sum = { bytes: 9, crc: 0xffff_ffff };
 
 /** One of every type: a missing row does not compile. */
 const MESSAGES: { [T in Message['type']]: Omit<MessageOf<T>, 'type'> } = {
+  Demands: { sequence: 3, demands: [{ scope: 'key:a', amounts: [1, 2, 3, 4] }] },
   PreVote: { proposedTerm: 1, lastLogIndex: 2, lastLogTerm: 3, nonce: 4 },
   PreVoteReply: { term: 1, proposedTerm: 2, voteGranted: true, nonce: 3 },
   RequestVote: { term: 1, lastLogIndex: 2, lastLogTerm: 3, transfer: false, nonce: 4 },

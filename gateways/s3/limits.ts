@@ -1,0 +1,19 @@
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
+import type { Meters } from '../limits/rate-limits.ts';
+import type { Call } from './call.ts';
+
+/**
+ * Whose limits a request comes under: of the user whose key signed it, with all its keys; of the account; of the address
+ * where nobody signed, also where nobody has to. And those of its bucket. Null: of none.
+ */
+export function metersOfCall(call: Call): Meters | null {
+  const { limits } = call.edge.http;
+  if (limits === null) return null;
+  const { who, isAnonymous, address } = call.sender;
+  const name = who?.userName ?? null;
+  const signer = name === null ? 's3-account' : `s3-user:${name}`;
+  return limits.of({
+    ...{ who: isAnonymous ? null : signer, tenant: who?.access.tenant ?? DEFAULT_TENANT },
+    ...{ address: address ?? '', bucket: call.route.bucket },
+  });
+}
