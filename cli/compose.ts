@@ -56,6 +56,7 @@ import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
 import { systemClock } from './system-clock.ts';
 import { systemRandom } from './system-random.ts';
+import { startTenantRemoval } from './tenants.ts';
 import { TlsFiles } from './tls-files.ts';
 import { ownVersion } from './version.ts';
 
@@ -159,6 +160,7 @@ async function composeLocked(
     const edge = edgeOf(real, gate, objects, clock);
     return openAgreed(parts, config.auth, edge, () => {
       if (nats !== null) serveNats(config, basics, { nats, service, limits: rates.limits });
+      ends.push(startTenantRemoval(real, clock, telemetry));
     });
   });
   starting.then(() => checkRootKeys(encryptionKeys, telemetry, fatal)).catch(() => {});

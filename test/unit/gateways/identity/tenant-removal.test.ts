@@ -1,0 +1,144 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ApiKeys } from '../../../../gateways/identity/api-keys.ts';
+import { SecretHash } from '../../../../gateways/identity/secret-hash.ts';
+import { TenantRemoval } from '../../../../gateways/identity/tenant-removal.ts';
+import { storesOf } from '../../../../gateways/identity/tenant-store.ts';
+import { Tenants } from '../../../../gateways/identity/tenants.ts';
+import { AppError } from '../../../../protocol/errors.ts';
+import { seededRandom } from '../../../../protocol/random.ts';
+import { DEFAULT_TENANT, KV_SPACE } from '../../../../protocol/vshard.ts';
+import { HandClock } from '../../../kit/hand-clock.ts';
+import { ModelService } from '../../../kit/model-service.ts';
+
+const CTX = { deadlineMs: 1_000, traceparent: null, idempotency: null };
+const SETTLE_MS = 70_000;
+
+let clock: HandClock;
+let service: ModelService;
+let tenants: Tenants;
+let apiKeys: ApiKeys;
+let isInCharge = true;
+
+beforeEach(() => {
+  clock = new HandClock();
+  service = new ModelService();
+  const { identities } = service;
+  const random = seededRandom(3, 'keys');
+  tenants = new Tenants({ identities, clock });
+  apiKeys = new ApiKeys({ identities, clock, random, hash: new SecretHash(random) });
+  isInCharge = true;
+});
+
+/** As after a restart: it knows what the rows say, and nothing else. */
+function removal(): TenantRemoval {
+  return new TenantRemoval({
+    ...{ identities: service.identities, storeOf: storesOf(service), tenants, clock },
+    isInCharge: () => isInCharge,
+    log: () => {},
+  });
+}
+
+function putOf(key: string) {
+  return {
+    ...{ type: 'put' as const, ref: { tenant: DEFAULT_TENANT, space: KV_SPACE, key } },
+    ...{ value: new Uint8Array(1), contentType: null, ttlMs: null, condition: null },
+  };
+}
+
+async function fill(tenant: string, count: number): Promise<void> {
+  const store = storesOf(service)(tenant);
+  for (let i = 0; i < count; i++) await store.put(CTX, putOf(`k${i}`));
+  await store.indexes.define(CTX, {
+    ...{ name: 'i', tenant, space: KV_SPACE, prefix: '', sparse: false },
+    ...{ kind: 'text' as const, fields: [], unique: false },
+  });
+  await apiKeys.create(CTX, { name: 'k', tenant, role: 'admin', expiresInMs: null });
+}
+
+async function left(tenant: string): Promise<[keys: number, indexes: number, credentials: number]> {
+  const store = storesOf(service)(tenant);
+  const { items } = await store.scan(CTX, {
+    ...{ tenant, space: KV_SPACE, start: '', end: null, reverse: false, limit: 100_000 },
+    ...{ values: false, consistency: 'linearizable' as const, revision: null },
+  });
+  const indexes = await store.indexes.list(CTX);
+  return [items.length, indexes.length, (await apiKeys.list(CTX, tenant)).length];
+}
+
+async function exists(name: string): Promise<boolean> {
+  return (await tenants.list(CTX)).some((tenant) => tenant.name === name);
+}
+
+describe('the deletion of a tenant', () => {
+  it("takes away all that is theirs, nothing that is others', and then frees the name", async () => {
+    for (const name of ['acme', 'other']) await tenants.create(CTX, name);
+    for (const name of ['acme', 'other', DEFAULT_TENANT]) await fill(name, 1_200);
+    await removal().turn();
+    expect(await left('acme')).toEqual([1_200, 1, 1]);
+    await tenants.delete(CTX, 'acme');
+    await removal().turn();
+    expect(await left('acme')).toEqual([0, 0, 0]);
+    const { deletion } = await tenants.get(CTX, 'acme');
+    expect(deletion).toMatchObject({ credentials: 1, indexes: 1, keys: 1_200 });
+    for (const name of ['other', DEFAULT_TENANT]) expect(await left(name)).toEqual([1_200, 1, 1]);
+    await clock.pass(SETTLE_MS);
+    expect(await removal().turn()).toBe(true);
+    expect(await exists('acme')).toBe(false);
+    expect(await removal().turn()).toBe(false);
+    expect((await tenants.create(CTX, 'acme')).deletion).toBeNull();
+    expect(await left('acme')).toEqual([0, 0, 0]);
+  });
+
+  it('says what it waits for, and sees what a request wrote that had begun before', async () => {
+    await tenants.create(CTX, 'acme');
+    await tenants.delete(CTX, 'acme');
+    await removal().turn();
+    const waiting = (await tenants.get(CTX, 'acme')).deletion;
+    expect(waiting?.waitsFor).toBe('requests that had begun before');
+    await storesOf(service)('acme').put(CTX, putOf('late'));
+    await clock.pass(SETTLE_MS);
+    await removal().turn();
+    // Something was there: only a turn that finds nothing is the last one.
+    expect((await tenants.get(CTX, 'acme')).deletion).toMatchObject({ keys: 1, waitsFor: null });
+    await removal().turn();
+    expect(await exists('acme')).toBe(false);
+  });
+
+  it('goes on after a crash in the middle', async () => {
+    await tenants.create(CTX, 'acme');
+    await fill('acme', 1_200);
+    await tenants.delete(CTX, 'acme');
+    let batches = 0;
+    const batch = service.batch.bind(service);
+    service.batch = async (ctx, ops, budget) => {
+      if (++batches === 2) throw new AppError('unavailable', 'the node has gone');
+      return batch(ctx, ops, budget);
+    };
+    await removal().turn();
+    expect(await left('acme')).toEqual([700, 0, 0]);
+    expect(await exists('acme')).toBe(true);
+    await clock.pass(SETTLE_MS);
+    await removal().turn();
+    await removal().turn();
+    expect(await exists('acme')).toBe(false);
+  });
+
+  it('is the work of one node', async () => {
+    await tenants.create(CTX, 'acme');
+    await fill('acme', 1);
+    await tenants.delete(CTX, 'acme');
+    isInCharge = false;
+    expect(await removal().turn()).toBe(false);
+    expect(await left('acme')).toEqual([1, 1, 1]);
+  });
+
+  it('begins by itself, and ends with its node', async () => {
+    await tenants.create(CTX, 'acme');
+    await tenants.delete(CTX, 'acme');
+    const running = removal();
+    running.start();
+    for (let i = 0; i < 80 && (await exists('acme')); i++) await clock.pass(1_000);
+    expect(await exists('acme')).toBe(false);
+    await running.stop();
+  });
+});
