@@ -1,0 +1,105 @@
+import { afterEach, expect, test } from 'vitest';
+import { ProcessCluster } from '../kit/process-cluster.ts';
+import { sleep } from '../kit/wait.ts';
+
+/** Tenants on three nodes: what is answered of them holds on all, and a deletion outlives the node that began it. */
+
+let cluster: ProcessCluster | null = null;
+
+afterEach(async () => {
+  await cluster?.dispose();
+  cluster = null;
+});
+
+const ADMIN = `mkv_admin_${'k'.repeat(43)}`;
+
+async function ask(url: string, method: string, path: string, body?: unknown, key = ADMIN) {
+  const headers: Record<string, string> = { authorization: `Bearer ${key}` };
+  const isJson = body !== undefined && typeof body !== 'string';
+  if (isJson) headers['content-type'] = 'application/json';
+  const sent = isJson ? JSON.stringify(body) : (body as string | undefined);
+  const answer = await fetch(url + path, {
+    ...{ method, headers },
+    ...(sent === undefined ? {} : { body: sent }),
+  });
+  const text = await answer.text();
+  const isDocument = answer.headers.get('content-type')?.includes('json') === true;
+  const json = (isDocument ? JSON.parse(text) : {}) as Record<string, unknown>;
+  return { status: answer.status, text, json };
+}
+
+async function tenant(url: string, name: string): Promise<string> {
+  expect((await ask(url, 'POST', '/admin/tenants', { name })).status).toBe(201);
+  const wanted = { name: 'k', tenant: name, role: 'admin' };
+  const { status, json } = await ask(url, 'POST', '/admin/keys', wanted);
+  expect(status).toBe(201);
+  return json['key'] as string;
+}
+
+test('tenants see their own on every node, are refused on every node, and go after a crash too', async () => {
+  const env = { MINIKV_AUTH_ADMIN_KEY: ADMIN };
+  cluster = await ProcessCluster.start({ nodes: 3, flags: ['--auth'], env });
+  const urls = cluster.urls();
+  const [first] = urls as [string];
+  const [one, two] = [await tenant(first, 'one'), await tenant(first, 'two')];
+  const index = { name: 'i', fields: ['/n'], unique: true };
+  for (const [key, value] of [
+    [one, '{"n":"of one"}'],
+    [two, '{"n":"of two"}'],
+  ] as const) {
+    expect((await ask(first, 'POST', '/v1/indexes', index, key)).status).toBe(201);
+    expect((await ask(first, 'PUT', '/v1/kv/same', value, key)).status).toBe(201);
+  }
+  const isLive = async (key: string) =>
+    (await ask(first, 'GET', '/v1/indexes/i', undefined, key)).json['state'] === 'live';
+  while (!(await isLive(one)) || !(await isLive(two))) await sleep(100);
+  for (const url of urls) {
+    expect((await ask(url, 'GET', '/v1/kv/same', undefined, one)).text).toBe('{"n":"of one"}');
+    expect((await ask(url, 'GET', '/v1/kv/same', undefined, two)).text).toBe('{"n":"of two"}');
+    expect((await ask(url, 'GET', '/v1/kv/same')).status).toBe(404);
+    expect((await ask(url, 'GET', '/v1/indexes')).json).toEqual({ indexes: [] });
+    const found = await ask(url, 'GET', '/v1/indexes/i/query?eq=of%20two', undefined, one);
+    expect(found.json['items']).toEqual([]);
+  }
+  // A unique index is of one tenant: another one may have the same value.
+  const txn = { then: [{ op: 'put', key: 'copy', value: '{"n":"of two"}' }] };
+  expect((await ask(first, 'POST', '/v1/txn', txn, one)).status).toBe(200);
+
+  expect((await ask(first, 'POST', '/admin/tenants/one/suspend')).status).toBe(200);
+  for (const url of urls) {
+    expect((await ask(url, 'GET', '/v1/kv/same', undefined, one)).status).toBe(403);
+  }
+  expect((await ask(first, 'POST', '/admin/tenants/one/resume')).status).toBe(200);
+  for (const url of urls) {
+    expect((await ask(url, 'GET', '/v1/kv/same', undefined, one)).status).toBe(200);
+  }
+
+  for (let at = 0; at < 4; at++) {
+    const ops = Array.from({ length: 1_000 }, (_, i) => ({
+      ...{ op: 'put', key: `k${at}/${i}`, value: '{}' },
+    }));
+    expect((await ask(first, 'POST', '/v1/batch', { ops }, one)).status).toBe(200);
+  }
+  expect((await ask(first, 'DELETE', '/admin/tenants/one')).status).toBe(202);
+  for (const url of urls) {
+    expect((await ask(url, 'GET', '/v1/kv/same', undefined, one)).status).toBe(401);
+  }
+  const status = await ask(first, 'GET', '/admin/status');
+  const groups = status.json['groups'] as { group: number; leader: string }[];
+  const meta = groups.find(({ group }) => group === 0)?.leader as string;
+  const at = ['n1', 'n2', 'n3'].indexOf(meta);
+  await cluster.kill(at);
+  const alive = urls[(at + 1) % 3] as string;
+  const endMs = Date.now() + 150_000;
+  for (;;) {
+    const { status: now } = await ask(alive, 'GET', '/admin/tenants/one');
+    if (now === 404) break;
+    expect([200, 503]).toContain(now);
+    if (Date.now() > endMs) throw new Error('the tenant is still there');
+    await sleep(1_000);
+  }
+  const again = await tenant(alive, 'one');
+  const listed = await ask(alive, 'GET', '/v1/kv', undefined, again);
+  expect(listed.json['items']).toEqual([]);
+  expect((await ask(alive, 'GET', '/v1/kv/same', undefined, two)).text).toBe('{"n":"of two"}');
+}, 300_000);
