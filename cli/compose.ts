@@ -236,8 +236,8 @@ function identityParts(
 }
 
 function httpConfig(config: Config): HttpConfig {
-  const { host, port } = config;
-  return { host, port, allowUnsigned: true, ownNames: ownNames(config) };
+  const { host, port, allowedOrigins } = config;
+  return { host, port, allowedOrigins, allowUnsigned: true, ownNames: ownNames(config) };
 }
 
 /** What nobody else's site is called: what was configured, and the machine. */

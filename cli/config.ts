@@ -49,6 +49,8 @@ export interface Config {
   /** `bucket.<domain>` is that bucket. */
   readonly s3Domains: readonly string[];
   readonly hostNames: readonly string[];
+  /** Origins whose pages may use REST from browsers. */
+  readonly allowedOrigins: readonly string[];
   /** Empty: the in-process bus. Else what parseNatsUrls takes, joined by commas. */
   readonly nats: readonly string[];
   readonly natsFiles: NatsFiles;
@@ -206,6 +208,11 @@ function check(settings: readonly Setting[]): Config {
     rootKeys: rootKeysOrNull(read),
     rootKeyFile: read.text('encryption-root-key-file'),
     hostNames: read.list('host-names', 'host names', hostName),
+    allowedOrigins: read.list(
+      'http-allowed-origins',
+      'origins such as https://app.example',
+      (text) => (URL.canParse(text) && new URL(text).origin === text ? text : null),
+    ),
     rootKeyCommand: read.text('encryption-root-key-command'),
     encryptionAtRest: read.boolean('encryption-at-rest'),
     s3Domains: read.list('s3-domains', 'host names', hostName),

@@ -59,6 +59,13 @@ export const SECURITY_KEYS: readonly ConfigKey[] = [
     help: 'Files of 16 MiB that it keeps; the oldest go',
   },
   {
+    key: 'http-allowed-origins',
+    kind: 'list',
+    fallback: null,
+    flag: false,
+    help: 'Origins (https://app.example) whose pages may use REST, watches and WebSockets from browsers',
+  },
+  {
     key: 'tls-cert',
     kind: 'text',
     fallback: null,

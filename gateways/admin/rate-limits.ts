@@ -1,6 +1,7 @@
 import { type TSchema, Type } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
 import type { App, Edge } from '../http/app.ts';
+import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
@@ -63,7 +64,7 @@ export function registerRateLimitRoutes(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, body: Wanted, response: schemas.answers({ 200: Limit }) },
     },
     handler: async (request, reply) => {
-      const wanted = limitOf(request.body as Record<string, unknown>);
+      const wanted = limitOf(objectBody(request));
       const limit = await rowsOf(edge).set(contextOf(request), request.params.scope, wanted);
       return answer(request, reply, 200, null, () => limit);
     },

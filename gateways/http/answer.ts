@@ -41,7 +41,7 @@ export function problemAnswer(
   if (error instanceof AppError && typeof error.details['allow'] === 'string') {
     lines += `allow: ${error.details['allow']}\r\n`;
   }
-  lines += `content-type: ${binary ? MSGPACK : PROBLEM_TYPE}\r\n`;
+  lines += `cache-control: no-store\r\ncontent-type: ${binary ? MSGPACK : PROBLEM_TYPE}\r\n`;
   const body = binary ? Buffer.from(packBytes(problem.body)) : JSON.stringify(problem.body);
   return { status: problem.status, lines, body };
 }

@@ -58,6 +58,7 @@ export class DirectExchange {
       if (grant === null) return false;
       res.store = this.#edge.storeOf(grant.tenant);
     }
+    if (headers.origin !== undefined && (config.allowedOrigins ?? []).length > 0) return false;
     if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;
     if (headers['transfer-encoding'] !== undefined || headers.expect !== undefined) return false;
     if (headers['content-encoding'] !== undefined || headers.upgrade !== undefined) return false;

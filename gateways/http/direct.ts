@@ -3,7 +3,7 @@ import { type Answer, headersOf } from './answer.ts';
 import type { Edge } from './app.ts';
 import { decimal } from './decimal.ts';
 import type { EdgeResponse } from './exchange.ts';
-import { commonHeaders } from './raw-answer.ts';
+import { restHeaders } from './raw-answer.ts';
 
 /** Bodies up to this leave in one string with their head; larger ones beside it. */
 const JOINED_BYTES_MAX = 2048;
@@ -23,7 +23,7 @@ export class DirectAnswers {
       'x-request-id': _id,
       'x-minikv-revision': _revision,
       ...rest
-    } = commonHeaders(edge, '', 0);
+    } = restHeaders(edge, '', 0);
     this.#constant = Object.entries(rest)
       .map(([name, value]) => `${name}: ${value}\r\n`)
       .join('');
@@ -77,7 +77,7 @@ export class DirectAnswers {
     { status, lines, body }: Answer,
   ): void {
     const all = headersOf(lines).flat();
-    for (const [name, value] of Object.entries(commonHeaders(this.#edge, requestId, revision))) {
+    for (const [name, value] of Object.entries(restHeaders(this.#edge, requestId, revision))) {
       all.push(name, value);
     }
     if (this.#edge.isDraining()) all.push('connection', 'close');

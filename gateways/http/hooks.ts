@@ -7,8 +7,9 @@ import { guarded } from '../identity/guarded-store.ts';
 import { NO_STORE } from '../identity/tenant-store.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { audit } from './audit.ts';
+import { corsHeaders, preflightHeaders } from './cors.ts';
 import { countAnswer, countRequest } from './rate-limit.ts';
-import { commonHeaders } from './raw-answer.ts';
+import { restHeaders } from './raw-answer.ts';
 import { type RouteRule, ruleOf } from './route-actions.ts';
 import { isForeignOrigin } from './screen.ts';
 import { traceparentOf } from './trace.ts';
@@ -20,6 +21,12 @@ export function registerHooks(app: App, edge: Edge): void {
   app.addHook('onRequest', (request, reply, done) => {
     request.edge = stateOf(edge, request);
     reply.raw.once('close', () => onDone(edge, request, reply));
+    const preflight = preflightHeaders(edge, request.raw);
+    if (preflight !== null) {
+      reply.code(204).headers(preflight).send();
+      return;
+    }
+    reply.headers(corsHeaders(edge, request.raw));
     const go = (): void => {
       try {
         gate(edge, request);
@@ -35,12 +42,25 @@ export function registerHooks(app: App, edge: Edge): void {
     admit(edge, edge.access, request, reply).then(go, done);
   });
   app.addHook('onSend', (request, reply, payload, done) => {
-    reply.headers(commonHeaders(edge, request.id, request.edge.revision));
+    reply.headers(restHeaders(edge, request.id, request.edge.revision));
+    if (isDocument(request)) {
+      if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store');
+      if (!reply.hasHeader(POLICY)) reply.header(POLICY, NOTHING);
+    }
     if (edge.isDraining()) reply.header('connection', 'close');
     const { meters } = request.edge;
     done(null, meters === null ? payload : countAnswer(meters, reply, payload));
   });
 }
+
+/** Values and what is done to them say so themselves, past the framework too; /docs is for people, and the same for all. */
+function isDocument({ routeOptions: { url = '' } }: FastifyRequest): boolean {
+  return url !== '/v1/kv/:key' && url !== '/v1/txn' && !url.startsWith('/docs');
+}
+
+const POLICY = 'content-security-policy';
+/** An answer that a browser shows loads nothing and runs nothing. */
+const NOTHING = "default-src 'none'; frame-ancestors 'none'";
 
 function stateOf(edge: Edge, request: FastifyRequest): RequestState {
   const { telemetry, traffic, access } = edge;

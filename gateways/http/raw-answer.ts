@@ -5,9 +5,20 @@ import { refusalHeaders } from '../limits/headers.ts';
 import type { Edge, ShownProblem } from './app.ts';
 import { problemOf } from './problem.ts';
 
-/** The headers that every answer of this listener carries. */
+/** What is only asked for over TLS for a year, as browsers remember it. */
+const OVER_TLS = { 'strict-transport-security': 'max-age=31536000' };
+/** No page frames an answer of REST, or is told by a link where its reader was. */
+const NO_PAGE = { 'x-frame-options': 'DENY', 'referrer-policy': 'no-referrer' };
+
+/** The headers that every answer of REST carries. */
+export function restHeaders(edge: Edge, requestId: string, revision: number | null) {
+  return { ...commonHeaders(edge, requestId, revision), ...NO_PAGE };
+}
+
+/** The headers that every answer of every port carries: what S3 serves may be a page of somebody's. */
 export function commonHeaders(edge: Edge, requestId: string, revision: number | null) {
   return {
+    ...(edge.tls === null ? {} : OVER_TLS),
     'x-request-id': requestId,
     'x-minikv-revision': String(revision ?? edge.service.status().clock),
     'x-minikv-durability': edge.durability,
@@ -33,7 +44,8 @@ interface Rendered {
 function render(edge: Edge, error: AppError, requestId: string): Rendered {
   const { status, contentType, body, retryAfterMs } = edge.problem(error, requestId);
   const headers: Record<string, string> = {
-    ...commonHeaders(edge, requestId, null),
+    ...restHeaders(edge, requestId, null),
+    'cache-control': 'no-store',
     'content-type': contentType,
     'content-length': String(Buffer.byteLength(body)),
     connection: 'close',

@@ -5,7 +5,8 @@ import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { WatchMessage } from '../../protocol/service.ts';
 import type { App, Edge } from '../http/app.ts';
 import { contextOf } from '../http/context.ts';
-import { commonHeaders } from '../http/raw-answer.ts';
+import { corsHeaders } from '../http/cors.ts';
+import { restHeaders } from '../http/raw-answer.ts';
 import * as schemas from '../http/schemas.ts';
 import { Encoder } from './encoder.ts';
 import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
@@ -113,7 +114,8 @@ async function serve(
   // A watch that opens with a reader long gone must not wait for its first event to notice.
   raw.once('close', () => opened.watch.close());
   raw.writeHead(200, {
-    ...commonHeaders(edge, request.id, null),
+    ...restHeaders(edge, request.id, null),
+    ...corsHeaders(edge, request.raw),
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no',
