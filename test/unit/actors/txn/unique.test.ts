@@ -30,6 +30,11 @@ class Client {
     return this.cluster.node('n1').service;
   }
 
+  /** Of the tenant of `ref`. */
+  get indexes() {
+    return this.service.indexes.ofTenant('t1');
+  }
+
   /** What came of it; a refusal as its code, a duplicate as the key that has the value. */
   async told<T>(work: Promise<T>): Promise<T | string> {
     try {
@@ -58,13 +63,13 @@ class Client {
   }
 
   async define(index: NewIndex): Promise<IndexInfo> {
-    await this.cluster.time.until(this.service.indexes.define(CTX, index));
+    await this.cluster.time.until(this.indexes.define(CTX, index));
     return this.settled(index.name);
   }
 
   async settled(name: string): Promise<IndexInfo> {
     for (let i = 0; i < 400; i++) {
-      const { info } = await this.cluster.time.until(this.service.indexes.inspect(CTX, name));
+      const { info } = await this.cluster.time.until(this.indexes.inspect(CTX, name));
       if (info.state === 'live' || info.state === 'failed') return info;
       await this.cluster.time.pass(50);
     }
@@ -79,7 +84,7 @@ class Client {
 
   /** Keys by their e-mail, as the index has them. */
   async holders(): Promise<Record<string, string>> {
-    const query = this.service.indexes.query(CTX, 'email', EVERYTHING);
+    const query = this.indexes.query(CTX, 'email', EVERYTHING);
     const { hits } = await this.cluster.time.until(query);
     return Object.fromEntries(
       hits.map(({ item }) => [JSON.parse(Buffer.from(item.value).toString()).email, item.ref.key]),
@@ -193,7 +198,7 @@ describe('a live unique index', () => {
     expect(await c.put('u/2', { email: 'a' }, once('k'))).toBe('u/1!');
     expect(await c.put('u/3', { email: 'c' }, exists)).toBe('precondition_failed');
     expect(await transact()).toBe('u/1!');
-    await c.cluster.time.until(c.service.indexes.drop(CTX, 'email'));
+    await c.cluster.time.until(c.indexes.drop(CTX, 'email'));
     expect(await c.put('u/2', { email: 'a' }, once('k'))).toBe('u/1!');
     expect(await clash()).toBe('u/4!');
   });
@@ -232,7 +237,7 @@ describe('a live unique index', () => {
     });
     expect(await c.put('u/1', { email: 'a' }, once('claimed', 1))).toBe('put');
     expect(await c.put('u/1', { email: 'b' }, once('claimed', 2))).toBe('idempotency_mismatch');
-    await c.cluster.time.until(c.service.indexes.drop(CTX, 'email'));
+    await c.cluster.time.until(c.indexes.drop(CTX, 'email'));
     expect(await c.put('u/1', { email: 'a' }, once('plain', 1))).toBe('put');
     await c.define(EMAIL);
     expect(await c.put('u/1', { email: 'b' }, once('plain', 2))).toBe('idempotency_mismatch');
@@ -325,7 +330,7 @@ describe('building one', () => {
     expect(await c.told(c.holders())).toBe('conflict');
     await c.delete('u/1');
     await c.delete('u/2');
-    await c.cluster.time.until(c.service.indexes.drop(CTX, 'email'));
+    await c.cluster.time.until(c.indexes.drop(CTX, 'email'));
     expect(await c.define(EMAIL)).toMatchObject({ state: 'live' });
     expect(await c.put('u/4', { email: 'a' })).toBe('u/3!');
   });
@@ -364,7 +369,7 @@ describe('building one', () => {
     };
     expect(await batch()).toEqual(['write', 'write', 'write']);
     expect(await batch()).toEqual(['write', 'write', 'write']);
-    await c.cluster.time.until(c.service.indexes.drop(CTX, 'email'));
+    await c.cluster.time.until(c.indexes.drop(CTX, 'email'));
     expect(await c.put('u/2', { email: 'b' }, { ctx: during })).toBe('put');
     await batch();
     for (const key of ['u/1', 'u/2', 'u/3', 'u/4', 'v/5']) {
@@ -375,7 +380,7 @@ describe('building one', () => {
   it('enforces nothing once it is dropped', async () => {
     const c = await client();
     await c.put('u/1', { email: 'a' });
-    await c.cluster.time.until(c.service.indexes.drop(CTX, 'email'));
+    await c.cluster.time.until(c.indexes.drop(CTX, 'email'));
     expect(await c.put('u/2', { email: 'a' })).toBe('put');
   });
 });
