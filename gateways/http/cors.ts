@@ -10,6 +10,7 @@ import type { Edge } from './app.ts';
 const METHODS = 'GET, HEAD, PUT, POST, PATCH, DELETE';
 const EXPOSED = [
   ...['etag', 'last-modified', 'retry-after', 'x-request-id', 'x-minikv-revision'],
+  ...['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'],
   ...['x-minikv-durability', 'x-minikv-expires-at', 'x-minikv-lease', 'www-authenticate'],
 ].join(', ');
 /** A browser asks again after it; a shorter list of origins holds by then. */

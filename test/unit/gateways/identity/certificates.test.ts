@@ -153,6 +153,19 @@ describe('a client certificate', () => {
     await admin('DELETE', `/admin/certificates/${id}`);
   });
 
+  it('has no name that another one of its names spells', async () => {
+    const forged = [
+      await clients.client('writer', [{ type: 'dns', value: `a.example, URI:${SPIFFE}` }]),
+      await clients.client('writer', [{ type: 'email', value: `a@b, URI:${SPIFFE}` }]),
+      await clients.client('admin,O=ours'),
+      await clients.client('admin\nO=ours'),
+    ];
+    const ids = [(await mapped(`uri:${SPIFFE}`)).id, (await mapped('subject:CN=admin,O=ours')).id];
+    for (const pair of forged) expect((await put(pair)).status).toBe(401);
+    expect([200, 201]).toContain((await put(writer)).status);
+    for (const id of ids) await admin('DELETE', `/admin/certificates/${id}`);
+  });
+
   it('whose time ends while its connection is open is refused from then on', async () => {
     const { id } = await mapped('subject:CN=writer');
     const agent = agentOf(writer, true);
