@@ -118,6 +118,11 @@ export class MemoryCluster {
     return node;
   }
 
+  /** The bus as whoever else is on it has it. */
+  strangersBus(): Bus {
+    return this.#hub.bus();
+  }
+
   /** What a node has on its disk. */
   disk(name: string): MemoryDisk {
     return this.#machine(name).disk;
