@@ -8,13 +8,13 @@ import { META_GROUP } from '../protocol/types.ts';
 
 /** Takes away what deleted tenants have left, beside the leader of the meta group. Returns how to end that. */
 export function startTenantRemoval(
-  { service }: Node,
+  { service, objects }: Node,
   clock: Clock,
   telemetry: NodeTelemetry,
 ): () => Promise<void> {
   const { identities } = service;
   const removal = new TenantRemoval({
-    ...{ identities, clock, storeOf: storesOf(service) },
+    ...{ identities, clock, objects, storeOf: storesOf(service) },
     tenants: new Tenants({ identities, clock }),
     isInCharge: () => {
       const { nodeId, groups } = service.status();

@@ -1,19 +1,16 @@
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { App, Edge } from '../http/app.ts';
 import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import { type BuiltInRole, isBuiltInRole } from '../identity/decision.ts';
-import { isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
-import type {
-  S3UserChange,
-  S3Users,
-  ShownS3Key,
-  ShownS3User,
-  WantedS3User,
-} from '../identity/s3-users.ts';
+import type { ShownS3Key, ShownS3User } from '../identity/s3-shown.ts';
+import { fullUserName, isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
+import type { S3UserChange, S3Users, WantedS3User } from '../identity/s3-users.ts';
 import { checkFields, expiresInMsOf } from './api-keys.ts';
 
 const USERS = '/admin/s3-users';
@@ -80,8 +77,10 @@ function registerUsers(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: AllUsers }) },
     },
     handler: async (request, reply) => {
-      const users = await usersOf(edge).listUsers(contextOf(request));
-      return answer(request, reply, 200, null, () => ({ users: users.map(shownUser) }));
+      const users = await usersOf(edge, request).listUsers(contextOf(request));
+      return answer(request, reply, 200, null, () => ({
+        users: users.map((user) => shownUser(user, tenantOf(request))),
+      }));
     },
   });
   app.post(USERS, {
@@ -92,8 +91,8 @@ function registerUsers(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const wanted = wantedUser(objectBody(request));
-      const made = await usersOf(edge).createUser(contextOf(request), wanted);
-      return answer(request, reply, 201, null, () => shownUser(made));
+      const made = await usersOf(edge, request).createUser(contextOf(request), wanted);
+      return answer(request, reply, 201, null, () => shownUser(made, tenantOf(request)));
     },
   });
   app.get(`${USERS}/:name`, {
@@ -102,8 +101,8 @@ function registerUsers(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: User }) },
     },
     handler: async (request, reply) => {
-      const user = await usersOf(edge).getUser(contextOf(request), request.params.name);
-      return answer(request, reply, 200, null, () => shownUser(user));
+      const user = await usersOf(edge, request).getUser(contextOf(request), request.params.name);
+      return answer(request, reply, 200, null, () => shownUser(user, tenantOf(request)));
     },
   });
   app.delete(`${USERS}/:name`, {
@@ -113,7 +112,7 @@ function registerUsers(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const { name } = request.params;
-      await usersOf(edge).deleteUser(contextOf(request), name);
+      await usersOf(edge, request).deleteUser(contextOf(request), name);
       return answer(request, reply, 200, null, () => ({ name, deleted: true }));
     },
   });
@@ -130,8 +129,8 @@ function registerUserChanges(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const change = changedUser(objectBody(request));
       const { name } = request.params;
-      const user = await usersOf(edge).changeUser(contextOf(request), name, change);
-      return answer(request, reply, 200, null, () => shownUser(user));
+      const user = await usersOf(edge, request).changeUser(contextOf(request), name, change);
+      return answer(request, reply, 200, null, () => shownUser(user, tenantOf(request)));
     },
   });
   for (const [what, state, summary] of STATES) {
@@ -142,15 +141,15 @@ function registerUserChanges(app: App, edge: Edge): void {
       },
       handler: async (request, reply) => {
         const { name } = request.params;
-        const user = await usersOf(edge).setUserState(contextOf(request), name, state);
-        return answer(request, reply, 200, null, () => shownUser(user));
+        const user = await usersOf(edge, request).setUserState(contextOf(request), name, state);
+        return answer(request, reply, 200, null, () => shownUser(user, tenantOf(request)));
       },
     });
     app.post(`${KEYS}/:id/${what}`, {
       schema: keySchema(`${summary} an access key`),
       handler: async (request, reply) => {
         const { id } = request.params;
-        const key = await usersOf(edge).setKeyState(contextOf(request), id, state);
+        const key = await usersOf(edge, request).setKeyState(contextOf(request), id, state);
         return answer(request, reply, 200, null, (): ShownS3Key => key);
       },
     });
@@ -169,7 +168,7 @@ function registerKeys(app: App, edge: Edge): void {
       ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: AllKeys }) },
     },
     handler: async (request, reply) => {
-      const keys = await usersOf(edge).listKeys(contextOf(request));
+      const keys = await usersOf(edge, request).listKeys(contextOf(request));
       return answer(request, reply, 200, null, () => ({ keys: [...keys] }));
     },
   });
@@ -182,7 +181,7 @@ function registerKeys(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const wanted = wantedKey(objectBody(request));
-      const made = await usersOf(edge).createKey(contextOf(request), wanted);
+      const made = await usersOf(edge, request).createKey(contextOf(request), wanted);
       const { shown, secretAccessKey } = made;
       reply.header('cache-control', 'no-store');
       return answer(request, reply, 201, null, () => ({ ...shown, secretAccessKey }));
@@ -191,7 +190,7 @@ function registerKeys(app: App, edge: Edge): void {
   app.get(`${KEYS}/:id`, {
     schema: keySchema('An access key of S3, without its secret'),
     handler: async (request, reply) => {
-      const key = await usersOf(edge).getKey(contextOf(request), request.params.id);
+      const key = await usersOf(edge, request).getKey(contextOf(request), request.params.id);
       return answer(request, reply, 200, null, (): ShownS3Key => key);
     },
   });
@@ -202,14 +201,14 @@ function registerKeys(app: App, edge: Edge): void {
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      await usersOf(edge).deleteKey(contextOf(request), id);
+      await usersOf(edge, request).deleteKey(contextOf(request), id);
       return answer(request, reply, 200, null, () => ({ accessKeyId: id, deleted: true }));
     },
   });
   app.post(`${KEYS}/:id/revoke`, {
     schema: keySchema('Revokes an access key: answered, no node takes it'),
     handler: async (request, reply) => {
-      const key = await usersOf(edge).revokeKey(contextOf(request), request.params.id);
+      const key = await usersOf(edge, request).revokeKey(contextOf(request), request.params.id);
       return answer(request, reply, 200, null, (): ShownS3Key => key);
     },
   });
@@ -222,8 +221,9 @@ function keySchema(summary: string) {
   };
 }
 
-function usersOf({ s3Users }: Edge): S3Users {
-  if (s3Users !== null) return s3Users;
+/** Those of the sender's own tenant, also where that is the cluster's. */
+function usersOf({ s3Users }: Edge, request: FastifyRequest): S3Users {
+  if (s3Users !== null) return s3Users.ofTenant(tenantOf(request));
   throw new AppError('not_implemented', 'this node has no S3 endpoint, and so no users of it');
 }
 
@@ -277,6 +277,10 @@ function wantedKey(body: Record<string, unknown>) {
   return { user, expiresInMs: expiresInMsOf(seconds) };
 }
 
-function shownUser({ name, ...user }: ShownS3User) {
-  return { name, arn: `arn:aws:iam::minikv:user/${name}`, ...user };
+function tenantOf({ edge }: FastifyRequest): string {
+  return edge.grant?.tenant ?? DEFAULT_TENANT;
+}
+
+function shownUser({ name, ...user }: ShownS3User, tenant: string) {
+  return { name, arn: `arn:aws:iam::minikv:user/${fullUserName(tenant, name)}`, ...user };
 }

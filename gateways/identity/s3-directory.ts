@@ -18,7 +18,9 @@ import {
   type S3KeyRecord,
   s3KeyRow,
   s3UserRow,
+  tenantOfUser,
 } from './s3-user.ts';
+import { standingOf } from './tenant.ts';
 
 export interface S3DirectoryParts {
   readonly identities: Identities;
@@ -98,13 +100,13 @@ export class S3Directory {
     return this.#parts.identities.renewed(deadlineMs);
   }
 
-  /** As the node knew it last. */
-  byId(id: string): KnownS3User | null {
-    return this.#known().byId.get(id) ?? null;
+  /** As the node knew it last; others' users are nobody. */
+  byId(id: string, tenant: string = DEFAULT_TENANT): KnownS3User | null {
+    return this.#known().byId.get(`${tenant} ${id}`) ?? null;
   }
 
-  byEmail(email: string): KnownS3User | null {
-    return this.#known().byEmail.get(email.toLowerCase()) ?? null;
+  byEmail(email: string, tenant: string = DEFAULT_TENANT): KnownS3User | null {
+    return this.#known().byEmail.get(`${tenant} ${email.toLowerCase()}`) ?? null;
   }
 
   #keyIn(id: string, row: IdentityRow): S3Key | null {
@@ -113,7 +115,9 @@ export class S3Directory {
     const { record, secretAccessKey } = key;
     const { expiresAtMs } = record;
     if (expiresAtMs !== null && expiresAtMs <= this.#parts.clock.wallMs()) return null;
-    const userRow = this.#parts.identities.row(s3UserRow(record.userName));
+    const { identities } = this.#parts;
+    if (standingOf(identities, tenantOfUser(record.userName)) !== 'active') return null;
+    const userRow = identities.row(s3UserRow(record.userName));
     const identity = userRow === null ? 'ended' : this.#identityOf(userRow);
     if (identity === 'ended' || identity.id !== record.userId) return null;
     return { secretAccessKey, identity };
@@ -144,7 +148,11 @@ export class S3Directory {
         : {
             ...{ id: record.id, displayName: record.displayName, userName },
             access: {
-              ...{ id: `s3:${userName}`, tenant: DEFAULT_TENANT, rules: ROLES[record.role] },
+              ...{
+                id: `s3:${userName}`,
+                tenant: tenantOfUser(userName),
+                rules: ROLES[record.role],
+              },
               ...{ isRevoked: false, expiresAtMs: null },
             },
           };
@@ -161,11 +169,13 @@ export class S3Directory {
     // An address that two have is his who was there first: the other one is about to be taken away.
     const users = identities.rows(s3UserRow('')).flatMap((row) => {
       const record = parseS3UserRow(row.text);
-      return record === null ? [] : [{ ...record, takenAt: emailTakenAt(row, record) }];
+      const tenant = tenantOfUser(nameOfS3UserRow(row.name));
+      return record === null ? [] : [{ ...record, tenant, takenAt: emailTakenAt(row, record) }];
     });
-    for (const { id, displayName, email } of users.sort((a, b) => a.takenAt - b.takenAt)) {
-      byId.set(id, { id, displayName });
-      if (email !== null && !byEmail.has(email)) byEmail.set(email, { id, displayName });
+    for (const { id, displayName, email, tenant } of users.sort((a, b) => a.takenAt - b.takenAt)) {
+      byId.set(`${tenant} ${id}`, { id, displayName });
+      const address = `${tenant} ${email}`;
+      if (email !== null && !byEmail.has(address)) byEmail.set(address, { id, displayName });
     }
     this.#people = { byId, byEmail };
     this.#peopleOf = revision;

@@ -1,6 +1,7 @@
 import type { IdentityRow } from '../../protocol/identities.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { Revision } from '../../protocol/types.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { BuiltInRole, Principal } from './decision.ts';
 
 /** Users of S3 and their access keys, as the meta group keeps them: a row each. */
@@ -31,6 +32,7 @@ export interface S3UserRecord {
 }
 
 export interface S3KeyRecord {
+  /** In full. */
   readonly userName: string;
   /** Of the user: one who is made again has no part in it. */
   readonly userId: string;
@@ -73,6 +75,17 @@ export function isS3KeyId(text: string): boolean {
   return KEY_ID.test(text);
 }
 
+/** As rows, keys and policies name a user: beside the cluster's own tenant with theirs before it, as IAM has paths. */
+export function fullUserName(tenant: string, name: string): string {
+  return tenant === DEFAULT_TENANT ? name : `${tenant}/${name}`;
+}
+
+export function tenantOfUser(fullName: string): string {
+  const end = fullName.indexOf('/');
+  return end < 0 ? DEFAULT_TENANT : fullName.slice(0, end);
+}
+
+/** By their full name. */
 export function s3UserRow(name: string): string {
   return USER + name;
 }

@@ -1,17 +1,27 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { Identities, IdentityRow } from '../../protocol/identities.ts';
-import { LIMITS } from '../../protocol/limits.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
 import type { BuiltInRole } from './decision.ts';
 import { drawS3Secret, openS3Secret, s3SecretText, wrapS3Secret } from './s3-secret.ts';
+import {
+  checkRoom,
+  countOf,
+  ownName,
+  type ShownS3Key,
+  type ShownS3User,
+  shownKey,
+  shownUser,
+} from './s3-shown.ts';
 import {
   drawCanonicalId,
   drawS3KeyId,
   emailTakenAt,
   encodeS3Row,
+  fullUserName,
   idOfS3KeyRow,
   isS3KeyId,
   isS3UserName,
@@ -22,24 +32,8 @@ import {
   type S3UserRecord,
   s3KeyRow,
   s3UserRow,
+  tenantOfUser,
 } from './s3-user.ts';
-
-export type ShownS3User = Omit<S3UserRecord, 'disabledAtMs' | 'emailRevision'> & {
-  readonly name: string;
-  /** Unix ms; null: they are not. */
-  readonly disabledAtMs: number | null;
-};
-
-/** What may be shown of an access key. */
-export interface ShownS3Key {
-  readonly accessKeyId: string;
-  readonly user: string;
-  /** Unix ms; null: never. */
-  readonly createdAtMs: number;
-  readonly expiresAtMs: number | null;
-  readonly revokedAtMs: number | null;
-  readonly disabledAtMs: number | null;
-}
 
 export type S3State = 'enabled' | 'disabled';
 
@@ -70,9 +64,24 @@ const REWRAPPED_AT_ONCE = 256;
 /** Makes, shows and ends users of S3 and their access keys. What is answered holds on every node from then on. */
 export class S3Users {
   readonly #parts: Parts;
+  readonly #tenant: string;
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, tenant: string = DEFAULT_TENANT) {
     this.#parts = parts;
+    this.#tenant = tenant;
+  }
+
+  /** Those of another tenant: what is others' is not there. */
+  ofTenant(tenant: string): S3Users {
+    return tenant === this.#tenant ? this : new S3Users(this.#parts, tenant);
+  }
+
+  #rowName(name: string): string {
+    return s3UserRow(fullUserName(this.#tenant, name));
+  }
+
+  #isOwn(fullName: string): boolean {
+    return tenantOfUser(fullName) === this.#tenant;
   }
 
   /** Rejects with `duplicate` where the name or the address is another's, and with `too_large`. */
@@ -82,15 +91,15 @@ export class S3Users {
   ): Promise<ShownS3User> {
     const { identities, random, clock } = this.#parts;
     const users = await this.listUsers(ctx);
-    checkRoom(users.length, 's3UsersMax');
+    checkRoom(countOf(identities.rows(s3UserRow('')), parseS3UserRow), 's3UsersMax');
     const address = email?.toLowerCase() ?? null;
     if (address !== null && users.some((user) => user.email === address)) throw emailTaken();
     const id = drawCanonicalId(random);
     const record = { id, displayName, email: address, role, createdAtMs: clock.wallMs() };
-    const before = identities.row(s3UserRow(name));
+    const before = identities.row(this.#rowName(name));
     const isFree = before === null || parseS3UserRow(before.text) === null;
     const row = {
-      name: s3UserRow(name),
+      name: this.#rowName(name),
       text: encodeS3Row(record),
       revision: before?.revision ?? 0,
     };
@@ -108,12 +117,13 @@ export class S3Users {
   async #keepFirst(ctx: RequestContext, name: string, { id, email }: S3UserRecord): Promise<void> {
     const { identities } = this.#parts;
     await identities.renewed(ctx.deadlineMs);
-    const own = identities.row(s3UserRow(name));
+    const own = identities.row(this.#rowName(name));
     const record = own === null ? null : parseS3UserRow(own.text);
     if (own === null || record?.id !== id) return;
     const takenAt = emailTakenAt(own, record);
     const isSecond = identities.rows(s3UserRow('')).some((row) => {
       const other = parseS3UserRow(row.text);
+      if (!this.#isOwn(nameOfS3UserRow(row.name))) return false;
       return other?.email === email && emailTakenAt(row, other) < takenAt;
     });
     if (!isSecond) return;
@@ -127,14 +137,16 @@ export class S3Users {
     await identities.renewed(ctx.deadlineMs);
     return identities.rows(s3UserRow('')).flatMap((row) => {
       const record = parseS3UserRow(row.text);
-      return record === null ? [] : [shownUser(nameOfS3UserRow(row.name), record)];
+      const fullName = nameOfS3UserRow(row.name);
+      const isShown = record !== null && this.#isOwn(fullName);
+      return isShown ? [shownUser(ownName(fullName), record)] : [];
     });
   }
 
   async getUser(ctx: RequestContext, name: string): Promise<ShownS3User> {
     const { identities } = this.#parts;
     await identities.renewed(ctx.deadlineMs);
-    return shownUser(name, userIn(identities, name));
+    return shownUser(name, userIn(identities, this.#tenant, name));
   }
 
   /** Once this has resolved, every node judges them by what they are now. */
@@ -160,8 +172,8 @@ export class S3Users {
     const { identities } = this.#parts;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       await identities.renewed(ctx.deadlineMs);
-      const before = userIn(identities, name);
-      const row = identities.row(s3UserRow(name)) as IdentityRow;
+      const before = userIn(identities, this.#tenant, name);
+      const row = identities.row(this.#rowName(name)) as IdentityRow;
       const next = change(before);
       if (next === before) {
         // Whoever changed it may not have waited yet.
@@ -179,11 +191,13 @@ export class S3Users {
     const { identities } = this.#parts;
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       await identities.renewed(ctx.deadlineMs);
-      userIn(identities, name);
-      const row = identities.row(s3UserRow(name)) as IdentityRow;
+      userIn(identities, this.#tenant, name);
+      const row = identities.row(this.#rowName(name)) as IdentityRow;
       if (!(await identities.put(ctx, { ...row, text: encodeS3Row(null) }))) continue;
       const keys = identities.rows(s3KeyRow(''));
-      const own = keys.filter(({ text }) => parseS3KeyRow(text)?.userName === name);
+      const own = keys.filter(
+        ({ text }) => parseS3KeyRow(text)?.userName === fullUserName(this.#tenant, name),
+      );
       await Promise.all(own.map((key) => identities.put(ctx, { ...key, text: encodeS3Row(null) })));
       return;
     }
@@ -197,14 +211,15 @@ export class S3Users {
   ): Promise<{ readonly secretAccessKey: string; readonly shown: ShownS3Key }> {
     const { identities, random, clock } = this.#parts;
     const roots = this.#rootsOf();
-    checkRoom((await this.listKeys(ctx)).length, 's3AccessKeysMax');
-    const { id: userId } = userIn(identities, user);
+    await identities.renewed(ctx.deadlineMs);
+    checkRoom(countOf(identities.rows(s3KeyRow('')), parseS3KeyRow), 's3AccessKeysMax');
+    const { id: userId } = userIn(identities, this.#tenant, user);
     for (;;) {
       const accessKeyId = drawS3KeyId(random);
       const secret = drawS3Secret(random);
       const createdAtMs = clock.wallMs();
       const record: S3KeyRecord = {
-        ...{ userName: user, userId, createdAtMs, revokedAtMs: null },
+        ...{ userName: fullUserName(this.#tenant, user), userId, createdAtMs, revokedAtMs: null },
         ...wrapS3Secret(roots, accessKeyId, secret, random),
         expiresAtMs: expiresInMs === null ? null : createdAtMs + expiresInMs,
       };
@@ -220,7 +235,7 @@ export class S3Users {
     await identities.renewed(ctx.deadlineMs);
     return identities.rows(s3KeyRow('')).flatMap((row) => {
       const record = parseS3KeyRow(row.text);
-      const hasUser = record !== null && isOf(identities, record);
+      const hasUser = record !== null && this.#isOwn(record.userName) && isOf(identities, record);
       return hasUser ? [shownKey(idOfS3KeyRow(row.name), record)] : [];
     });
   }
@@ -262,11 +277,18 @@ export class S3Users {
   ): Promise<{ readonly keys: number; readonly rewrapped: number }> {
     const { random } = this.#parts;
     const roots = this.#rootsOf();
-    const keys = await this.listKeys(ctx);
+    const { identities } = this.#parts;
+    await identities.renewed(ctx.deadlineMs);
+    // Of all tenants.
+    const keys = identities.rows(s3KeyRow('')).flatMap((row) => {
+      const record = parseS3KeyRow(row.text);
+      const isKept = record !== null && isOf(identities, record);
+      return isKept ? [{ id: idOfS3KeyRow(row.name), tenant: tenantOfUser(record.userName) }] : [];
+    });
     let rewrapped = 0;
-    const one = async (id: string): Promise<void> => {
+    const one = async (id: string, tenant: string): Promise<void> => {
       let isChanged = false;
-      await this.#change(ctx, id, (before) => {
+      await this.ofTenant(tenant).#change(ctx, id, (before) => {
         isChanged = before.rootId !== roots.currentId;
         if (!isChanged) return before;
         const secret = openS3Secret(roots, id, before);
@@ -276,7 +298,7 @@ export class S3Users {
     };
     for (let at = 0; at < keys.length; at += REWRAPPED_AT_ONCE) {
       const some = keys.slice(at, at + REWRAPPED_AT_ONCE);
-      await Promise.all(some.map(({ accessKeyId }) => one(accessKeyId)));
+      await Promise.all(some.map(({ id, tenant }) => one(id, tenant)));
     }
     return { keys: keys.length, rewrapped };
   }
@@ -308,7 +330,8 @@ export class S3Users {
     await identities.renewed(ctx.deadlineMs);
     const row = isS3KeyId(id) ? identities.row(s3KeyRow(id)) : null;
     const record = row === null ? null : parseS3KeyRow(row.text);
-    if (row === null || record === null || !isOf(identities, record)) {
+    const isOwn = record !== null && this.#isOwn(record.userName);
+    if (row === null || !isOwn || !isOf(identities, record)) {
       throw new AppError('not_found', 'there is no such access key');
     }
     return { row, record };
@@ -324,8 +347,9 @@ export class S3Users {
   }
 }
 
-function userIn(identities: Identities, name: string): S3UserRecord {
-  const row = isS3UserName(name) ? identities.row(s3UserRow(name)) : null;
+function userIn(identities: Identities, tenant: string, name: string): S3UserRecord {
+  const fullName = fullUserName(tenant, name);
+  const row = isS3UserName(name) ? identities.row(s3UserRow(fullName)) : null;
   const record = row === null ? null : parseS3UserRow(row.text);
   if (record === null) throw new AppError('not_found', 'there is no such user');
   return record;
@@ -345,24 +369,6 @@ function inState<R extends S3UserRecord | S3KeyRecord>(
   const isDisabled = (before.disabledAtMs ?? null) !== null;
   if (isDisabled === (state === 'disabled')) return before;
   return { ...before, disabledAtMs: state === 'disabled' ? nowMs : null };
-}
-
-function shownUser(name: string, record: S3UserRecord): ShownS3User {
-  const { id, displayName, email, role, createdAtMs, disabledAtMs = null } = record;
-  return { name, id, displayName, email, role, createdAtMs, disabledAtMs };
-}
-
-function shownKey(accessKeyId: string, record: S3KeyRecord): ShownS3Key {
-  const { userName: user, createdAtMs, expiresAtMs, revokedAtMs, disabledAtMs = null } = record;
-  return { accessKeyId, user, createdAtMs, expiresAtMs, revokedAtMs, disabledAtMs };
-}
-
-function checkRoom(count: number, limit: 's3UsersMax' | 's3AccessKeysMax'): void {
-  const max = LIMITS[limit];
-  if (count < max) return;
-  throw new AppError('too_large', `there are ${limit} of them, ${max}`, {
-    details: { limit, max },
-  });
 }
 
 function emailTaken(): AppError {

@@ -2,10 +2,21 @@ import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { Identities, IdentityRow } from '../../protocol/identities.ts';
 import { LIMITS } from '../../protocol/limits.ts';
+import type { ObjectService } from '../../protocol/object-access.ts';
 import type { KvService, RequestContext } from '../../protocol/service.ts';
 import { KV_SPACE } from '../../protocol/vshard.ts';
 import { encodeKeyRecord, keyRowName, parseKeyRecord } from './api-key.ts';
+import {
+  encodeS3Row,
+  fullUserName,
+  parseS3KeyRow,
+  parseS3UserRow,
+  s3KeyRow,
+  s3UserRow,
+  tenantOfUser,
+} from './s3-user.ts';
 import type { TenantDeletion } from './tenant.ts';
+import { removeObjects } from './tenant-objects.ts';
 import type { StoreOf } from './tenant-store.ts';
 import type { ShownTenant, Tenants } from './tenants.ts';
 
@@ -18,10 +29,13 @@ const STEPS_PER_TURN = 20;
 /** Between turns, while there is something to do and while there is not. */
 const WORK_AGAIN_MS = 1_000;
 const LOOK_AGAIN_MS = 15_000;
+const REQUESTS = 'requests that had begun before';
+const LOCKED = 'objects that a retention or a legal hold keeps';
 
 interface Parts {
   readonly identities: Identities;
   readonly storeOf: StoreOf;
+  readonly objects: ObjectService;
   readonly tenants: Tenants;
   readonly clock: Pick<Clock, 'wallMs' | 'after'>;
   /** Whether it is this node's turn: only one works at a time, and nothing breaks where two do. */
@@ -30,7 +44,7 @@ interface Parts {
 }
 
 /**
- * Takes away what tenants have who are being deleted: credentials, indexes, keys; then their names are free. Each step looks at
+ * Takes away what tenants have who are being deleted: credentials, indexes, keys, buckets; then their names are free. Each step looks at
  * what is there and can be done again, and how far it is stands in the tenant's row: so it goes on after a crash, on whichever node.
  * The name is free only when nothing was left after all requests of theirs had ended.
  */
@@ -90,8 +104,10 @@ export class TenantRemoval {
       indexes: await this.#dropIndexes(name),
       ...(await this.#deleteKeys(name)),
     };
-    const removed = gone.credentials + gone.indexes + gone.keys;
-    const waitsFor = gone.isAll && !isSettled ? 'requests that had begun before' : null;
+    const stored = await removeObjects(this.#parts.objects, name);
+    const isAll = gone.isAll && stored.isAll;
+    const removed = gone.credentials + gone.indexes + gone.keys + stored.buckets + stored.versions;
+    const waitsFor = stored.isLocked ? LOCKED : isAll && !isSettled ? REQUESTS : null;
     if (removed > 0 || waitsFor !== before.waitsFor) {
       await tenants.change(context(), name, (now) => {
         const { deletion } = now;
@@ -103,12 +119,14 @@ export class TenantRemoval {
             credentials: deletion.credentials + gone.credentials,
             indexes: deletion.indexes + gone.indexes,
             keys: deletion.keys + gone.keys,
+            buckets: deletion.buckets + stored.buckets,
+            versions: deletion.versions + stored.versions,
             waitsFor,
           },
         };
       });
     }
-    if (removed > 0 || !gone.isAll || !isSettled) return;
+    if (removed > 0 || !isAll || !isSettled) return;
     await tenants.forget(context(), name);
     log('a tenant was deleted', { tenant: name });
   }
@@ -116,12 +134,22 @@ export class TenantRemoval {
   async #endCredentials(tenant: string): Promise<number> {
     const { identities } = this.#parts;
     await identities.renewed(LIMITS.requestDeadlineMsDefault);
-    const keys = identities.rows(keyRowName('')).filter((row) => {
+    const apiKeys = identities.rows(keyRowName('')).filter((row) => {
       return parseKeyRecord(row.text)?.tenant === tenant;
     });
-    const ended = (row: IdentityRow) =>
-      identities.put(context(), { ...row, text: encodeKeyRecord(null) });
-    const done = await Promise.all(keys.slice(0, STEP_KEYS).map(ended));
+    const s3Keys = identities.rows(s3KeyRow('')).filter((row) => {
+      const record = parseS3KeyRow(row.text);
+      return record !== null && tenantOfUser(record.userName) === tenant;
+    });
+    const users = identities.rows(s3UserRow(fullUserName(tenant, ''))).filter((row) => {
+      return parseS3UserRow(row.text) !== null;
+    });
+    const ending = [
+      ...apiKeys.map((row) => ({ ...row, text: encodeKeyRecord(null) })),
+      ...[...s3Keys, ...users].map((row) => ({ ...row, text: encodeS3Row(null) })),
+    ];
+    const ended = (row: IdentityRow) => identities.put(context(), row);
+    const done = await Promise.all(ending.slice(0, STEP_KEYS).map(ended));
     return done.filter((isDone) => isDone).length;
   }
 

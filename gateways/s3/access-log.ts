@@ -11,7 +11,7 @@ import { type Random, randomHex } from '../../protocol/random.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
 import { sealed } from '../encryption/segments.ts';
-import { refOf, TENANT } from './call.ts';
+import { refOf } from './call.ts';
 import type { LoggingEnabled } from './logging.ts';
 import { defaultSealing, type Sealing, sealedHead } from './object-encryption.ts';
 import { answerOf } from './policy-decision.ts';
@@ -31,6 +31,7 @@ export interface AccessLogOptions {
 
 /** A bucket whose requests are logged. */
 export interface LogSource {
+  readonly tenant: string;
   readonly bucket: string;
   /** Canonical id. */
   readonly owner: string;
@@ -71,7 +72,7 @@ export class AccessLog {
   record(source: LogSource, to: LoggingEnabled, line: string): void {
     const bytes = Buffer.from(line);
     if (this.#bytes + bytes.length > LIMITS.accessLogBytesMax) return this.#lost(1);
-    const name = `${source.bucket}\n${JSON.stringify(to)}`;
+    const name = `${source.tenant}\n${source.bucket}\n${JSON.stringify(to)}`;
     const batch = this.#open.get(name) ?? {
       source,
       to,
@@ -155,11 +156,11 @@ export class AccessLog {
   async #put(batch: Batch): Promise<string | null> {
     const { objects } = this.#options;
     const { targetBucket } = batch.to;
-    const bucket = await objects.buckets.get(context(), TENANT, targetBucket);
+    const bucket = await objects.buckets.get(context(), batch.source.tenant, targetBucket);
     if (bucket === null) return 'the target bucket is gone';
     batch.key ??= this.#keyOf(batch);
     if (this.#isDenied(bucket, batch)) return 'the policy of the target bucket denies it';
-    const ref = refOf(targetBucket, batch.key);
+    const ref = refOf(batch.source.tenant, targetBucket, batch.key);
     const sealing = await defaultSealing({ ...this.#options, context }, bucket, ref);
     const lines = Buffer.concat(batch.lines);
     const { data, etag } = await this.#written(ref, lines, sealing);

@@ -11,26 +11,32 @@ const PUBLIC_CANNED: ReadonlySet<string> = new Set([
   ...['public-read', 'public-read-write', 'authenticated-read'],
 ]);
 
+/** Of one request: to those of its tenant something can be given. */
+interface Grantors {
+  readonly edge: Pick<S3Edge, 'users'>;
+  readonly tenant: string;
+}
+
 /**
  * The grantees of an ACL as they are kept: by canonical id. Throws InvalidArgument for an id that nobody has, and
  * UnresolvableGrantByEmailAddress for an address.
  */
-export async function resolvedAcl<A extends AclRequest | null>(edge: S3Edge, acl: A): Promise<A> {
+export async function resolvedAcl<A extends AclRequest | null>(call: Grantors, acl: A): Promise<A> {
   if (acl === null || acl.type === 'canned') return acl;
-  const grants = await resolvedGrants(edge, acl.grants);
+  const grants = await resolvedGrants(call, acl.grants);
   return { ...acl, grants };
 }
 
 /** What a put says, with its ACL as it is kept. */
 export async function resolvedPut<P extends { readonly acl: AclRequest | null }>(
-  { edge }: { readonly edge: S3Edge },
+  call: Grantors,
   put: P,
 ): Promise<P> {
-  return put.acl === null ? put : { ...put, acl: await resolvedAcl(edge, put.acl) };
+  return put.acl === null ? put : { ...put, acl: await resolvedAcl(call, put.acl) };
 }
 
 export async function resolvedGrants<G extends { readonly grantee: Grantee }>(
-  { users }: S3Edge,
+  { edge: { users }, tenant }: Grantors,
   grants: readonly G[],
 ): Promise<readonly G[]> {
   const isAsked = grants.some(({ grantee }) => grantee.type !== 'Group' && !isAccount(grantee));
@@ -40,8 +46,8 @@ export async function resolvedGrants<G extends { readonly grantee: Grantee }>(
     if (grantee.type === 'Group' || isAccount(grantee)) return grant;
     const found =
       grantee.type === 'CanonicalUser'
-        ? users?.byId(grantee.id)
-        : users?.byEmail(grantee.emailAddress);
+        ? users?.byId(grantee.id, tenant)
+        : users?.byEmail(grantee.emailAddress, tenant);
     if (found != null) return { ...grant, grantee: { type: 'CanonicalUser', ...found } };
     if (grantee.type !== 'CanonicalUser') throw s3Error('UnresolvableGrantByEmailAddress');
     throw invalidArgument('Invalid id', 'CanonicalUser/ID', grantee.id.slice(0, 256));

@@ -8,7 +8,7 @@ import {
   renderLocationConstraint,
 } from './bucket-documents.ts';
 import { checkBucketName } from './bucket-name.ts';
-import { type Call, noSuchBucket, TENANT } from './call.ts';
+import { type Call, noSuchBucket } from './call.ts';
 import { invalidArgument, s3Error } from './errors.ts';
 import { flagOf, wordOf } from './headers.ts';
 import { renderListBuckets } from './list-buckets.ts';
@@ -25,7 +25,7 @@ const OWNERSHIPS = ['BucketOwnerPreferred', 'ObjectWriter', 'BucketOwnerEnforced
 export async function createBucket(call: Call): Promise<Answer> {
   const { edge, route, headers } = call;
   checkBucketName(route.bucket);
-  const acl = await resolvedAcl(edge, aclOf(headers));
+  const acl = await resolvedAcl(call, aclOf(headers));
   const owner = call.signer.id;
   const ownership = wordOf(headers, 'x-amz-object-ownership', OWNERSHIPS);
   const objectLock = flagOf(headers, 'x-amz-bucket-object-lock-enabled');
@@ -47,7 +47,7 @@ export async function createBucket(call: Call): Promise<Answer> {
     documents['acl'] = storedAcl(acl);
   }
   const made = await edge.objects.buckets.create(call.context(), {
-    ...{ tenant: TENANT, name: route.bucket, owner, objectLock, documents },
+    ...{ tenant: call.tenant, name: route.bucket, owner, objectLock, documents },
   });
   if (made.type === 'exists') await makeAgain(call, made.bucket, acl);
   return emptyAnswer(200, [['location', `/${route.bucket}`]]);
@@ -70,7 +70,7 @@ async function makeAgain(call: Call, there: Bucket, wanted: AclRequest | null): 
   if ((found.documents['acl'] ?? null) === acl) return;
   checkNewAcl(found, wanted);
   await checkMayDo(call, ACTIONS.PutBucketAcl, { bucket: found, key: '', versionId: null });
-  await call.objects.buckets.change(call.context(), TENANT, bucket, { documents: { acl } });
+  await call.objects.buckets.change(call.context(), call.tenant, bucket, { documents: { acl } });
 }
 
 function checkLocation(constraint: string | null, region: string): void {
@@ -90,7 +90,7 @@ export async function headBucket(call: Call): Promise<Answer> {
 
 export async function deleteBucket(call: Call): Promise<Answer> {
   const { bucket } = call.route;
-  const outcome = await call.objects.buckets.delete(call.context(), TENANT, bucket);
+  const outcome = await call.objects.buckets.delete(call.context(), call.tenant, bucket);
   if (outcome === 'no_such_bucket') throw noSuchBucket(bucket);
   if (outcome === 'not_empty') {
     throw s3Error('BucketNotEmpty', undefined, { BucketName: bucket });
@@ -125,7 +125,7 @@ export async function listBuckets(call: Call): Promise<Answer> {
   const isOtherRegion = region !== null && region !== '' && region !== call.edge.config.region;
   const found = isOtherRegion
     ? []
-    : await call.objects.buckets.list(call.context(), TENANT, {
+    : await call.objects.buckets.list(call.context(), call.tenant, {
         ...{ prefix, after, limit: limit + 1, owner },
       });
   const page = found.slice(0, limit);

@@ -13,7 +13,7 @@ import {
 } from './bucket-documents.ts';
 import { ENCRYPTION_DOCUMENT } from './bucket-encryption.ts';
 import { isBucketName } from './bucket-name.ts';
-import { type Call, type Handler, noSuchBucket, TENANT } from './call.ts';
+import { type Call, type Handler, noSuchBucket } from './call.ts';
 import { corsConfiguration } from './cors.ts';
 import {
   type ServerSideEncryptionConfiguration,
@@ -36,7 +36,7 @@ const DAY_MS = 86_400_000;
 
 export async function change(call: Call, wanted: BucketChange): Promise<Bucket> {
   const { bucket } = call.route;
-  const done = await call.objects.buckets.change(call.context(), TENANT, bucket, wanted);
+  const done = await call.objects.buckets.change(call.context(), call.tenant, bucket, wanted);
   if (done.type === 'changed') return done.bucket;
   if (done.type === 'no_such_bucket') throw noSuchBucket(bucket);
   throw s3Error('InvalidBucketState');
@@ -134,7 +134,7 @@ export async function putBucketVersioning(call: Call): Promise<Answer> {
   const { bucket } = call.route;
   const versioning = status === 'Enabled' ? 'enabled' : 'suspended';
   const wanted = { versioning } as const;
-  const done = await call.objects.buckets.change(call.context(), TENANT, bucket, wanted);
+  const done = await call.objects.buckets.change(call.context(), call.tenant, bucket, wanted);
   if (done.type === 'no_such_bucket') throw noSuchBucket(bucket);
   if (done.type === 'refused') {
     throw s3Error(
@@ -179,8 +179,8 @@ function retentionOf({ mode, days, years }: DefaultRetention): BucketRule['reten
 export async function getBucketAcl(call: Call): Promise<Answer> {
   const bucket = await call.bucket();
   const acl = countingAcl(bucket, bucket.documents['acl'] ?? null);
-  const owner = ownerNamed(call.edge, bucket.owner);
-  const nameOf = (id: string) => ownerNamed(call.edge, id).displayName;
+  const owner = ownerNamed(call, bucket.owner);
+  const nameOf = (id: string) => ownerNamed(call, id).displayName;
   const policy = policyOf(acl, { owner, bucketOwner: owner }, nameOf);
   return xmlAnswer(accessControlPolicy.write(policy));
 }
@@ -235,13 +235,13 @@ async function checkedTarget(
   const { targetBucket } = wanted;
   const isName = isBucketName(targetBucket);
   const target = isName
-    ? await call.objects.buckets.get(call.context(), TENANT, targetBucket)
+    ? await call.objects.buckets.get(call.context(), call.tenant, targetBucket)
     : null;
   // Logs take room of whoever owns the target.
   if (target === null || target.owner !== bucket.owner) {
     throw s3Error('InvalidTargetBucketForLogging', undefined, { TargetBucket: targetBucket });
   }
-  const targetGrants = await resolvedGrants(call.edge, wanted.targetGrants);
+  const targetGrants = await resolvedGrants(call, wanted.targetGrants);
   if (targetGrants.length > 0) checkNewAcl(target, { type: 'grants', grants: targetGrants });
   return { ...wanted, targetGrants };
 }

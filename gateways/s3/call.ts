@@ -12,8 +12,6 @@ import { engineKeyOf } from './object-key.ts';
 import type { RequestBody } from './request-body.ts';
 import type { Route } from './route.ts';
 
-export const TENANT = DEFAULT_TENANT;
-
 /** Answers one operation. Throws S3Error or AppError. */
 export type Handler = (call: Call) => Promise<Answer>;
 
@@ -64,7 +62,10 @@ export class Call {
 
   /** A form says inside who sends it. */
   isSentBy(author: S3Identity): void {
+    const before = this.tenant;
     this.#author = author;
+    // What was found under its name before may be another tenant's.
+    if (this.tenant !== before) this.#bucket = null;
   }
 
   /** The same. Throws AccessDenied where nobody did, and somebody has to. */
@@ -93,14 +94,24 @@ export class Call {
     return `${this.sender.isSecure ? 'https' : 'http'}://${this.header('host') ?? ''}`;
   }
 
+  /** Whose buckets there are for this request: those of the tenant of whoever signed it, and of the cluster's own for all others. */
+  get tenant(): string {
+    return this.who?.access.tenant ?? DEFAULT_TENANT;
+  }
+
   /** The engine's name of the object that the request is about. */
   get ref(): KeyRef {
-    return refOf(this.route.bucket, this.route.key);
+    return this.refOf(this.route.bucket, this.route.key);
+  }
+
+  /** Of an object of the same tenant. */
+  refOf(bucket: string, key: string): KeyRef {
+    return refOf(this.tenant, bucket, key);
   }
 
   /** Asked for once. */
   findBucket(): Promise<Bucket | null> {
-    this.#bucket ??= this.edge.objects.buckets.get(this.context(), TENANT, this.route.bucket);
+    this.#bucket ??= this.edge.objects.buckets.get(this.context(), this.tenant, this.route.bucket);
     return this.#bucket;
   }
 
@@ -134,7 +145,7 @@ export class Call {
     const isSame = name === this.route.bucket;
     const bucket = isSame
       ? await this.findBucket()
-      : await this.edge.objects.buckets.get(this.context(), TENANT, name);
+      : await this.edge.objects.buckets.get(this.context(), this.tenant, name);
     if (bucket === null) throw noSuchBucket(name);
     this.#checkOwner(bucket, 'x-amz-source-expected-bucket-owner');
     return bucket;
@@ -152,7 +163,7 @@ export class Call {
     const { who } = this;
     if (bucket !== null || !this.mount.makesBuckets || who === null) return this.bucket();
     const made = await this.edge.objects.buckets.create(this.context(), {
-      ...{ tenant: TENANT, name: this.route.bucket, owner: who.id },
+      ...{ tenant: this.tenant, name: this.route.bucket, owner: who.id },
       ...{ objectLock: false, documents: {} },
     });
     this.#bucket = Promise.resolve(made.bucket);
@@ -160,8 +171,8 @@ export class Call {
   }
 }
 
-export function refOf(bucket: string, key: string): KeyRef {
-  return { tenant: TENANT, space: bucket, key: engineKeyOf(key) };
+export function refOf(tenant: string, bucket: string, key: string): KeyRef {
+  return { tenant, space: bucket, key: engineKeyOf(key) };
 }
 
 export function noSuchBucket(name: string) {

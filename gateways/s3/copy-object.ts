@@ -4,7 +4,7 @@ import { versionIdOf } from '../../protocol/objects.ts';
 import { checkNewAcl, resolvedPut } from './acl-rules.ts';
 import { type Answer, xmlAnswer } from './answer.ts';
 import { BodyDigests, type BodyFacts } from './body-digests.ts';
-import { type Call, refOf } from './call.ts';
+import type { Call } from './call.ts';
 import type { ChecksumAlgorithm } from './checksums.ts';
 import { isChecksumAlgorithm } from './checksums.ts';
 import { checkCopySource } from './conditions.ts';
@@ -95,7 +95,7 @@ export function sourceReading(
   { source, customerKey }: CopyHeaders,
   { record }: ObjectVersion,
 ): Promise<Reading> {
-  return openedWith(call, refOf(source.bucket, source.key), record, customerKey);
+  return openedWith(call, call.refOf(source.bucket, source.key), record, customerKey);
 }
 
 /** Read and let through by the conditions of the copy. Throws PreconditionFailed. */
@@ -172,7 +172,7 @@ export function copiedPayload(
 ): Payload {
   const { range } = what;
   const hasETag = sealing === null || !sealing.hasOwnETag;
-  const ref = refOf(source.bucket, source.key);
+  const ref = call.refOf(source.bucket, source.key);
   let facts: BodyFacts | null = null;
   async function* pieces(): AsyncGenerator<Uint8Array> {
     const digests = new BodyDigests({

@@ -3,7 +3,7 @@ import type { Bucket } from '../../protocol/object-access.ts';
 import type { ObjectCondition, ObjectResult } from '../../protocol/object-ops.ts';
 import { NO_CONDITION } from '../../protocol/object-ops.ts';
 import { type Answer, emptyAnswer, type HeaderPair, xmlAnswer } from './answer.ts';
-import { type Call, refOf } from './call.ts';
+import type { Call } from './call.ts';
 import {
   DELETE_BODY_BYTES_MAX,
   type DeletedObject,
@@ -46,7 +46,7 @@ async function remove(
   bucket: Bucket,
   { key, versionId, condition, bypass }: Removal,
 ): Promise<{ readonly versionId: string | null; readonly marker: boolean }> {
-  const ref = refOf(call.route.bucket, key);
+  const ref = call.refOf(call.route.bucket, key);
   const result: ObjectResult = await apply(call, bucket, {
     ...{ type: 'delete', ref, versionId, condition, bypass },
   });

@@ -10,10 +10,12 @@ export function metersOfCall(call: Call): Meters | null {
   const { limits } = call.edge.http;
   if (limits === null) return null;
   const { who, isAnonymous, address } = call.sender;
+  const tenant = who?.access.tenant ?? DEFAULT_TENANT;
   const name = who?.userName ?? null;
   const signer = name === null ? 's3-account' : `s3-user:${name}`;
   return limits.of({
-    ...{ who: isAnonymous ? null : signer, tenant: who?.access.tenant ?? DEFAULT_TENANT },
-    ...{ address: address ?? '', bucket: call.route.bucket },
+    ...{ who: isAnonymous ? null : signer, tenant, address: address ?? '' },
+    // Names of buckets are those of the cluster's own tenant.
+    bucket: tenant === DEFAULT_TENANT ? call.route.bucket : '',
   });
 }

@@ -8,7 +8,7 @@ import type {
 } from '../../protocol/object-access.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { type Answer, xmlAnswer } from './answer.ts';
-import { type Call, TENANT } from './call.ts';
+import type { Call } from './call.ts';
 import { invalidArgument } from './errors.ts';
 import { type ListedObject, renderListObjects, renderListObjectsV2 } from './list-documents.ts';
 import { booleanOf, type ListFields, listFieldsOf } from './list-fields.ts';
@@ -74,7 +74,7 @@ async function pageFrom(call: Call, fields: ListFields, start: string): Promise<
 export function objectQuery(call: Call, fields: ListFields, start: string): ObjectQuery {
   const { prefix, delimiter, maxItems } = fields;
   return {
-    ...{ tenant: TENANT, space: call.route.bucket, prefix: engineKeyOf(prefix), start },
+    ...{ tenant: call.tenant, space: call.route.bucket, prefix: engineKeyOf(prefix), start },
     ...{ delimiter: delimiter === null ? null : engineKeyOf(delimiter), limit: maxItems },
   };
 }
@@ -150,7 +150,7 @@ export function listedObject(
       owner:
         ownedIn === null
           ? null
-          : ownerNamed(call.edge, ownerIdOf(ownedIn, { owner: entry.owner ?? null })),
+          : ownerNamed(call, ownerIdOf(ownedIn, { owner: entry.owner ?? null })),
     },
   ];
 }

@@ -2,7 +2,7 @@ import type { VersionPosition } from '../../protocol/object-access.ts';
 import { parseVersionId } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { type Answer, xmlAnswer } from './answer.ts';
-import { type Call, refOf } from './call.ts';
+import type { Call } from './call.ts';
 import { invalidArgument } from './errors.ts';
 import {
   type ListedDeleteMarker,
@@ -51,7 +51,7 @@ export async function listObjectVersions(call: Call): Promise<Answer> {
     (entry): (ListedObjectVersion | ListedDeleteMarker)[] => {
       if (entry.type === 'prefix') return [];
       const { versionId, isLatest } = entry;
-      const owner = ownerNamed(call.edge, found.owner);
+      const owner = ownerNamed(call, found.owner);
       return listedObject(call, entry, found).map((object) =>
         entry.isMarker
           ? {
@@ -92,7 +92,7 @@ async function positionOf(
   }
   const key = engineKeyOf(keyMarker);
   if (parsed !== 'null') return { key, below: parsed };
-  const read = await call.objects.read(call.context(), refOf(call.route.bucket, keyMarker), {
+  const read = await call.objects.read(call.context(), call.refOf(call.route.bucket, keyMarker), {
     ...{ versionId: 'null', revision: null },
   });
   // It is gone since: what follows cannot be told from what was shown.
@@ -121,8 +121,8 @@ export async function listMultipartUploads(call: Call): Promise<Answer> {
     return [
       {
         ...{ key, uploadId: entry.upload, initiatedMs: wallMsOfRevision(entry.at) },
-        owner: ownerNamed(call.edge, ownerIdOf(found, entry.head)),
-        initiator: ownerNamed(call.edge, initiatorIdOf(found, entry.head)),
+        owner: ownerNamed(call, ownerIdOf(found, entry.head)),
+        initiator: ownerNamed(call, initiatorIdOf(found, entry.head)),
         storageClass: storageClassOf(entry.head.headers),
         checksumAlgorithm: checksum === null ? null : shownAlgorithm(checksum.algorithm),
         checksumType: checksum === null ? null : shownKind(checksum.kind),

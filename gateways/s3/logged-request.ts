@@ -29,7 +29,7 @@ export async function logAccess(call: Call, answer: Answer, asked: Asked): Promi
   if (loggingEnabled === null) return;
   const { owner } = bucket as Bucket;
   const line = accessLogLine({ owner, ...loggedRequest(call, answer, asked) });
-  const source = { bucket: call.route.bucket, owner };
+  const source = { tenant: call.tenant, bucket: call.route.bucket, owner };
   call.edge.accessLog.record(source, loggingEnabled, line);
 }
 

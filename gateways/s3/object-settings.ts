@@ -67,9 +67,9 @@ export async function deleteObjectTagging(call: Call): Promise<Answer> {
 export async function getObjectAcl(call: Call): Promise<Answer> {
   const { bucket, version } = await versionOf(call);
   const { head } = version.record;
-  const owner = ownerNamed(call.edge, ownerIdOf(bucket, head));
-  const owners = { owner, bucketOwner: ownerNamed(call.edge, bucket.owner) };
-  const nameOf = (id: string) => ownerNamed(call.edge, id).displayName;
+  const owner = ownerNamed(call, ownerIdOf(bucket, head));
+  const owners = { owner, bucketOwner: ownerNamed(call, bucket.owner) };
+  const nameOf = (id: string) => ownerNamed(call, id).displayName;
   const policy = policyOf(countingAcl(bucket, head.acl), owners, nameOf);
   const headers = versionHeader(bucket, versionIdOf(version.record));
   return xmlAnswer(accessControlPolicy.write(policy), headers);
@@ -96,14 +96,14 @@ export async function requestedAcl(
   const inHeaders = aclOf(call.headers);
   const body = await call.body.document(DOCUMENT_BYTES_MAX);
   if (inHeaders !== null) {
-    if (body.length === 0) return resolvedAcl(call.edge, inHeaders);
+    if (body.length === 0) return resolvedAcl(call, inHeaders);
     throw s3Error('UnexpectedContent');
   }
   if (body.length === 0) throw s3Error('MissingSecurityHeader');
   const { owner, grants } = accessControlPolicy.read(body);
   if (owner === null) throw s3Error('MalformedACLError');
   if (owner.id !== (await ownerOf())) throw s3Error('AccessDenied');
-  return resolvedAcl(call.edge, { type: 'grants', grants } as const);
+  return resolvedAcl(call, { type: 'grants', grants } as const);
 }
 
 export async function getObjectRetention(call: Call): Promise<Answer> {

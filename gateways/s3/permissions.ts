@@ -11,7 +11,7 @@ import {
   isGrantedByObject,
 } from './acl-grants.ts';
 import { saidAtBeginning } from './begun-upload.ts';
-import { type Call, noSuchBucket, refOf } from './call.ts';
+import { type Call, noSuchBucket } from './call.ts';
 import { s3Error } from './errors.ts';
 import { initiatorIdOf, ownerIdOf } from './object-owner.ts';
 import type { Operation } from './operations.ts';
@@ -112,7 +112,7 @@ async function headOf(
   versionId: string | null,
 ): Promise<ObjectHead | null> {
   if (versionId !== null && parseVersionId(versionId) === null) return null;
-  const ref = refOf(bucket.rule.name, key);
+  const ref = call.refOf(bucket.rule.name, key);
   const read = await call.objects.read(call.context(), ref, { versionId, revision: null });
   return read.type === 'none' ? null : read.version.record.head;
 }

@@ -2,7 +2,7 @@ import { ignoresPublicAcls, publicAccessOf } from './access-settings.ts';
 import { isPublicAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
 import { renderPolicyStatus } from './bucket-documents.ts';
-import { type Call, noSuchBucket, TENANT } from './call.ts';
+import { type Call, noSuchBucket } from './call.ts';
 import { S3Error, s3Error } from './errors.ts';
 import { isPublicPolicy } from './policy-decision.ts';
 import { POLICY_BYTES_MAX, readPolicy } from './policy-document.ts';
@@ -11,7 +11,9 @@ import { requestOf } from './stored-acl.ts';
 async function keep(call: Call, policy: string | null): Promise<Answer> {
   const { bucket } = call.route;
   const documents = { policy };
-  const done = await call.objects.buckets.change(call.context(), TENANT, bucket, { documents });
+  const done = await call.objects.buckets.change(call.context(), call.tenant, bucket, {
+    documents,
+  });
   if (done.type === 'no_such_bucket') throw noSuchBucket(bucket);
   return emptyAnswer(204);
 }

@@ -4,7 +4,7 @@ import { isGrantedByBucket } from './acl-grants.ts';
 import { checkNewAcl, resolvedPut } from './acl-rules.ts';
 import type { Answer, HeaderPair } from './answer.ts';
 import { BodyDigests, type BodyFacts } from './body-digests.ts';
-import { type Call, refOf } from './call.ts';
+import type { Call } from './call.ts';
 import { contentMd5Of, declaredChecksumOf } from './declared-checksum.ts';
 import { quoted } from './entity-tags.ts';
 import { invalidArgument, s3Error } from './errors.ts';
@@ -38,10 +38,11 @@ export async function postObject(call: Call): Promise<Answer> {
   const author = await authenticatePost({ fields, bucket: call.route.bucket }, call.edge.verifier, {
     ...{ clock: call.edge.http.clock, region: call.edge.config.region },
   });
+  const isSigned = author.kind === 'authenticated';
+  // Whose buckets there are depends on it.
+  if (isSigned) call.isSentBy(author.credentials.identity);
   const bucket = await call.bucket();
   const lengthRange = author.kind === 'anonymous' ? null : author.lengthRange;
-  const isSigned = author.kind === 'authenticated';
-  if (isSigned) call.isSentBy(author.credentials.identity);
   const { who } = call;
   checkRole(call, who);
   if (!isSigned && !isGrantedByBucket(bucket, null, 'WRITE')) checkFormOrigin(call);
@@ -57,7 +58,7 @@ export async function postObject(call: Call): Promise<Answer> {
   checkNewAcl(bucket, put.acl);
   const condition = conditionOf(call);
   const ttlMs = put.ttlSeconds === null ? null : put.ttlSeconds * 1000;
-  const ref = refOf(call.route.bucket, key);
+  const ref = call.refOf(call.route.bucket, key);
   if (put.encryption?.type === 'SSE-C') checkLink(call);
   const sealing = await newSealing(call, bucket, ref, put.encryption);
   const object = { ref, head, ttlMs, condition, sealing };

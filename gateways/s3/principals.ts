@@ -56,12 +56,15 @@ function mayAtMost(
   resource: { readonly kind: 'bucket' | 'cluster'; readonly name: string },
 ): boolean {
   // Whether the key is good was asked when its signature was: what is left are the rules.
-  const found = decide(access, action, { tenant: DEFAULT_TENANT, ...resource }, { wallMs: 0 });
+  const found = decide(access, action, { tenant: access.tenant, ...resource }, { wallMs: 0 });
   return found === 'allowed';
 }
 
 /** A canonical id with the name that the node knows for it. */
-export function ownerNamed({ users }: S3Edge, id: string): Owner {
+export function ownerNamed(
+  { edge: { users }, tenant }: { readonly edge: Pick<S3Edge, 'users'>; readonly tenant: string },
+  id: string,
+): Owner {
   if (id === OWNER.id) return OWNER;
-  return { id, displayName: users?.byId(id)?.displayName ?? null };
+  return { id, displayName: users?.byId(id, tenant)?.displayName ?? null };
 }

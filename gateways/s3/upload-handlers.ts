@@ -220,8 +220,8 @@ export async function listParts(call: Call): Promise<Answer> {
             ? null
             : { algorithm, value: Buffer.from(piece.checksum).toString('base64') },
       })),
-      owner: ownerNamed(call.edge, ownerIdOf(bucket, found.head)),
-      initiator: ownerNamed(call.edge, initiatorIdOf(bucket, found.head)),
+      owner: ownerNamed(call, ownerIdOf(bucket, found.head)),
+      initiator: ownerNamed(call, initiatorIdOf(bucket, found.head)),
       ...{ storageClass: storageClassOf(found.head.headers) },
       checksumAlgorithm: algorithm,
       checksumType: checksum === null ? null : shownKind(checksum.kind),

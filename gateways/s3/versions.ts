@@ -3,7 +3,7 @@ import { parseVersionId, versionIdOf } from '../../protocol/objects.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { HttpDates } from '../http/http-date.ts';
 import type { HeaderPair } from './answer.ts';
-import { type Call, refOf } from './call.ts';
+import type { Call } from './call.ts';
 import { invalidArgument, S3Error, s3Error, withHeaders } from './errors.ts';
 import { checkMayRead } from './permissions.ts';
 
@@ -72,7 +72,7 @@ async function readVersion(
   name: { readonly bucket: string; readonly key: string; readonly versionId: string | null },
 ): Promise<ObjectVersion> {
   const versionId = checkVersionId(name.versionId);
-  const read = await call.objects.read(call.context(), refOf(name.bucket, name.key), {
+  const read = await call.objects.read(call.context(), call.refOf(name.bucket, name.key), {
     ...{ versionId, revision: null },
   });
   checkMayRead(call, bucket, name, read.type === 'none' ? null : read.version);

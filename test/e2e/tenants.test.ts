@@ -1,3 +1,4 @@
+import { S3 } from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from 'vitest';
 import { ProcessCluster } from '../kit/process-cluster.ts';
 import { sleep } from '../kit/wait.ts';
@@ -102,4 +103,70 @@ test('tenants see their own on every node, are refused on every node, and go aft
   const listed = await ask(alive, 'GET', '/v1/kv', undefined, again);
   expect(listed.json['items']).toEqual([]);
   expect((await ask(alive, 'GET', '/v1/kv/same', undefined, two)).text).toBe('{"n":"of two"}');
+}, 300_000);
+
+test('tenants have users of S3 and buckets of their own, which go with them', async () => {
+  const env = { MINIKV_AUTH_ADMIN_KEY: ADMIN, MINIKV_ENCRYPTION_ROOT_KEY: '5a'.repeat(32) };
+  cluster = await ProcessCluster.start({ nodes: 1, flags: ['--auth'], env });
+  const [url] = cluster.urls() as [string];
+  const [one, two] = [await tenant(url, 'one'), await tenant(url, 'two')];
+  const clientOf = async (key: string) => {
+    const made = await ask(url, 'POST', '/admin/s3-users', { name: 'ada', role: 'admin' }, key);
+    expect(made.status).toBe(201);
+    const pair = await ask(url, 'POST', '/admin/s3-keys', { user: 'ada' }, key);
+    const { accessKeyId, secretAccessKey } = pair.json as Record<string, string>;
+    const credentials = {
+      accessKeyId: String(accessKeyId),
+      secretAccessKey: String(secretAccessKey),
+    };
+    const more = { region: 'us-east-1', forcePathStyle: true, maxAttempts: 1 };
+    const s3 = new S3({ endpoint: `${url}/s3`, credentials, ...more });
+    return { s3, id: String(accessKeyId), arn: made.json['arn'] };
+  };
+  const [a, b] = [await clientOf(one), await clientOf(two)];
+  expect([a.arn, b.arn]).toEqual([
+    'arn:aws:iam::minikv:user/one/ada',
+    'arn:aws:iam::minikv:user/two/ada',
+  ]);
+  // Of the other tenant, of the cluster, and of nobody: one answer.
+  const unknown = `AKIA${'A'.repeat(16)}`;
+  for (const key of [two, ADMIN]) {
+    const seen = [];
+    for (const id of [a.id, unknown]) {
+      const { status, json } = await ask(url, 'GET', `/admin/s3-keys/${id}`, undefined, key);
+      seen.push({ ...json, status, requestId: '' });
+    }
+    expect(seen[0]).toEqual(seen[1]);
+    expect(seen[0]?.status).toBe(404);
+  }
+  await a.s3.createBucket({ Bucket: 'same' });
+  await a.s3.putBucketVersioning({
+    ...{ Bucket: 'same', VersioningConfiguration: { Status: 'Enabled' } },
+  });
+  for (let i = 0; i < 3; i++) await a.s3.putObject({ Bucket: 'same', Key: 'k', Body: `${i}` });
+  await a.s3.putObject({ Bucket: 'same', Key: 'large', Body: Buffer.alloc(3 << 20, 7) });
+  await expect(b.s3.getObject({ Bucket: 'same', Key: 'k' })).rejects.toThrow(
+    /bucket does not exist/,
+  );
+  await b.s3.createBucket({ Bucket: 'same' });
+  await b.s3.putObject({ Bucket: 'same', Key: 'k', Body: 'of two' });
+  expect((await ask(url, 'DELETE', '/admin/tenants/one')).status).toBe(202);
+  await expect(a.s3.listBuckets({})).rejects.toMatchObject({ name: 'InvalidAccessKeyId' });
+  const endMs = Date.now() + 150_000;
+  let last: unknown = null;
+  for (;;) {
+    const { status, json } = await ask(url, 'GET', '/admin/tenants/one');
+    if (status === 404) break;
+    last = json['deletion'];
+    if (Date.now() > endMs) throw new Error('the tenant is still there');
+    await sleep(500);
+  }
+  expect(last).toMatchObject({ credentials: 3, buckets: 1, versions: 4 });
+  const c = await clientOf(await tenant(url, 'one'));
+  expect((await c.s3.listBuckets({})).Buckets ?? []).toEqual([]);
+  await c.s3.createBucket({ Bucket: 'same' });
+  expect((await c.s3.listObjectVersions({ Bucket: 'same' })).Versions ?? []).toEqual([]);
+  const read = await b.s3.getObject({ Bucket: 'same', Key: 'k' });
+  expect(await read.Body?.transformToString()).toBe('of two');
+  for (const { s3 } of [a, b, c]) s3.destroy();
 }, 300_000);

@@ -1,5 +1,6 @@
 import type { Bucket, BucketChange, BucketQuery, Buckets } from '../../protocol/object-access.ts';
 import type { BucketRule } from '../../protocol/object-ops.ts';
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 
 /** Buckets in memory. `isEmpty` is asked when one is to go. */
 export class ModelBuckets implements Buckets {
@@ -13,8 +14,8 @@ export class ModelBuckets implements Buckets {
     this.#wallMs = wallMs;
   }
 
-  named(name: string): Bucket | null {
-    return this.#buckets.get(name) ?? null;
+  named(name: string, tenant: string = DEFAULT_TENANT): Bucket | null {
+    return this.#buckets.get(`${tenant}/${name}`) ?? null;
   }
 
   async list(
@@ -29,36 +30,36 @@ export class ModelBuckets implements Buckets {
       .slice(0, limit);
   }
 
-  async get(_ctx: unknown, _tenant: string, name: string): Promise<Bucket | null> {
-    return this.named(name);
+  async get(_ctx: unknown, tenant: string, name: string): Promise<Bucket | null> {
+    return this.named(name, tenant);
   }
 
   async create(
     _ctx: unknown,
     wanted: Parameters<Buckets['create']>[1],
   ): Promise<{ type: 'created' | 'exists'; bucket: Bucket }> {
-    const before = this.#buckets.get(wanted.name);
-    if (before !== undefined) return { type: 'exists', bucket: before };
+    const before = this.named(wanted.name, wanted.tenant);
+    if (before !== null) return { type: 'exists', bucket: before };
     const { tenant, name, owner, objectLock, documents } = wanted;
     const rule: BucketRule = {
       ...{ tenant, name, id: ++this.#lastId, epoch: 1, objectLock, retention: null, state: 'live' },
       versioning: objectLock ? 'enabled' : 'off',
     };
     const bucket = { rule, createdAtMs: this.#wallMs(), owner, documents };
-    this.#buckets.set(name, bucket);
+    this.#buckets.set(`${tenant}/${name}`, bucket);
     return { type: 'created', bucket };
   }
 
   async change(
     _ctx: unknown,
-    _tenant: string,
+    tenant: string,
     name: string,
     change: BucketChange,
   ): Promise<
     { type: 'changed'; bucket: Bucket } | { type: 'no_such_bucket' } | { type: 'refused' }
   > {
-    const before = this.#buckets.get(name);
-    if (before === undefined) return { type: 'no_such_bucket' };
+    const before = this.named(name, tenant);
+    if (before === null) return { type: 'no_such_bucket' };
     const versioning = change.versioning ?? before.rule.versioning;
     const objectLock = change.objectLock ?? before.rule.objectLock;
     if (objectLock && versioning !== 'enabled') return { type: 'refused' };
@@ -71,15 +72,15 @@ export class ModelBuckets implements Buckets {
     const epoch = before.rule.epoch + 1;
     const rule = { ...before.rule, versioning, objectLock, retention, epoch };
     const bucket = { ...before, rule, documents };
-    this.#buckets.set(name, bucket);
+    this.#buckets.set(`${tenant}/${name}`, bucket);
     return { type: 'changed', bucket };
   }
 
-  async delete(_ctx: unknown, _tenant: string, name: string) {
-    const bucket = this.#buckets.get(name);
-    if (bucket === undefined) return 'no_such_bucket' as const;
+  async delete(_ctx: unknown, tenant: string, name: string) {
+    const bucket = this.named(name, tenant);
+    if (bucket === null) return 'no_such_bucket' as const;
     if (!this.#isEmpty(bucket)) return 'not_empty' as const;
-    this.#buckets.delete(name);
+    this.#buckets.delete(`${tenant}/${name}`);
     return 'deleted' as const;
   }
 }

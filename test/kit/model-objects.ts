@@ -56,7 +56,7 @@ export class ModelObjects implements ObjectService {
     { rule }: Bucket,
     op: ObjectOp,
   ): Promise<{ result: ObjectResult; clock: number }> {
-    const known = this.buckets.named(rule.name);
+    const known = this.buckets.named(rule.name, rule.tenant);
     if (known?.rule.id !== rule.id)
       return { result: { type: 'no_such_bucket' }, clock: this.#clock };
     const rows = this.#of(rule.id);
@@ -97,11 +97,11 @@ export class ModelObjects implements ObjectService {
 
   async read(
     _ctx: unknown,
-    ref: { space: string; key: string },
+    ref: { tenant: string; space: string; key: string },
     { versionId }: { versionId: string | null },
   ): Promise<ObjectRead> {
     const clock = this.#clock;
-    const bucket = this.buckets.named(ref.space);
+    const bucket = this.buckets.named(ref.space, ref.tenant);
     const versions = bucket === null ? [] : keyOf(this.#of(bucket.rule.id), ref.key).versions;
     const wanted = versionId === null ? null : parseVersionId(versionId);
     const found =
@@ -149,8 +149,8 @@ export class ModelObjects implements ObjectService {
     return { entries, next: { key: rest.key, below: isSame ? before.putAt : 0 } };
   }
 
-  #sorted({ space, prefix, start }: ObjectQuery): [string, ModelKey][] {
-    const bucket = this.buckets.named(space);
+  #sorted({ tenant, space, prefix, start }: ObjectQuery): [string, ModelKey][] {
+    const bucket = this.buckets.named(space, tenant);
     if (bucket === null) return [];
     return [...this.#of(bucket.rule.id).keys]
       .filter(([key]) => key.startsWith(prefix) && key >= start)

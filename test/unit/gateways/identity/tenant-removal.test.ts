@@ -1,27 +1,40 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { RootKeys } from '../../../../gateways/encryption/root-keys.ts';
 import { ApiKeys } from '../../../../gateways/identity/api-keys.ts';
+import { S3Users } from '../../../../gateways/identity/s3-users.ts';
 import { SecretHash } from '../../../../gateways/identity/secret-hash.ts';
 import { TenantRemoval } from '../../../../gateways/identity/tenant-removal.ts';
 import { storesOf } from '../../../../gateways/identity/tenant-store.ts';
 import { Tenants } from '../../../../gateways/identity/tenants.ts';
 import { AppError } from '../../../../protocol/errors.ts';
+import type { Bucket } from '../../../../protocol/object-access.ts';
+import { NO_CONDITION } from '../../../../protocol/object-ops.ts';
+import type { ObjectHead } from '../../../../protocol/objects.ts';
 import { seededRandom } from '../../../../protocol/random.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../../../protocol/vshard.ts';
 import { HandClock } from '../../../kit/hand-clock.ts';
+import { ModelObjects } from '../../../kit/model-objects.ts';
 import { ModelService } from '../../../kit/model-service.ts';
 
 const CTX = { deadlineMs: 1_000, traceparent: null, idempotency: null };
 const SETTLE_MS = 70_000;
 
+const HEAD: ObjectHead = {
+  ...{ contentType: 'text/plain', headers: [], metadata: [], tags: [], encryption: null },
+  ...{ retention: null, legalHold: null, acl: null },
+};
+
 let clock: HandClock;
 let service: ModelService;
 let tenants: Tenants;
 let apiKeys: ApiKeys;
+let objects: ModelObjects;
 let isInCharge = true;
 
 beforeEach(() => {
   clock = new HandClock();
   service = new ModelService();
+  objects = new ModelObjects(() => clock.wallMs());
   const { identities } = service;
   const random = seededRandom(3, 'keys');
   tenants = new Tenants({ identities, clock });
@@ -30,9 +43,13 @@ beforeEach(() => {
 });
 
 /** As after a restart: it knows what the rows say, and nothing else. */
+function parts() {
+  return { identities: service.identities, clock, random: seededRandom(5, 's3') };
+}
+
 function removal(): TenantRemoval {
   return new TenantRemoval({
-    ...{ identities: service.identities, storeOf: storesOf(service), tenants, clock },
+    ...{ identities: service.identities, storeOf: storesOf(service), objects, tenants, clock },
     isInCharge: () => isInCharge,
     log: () => {},
   });
@@ -63,6 +80,18 @@ async function left(tenant: string): Promise<[keys: number, indexes: number, cre
   });
   const indexes = await store.indexes.list(CTX);
   return [items.length, indexes.length, (await apiKeys.list(CTX, tenant)).length];
+}
+
+function listOf(tenant: string) {
+  return { tenant, space: 'b', prefix: '', delimiter: null, start: '', below: 0, limit: 100 };
+}
+
+async function put(tenant: string, bucket: Bucket, key: string): Promise<void> {
+  const { result } = await objects.apply(CTX, bucket, {
+    ...{ type: 'put', ref: { tenant, space: 'b', key }, size: 0, etag: 'd'.repeat(32) },
+    ...{ checksum: null, data: null, head: HEAD, ttlMs: null, condition: NO_CONDITION },
+  });
+  expect(result.type).toBe('put');
 }
 
 async function exists(name: string): Promise<boolean> {
@@ -119,6 +148,35 @@ describe('the deletion of a tenant', () => {
     expect(await exists('acme')).toBe(true);
     await clock.pass(SETTLE_MS);
     await removal().turn();
+    await removal().turn();
+    expect(await exists('acme')).toBe(false);
+  });
+
+  it('takes away buckets with all versions, and users of S3, but nothing that a hold keeps', async () => {
+    for (const name of ['acme', 'other']) await tenants.create(CTX, name);
+    for (const tenant of ['acme', 'other']) {
+      const { bucket } = await objects.buckets.create(CTX, {
+        ...{ tenant, name: 'b', owner: 'o', objectLock: false, documents: {} },
+      });
+      await objects.buckets.change(CTX, tenant, 'b', { versioning: 'enabled' });
+      for (const key of ['x', 'x', 'y']) await put(tenant, bucket, key);
+    }
+    const users = new S3Users({ ...parts(), roots: new RootKeys([Buffer.alloc(32, 7)]) });
+    const wanted = { name: 'u', displayName: 'U', email: null, role: 'admin' as const };
+    for (const tenant of ['acme', 'other']) {
+      await users.ofTenant(tenant).createUser(CTX, wanted);
+      await users.ofTenant(tenant).createKey(CTX, { user: 'u', expiresInMs: null });
+    }
+    await tenants.delete(CTX, 'acme');
+    for (let i = 0; i < 2; i++) await removal().turn();
+    expect((await tenants.get(CTX, 'acme')).deletion).toMatchObject({
+      ...{ credentials: 2, buckets: 1, versions: 3 },
+    });
+    expect(await objects.buckets.get(CTX, 'acme', 'b')).toBeNull();
+    expect((await objects.listVersions(CTX, listOf('other'))).entries).toHaveLength(3);
+    expect(await users.ofTenant('other').listKeys(CTX)).toHaveLength(1);
+    expect(await users.ofTenant('acme').listUsers(CTX)).toEqual([]);
+    await clock.pass(SETTLE_MS);
     await removal().turn();
     expect(await exists('acme')).toBe(false);
   });

@@ -25,7 +25,7 @@ const to = (more: Partial<LoggingEnabled> = {}): LoggingEnabled => ({
   ...more,
 });
 
-const source = (bucket: string) => ({ bucket, owner: 'abc' });
+const source = (bucket: string) => ({ tenant: 'default', bucket, owner: 'abc' });
 
 async function make(name: string, documents: Record<string, string> = {}) {
   await objects.buckets.create({}, { tenant, name, owner: 'abc', objectLock: false, documents });
@@ -49,7 +49,7 @@ async function delivered(of: ModelObjects = objects, space = 'logs') {
   for (const entry of page.entries) {
     if (entry.type !== 'version') continue;
     const { key } = entry;
-    const read = await of.read({}, { space, key }, { versionId: null });
+    const read = await of.read({}, { tenant: 'default', space, key }, { versionId: null });
     if (read.type === 'none') continue;
     const { inline, record } = read.version;
     const [piece] = record.pieces;

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Tenants } from '../../../../gateways/identity/tenants.ts';
+import { REAL_CLOCK } from '../../../kit/real-clock.ts';
+import { type Ask, asks } from '../../../kit/s3-policies.ts';
+import { refused, type S3Server, startS3Server } from '../../../kit/s3-start.ts';
+import { CTX, formOf, makeUser, sendAs, type TestUser } from '../../../kit/s3-users.ts';
+
+/** Tenants on S3: each has users and a namespace of buckets of its own. */
+
+let server: S3Server;
+let tenants: Tenants;
+let [ann, ben, own] = [] as unknown as [TestUser, TestUser, TestUser];
+
+function inTenant(tenant: string): S3Server {
+  return { ...server, users: server.users.ofTenant(tenant) };
+}
+
+beforeAll(async () => {
+  server = await startS3Server({ allowUnsigned: false });
+  tenants = new Tenants({ identities: server.identities, clock: REAL_CLOCK });
+  for (const name of ['a', 'b']) await tenants.create(CTX, name);
+  ann = await makeUser(inTenant('a'), 'ann', { role: 'admin', email: 'x@example.org' });
+  ben = await makeUser(inTenant('b'), 'ben', { role: 'admin', email: 'x@example.org' });
+  own = await makeUser(server, 'own', { role: 'admin', email: 'x@example.org' });
+  // What is asked about the bucket of-b is asked about no-b too, which nobody has.
+  await ben.s3.createBucket({ Bucket: 'of-b', ObjectLockEnabledForBucket: true });
+  for (const Key of ['k', 'source']) {
+    await ben.s3.putObject({ Bucket: 'of-b', Key, Body: 'text' });
+  }
+  const Statement = [
+    {
+      ...{ Effect: 'Allow', Principal: '*', Action: 's3:*' },
+      Resource: ['arn:aws:s3:::of-b', 'arn:aws:s3:::of-b/*'],
+    },
+  ];
+  const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+  await ben.s3.putBucketPolicy({ Bucket: 'of-b', Policy });
+});
+afterAll(() => server.stop());
+
+/** Without what differs between any two answers. */
+function nameless({ status, text }: { status: number; text: string }) {
+  const plain = text
+    .replaceAll('of-b', 'NAME')
+    .replaceAll('no-b', 'NAME')
+    .replace(/<(RequestId|HostId)>[^<]*/g, '<$1>')
+    .replace(/<(LastModified|CreationDate)>[^<]*/g, '<$1>');
+  return { status, text: plain };
+}
+
+/** Those that would make the bucket come last: then there is one. */
+function inOrder(bucket: string): Ask[] {
+  const isMaking = ({ operation }: Ask) => (operation === 'CreateBucket' ? 1 : 0);
+  return asks(bucket).sort((x, y) => isMaking(x) - isMaking(y));
+}
+
+describe('another tenant’s bucket', () => {
+  it.each([
+    ['a user of another tenant', () => ann],
+    ['a user of the cluster’s own', () => own],
+    ['nobody', () => null],
+  ])('is to %s one that is not there, whatever its policy says', async (_, who) => {
+    const credentials = who()?.credentials ?? null;
+    const [theirs, nobodys] = [inOrder('of-b'), inOrder('no-b')];
+    for (const [i, one] of theirs.entries()) {
+      const seen = nameless(await sendAs(server, credentials, one));
+      const none = nameless(await sendAs(server, credentials, nobodys[i] as Ask));
+      expect([one.operation, seen]).toEqual([one.operation, none]);
+    }
+    expect(theirs.length).toBeGreaterThan(70);
+  });
+
+  it('is still there, as it was, and its names are free for others', async () => {
+    const { Contents } = await ben.s3.listObjectsV2({ Bucket: 'of-b' });
+    expect(Contents?.map(({ Key, Size }) => [Key, Size])).toEqual([
+      ['k', 4],
+      ['source', 4],
+    ]);
+    const namesOf = async ({ s3 }: TestUser) =>
+      ((await s3.listBuckets({})).Buckets ?? []).map(({ Name }) => Name);
+    expect(await namesOf(ben)).toEqual(['of-b']);
+    // Made by the test above.
+    expect(await namesOf(ann)).toEqual(['no-b', 'of-b']);
+    await ann.s3.putObject({ Bucket: 'of-b', Key: 'k', Body: 'of another' });
+    const read = await ben.s3.getObject({ Bucket: 'of-b', Key: 'k' });
+    expect(await read.Body?.transformToString()).toBe('text');
+  });
+
+  it('is no source of a copy, and takes no form', async () => {
+    await ann.s3.createBucket({ Bucket: 'mine' });
+    await ben.s3.createBucket({ Bucket: 'forms' });
+    for (const CopySource of ['forms/k', 'none/k']) {
+      const copy = ann.s3.copyObject({ Bucket: 'mine', Key: 'c', CopySource });
+      expect((await refused(copy)).name).toBe('NoSuchBucket');
+    }
+    const post = async (user: TestUser, bucket: string) => {
+      const body = formOf(user.credentials, bucket, 'f', 'posted');
+      return (await fetch(`${server.url}/${bucket}`, { method: 'POST', body })).status;
+    };
+    expect(await post(ben, 'forms')).toBe(204);
+    expect([await post(ann, 'forms'), await post(ann, 'none')]).toEqual([404, 404]);
+  });
+});
+
+describe('users of a tenant', () => {
+  it('are named, addressed and given something within it only', async () => {
+    const listed = await server.users.ofTenant('a').listUsers(CTX);
+    expect(listed.map(({ name }) => name)).toEqual(['ann']);
+    await expect(server.users.ofTenant('a').getUser(CTX, 'ben')).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    const benKey = ben.credentials.accessKeyId;
+    await expect(server.users.ofTenant('a').getKey(CTX, benKey)).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    // One of the same name and address, in each.
+    const again = await makeUser(inTenant('a'), 'ben', { email: 'y@example.org' });
+    expect(again.id).not.toBe(ben.id);
+    const give = (id: string) =>
+      ann.s3
+        .putBucketAcl({ Bucket: 'mine', GrantRead: `id="${id}"` })
+        .catch((error: Error) => error.message);
+    expect(await give(ben.id)).toBe(await give('0'.repeat(64)));
+    expect(await give(again.id)).not.toBeInstanceOf(Error);
+  });
+
+  it('are refused while it is suspended, and gone with it', async () => {
+    await tenants.suspend(CTX, 'b');
+    expect((await refused(ben.s3.listBuckets({}))).name).toBe('InvalidAccessKeyId');
+    await tenants.resume(CTX, 'b');
+    expect((await ben.s3.listBuckets({})).Buckets?.length).toBe(2);
+    await tenants.delete(CTX, 'b');
+    expect((await refused(ben.s3.listBuckets({}))).name).toBe('InvalidAccessKeyId');
+  });
+});
