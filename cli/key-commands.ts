@@ -16,11 +16,15 @@ export function addApiKeyCommands(program: Command, io: Io): void {
   create.command
     .argument('<name>', 'What it is for')
     .option('--role <role>', 'admin, read_write (the default), read_only, or one that was made')
+    .option('--tenant <name>', 'Whose keys it sees; left out: of whoever asks. Not with --s3')
     .option('--expires <seconds>', 'It is no longer good after that time')
     .option('--s3', 'A pair of S3 keys of the user <name>, who is made where there is none')
     .option('--display-name <text>', 'With --s3: how ACLs and listings show a new user')
     .option('--email <address>', 'With --s3: what ACLs may name a new user by');
   create.action(async (context, [name], { s3, ...flags }) => {
+    if (s3 === true && flags['tenant'] !== undefined) {
+      throw new UsageError('users of S3 are of the tenant of whoever asks: no --tenant with --s3');
+    }
     if (s3 === true) return (await ofS3()).createS3Key(context, name!, flags);
     if (flags['displayName'] === undefined && flags['email'] === undefined) {
       return (await commands()).createKey(context, name!, flags);
