@@ -9,7 +9,6 @@ import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
 import type { ApiKeys, ShownKey } from '../identity/api-keys.ts';
-import { isBuiltInRole } from '../identity/decision.ts';
 
 const PATH = '/admin/keys';
 const NAME = /^[^\p{Cc}]{1,128}$/u;
@@ -139,12 +138,6 @@ function wantedOf(body: Record<string, unknown>, scope: string | null) {
     throw new AppError('invalid_argument', 'role must be the name of a role');
   }
   const tenant = tenantWanted(body['tenant'], scope);
-  if (tenant !== DEFAULT_TENANT && !isBuiltInRole(role)) {
-    throw new AppError(
-      'invalid_argument',
-      'the role of a key of this tenant must be admin, read_write or read_only',
-    );
-  }
   return { name, tenant, role, expiresInMs: expiresInMsOf(seconds) };
 }
 

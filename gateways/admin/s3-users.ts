@@ -7,7 +7,6 @@ import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
 import { answer } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { type BuiltInRole, isBuiltInRole } from '../identity/decision.ts';
 import type { ShownS3Key, ShownS3User } from '../identity/s3-shown.ts';
 import { fullUserName, isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
 import type { S3UserChange, S3Users, WantedS3User } from '../identity/s3-users.ts';
@@ -26,7 +25,7 @@ const User = Type.Object({
   arn: Type.String({ description: 'What policies name: arn:aws:iam::minikv:user/NAME.' }),
   displayName: Type.String(),
   email: NullableText,
-  role: Type.String({ description: 'admin, read_write or read_only.' }),
+  role: Type.String({ description: 'admin, read_write, read_only, or one that was made.' }),
   createdAtMs: Type.Integer(),
   disabledAtMs: NullableTime,
 });
@@ -265,9 +264,9 @@ function checkDisplayName(text: unknown): asserts text is string {
   throw new AppError('invalid_argument', 'display_name must have 1 to 128 printable characters');
 }
 
-function checkRole(role: unknown): asserts role is BuiltInRole {
-  if (typeof role === 'string' && isBuiltInRole(role)) return;
-  throw new AppError('invalid_argument', 'role must be admin, read_write or read_only');
+function checkRole(role: unknown): asserts role is string {
+  if (typeof role === 'string') return;
+  throw new AppError('invalid_argument', 'role must be the name of a role');
 }
 
 function wantedKey(body: Record<string, unknown>) {

@@ -25,7 +25,7 @@ import {
   standing,
 } from './decision.ts';
 import { type Grant, type GrantParts, grantOf, type Judged, type Known } from './grant.ts';
-import { refusalOf } from './guard.ts';
+import { reasonOf, refusalOf } from './guard.ts';
 import type { IssuerClaims, IssuerTokens } from './issuer-tokens.ts';
 import { isBuiltIn, type NamedRole, roleNamed } from './role.ts';
 import type { SecretHash } from './secret-hash.ts';
@@ -88,7 +88,8 @@ export class Access {
     if (this.#reason(principal, action) !== 'allowed') return null;
     if (!isBuiltIn(principal.rules)) {
       if (nameOf === null) return null;
-      if (decide(principal, action, nameOf(), this.#conditions()) !== 'allowed') return null;
+      const { wallMs } = this.#conditions();
+      if (reasonOf(principal, { action, on: nameOf() }, wallMs) !== 'allowed') return null;
     }
     return { by, who: principal.id, tenant: principal.tenant };
   }

@@ -73,9 +73,11 @@ export class Guard {
   }
 }
 
+/** Whatever a request names is of its sender's tenant: the store that it is asked for in knows no other (tenant-store.ts). */
 export function reasonOf(principal: Principal, { action, on }: Ask, wallMs: number): Reason {
-  if ('name' in on) return decide(principal, action, on, { wallMs });
-  return decideRange(principal, action, on, { wallMs });
+  const { tenant } = principal;
+  if ('name' in on) return decide(principal, action, { ...on, tenant }, { wallMs });
+  return decideRange(principal, action, { ...on, tenant }, { wallMs });
 }
 
 /** What a request is told; null: it may. `action` null: what everybody may who is known. */

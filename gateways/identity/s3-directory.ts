@@ -6,7 +6,7 @@ import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
 import { mappingsOf } from './certificates.ts';
 import type { ClientCertificate } from './client-certificate.ts';
-import { ROLES } from './decision.ts';
+import { type NamedRole, roleNamed } from './role.ts';
 import { openS3Secret, s3SecretText } from './s3-secret.ts';
 import {
   emailTakenAt,
@@ -54,7 +54,7 @@ const NOBODY: People = { byId: new Map(), byEmail: new Map() };
  */
 export class S3Directory {
   readonly #parts: S3DirectoryParts;
-  readonly #users = new WeakMap<IdentityRow, S3Identity | 'ended'>();
+  readonly #users = new WeakMap<IdentityRow, KnownIdentity | 'ended'>();
   readonly #keys = new WeakMap<IdentityRow, OpenedKey | 'ended'>();
   #people = NOBODY;
   #peopleOf: Revision = 0;
@@ -137,27 +137,29 @@ export class S3Directory {
     return opened;
   }
 
+  /** Once per row of the user and of their role. */
   #identityOf(row: IdentityRow): S3Identity | 'ended' {
     const known = this.#users.get(row);
-    if (known !== undefined) return known;
+    if (known === 'ended') return known;
+    const { identities } = this.#parts;
+    if (known !== undefined) {
+      const isSame =
+        known.role.row === null || known.role === roleNamed(identities, known.roleName);
+      if (isSame) return known.identity;
+    }
     const record = parseS3UserRow(row.text);
+    if (record === null || (record.disabledAtMs ?? null) !== null) {
+      this.#users.set(row, 'ended');
+      return 'ended';
+    }
     const userName = nameOfS3UserRow(row.name);
-    const read =
-      record === null || (record.disabledAtMs ?? null) !== null
-        ? 'ended'
-        : {
-            ...{ id: record.id, displayName: record.displayName, userName },
-            access: {
-              ...{
-                id: `s3:${userName}`,
-                tenant: tenantOfUser(userName),
-                rules: ROLES[record.role],
-              },
-              ...{ isRevoked: false, expiresAtMs: null },
-            },
-          };
-    this.#users.set(row, read);
-    return read;
+    const { id, displayName, role: roleName } = record;
+    const role = roleNamed(identities, roleName);
+    const person = { id: `s3:${userName}`, tenant: tenantOfUser(userName), rules: role.rules };
+    const access = { ...person, isRevoked: false, expiresAtMs: null };
+    const identity = { id, displayName, userName, access };
+    this.#users.set(row, { identity, role, roleName });
+    return identity;
   }
 
   #known(): People {
@@ -181,6 +183,12 @@ export class S3Directory {
     this.#peopleOf = revision;
     return this.#people;
   }
+}
+
+interface KnownIdentity {
+  readonly identity: S3Identity;
+  readonly role: NamedRole;
+  readonly roleName: string;
 }
 
 interface OpenedKey {

@@ -2,7 +2,7 @@ import type { IdentityRow } from '../../protocol/identities.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
-import type { BuiltInRole, Principal } from './decision.ts';
+import type { Principal } from './decision.ts';
 
 /** Users of S3 and their access keys, as the meta group keeps them: a row each. */
 
@@ -13,7 +13,7 @@ export interface S3Identity {
   readonly displayName: string;
   /** Null: the account itself, whose keys are configured. */
   readonly userName: string | null;
-  /** What their role allows at most. */
+  /** What their role allows: a built-in one at most, one of one's own gives it. */
   readonly access: Principal;
 }
 
@@ -22,7 +22,8 @@ export interface S3UserRecord {
   readonly id: string;
   readonly displayName: string;
   readonly email: string | null;
-  readonly role: BuiltInRole;
+  /** Built in or one's own. */
+  readonly role: string;
   /** Unix ms. */
   readonly createdAtMs: number;
   /** Missing, or null: they are not, and their keys are good. */

@@ -5,7 +5,8 @@ import type { Random } from '../../protocol/random.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { RootKeys } from '../encryption/root-keys.ts';
-import type { BuiltInRole } from './decision.ts';
+import { noSuchRole } from './api-keys.ts';
+import { isRoleThere } from './role.ts';
 import { drawS3Secret, openS3Secret, s3SecretText, wrapS3Secret } from './s3-secret.ts';
 import {
   checkRoom,
@@ -39,14 +40,14 @@ export type S3State = 'enabled' | 'disabled';
 
 export interface S3UserChange {
   readonly displayName?: string;
-  readonly role?: BuiltInRole;
+  readonly role?: string;
 }
 
 export interface WantedS3User {
   readonly name: string;
   readonly displayName: string;
   readonly email: string | null;
-  readonly role: BuiltInRole;
+  readonly role: string;
 }
 
 interface Parts {
@@ -92,6 +93,7 @@ export class S3Users {
     const { identities, random, clock } = this.#parts;
     const users = await this.listUsers(ctx);
     checkRoom(countOf(identities.rows(s3UserRow('')), parseS3UserRow), 's3UsersMax');
+    if (!isRoleThere(identities, role)) throw noSuchRole(role);
     const address = email?.toLowerCase() ?? null;
     if (address !== null && users.some((user) => user.email === address)) throw emailTaken();
     const id = drawCanonicalId(random);
@@ -153,6 +155,8 @@ export class S3Users {
   changeUser(ctx: RequestContext, name: string, change: S3UserChange): Promise<ShownS3User> {
     return this.#changeUser(ctx, name, (before) => {
       const { displayName = before.displayName, role = before.role } = change;
+      const isGiven = role !== before.role;
+      if (isGiven && !isRoleThere(this.#parts.identities, role)) throw noSuchRole(role);
       const isSame = displayName === before.displayName && role === before.role;
       return isSame ? before : { ...before, displayName, role };
     });

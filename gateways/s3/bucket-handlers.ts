@@ -1,4 +1,5 @@
 import type { Bucket } from '../../protocol/object-access.ts';
+import type { S3Identity } from '../identity/s3-user.ts';
 import { type AclRequest, aclOf } from './acl-headers.ts';
 import { checkNewAcl, isShared, resolvedAcl } from './acl-rules.ts';
 import { type Answer, emptyAnswer, xmlAnswer } from './answer.ts';
@@ -16,6 +17,7 @@ import { numberOf } from './list-fields.ts';
 import { checkMayDo } from './permissions.ts';
 import { ACTIONS } from './policy-actions.ts';
 import { isAdministrator } from './principals.ts';
+import { hasOwnRole, mayOfBucket } from './role-answers.ts';
 import { storedAcl } from './stored-acl.ts';
 import { bucketTagging } from './tagging.ts';
 
@@ -120,14 +122,16 @@ export async function listBuckets(call: Call): Promise<Answer> {
   const prefix = query.get('prefix') ?? '';
   const after = afterOf(query.get('continuation-token') ?? '');
   const { signer } = call;
-  // Of an administrator all are.
-  const owner = isAdministrator(signer) ? null : signer.id;
+  // Of an administrator all are; a role of one's own says itself which.
+  const isByRole = hasOwnRole(signer);
+  const owner = isByRole || isAdministrator(signer) ? null : signer.id;
   const isOtherRegion = region !== null && region !== '' && region !== call.edge.config.region;
+  const wanted = { prefix, after, limit: limit + 1, owner };
   const found = isOtherRegion
     ? []
-    : await call.objects.buckets.list(call.context(), call.tenant, {
-        ...{ prefix, after, limit: limit + 1, owner },
-      });
+    : isByRole
+      ? await bucketsByRole(call, signer, wanted)
+      : await call.objects.buckets.list(call.context(), call.tenant, wanted);
   const page = found.slice(0, limit);
   const last = page[page.length - 1];
   const isPaged = given !== null || after !== '' || prefix !== '' || region !== null;
@@ -145,6 +149,20 @@ export async function listBuckets(call: Call): Promise<Answer> {
       prefix: prefix === '' ? null : prefix,
     }),
   );
+}
+
+type Wanted = Parameters<Call['objects']['buckets']['list']>[2];
+
+/** Those of which their role lets them see how they are set up, in order. */
+async function bucketsByRole(call: Call, who: S3Identity, wanted: Wanted): Promise<Bucket[]> {
+  const seen: Bucket[] = [];
+  for (let { after } = wanted; ; ) {
+    const page = await call.objects.buckets.list(call.context(), call.tenant, { ...wanted, after });
+    seen.push(...page.filter(({ rule }) => mayOfBucket(who, 'bucket:read', rule.name)));
+    const last = page[wanted.limit - 1];
+    if (last === undefined || seen.length >= wanted.limit) return seen.slice(0, wanted.limit);
+    after = last.rule.name;
+  }
 }
 
 function afterOf(token: string): string {

@@ -10,6 +10,7 @@ import { type Headers, headerOf } from './headers.ts';
 import type { Sender } from './identity.ts';
 import { engineKeyOf } from './object-key.ts';
 import type { RequestBody } from './request-body.ts';
+import { hasOwnRole, mayOfBucket } from './role-answers.ts';
 import type { Route } from './route.ts';
 
 /** Answers one operation. Throws S3Error or AppError. */
@@ -162,6 +163,8 @@ export class Call {
     const bucket = await this.findBucket();
     const { who } = this;
     if (bucket !== null || !this.mount.makesBuckets || who === null) return this.bucket();
+    const { bucket: name } = this.route;
+    if (hasOwnRole(who) && !mayOfBucket(who, 'bucket:write', name)) return this.bucket();
     const made = await this.edge.objects.buckets.create(this.context(), {
       ...{ tenant: this.tenant, name: this.route.bucket, owner: who.id },
       ...{ objectLock: false, documents: {} },

@@ -3,6 +3,7 @@ import { UPLOAD_ID } from '../../protocol/object-ops.ts';
 import { type ObjectHead, parseVersionId } from '../../protocol/objects.ts';
 import type { S3Identity } from '../identity/s3-user.ts';
 import { publicAccessOf } from './access-settings.ts';
+import type { Permission } from './acl.ts';
 import {
   BY_BUCKET_ACL,
   BY_OBJECT_ACL,
@@ -27,6 +28,14 @@ import type { Policy } from './policy-document.ts';
 import { valuesOf } from './policy-keys.ts';
 import { headersOf, isOwners, policyRequestOf, type Target, whoAsks } from './policy-request.ts';
 import { isAdministrator, isWithinRole, policyNamesOf } from './principals.ts';
+import {
+  asksOf,
+  hasOwnRole,
+  mayOfBucket,
+  mayOfSomeBucket,
+  type RoleAnswer,
+  roleAnswer,
+} from './role-answers.ts';
 import type { Tag } from './tagging.ts';
 
 /**
@@ -47,7 +56,7 @@ export async function checkMay(call: Call): Promise<void> {
   if (action.judged === 'found' && (who !== null || operation in BY_OBJECT_ACL)) return;
   const bucket = name === '' ? null : await call.findBucket();
   if (bucket === null) {
-    if (who !== null) return;
+    if (who !== null) return checkMayOfNone(call, who, action);
     // That there is no such bucket is told to everybody, as in S3.
     throw name === '' || operation === 'CreateBucket'
       ? s3Error('AccessDenied')
@@ -62,15 +71,58 @@ export async function checkMay(call: Call): Promise<void> {
   if (who === null && !hasPolicy && isClosed) throw s3Error('AccessDenied');
 }
 
-/** Throws AccessDenied where their role does not let them do it, to whomever it belongs. */
-export function checkRole(call: Call, who: S3Identity | null): void {
-  if (who !== null && !isWithinRole(who, call.route)) throw s3Error('AccessDenied');
+/**
+ * Throws AccessDenied where their role does not let them do it, to whomever it belongs. What one of one's own says of what
+ * there is, is asked with what belongs to whom.
+ */
+export function checkRole({ route }: Call, who: S3Identity | null): void {
+  if (who === null) return;
+  const { operation, bucket } = route;
+  const isWithin = !hasOwnRole(who)
+    ? isWithinRole(who, route)
+    : (operation !== 'ListBuckets' || mayOfSomeBucket(who, 'bucket:read')) &&
+      (operation !== 'CreateBucket' || mayOfBucket(who, 'bucket:write', bucket));
+  if (!isWithin) throw s3Error('AccessDenied');
+}
+
+/** What a role of one's own says, in the place of being the owner; null: they have a built-in one, or none. */
+function roleSays(
+  call: Call,
+  who: S3Identity | null,
+  action: PolicyAction,
+  target: Pick<Target, 'key' | 'versionId' | 'newTags' | 'form' | 'said'> & NamedBucket,
+): RoleAnswer | null {
+  if (who === null || !hasOwnRole(who)) return null;
+  const { key, bucket } = target;
+  const further = furtherOf(call, action, target);
+  return roleAnswer(who, asksOf(call, action, { bucket: bucket.rule.name, key }, further));
+}
+
+interface NamedBucket {
+  readonly bucket: { readonly rule: { readonly name: string } };
+}
+
+/** Whether it is theirs: as the bucket's owner, as an administrator, or as their own role gives it. */
+function isTheirs(call: Call, action: PolicyAction, target: Target): boolean {
+  const who = whoAsks(call, target);
+  const said = roleSays(call, who, action, target);
+  return said === null ? isOwners(call, target) : said === 'allow';
+}
+
+/** Where there is no such bucket, a put may be about to make it. Throws AccessDenied where their own role does not give that. */
+function checkMayOfNone(call: Call, who: S3Identity, action: PolicyAction): void {
+  const { bucket: name, key, versionId } = call.route;
+  if (!hasOwnRole(who) || name === '') return;
+  const said = roleSays(call, who, action, { bucket: { rule: { name } }, key, versionId });
+  if (said !== 'allow') throw s3Error('AccessDenied');
 }
 
 /** Throws AccessDenied. A policy that denies binds the owner too. */
 export async function checkMayDo(call: Call, action: PolicyAction, target: Target): Promise<void> {
   const { bucket } = target;
-  const isOwner = isOwners(call, target);
+  const said = roleSays(call, whoAsks(call, target), action, target);
+  if (said === 'deny') throw s3Error('AccessDenied');
+  const isOwner = said === null ? isOwners(call, target) : said === 'allow';
   // Before it is looked at: also one that cannot be read any more can be replaced.
   if (isOwner && OWNERS_OWN.has(action.name)) return;
   const policy = call.edge.policies.of(bucket);
@@ -82,7 +134,7 @@ export async function checkMayDo(call: Call, action: PolicyAction, target: Targe
       ? 'silent'
       : judged(call, policy, action, await withTags(call, policy, action, target));
   if (answer === 'deny') throw s3Error('AccessDenied');
-  if (isOfObject) return checkMaySetAcl(call, target, answer);
+  if (isOfObject) return checkMaySetAcl(call, target, answer, isOwner);
   if (isOwner) return;
   checkIsFree(call, target);
   if (answer === 'allow') return;
@@ -90,16 +142,21 @@ export async function checkMayDo(call: Call, action: PolicyAction, target: Targe
   if (!(await isInitiator(call, action, target))) throw s3Error('AccessDenied');
 }
 
-async function checkMaySetAcl(call: Call, target: Target, answer: PolicyAnswer): Promise<void> {
+async function checkMaySetAcl(
+  call: Call,
+  target: Target,
+  answer: PolicyAnswer,
+  isGiven: boolean,
+): Promise<void> {
   const { bucket, key, versionId } = target;
   const who = whoAsks(call, target);
   if (who !== null && isAdministrator(who)) return;
   const head = await headOf(call, bucket, key, versionId);
   const ownerId = ownerIdOf(bucket, head);
-  if (who?.id === ownerId) return;
+  if (hasOwnRole(who) ? isGiven : who?.id === ownerId) return;
   checkIsFree(call, target);
   if (answer === 'allow' && ownerId === bucket.owner) return;
-  if (who === null || head === null || !isGrantedByObject(bucket, head, who, 'WRITE_ACP')) {
+  if (who === null || head === null || !isGivenByObject(bucket, head, who, 'WRITE_ACP')) {
     throw s3Error('AccessDenied');
   }
 }
@@ -129,8 +186,13 @@ export function checkMayRead(
   const head = version?.record.head ?? null;
   const ownerId = ownerIdOf(bucket, head);
   const isOfObject = BY_OBJECT_ACL[operation] !== undefined || operation === 'GetObjectAttributes';
+  const named = { bucket, key, versionId };
+  const said = roleSays(call, who, readingOf(call), named);
+  if (said === 'deny') throw s3Error('AccessDenied');
   const isOwner =
-    who !== null && (isAdministrator(who) || who.id === (isOfObject ? ownerId : bucket.owner));
+    said === null
+      ? who !== null && (isAdministrator(who) || who.id === (isOfObject ? ownerId : bucket.owner))
+      : said === 'allow';
   const policy = call.edge.policies.of(bucket);
   if (policy === null && isOwner) return;
   const existingTags = (head?.tags ?? []).map((tag) => ({ key: tag.name, value: tag.value }));
@@ -145,9 +207,25 @@ export function checkMayRead(
   // A bucket's owner gives away what is theirs, and not what others have put there.
   if (answer === 'allow' && (!isOfObject || ownerId === bucket.owner)) return;
   const permission = BY_OBJECT_ACL[operation];
-  if (permission === undefined || !isGrantedByObject(bucket, head, who, permission)) {
+  if (permission === undefined || !isGivenByObject(bucket, head, who, permission)) {
     throw s3Error('AccessDenied');
   }
+}
+
+/** What an ACL gives to its owner, a role of their own takes the place of. */
+function isGivenByObject(
+  bucket: Bucket,
+  head: ObjectHead,
+  who: S3Identity | null,
+  permission: Permission,
+): boolean {
+  if (hasOwnRole(who) && who?.id === ownerIdOf(bucket, head)) return false;
+  return isGrantedByObject(bucket, head, who, permission);
+}
+
+function isGivenByBucket(bucket: Bucket, who: S3Identity | null, permission: Permission): boolean {
+  if (hasOwnRole(who) && who?.id === bucket.owner) return false;
+  return isGrantedByBucket(bucket, who, permission);
 }
 
 /** A copy reads its source. */
@@ -163,7 +241,7 @@ function mayList(call: Call, bucket: Bucket): boolean {
   const listing = ACTIONS.ListObjectsV2;
   const answer = policy === null ? 'silent' : judged(call, policy, listing, target);
   if (answer !== 'silent') return answer === 'allow';
-  return isOwners(call, target) || isGrantedByBucket(bucket, call.who, 'READ');
+  return isTheirs(call, listing, target) || isGivenByBucket(bucket, call.who, 'READ');
 }
 
 interface JudgedTarget extends Target {
@@ -177,7 +255,7 @@ function judged(
   action: PolicyAction,
   target: JudgedTarget,
 ): PolicyAnswer {
-  const isOwner = isOwners(call, target);
+  const isOwner = isTheirs(call, action, target);
   const request = policyRequestOf(call, target);
   const answers = questionsOf(call, action, target).map((question) =>
     answerOf(policy, question, (key) => valuesOf(request, key)),
@@ -199,7 +277,11 @@ function questionsOf(call: Call, action: PolicyAction, target: Target): PolicyQu
 }
 
 /** What headers ask for; of the operation itself only, not of the source of a copy. */
-function furtherOf(call: Call, action: PolicyAction, target: Target): string[] {
+function furtherOf(
+  call: Call,
+  action: PolicyAction,
+  target: Pick<Target, 'versionId' | 'newTags' | 'form' | 'said'>,
+): string[] {
   const { operation } = call.route;
   if (!isOwnAction(operation, action)) return [];
   if (operation === 'GetObjectAttributes') {
@@ -247,7 +329,7 @@ function isAllowedByAcl(call: Call, action: PolicyAction, target: Target): boole
   const isRemoval = operation === 'DeleteObject' || operation === 'DeleteObjects';
   if (further.some((name) => name !== 's3:PutObjectAcl')) return false;
   if (isRemoval && target.versionId !== null) return false;
-  return isGrantedByBucket(target.bucket, who, permission);
+  return isGivenByBucket(target.bucket, who, permission);
 }
 
 /** Who began an upload may look at its parts and end it. */
@@ -255,7 +337,7 @@ async function isInitiator(call: Call, action: PolicyAction, target: Target): Pr
   if (action !== ACTIONS.AbortMultipartUpload && action !== ACTIONS.ListParts) return false;
   const who = whoAsks(call, target);
   const upload = call.route.query.get('uploadId') ?? '';
-  if (who === null || !UPLOAD_ID.test(upload)) return false;
+  if (who === null || hasOwnRole(who) || !UPLOAD_ID.test(upload)) return false;
   const { bucket } = target;
   const page = { after: 0, limit: 1 };
   const found = await call.objects.listParts(call.context(), bucket, call.ref, upload, page);

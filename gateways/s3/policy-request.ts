@@ -34,7 +34,7 @@ export interface Target {
 /** A signature as policies see it. */
 type Signed = NonNullable<PolicyRequest['signed']>;
 
-export function headersOf(call: Call, { form, said }: Target): Headers {
+export function headersOf(call: Call, { form, said }: Pick<Target, 'form' | 'said'>): Headers {
   return form?.headers ?? said ?? call.headers;
 }
 

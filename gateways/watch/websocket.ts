@@ -17,7 +17,6 @@ import { isForeignOrigin } from '../http/screen.ts';
 import { traceparentOf } from '../http/trace.ts';
 import { pathOf, queryOf } from '../http/url.ts';
 import { credentialOf } from '../identity/client-certificate.ts';
-import type { Grant } from '../identity/grant.ts';
 import type { Shape } from '../kv/shapes.ts';
 import type { Meters } from '../limits/rate-limits.ts';
 import { Encoder } from './encoder.ts';

@@ -1,6 +1,5 @@
 import { createHmac } from 'node:crypto';
 import { S3 } from '@aws-sdk/client-s3';
-import type { BuiltInRole } from '../../gateways/identity/decision.ts';
 import {
   type Credentials,
   encode,
@@ -31,7 +30,7 @@ export interface TestUser {
 export async function makeUser(
   server: S3Server,
   name: string,
-  more: { role?: BuiltInRole; email?: string; expiresInMs?: number } = {},
+  more: { role?: string; email?: string; expiresInMs?: number } = {},
 ): Promise<TestUser> {
   const { role = 'read_write', email = null, expiresInMs = null } = more;
   const wanted = { name, displayName: `the ${name}`, email, role };

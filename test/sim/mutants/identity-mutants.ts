@@ -53,8 +53,8 @@ export const IDENTITY_MUTANTS: readonly Mutant[] = [
     what: 'a key of S3 is good whatever became of its user',
     patches: patch(
       'gateways/identity/s3-directory.ts',
-      'record === null || (record.disabledAtMs ?? null) !== null\n        ? ',
-      'record === null\n        ? ',
+      'if (record === null || (record.disabledAtMs ?? null) !== null) {',
+      'if (record === null) {',
     ),
   },
   {
