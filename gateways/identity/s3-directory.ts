@@ -88,6 +88,7 @@ export class S3Directory {
     await identities.current(LIMITS.requestDeadlineMsDefault);
     for (const { s3User, s3UserId } of mappingsOf(identities, certificate)) {
       if (s3User === null) continue;
+      if (standingOf(identities, tenantOfUser(s3User)) !== 'active') return null;
       const row = identities.row(s3UserRow(s3User));
       const identity = row === null ? 'ended' : this.#identityOf(row);
       return identity === 'ended' || identity.id !== s3UserId ? null : identity;

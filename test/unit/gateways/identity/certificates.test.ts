@@ -6,8 +6,10 @@ import WebSocket from 'ws';
 import type { TlsPair } from '../../../../gateways/http/tls.ts';
 import { parseApiKey } from '../../../../gateways/identity/api-key.ts';
 import { Certificates } from '../../../../gateways/identity/certificates.ts';
+import { Tenants } from '../../../../gateways/identity/tenants.ts';
 import { startGuardedServer } from '../../../kit/guarded-server.ts';
 import { waitFor } from '../../../kit/http-watch-suite.ts';
+import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 import { startS3Server } from '../../../kit/s3-start.ts';
 import { CTX } from '../../../kit/s3-users.ts';
 import { HandTls, TestAuthority } from '../../../kit/test-tls.ts';
@@ -280,6 +282,30 @@ it('on S3 a page of another site writes nothing with the certificate that a brow
     }
     expect(await send('GET', '/bucket', 'https://evil.example')).toBe(200);
     expect(await send('POST', '/bucket/key?uploads', own)).toBe(200);
+  } finally {
+    await server.stop();
+  }
+});
+
+it('on S3 the user of a tenant is nobody while the tenant is suspended', async () => {
+  const server = await startS3Server({ allowUnsigned: false }, {}, { tls });
+  try {
+    const clock = { wallMs: () => Date.now() };
+    const certificates = new Certificates(server.identities, clock);
+    const tenants = new Tenants({ identities: server.identities, clock: REAL_CLOCK });
+    await tenants.create(CTX, 'acme');
+    const wanted = { name: 'ada', displayName: 'Ada', email: null, role: 'read_write' } as const;
+    await server.users.ofTenant('acme').createUser(CTX, wanted);
+    const name = 'subject:CN=writer';
+    await certificates.create(CTX, { name, keyId: null, s3User: 'acme/ada' });
+    const list = () => askAt(server.url, writer, '/', {});
+    expect((await list()).status).toBe(200);
+    await tenants.suspend(CTX, 'acme');
+    expect((await list()).status).toBe(403);
+    await tenants.resume(CTX, 'acme');
+    expect((await list()).status).toBe(200);
+    await tenants.delete(CTX, 'acme');
+    expect((await list()).status).toBe(403);
   } finally {
     await server.stop();
   }
