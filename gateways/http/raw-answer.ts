@@ -5,8 +5,6 @@ import { refusalHeaders } from '../limits/headers.ts';
 import type { Edge, ShownProblem } from './app.ts';
 import { problemOf } from './problem.ts';
 
-/** What is only asked for over TLS for a year, as browsers remember it. */
-const OVER_TLS = { 'strict-transport-security': 'max-age=31536000' };
 /** No page frames an answer of REST, or is told by a link where its reader was. */
 const NO_PAGE = { 'x-frame-options': 'DENY', 'referrer-policy': 'no-referrer' };
 
@@ -18,7 +16,6 @@ export function restHeaders(edge: Edge, requestId: string, revision: number | nu
 /** The headers that every answer of every port carries: what S3 serves may be a page of somebody's. */
 export function commonHeaders(edge: Edge, requestId: string, revision: number | null) {
   return {
-    ...(edge.tls === null ? {} : OVER_TLS),
     'x-request-id': requestId,
     'x-minikv-revision': String(revision ?? edge.service.status().clock),
     'x-minikv-durability': edge.durability,
