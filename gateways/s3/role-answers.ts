@@ -31,9 +31,15 @@ export function hasOwnRole(who: S3Identity | null): boolean {
   return who !== null && !isBuiltIn(who.access.rules);
 }
 
-/** Of all that is asked: what is denied in part is denied, and allowed is what is allowed whole. */
+/**
+ * Of all that is asked: what is denied in part is denied, and allowed is what is allowed whole. Whose buckets a request can
+ * be about says its signature (ADR 0046), so all of them are of the tenant of whoever asks.
+ */
 export function roleAnswer(who: S3Identity, asks: readonly Ask[]): RoleAnswer {
-  const reasons = asks.map((ask) => reasonOf(who.access, ask, NOW_MS));
+  const { tenant } = who.access;
+  const reasons = asks.map(({ action, on }) =>
+    reasonOf(who.access, { action, on: { ...on, tenant } }, NOW_MS),
+  );
   if (isBuiltIn(who.access.rules)) {
     return reasons.every((reason) => reason === 'allowed') ? 'silent' : 'deny';
   }

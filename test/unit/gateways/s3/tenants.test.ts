@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Roles } from '../../../../gateways/identity/roles.ts';
 import { Tenants } from '../../../../gateways/identity/tenants.ts';
 import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 import { type Ask, asks } from '../../../kit/s3-policies.ts';
@@ -103,9 +104,52 @@ describe('another tenant’s bucket', () => {
 });
 
 describe('users of a tenant', () => {
+  it('have what their roles, policies and ACLs give them there', async () => {
+    const writer = await makeUser(inTenant('a'), 'writer');
+    const reader = await makeUser(inTenant('a'), 'reader', { role: 'read_only' });
+    await writer.s3.createBucket({ Bucket: 'written' });
+    await writer.s3.putObject({ Bucket: 'written', Key: 'k', Body: 'x' });
+    const listed = await writer.s3.listObjectsV2({ Bucket: 'written' });
+    expect(listed.KeyCount).toBe(1);
+    const copy = { Bucket: 'written', Key: 'c', CopySource: 'written/k' };
+    await writer.s3.copyObject(copy);
+    await writer.s3.deleteObject({ Bucket: 'written', Key: 'c' });
+    expect((await refused(reader.s3.getObject({ Bucket: 'written', Key: 'k' }))).name).toBe(
+      'AccessDenied',
+    );
+    const Statement = [
+      {
+        ...{ Effect: 'Allow', Principal: { AWS: 'arn:aws:iam::minikv:user/a/reader' } },
+        ...{ Action: 's3:*', Resource: ['arn:aws:s3:::written', 'arn:aws:s3:::written/*'] },
+      },
+    ];
+    const Policy = JSON.stringify({ Version: '2012-10-17', Statement });
+    await writer.s3.putBucketPolicy({ Bucket: 'written', Policy });
+    const read = await reader.s3.getObject({ Bucket: 'written', Key: 'k' });
+    expect(await read.Body?.transformToString()).toBe('x');
+    expect((await reader.s3.listObjectsV2({ Bucket: 'written' })).KeyCount).toBe(1);
+    const put = reader.s3.putObject({ Bucket: 'written', Key: 'k', Body: 'y' });
+    expect((await refused(put)).name).toBe('AccessDenied');
+  });
+
+  it('may have roles of one’s own', async () => {
+    const roles = new Roles({ identities: server.identities, clock: REAL_CLOCK });
+    const resources = [{ bucket: 'written' }];
+    const rules = [{ effect: 'allow' as const, actions: ['data:read'], resources }];
+    await roles.put(CTX, 'reads-written', { description: '', rules });
+    const one = await makeUser(inTenant('a'), 'one', { role: 'reads-written' });
+    const read = await one.s3.getObject({ Bucket: 'written', Key: 'k' });
+    expect(await read.Body?.transformToString()).toBe('x');
+    const put = one.s3.putObject({ Bucket: 'written', Key: 'k', Body: 'y' });
+    expect((await refused(put)).name).toBe('AccessDenied');
+    const other = await makeUser(inTenant('b'), 'one', { role: 'reads-written' });
+    const none = other.s3.getObject({ Bucket: 'written', Key: 'k' });
+    expect((await refused(none)).name).toBe('NoSuchBucket');
+  });
+
   it('are named, addressed and given something within it only', async () => {
     const listed = await server.users.ofTenant('a').listUsers(CTX);
-    expect(listed.map(({ name }) => name)).toEqual(['ann']);
+    expect(listed.map(({ name }) => name)).toEqual(['ann', 'one', 'reader', 'writer']);
     await expect(server.users.ofTenant('a').getUser(CTX, 'ben')).rejects.toMatchObject({
       code: 'not_found',
     });
