@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RoleResource, RoleRule } from '../../../../gateways/identity/role.ts';
 import { Roles } from '../../../../gateways/identity/roles.ts';
+import { Tenants } from '../../../../gateways/identity/tenants.ts';
 import { ACTIONS } from '../../../../gateways/s3/policy-actions.ts';
 import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 import { type Ask, asks, statement } from '../../../kit/s3-policies.ts';
@@ -345,5 +346,31 @@ describe('listings', () => {
     expect(await copy(await userWith(rule('allow', ['*'], { everything: true }), without))).toBe(
       'denied',
     );
+  });
+});
+
+describe('users of a tenant', () => {
+  it('may what their role allows of the buckets of their tenant, and of no others', async () => {
+    const tenants = new Tenants({ identities: server.identities, clock: REAL_CLOCK });
+    await tenants.create(CTX, 'acme');
+    const inTenant = { ...server, users: server.users.ofTenant('acme') };
+    const make = async (name: string, resource: RoleResource) => {
+      await roles.put(CTX, name, { description: '', rules: [rule('allow', ['*'], resource)] });
+      return makeUser(inTenant, name, { role: name });
+    };
+    const all = await make('all-of-acme', { everything: true });
+    const other = await make('of-umbrella', { everything: true, tenant: 'umbrella' });
+    const alices = await bucketOf(alice);
+    await all.s3.createBucket({ Bucket: 'theirs' });
+    await all.s3.putObject({ Bucket: 'theirs', Key: 'k', Body: 'x' });
+    const get = (who: TestUser, bucket: string) =>
+      sendAs(server, who.credentials, {
+        ...{ operation: 'GetObject', method: 'GET', path: `/${bucket}/k`, headers: {}, body: '' },
+      });
+    expect((await get(all, 'theirs')).text).toBe('x');
+    expect((await get(all, alices)).text).toContain('NoSuchBucket');
+    expect((await get(alice, 'theirs')).text).toContain('NoSuchBucket');
+    expect((await get(other, 'theirs')).text).toContain('AccessDenied');
+    expect((await all.s3.listBuckets()).Buckets?.map(({ Name }) => Name)).toEqual(['theirs']);
   });
 });
