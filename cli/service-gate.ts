@@ -33,14 +33,15 @@ export function serviceGate(config: Config, version: string): ServiceGate {
       },
     };
   };
-  const leases: Leases = {
-    grant: (ctx, ttlMs) => behind?.leases.grant(ctx, ttlMs) ?? refused(),
-    keepAlive: (ctx, lease) => behind?.leases.keepAlive(ctx, lease) ?? refused(),
-    look: (ctx, lease) => behind?.leases.look(ctx, lease) ?? refused(),
-    revoke: (ctx, lease) => behind?.leases.revoke(ctx, lease) ?? refused(),
-    list: (ctx, after, limit) => behind?.leases.list(ctx, after, limit) ?? refused(),
-    attached: (ctx, lease, limit) => behind?.leases.attached(ctx, lease, limit) ?? refused(),
-  };
+  const leasesOf = (real: () => Leases | null): Leases => ({
+    ofTenant: (tenant) => leasesOf(() => real()?.ofTenant(tenant) ?? null),
+    grant: (ctx, ttlMs) => real()?.grant(ctx, ttlMs) ?? refused(),
+    keepAlive: (ctx, lease) => real()?.keepAlive(ctx, lease) ?? refused(),
+    look: (ctx, lease) => real()?.look(ctx, lease) ?? refused(),
+    revoke: (ctx, lease) => real()?.revoke(ctx, lease) ?? refused(),
+    list: (ctx, after, limit) => real()?.list(ctx, after, limit) ?? refused(),
+    attached: (ctx, lease, limit) => real()?.attached(ctx, lease, limit) ?? refused(),
+  });
   const identities: Identities = {
     isCurrent: () => behind?.identities.isCurrent() ?? false,
     revision: () => behind?.identities.revision() ?? 0,
@@ -66,7 +67,7 @@ export function serviceGate(config: Config, version: string): ServiceGate {
   const service: KvService = {
     identities,
     indexes: indexesOf(() => behind?.indexes ?? null),
-    leases,
+    leases: leasesOf(() => behind?.leases ?? null),
     put: (ctx, op) => behind?.put(ctx, op) ?? refused(),
     delete: (ctx, ref, condition) => behind?.delete(ctx, ref, condition) ?? refused(),
     get: (ctx, ref, options) => behind?.get(ctx, ref, options) ?? refused(),

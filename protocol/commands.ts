@@ -138,7 +138,13 @@ export const commandCodec = s.union({
     }),
   ],
   /** A new lease, in the group that owns its id's vshard; an id that is there, or was lately, is refused. */
-  leaseGrant: [16, s.record({ revision: s.count, epoch: s.count, lease: s.count, ttlMs: s.count })],
+  leaseGrant: [
+    16,
+    s.record({
+      ...{ revision: s.count, epoch: s.count, lease: s.count, ttlMs: s.count },
+      tenant: s.later(s.str(NAME_BYTES_MAX)),
+    }),
+  ],
   /** Ends each lease that has not ended, all at `revision`. What is attached to it goes later. */
   leaseEnd: [
     17,

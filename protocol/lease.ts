@@ -17,6 +17,11 @@ export function promiseEnd(revision: Revision): Revision {
   return revision + LIMITS.leasePromiseMs * REVISIONS_PER_MS;
 }
 
+/** Whose a lease is. Rows, entries and messages of those of `default` need not say it. */
+export function tenantOfLease({ tenant }: { readonly tenant?: string | null }): string {
+  return tenant ?? DEFAULT_TENANT;
+}
+
 /** Ids are whole numbers above 0 of at most 53 bits. */
 export function isLeaseId(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
@@ -36,10 +41,12 @@ export interface LeaseAnswer {
 }
 
 /**
- * Leases as the edges see them. What is not there, or has ended, is `lease_not_found`. A put attaches its
- * key with `attach: { lease, until: 0 }`; the service gets the promise itself.
+ * Leases of one tenant, as the edges see them. What is not there, or has ended, is `lease_not_found`. A put attaches its
+ * key with `attach: { lease, until: 0 }`; the service gets the promise itself, about a lease of the key's tenant.
  */
 export interface Leases {
+  /** Those of a tenant. What another tenant has is `lease_not_found`, as what nobody has. */
+  ofTenant(tenant: string): Leases;
   /** With an idempotency key the same request gets the same lease, and `lease_not_found` once that has ended. */
   grant(ctx: RequestContext, ttlMs: number): Promise<LeaseAnswer>;
   /** Begins the lease's time anew, from when it was asked for. */

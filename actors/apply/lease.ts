@@ -1,5 +1,5 @@
 import type { Command, LeaseEnd, OpResult } from '../../protocol/commands.ts';
-import { homeOfLease } from '../../protocol/lease.ts';
+import { homeOfLease, tenantOfLease } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
@@ -47,13 +47,18 @@ export function applyLeaseGrant(state: GroupState, command: CommandOf<'leaseGran
     return outcome([{ type: 'wrong_shard', epoch: state.epoch }]);
   }
   const before = readLease(state, lease);
+  const tenant = tenantOfLease(command);
   if (before === null) {
     if (isBygone(state, lease, revision)) return outcome([ENDED]);
-    const row: LeaseRow = { ttlMs, grantRevision: revision, endRevision: 0, why: 'expired' };
+    const row = { tenant, ttlMs, grantRevision: revision, endRevision: 0, why: 'expired' } as const;
     state.stageRow(leaseKey(state.prefix, lease), encodeLease(row));
     return outcome([{ type: 'put', revision, createRevision: revision, version: 1 }]);
   }
   const { grantRevision } = before;
+  // Ids are drawn so that no two tenants come by the same one.
+  if (before.tenant !== tenant) {
+    return outcome([{ type: 'precondition_failed', revision: grantRevision }]);
+  }
   if (before.endRevision !== 0) return outcome([ENDED]);
   // The same request again: whoever repeats a grant has the lease that the first attempt made.
   if (before.ttlMs === ttlMs) {
@@ -179,21 +184,27 @@ export async function readLeases(
   return found;
 }
 
-/** Owned keys attached to a lease, by key: at most `limit`, and no more than fit a message. */
+/**
+ * Owned keys attached to a lease, by key: at most `limit`, and no more than fit a message. To other tenants than its
+ * own there is nothing attached to it: all its keys are of one tenant.
+ */
 export async function readAttached(
   view: GroupView,
   lease: number,
   limit: number,
+  tenant: string,
 ): Promise<{ keys: KeyRef[]; isAll: boolean }> {
   const keys: KeyRef[] = [];
   const step = new RemovalStep(limit);
+  let isForeign = false;
   const isAll = await eachAttached(view, lease, (triple, ref) => {
     // Their rows need not be looked at (L2), and may be large.
-    const isTaken = step.takes(triple, 0);
+    const isTaken = ref.tenant === tenant && step.takes(triple, 0);
     if (isTaken) keys.push(ref);
+    else isForeign = ref.tenant !== tenant;
     return isTaken;
   });
-  return { keys, isAll };
+  return { keys, isAll: isAll || isForeign };
 }
 
 /** In order, until `use` says no; resolves with whether that was never. */

@@ -1,8 +1,9 @@
 import type { Command, LeaseEnd } from '../../protocol/commands.ts';
-import { homeOfLease, promiseEnd } from '../../protocol/lease.ts';
+import { homeOfLease, promiseEnd, tenantOfLease } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import { META_GROUP, type Revision } from '../../protocol/types.ts';
+import type { LeaseRow } from '../../storage/kv/lease-row.ts';
 import { readLease, readLeases, type StoredLease } from '../apply/lease.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
@@ -35,6 +36,7 @@ export type LeaseRequest = RequestOf<
  *   K3  While the end of a lease is on its way, nothing is said of the lease.
  *   K4  A promise given at revision c is covered by a committed bound, so the lease ends above c, whoever
  *       leads then; promiseEnd of its end is at or above every promise that was given.
+ *   K5  What is said of a lease to a tenant that it is not of is what is said of none, after the same steps.
  */
 export class LeaseKeeper {
   readonly #context: ReplicaContext;
@@ -187,7 +189,8 @@ export class LeaseKeeper {
       return reply(rejected('overloaded', `group ${group} has leasesPerGroupMax leases`));
     }
     const revision = clock.assign(1, trustedWallMs(this.#context));
-    const command: Command = { type: 'leaseGrant', revision, epoch, lease, ttlMs };
+    const tenant = tenantOfLease(body);
+    const command: Command = { type: 'leaseGrant', revision, epoch, lease, ttlMs, tenant };
     this.#context.propose(command, (outcome) => {
       if (outcome.type !== 'applied') return reply(notApplied(this.#context, outcome));
       const result = outcome.applied.results[0];
@@ -208,6 +211,14 @@ export class LeaseKeeper {
     const { state } = this.#context;
     if (!state.isOwned(homeOfLease(lease), epoch)) return reply(elsewhere(state.epoch));
     if (!this.#context.clockTrusted()) return reply(noClock());
+    // One that is not there costs no entry. Its grant may be another leader's, of whom this one has not heard.
+    const tenant = tenantOfLease(body);
+    if (this.#rowOf(lease, tenant) === null) {
+      return this.#confirmed(reply, () => {
+        if (this.#rowOf(lease, tenant) === null) reply(gone(lease));
+        else this.#revoke(tenure, body, reply);
+      });
+    }
     if (tenure.table.isEnding(lease)) {
       tenure.wait(() => this.handle(body, reply));
       return;
@@ -258,24 +269,28 @@ export class LeaseKeeper {
     const { lease, epoch, purpose } = body;
     const { state } = this.#context;
     if (!state.isOwned(homeOfLease(lease), epoch)) return reply(elsewhere(state.epoch));
-    if (tenure.table.isEnding(lease)) {
+    const tenant = tenantOfLease(body);
+    const row = this.#rowOf(lease, tenant);
+    if (row !== null && tenure.table.isEnding(lease)) {
       tenure.wait(() => this.handle(body, reply));
       return;
     }
-    if (!this.#lives(lease)) return reply(gone(lease));
+    if (row?.endRevision !== 0) return reply(gone(lease));
     if (purpose === 'renew') tenure.table.renew(lease, askedMs);
     if (purpose !== 'attach') return this.#tell(tenure, lease, 0, reply);
     const revision = thisMoment(this.#context);
     this.#closer.reserve(revision, (settled) => {
       if (settled !== 'ok' || this.#current() !== tenure) return reply(notLeader(this.#context));
       if (tenure.table.isEnding(lease)) tenure.wait(() => this.handle(body, reply));
-      else if (!this.#lives(lease)) reply(gone(lease));
+      else if (this.#rowOf(lease, tenant)?.endRevision !== 0) reply(gone(lease));
       else this.#tell(tenure, lease, promiseEnd(revision), reply);
     });
   }
 
-  #lives(lease: number): boolean {
-    return readLease(this.#context.state, lease)?.endRevision === 0;
+  /** As applied so far, ended or not; null: the tenant has none of this id. */
+  #rowOf(lease: number, tenant: string): LeaseRow | null {
+    const row = readLease(this.#context.state, lease);
+    return row?.tenant === tenant ? row : null;
   }
 
   #tell(tenure: Tenure, lease: number, until: Revision, reply: Reply): void {
@@ -291,7 +306,8 @@ export class LeaseKeeper {
     answerFromView(this.#context, reply, async (view) => {
       const rows = await readLeases(view, body.after, LIMITS.leasesPerGroupMax * 2);
       const nowMs = ports.clock.monotonicMs();
-      const living = rows.filter(({ endRevision }) => endRevision === 0);
+      const tenant = tenantOfLease(body);
+      const living = rows.filter((row) => row.endRevision === 0 && row.tenant === tenant);
       const leases = living.slice(0, limit).map(({ lease, ttlMs, grantRevision }) => ({
         ...{ lease, ttlMs, grantRevision },
         remainingMs: tenure.table.get(lease, nowMs)?.remainingMs ?? 0,

@@ -1,3 +1,4 @@
+import { tenantOfLease } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestOf } from '../../protocol/messages/request.ts';
 import { isAwaited, nextDetach, readAttached } from '../apply/lease.ts';
@@ -108,7 +109,7 @@ export function handleAttached(
   const serve = (): void => {
     const limit = Math.min(Math.max(1, body.limit), LIMITS.pageItemsMax);
     answerFromView(context, reply, async (view) => {
-      const { keys, isAll } = await readAttached(view, body.lease, limit);
+      const { keys, isAll } = await readAttached(view, body.lease, limit, tenantOfLease(body));
       return { type: 'AttachedKeys', keys, more: !isAll, clock: context.clock.clock };
     });
   };

@@ -23,7 +23,7 @@ import type {
 } from '../../protocol/service.ts';
 import { changesObjects, type TxnBody } from '../../protocol/txn.ts';
 import type { GroupId, NodeId, Revision } from '../../protocol/types.ts';
-import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { DEFAULT_TENANT, type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { runBatch } from './batch.ts';
 import { RoutedBuckets } from './buckets.ts';
 import type { Calls } from './calls.ts';
@@ -80,7 +80,10 @@ export class RoutedKvService implements KvService {
     this.#host = host;
     this.#promises = new LeasePromises(calls, host);
     this.#buckets = new RoutedBuckets(calls, host);
-    this.leases = new RoutedLeases(calls, host, this.#promises, host.random);
+    this.leases = new RoutedLeases(
+      { calls, source: host, promises: this.#promises, random: host.random },
+      DEFAULT_TENANT,
+    );
     this.snapshots = new Snapshots(calls, host.clock, () => host.map(), life);
     this.indexes = new RoutedIndexes(calls, host, this.snapshots);
     this.identities = new RoutedIdentities(calls, host.clock);

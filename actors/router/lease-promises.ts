@@ -6,12 +6,21 @@ import type { ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
+import type { KeyRef } from '../../protocol/vshard.ts';
 import type { Calls } from './calls.ts';
 import { followingMap, type MapSource } from './following-map.ts';
 import { writeOptions } from './options.ts';
 
 /** New promises that a put may need: its group's clock may be ahead of the lease's home. */
 const PROMISES_MAX = 5;
+
+/** Of those that a request needs: a key is attached to leases of its tenant, and to no other. */
+type Promises = ReadonlyMap<string, Revision>;
+type Attaching = MayAttach & { readonly ref: KeyRef };
+
+function promiseName(tenant: string, lease: number): string {
+  return `${lease}/${tenant}`;
+}
 
 /** What the home of a lease says, and puts that attach to leases under its promises (ADR 0030). */
 export class LeasePromises {
@@ -27,13 +36,18 @@ export class LeasePromises {
    * Puts that attach to leases, each with a promise of the lease's home. A lease that is not there has 0, which
    * apply refuses (W4): the request's idempotency row may know that it was done before.
    */
-  async #promised(ctx: RequestContext, ops: readonly MayAttach[]): Promise<Map<number, Revision>> {
-    const leases = new Set<number>();
-    for (const { attach } of ops)
-      if (attach !== null && attach !== undefined) leases.add(attach.lease);
-    const promises = new Map<number, Revision>();
+  async #promised(ctx: RequestContext, ops: readonly Attaching[]): Promise<Promises> {
+    const leases = new Map<string, { readonly tenant: string; readonly lease: number }>();
+    for (const { attach, ref } of ops) {
+      if (attach === null || attach === undefined) continue;
+      const { lease } = attach;
+      leases.set(promiseName(ref.tenant, lease), { tenant: ref.tenant, lease });
+    }
+    const promises = new Map<string, Revision>();
     await Promise.all(
-      [...leases].map(async (lease) => promises.set(lease, await this.#promise(ctx, lease))),
+      [...leases].map(async ([name, { tenant, lease }]) => {
+        promises.set(name, await this.#promise(ctx, tenant, lease));
+      }),
     );
     return promises;
   }
@@ -42,7 +56,7 @@ export class LeasePromises {
   async write<T extends { readonly results: readonly OpResult[] }>(
     ctx: RequestContext,
     ops: readonly PutOp[],
-    send: (promises: ReadonlyMap<number, Revision>, deadlineMs: number) => Promise<T>,
+    send: (promises: Promises, deadlineMs: number) => Promise<T>,
   ): Promise<T> {
     const endMs = this.#nowMs() + ctx.deadlineMs;
     for (let attempt = 1; ; attempt++) {
@@ -86,9 +100,9 @@ export class LeasePromises {
     }
   }
 
-  async #promise(ctx: RequestContext, lease: number): Promise<Revision> {
+  async #promise(ctx: RequestContext, tenant: string, lease: number): Promise<Revision> {
     const body = (epoch: number) =>
-      ({ type: 'LeaseCheck', epoch, lease, purpose: 'attach' }) as const;
+      ({ type: 'LeaseCheck', epoch, lease, purpose: 'attach', tenant }) as const;
     try {
       return (await this.home(ctx, lease, body, 'Lease')).until;
     } catch (error) {
@@ -139,11 +153,12 @@ function gone(): AppError {
 }
 
 /** The operation as it travels, with the promise about its lease. */
-export function withPromise<T extends MayAttach>(
+export function withPromise<T extends MayAttach & { readonly ref?: KeyRef }>(
   op: T,
-  promises: ReadonlyMap<number, Revision>,
+  promises: Promises,
 ): T {
-  const { attach } = op;
-  if (attach === null || attach === undefined) return op;
-  return { ...op, attach: { lease: attach.lease, until: promises.get(attach.lease) ?? 0 } };
+  const { attach, ref } = op;
+  if (attach === null || attach === undefined || ref === undefined) return op;
+  const until = promises.get(promiseName(ref.tenant, attach.lease)) ?? 0;
+  return { ...op, attach: { lease: attach.lease, until } };
 }

@@ -20,24 +20,37 @@ import { dataGroups } from './scan.ts';
 const SWEEP_PATIENCE_MS = 2_000;
 const SWEEP_AGAIN_MS = 10;
 
-/** Leases over calls to their home groups. */
+export interface LeaseParts {
+  readonly calls: Calls;
+  readonly source: MapSource;
+  readonly promises: LeasePromises;
+  readonly random: Random;
+}
+
+/** A tenant's leases over calls to their home groups, which is where it is looked at whose they are. */
 export class RoutedLeases implements Leases {
+  readonly #parts: LeaseParts;
+  readonly #tenant: string;
   readonly #calls: Calls;
   readonly #source: MapSource;
-  readonly #promises: LeasePromises;
-  readonly #random: Random;
 
-  constructor(calls: Calls, source: MapSource, promises: LeasePromises, random: Random) {
-    this.#calls = calls;
-    this.#source = source;
-    this.#promises = promises;
-    this.#random = random;
+  constructor(parts: LeaseParts, tenant: string) {
+    this.#parts = parts;
+    this.#tenant = tenant;
+    this.#calls = parts.calls;
+    this.#source = parts.source;
+  }
+
+  ofTenant(tenant: string): Leases {
+    return new RoutedLeases(this.#parts, tenant);
   }
 
   /** Repeatable by its id: the same grant again finds the lease that the first one made. */
   grant(ctx: RequestContext, ttlMs: number): Promise<LeaseAnswer> {
-    const lease = leaseIdOf(ctx, this.#random);
-    const body = (epoch: number) => ({ type: 'LeaseGrant' as const, epoch, lease, ttlMs });
+    const lease = leaseIdOf(ctx, this.#parts.random);
+    const body = (epoch: number) => {
+      return { type: 'LeaseGrant' as const, epoch, lease, ttlMs, tenant: this.#tenant };
+    };
     return this.#home(ctx, lease, body, 'Lease');
   }
 
@@ -54,7 +67,9 @@ export class RoutedLeases implements Leases {
     lease: number,
   ): Promise<{ revision: Revision; removed: number; isSwept: boolean }> {
     const endMs = this.#nowMs() + ctx.deadlineMs;
-    const body = (epoch: number) => ({ type: 'LeaseRevoke' as const, epoch, lease });
+    const body = (epoch: number) => {
+      return { type: 'LeaseRevoke' as const, epoch, lease, tenant: this.#tenant };
+    };
     const { revision } = await this.#home(ctx, lease, body, 'Done');
     const groups = dataGroups(this.#source.map());
     const swept = await Promise.all(groups.map((group) => this.#sweep(ctx, group, lease, endMs)));
@@ -87,7 +102,7 @@ export class RoutedLeases implements Leases {
     after: number,
     limit: number,
   ): Promise<{ leases: readonly Lease[]; next: number | null; clock: Revision }> {
-    const body = { type: 'LeaseList' as const, after, limit };
+    const body = { type: 'LeaseList' as const, after, limit, tenant: this.#tenant };
     const parts = await Promise.all(
       dataGroups(this.#source.map()).map((group) =>
         this.#calls.call(group, body, 'Leases', readOptions(ctx, 'leader')),
@@ -105,7 +120,7 @@ export class RoutedLeases implements Leases {
     lease: number,
     limit: number,
   ): Promise<{ keys: readonly KeyRef[]; more: boolean; clock: Revision }> {
-    const body = { type: 'Attached' as const, lease, limit };
+    const body = { type: 'Attached' as const, lease, limit, tenant: this.#tenant };
     const parts = await Promise.all(
       dataGroups(this.#source.map()).map((group) =>
         this.#calls.call(group, body, 'AttachedKeys', readOptions(ctx, 'leader')),
@@ -117,7 +132,9 @@ export class RoutedLeases implements Leases {
   }
 
   #check(ctx: RequestContext, lease: number, purpose: 'look' | 'renew'): Promise<LeaseAnswer> {
-    const body = (epoch: number) => ({ type: 'LeaseCheck', epoch, lease, purpose }) as const;
+    const body = (epoch: number) => {
+      return { type: 'LeaseCheck' as const, epoch, lease, purpose, tenant: this.#tenant };
+    };
     return this.#home(ctx, lease, body, 'Lease');
   }
 
@@ -127,7 +144,7 @@ export class RoutedLeases implements Leases {
     body: (epoch: number) => RequestBody,
     wanted: T,
   ): Promise<ReplyOf<T>> {
-    return this.#promises.home(ctx, lease, body, wanted);
+    return this.#parts.promises.home(ctx, lease, body, wanted);
   }
 
   #nowMs(): number {

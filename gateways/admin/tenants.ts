@@ -12,6 +12,7 @@ const PATH = '/admin/tenants';
 const Deletion = Type.Object({
   sinceMs: Type.Integer({ description: 'Unix ms.' }),
   credentials: Type.Integer({ description: 'API keys, S3 keys and users of S3 that are gone.' }),
+  leases: Type.Integer(),
   indexes: Type.Integer(),
   keys: Type.Integer(),
   buckets: Type.Integer(),

@@ -15,7 +15,7 @@ import { type Ask, type Guard, prefixRangeOf, rangeOf, resourceOf } from './guar
  *   G1  A single key, each operation and compare of a transaction (of both branches), each operation of a batch: its name.
  *   G2  A scan, a range of them, a range delete, a search, a watch: every name of the range.
  *   G3  A query of an index: every name of the prefix that the index is defined for.
- *   G4  A lease is nobody's: whoever has rights to leases somewhere may grant one, see it and keep it alive. What is
+ *   G4  A lease is its tenant's and nobody's in it: whoever has rights to leases somewhere may grant one, see it and keep it alive. What is
  *       attached to it is asked for by name: to be shown, and to be removed with it.
  */
 export function guarded(service: KvService, guard: Guard): KvService {
@@ -121,6 +121,7 @@ function guardedIndexes(indexes: IndexService, guard: Guard): IndexService {
 
 function guardedLeases(leases: Leases, guard: Guard): Leases {
   return {
+    ofTenant: (tenant) => guardedLeases(leases.ofTenant(tenant), guard),
     grant: (ctx, ttlMs) => leases.grant(ctx, ttlMs),
     keepAlive: (ctx, lease) => leases.keepAlive(ctx, lease),
     look: (ctx, lease) => leases.look(ctx, lease),

@@ -24,6 +24,8 @@ import type { ShownTenant, Tenants } from './tenants.ts';
 const SETTLE_MS = LIMITS.requestDeadlineMsMax + 2 * LIMITS.clockOffsetMsMax;
 /** Keys of one step, each removed by an operation of its own. */
 const STEP_KEYS = 500;
+/** Each is an entry of its own, and a look into every group. */
+const LEASES_AT_ONCE = 32;
 /** Steps of one turn: then others get one, and what is done is written down. */
 const STEPS_PER_TURN = 20;
 /** Between turns, while there is something to do and while there is not. */
@@ -44,7 +46,7 @@ interface Parts {
 }
 
 /**
- * Takes away what tenants have who are being deleted: credentials, indexes, keys, buckets; then their names are free. Each step looks at
+ * Takes away what tenants have who are being deleted: credentials, leases, indexes, keys, buckets; then their names are free. Each step looks at
  * what is there and can be done again, and how far it is stands in the tenant's row: so it goes on after a crash, on whichever node.
  * The name is free only when nothing was left after all requests of theirs had ended.
  */
@@ -101,12 +103,14 @@ export class TenantRemoval {
     const isSettled = clock.wallMs() - before.sinceMs >= SETTLE_MS;
     const gone = {
       credentials: await this.#endCredentials(name),
+      leases: await this.#revokeLeases(name),
       indexes: await this.#dropIndexes(name),
       ...(await this.#deleteKeys(name)),
     };
     const stored = await removeObjects(this.#parts.objects, name);
     const isAll = gone.isAll && stored.isAll;
-    const removed = gone.credentials + gone.indexes + gone.keys + stored.buckets + stored.versions;
+    const { credentials, leases, indexes, keys } = gone;
+    const removed = credentials + leases + indexes + keys + stored.buckets + stored.versions;
     const waitsFor = stored.isLocked ? LOCKED : isAll && !isSettled ? REQUESTS : null;
     if (removed > 0 || waitsFor !== before.waitsFor) {
       await tenants.change(context(), name, (now) => {
@@ -116,9 +120,10 @@ export class TenantRemoval {
           ...now,
           deletion: {
             ...deletion,
-            credentials: deletion.credentials + gone.credentials,
-            indexes: deletion.indexes + gone.indexes,
-            keys: deletion.keys + gone.keys,
+            credentials: deletion.credentials + credentials,
+            leases: deletion.leases + leases,
+            indexes: deletion.indexes + indexes,
+            keys: deletion.keys + keys,
             buckets: deletion.buckets + stored.buckets,
             versions: deletion.versions + stored.versions,
             waitsFor,
@@ -151,6 +156,25 @@ export class TenantRemoval {
     const ended = (row: IdentityRow) => identities.put(context(), row);
     const done = await Promise.all(ending.slice(0, STEP_KEYS).map(ended));
     return done.filter((isDone) => isDone).length;
+  }
+
+  /** Their keys go with them; what a group does not remove at once goes with the other keys. */
+  async #revokeLeases(tenant: string): Promise<number> {
+    const { leases } = this.#parts.storeOf(tenant);
+    let revoked = 0;
+    for (let after: number | null = 0; after !== null && revoked < STEP_KEYS; ) {
+      const page = await leases.list(context(), after, LEASES_AT_ONCE);
+      const ended = await Promise.allSettled(
+        page.leases.map(({ lease }) => leases.revoke(context(), lease)),
+      );
+      for (const one of ended) {
+        if (one.status === 'fulfilled') revoked++;
+        // It ran out meanwhile.
+        else if (!isGone(one.reason)) throw one.reason;
+      }
+      after = page.next;
+    }
+    return revoked;
   }
 
   async #dropIndexes(tenant: string): Promise<number> {
@@ -186,6 +210,10 @@ async function keysOf(store: KvService, tenant: string) {
     ...{ values: false, consistency: 'linearizable', revision: null },
   });
   return items.map(({ ref }) => ref);
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof AppError && error.code === 'lease_not_found';
 }
 
 function context(): RequestContext {

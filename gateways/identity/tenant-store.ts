@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { WriteOp } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { Leases } from '../../protocol/lease.ts';
@@ -35,7 +36,7 @@ function storeOf(service: KvService, tenant: string): KvService {
   const of = (ref: KeyRef): KeyRef => ({ ...ref, tenant });
   return {
     indexes: service.indexes.ofTenant(tenant),
-    leases: NO_LEASES,
+    leases: leasesOf(service.leases.ofTenant(tenant), tenant),
     identities: service.identities,
     put: async (ctx, op) => service.put(ctx, writeOf(op, of)),
     delete: (ctx, ref, condition) => service.delete(ctx, of(ref), condition),
@@ -65,7 +66,6 @@ function storeOf(service: KvService, tenant: string): KvService {
 type Naming = (ref: KeyRef) => KeyRef;
 
 function writeOf<T extends WriteOp>(op: T, of: Naming): T {
-  if (op.type === 'put') checkLease(op.attach ?? null);
   return { ...op, ref: of(op.ref) };
 }
 
@@ -81,7 +81,6 @@ function opsOf({ then, otherwise }: TxnBody): readonly TxnOp[] {
 function bodyOf({ compares, then, otherwise }: TxnBody, tenant: string, of: Naming): TxnBody {
   const named = (op: TxnOp): TxnOp => {
     if (!isKeyed(op)) return { ...op, tenant };
-    if (op.type === 'put') checkLease(op.attach ?? null);
     return { ...op, ref: of(op.ref) } as TxnOp;
   };
   return {
@@ -91,26 +90,27 @@ function bodyOf({ compares, then, otherwise }: TxnBody, tenant: string, of: Nami
   };
 }
 
-/** There are none but those of the cluster's own tenant: to others every id is that of no lease. */
-function checkLease(attach: object | null): void {
-  if (attach !== null) throw noLease();
-}
-
-const refuse = (): Promise<never> => Promise.reject(noLease());
-const NO_LEASES: Leases = {
-  grant: () =>
-    Promise.reject(
-      new AppError('not_implemented', 'leases and locks of tenants are not there yet'),
-    ),
-  keepAlive: refuse,
-  look: refuse,
-  revoke: refuse,
-  list: async () => ({ leases: [], next: null, clock: 0 }),
-  attached: async () => ({ keys: [], more: false, clock: 0 }),
-};
-
-function noLease(): AppError {
-  return new AppError('lease_not_found', 'there is no such lease, or it has ended');
+/**
+ * An id is drawn from a grant's idempotency key, so that a repeat finds its lease: from the tenant's name with it, and by
+ * a hash that nobody can aim, so that no tenant's key leads to another's lease.
+ */
+function leasesOf(leases: Leases, tenant: string): Leases {
+  return {
+    ofTenant: (name) => leasesOf(leases.ofTenant(name), name),
+    async grant(ctx, ttlMs) {
+      const { idempotency } = ctx;
+      if (idempotency === null) return leases.grant(ctx, ttlMs);
+      const { requestHash } = idempotency;
+      const drawn = createHash('sha256').update(`${tenant}\0${idempotency.key}\0`, 'latin1');
+      const key = drawn.update(requestHash).digest('hex');
+      return leases.grant({ ...ctx, idempotency: { key, requestHash } }, ttlMs);
+    },
+    keepAlive: (ctx, lease) => leases.keepAlive(ctx, lease),
+    look: (ctx, lease) => leases.look(ctx, lease),
+    revoke: (ctx, lease) => leases.revoke(ctx, lease),
+    list: (ctx, after, limit) => leases.list(ctx, after, limit),
+    attached: (ctx, lease, limit) => leases.attached(ctx, lease, limit),
+  };
 }
 
 function notTheirs(): AppError {

@@ -20,6 +20,7 @@ export interface TenantDeletion {
   readonly sinceMs: number;
   /** What has gone so far. */
   readonly credentials: number;
+  readonly leases: number;
   readonly indexes: number;
   readonly keys: number;
   readonly buckets: number;
@@ -57,8 +58,14 @@ export function parseTenantRow(row: IdentityRow): TenantRecord | null {
   if (known !== undefined) return known.record;
   const { v, record = null } = JSON.parse(row.text) as { v: number; record?: TenantRecord };
   if (v !== 1) throw new Error(`a tenant's row of version ${v}`);
-  read.set(row, { record });
-  return record;
+  const whole = record === null ? null : { ...record, deletion: deletionOf(record) };
+  read.set(row, { record: whole });
+  return whole;
+}
+
+/** Deletions that began before tenants had leases have counted none. */
+function deletionOf({ deletion }: TenantRecord): TenantDeletion | null {
+  return deletion === null ? null : { ...deletion, leases: deletion.leases ?? 0 };
 }
 
 /**

@@ -145,7 +145,7 @@ export class Tenants {
 }
 
 const NOTHING_GONE: Omit<TenantDeletion, 'sinceMs'> = {
-  ...{ credentials: 0, indexes: 0, keys: 0, buckets: 0, versions: 0, waitsFor: null },
+  ...{ credentials: 0, leases: 0, indexes: 0, keys: 0, buckets: 0, versions: 0, waitsFor: null },
 };
 
 function noTenant(): AppError {

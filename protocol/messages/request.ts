@@ -40,6 +40,9 @@ export const changeEventCodec = s.record({
 });
 export type ChangeEvent = s.Of<typeof changeEventCodec>;
 
+/** The tenant that asks about leases; none: `default`. */
+const ownerCodec = s.later(s.str(NAME_BYTES_MAX));
+
 export const requestBodyCodec = s.union({
   /** Independent ops for one group in one log entry. */
   Write: [
@@ -144,16 +147,22 @@ export const requestBodyCodec = s.union({
       values: s.bool,
     }),
   ],
-  /** Leases, at the leader of their home group (actors/lease/keeper.ts). */
-  LeaseGrant: [24, s.record({ epoch: s.count, lease: s.count, ttlMs: s.count })],
-  LeaseRevoke: [25, s.record({ epoch: s.count, lease: s.count })],
+  /** Leases, at the leader of their home group (actors/lease/keeper.ts). To a tenant those of others are not there. */
+  LeaseGrant: [
+    24,
+    s.record({ epoch: s.count, lease: s.count, ttlMs: s.count, tenant: ownerCodec }),
+  ],
+  LeaseRevoke: [25, s.record({ epoch: s.count, lease: s.count, tenant: ownerCodec })],
   /** `renew` begins its time anew; `attach` asks for a promise to attach keys under. */
   LeaseCheck: [
     26,
-    s.record({ epoch: s.count, lease: s.count, purpose: s.oneOf('look', 'renew', 'attach') }),
+    s.record({
+      ...{ epoch: s.count, lease: s.count, purpose: s.oneOf('look', 'renew', 'attach') },
+      tenant: ownerCodec,
+    }),
   ],
   /** Living leases of this group with ids above `after`, by id. */
-  LeaseList: [27, s.record({ after: s.count, limit: s.count })],
+  LeaseList: [27, s.record({ after: s.count, limit: s.count, tenant: ownerCodec })],
   /** Nothing is attached to them in any group: their rows can go. */
   LeaseForget: [28, s.record({ leases: s.list(s.count, LIMITS.leaseStepMax) })],
   /** To any group: removes what is attached to ended leases, when all up to `close` is there to be seen. */
@@ -165,7 +174,7 @@ export const requestBodyCodec = s.union({
     }),
   ],
   /** To any group: its keys that are attached to a lease. */
-  Attached: [30, s.record({ lease: s.count, limit: s.count })],
+  Attached: [30, s.record({ lease: s.count, limit: s.count, tenant: ownerCodec })],
   /** A whole transaction, for the leader of its home group: applied as one entry, or coordinated. */
   Txn: [
     20,

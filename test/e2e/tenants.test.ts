@@ -66,9 +66,37 @@ test('tenants see their own on every node, are refused on every node, and go aft
   const txn = { then: [{ op: 'put', key: 'copy', value: '{"n":"of two"}' }] };
   expect((await ask(first, 'POST', '/v1/txn', txn, one)).status).toBe(200);
 
+  // Each has a lock of this name, with a lease that is not there to the other.
+  const leases = new Map<string, unknown>();
+  for (const key of [one, two]) {
+    const { json } = await ask(first, 'POST', '/v1/leases', { ttlSeconds: 60 }, key);
+    const held = await ask(first, 'POST', '/v1/locks/job', { lease: json['id'] }, key);
+    expect([held.status, held.json['lease']]).toEqual([200, json['id']]);
+    leases.set(key, json['id']);
+  }
+  for (const url of urls) {
+    const path = `/v1/leases/${leases.get(one)}`;
+    expect((await ask(url, 'POST', `${path}/keepalive`, undefined, one)).status).toBe(200);
+    for (const key of [two, ADMIN]) {
+      for (const [method, at] of [
+        ['GET', path],
+        ['POST', `${path}/keepalive`],
+        ['DELETE', path],
+      ] as const) {
+        expect((await ask(url, method, at, undefined, key)).status).toBe(404);
+      }
+      const stolen = await ask(url, 'POST', '/v1/locks/other', { lease: leases.get(one) }, key);
+      expect([stolen.status, stolen.json['code']]).toEqual([404, 'lease_not_found']);
+    }
+    const shown = await ask(url, 'GET', '/v1/locks/job', undefined, two);
+    expect(shown.json['lease']).toBe(leases.get(two));
+  }
+
   expect((await ask(first, 'POST', '/admin/tenants/one/suspend')).status).toBe(200);
   for (const url of urls) {
     expect((await ask(url, 'GET', '/v1/kv/same', undefined, one)).status).toBe(403);
+    const path = `/v1/leases/${leases.get(one)}/keepalive`;
+    expect((await ask(url, 'POST', path, undefined, one)).status).toBe(403);
   }
   expect((await ask(first, 'POST', '/admin/tenants/one/resume')).status).toBe(200);
   for (const url of urls) {

@@ -17,7 +17,7 @@ export interface HttpTarget {
 }
 
 /** What the HTTP surface promises, against any node: the model service or a real one. */
-export function httpSuite(start: () => Promise<HttpTarget>): void {
+export function httpSuite(start: () => Promise<HttpTarget>, tenant = 'default'): void {
   let target: HttpTarget;
   beforeAll(async () => {
     target = await start();
@@ -39,7 +39,7 @@ export function httpSuite(start: () => Promise<HttpTarget>): void {
   describe('MessagePack', () => msgpackTests(() => target.url, send));
   describe('health and description', () => healthTests(send));
   describe('bad inputs', () => httpInputSuite(() => target.url));
-  describe('watch', () => httpWatchSuite(() => target.url));
+  describe('watch', () => httpWatchSuite(() => target.url, tenant));
 }
 
 function commonTests(send: Send): void {

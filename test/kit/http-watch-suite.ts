@@ -113,7 +113,8 @@ export function openSocket(
 }
 
 /** The change stream over both transports. */
-export function httpWatchSuite(urlOf: () => string): void {
+/** `tenant`: whose keys they are. */
+export function httpWatchSuite(urlOf: () => string, tenant: string): void {
   const open: { close(): void }[] = [];
   afterEach(() => {
     for (const one of open.splice(0)) one.close();
@@ -124,8 +125,8 @@ export function httpWatchSuite(urlOf: () => string): void {
     return reader;
   };
   const put = (key: string, body: string) => call(urlOf(), 'PUT', `/v1/kv/${key}`, { body });
-  describe('SSE', () => sseTests(urlOf, sse, put));
-  describe('WebSocket', () => socketTests(urlOf, put));
+  describe('SSE', () => sseTests(urlOf, sse, put, tenant));
+  describe('WebSocket', () => socketTests(urlOf, put, tenant));
 }
 
 type Put = (key: string, body: string) => ReturnType<typeof call>;
@@ -135,6 +136,7 @@ function sseTests(
   urlOf: () => string,
   sse: (path: string, headers?: string) => SseReader,
   put: Put,
+  tenant: string,
 ): void {
   it('sends put and delete with revisions, and carries the common headers', async () => {
     const reader = sse('/v1/watch?prefix=w1/&prev=true');
@@ -147,7 +149,7 @@ function sseTests(
     const two = await put('w1/a', 'two');
     await call(urlOf(), 'DELETE', '/v1/kv/w1/a');
     const [first, second, third] = await reader.until(3);
-    const where = { tenant: 'default', space: 'kv' };
+    const where = { tenant, space: 'kv' };
     expect(first).toEqual({
       event: 'put',
       id: expect.any(String),
@@ -231,13 +233,13 @@ function sseTests(
     await put('w4', 'x');
     const [event] = await reader.until(1);
     expect(event?.data).toEqual({
-      ...{ event: 'put', key: 'w4', tenant: 'default' },
+      ...{ event: 'put', key: 'w4', tenant },
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
     });
   });
 }
 
-function socketTests(urlOf: () => string, put: Put): void {
+function socketTests(urlOf: () => string, put: Put, tenant: string): void {
   it('the same URL upgrades, with a token in each message', async () => {
     const socket = openSocket(urlOf(), '/v1/watch?prefix=s1/&initial=true', {}, NO_CHANGE);
     await waitFor(() => socket.messages.length === 1);
@@ -250,7 +252,7 @@ function socketTests(urlOf: () => string, put: Put): void {
       type: 'put',
       key: 's1/a',
       value: 'a',
-      tenant: 'default',
+      tenant,
       space: 'kv',
     });
     socket.ws.close();

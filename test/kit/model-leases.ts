@@ -1,9 +1,10 @@
 import { AppError } from '../../protocol/errors.ts';
 import type { Lease, LeaseAnswer, Leases } from '../../protocol/lease.ts';
 import type { RequestContext } from '../../protocol/service.ts';
-import type { KeyRef } from '../../protocol/vshard.ts';
+import { DEFAULT_TENANT, type KeyRef } from '../../protocol/vshard.ts';
 
 interface Granted {
+  readonly tenant: string;
   readonly ttlMs: number;
   readonly grantRevision: number;
   endMs: number;
@@ -18,25 +19,36 @@ export interface ModelLeaseHost {
   remove(ref: KeyRef): void;
 }
 
-/** Leases in one Map; they end only when they are revoked or `expire` is called. */
+/** A tenant's leases in one Map of all; they end only when they are revoked. */
 export class ModelLeases implements Leases {
   readonly #host: ModelLeaseHost;
-  readonly #granted = new Map<number, Granted>();
-  #lastId = 0;
+  readonly #tenant: string;
+  readonly #all: { readonly granted: Map<number, Granted>; lastId: number };
 
-  constructor(host: ModelLeaseHost) {
+  constructor(
+    host: ModelLeaseHost,
+    tenant: string = DEFAULT_TENANT,
+    all = { granted: new Map<number, Granted>(), lastId: 0 },
+  ) {
     this.#host = host;
+    this.#tenant = tenant;
+    this.#all = all;
   }
 
-  lives(lease: number): boolean {
-    return this.#granted.has(lease);
+  ofTenant(tenant: string): ModelLeases {
+    return new ModelLeases(this.#host, tenant, this.#all);
+  }
+
+  lives(lease: number, tenant: string): boolean {
+    return this.#all.granted.get(lease)?.tenant === tenant;
   }
 
   async grant(ctx: RequestContext, ttlMs: number): Promise<LeaseAnswer> {
     this.#host.enter(ctx);
-    const lease = ++this.#lastId;
+    const lease = ++this.#all.lastId;
     const endMs = this.#host.wallMs() + ttlMs;
-    this.#granted.set(lease, { ttlMs, grantRevision: this.#host.tick(), endMs });
+    const tenant = this.#tenant;
+    this.#all.granted.set(lease, { tenant, ttlMs, grantRevision: this.#host.tick(), endMs });
     return this.#answer(lease);
   }
 
@@ -55,7 +67,7 @@ export class ModelLeases implements Leases {
   async revoke(ctx: RequestContext, lease: number) {
     this.#host.enter(ctx);
     this.#get(lease);
-    this.#granted.delete(lease);
+    this.#all.granted.delete(lease);
     const keys = this.#host.attached(lease);
     for (const ref of keys) this.#host.remove(ref);
     return { revision: this.#host.tick(), removed: keys.length, isSwept: true };
@@ -63,7 +75,8 @@ export class ModelLeases implements Leases {
 
   async list(ctx: RequestContext, after: number, limit: number) {
     this.#host.enter(ctx);
-    const ids = [...this.#granted.keys()].filter((id) => id > after).sort((a, b) => a - b);
+    const own = [...this.#all.granted.keys()].filter((id) => this.lives(id, this.#tenant));
+    const ids = own.filter((id) => id > after).sort((a, b) => a - b);
     const leases = ids.slice(0, limit).map((id) => this.#show(id));
     const next = ids.length > limit ? (ids[limit - 1] as number) : null;
     return { leases, next, clock: this.#host.tick() };
@@ -71,7 +84,7 @@ export class ModelLeases implements Leases {
 
   async attached(ctx: RequestContext, lease: number, limit: number) {
     this.#host.enter(ctx);
-    const keys = this.#host.attached(lease);
+    const keys = this.#host.attached(lease).filter(({ tenant }) => tenant === this.#tenant);
     return { keys: keys.slice(0, limit), more: keys.length > limit, clock: this.#host.tick() };
   }
 
@@ -86,8 +99,9 @@ export class ModelLeases implements Leases {
   }
 
   #get(lease: number): Granted {
-    const granted = this.#granted.get(lease);
-    if (granted === undefined) throw new AppError('lease_not_found', 'there is no such lease');
+    const granted = this.#all.granted.get(lease);
+    if (granted?.tenant !== this.#tenant)
+      throw new AppError('lease_not_found', 'there is no such lease');
     return granted;
   }
 }

@@ -147,7 +147,7 @@ export class ModelService implements KvService {
       const outcome = modelTxn(body, revision, {
         itemAt: (ref) => this.#itemAt(ref, revision),
         items: () => this.#allItems(revision),
-        lives: (lease) => this.leases.lives(lease),
+        lives: (lease, tenant) => this.leases.lives(lease, tenant),
         write: (op) => this.#applyAt(op, revision),
       });
       return { outcome, clock: this.#clock };
@@ -287,7 +287,7 @@ export class ModelService implements KvService {
     }
     if (op.type === 'delete' && prev === null)
       return { type: 'deleted', deleted: false, revision: 0 };
-    if (op.type === 'put' && op.attach && !this.leases.lives(op.attach.lease)) {
+    if (op.type === 'put' && op.attach && !this.leases.lives(op.attach.lease, op.ref.tenant)) {
       return { type: 'lease_stale', revision: 0 };
     }
     const item = op.type === 'put' ? itemOf(op, prev, revision) : null;

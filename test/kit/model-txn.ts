@@ -12,7 +12,7 @@ export interface ModelStore {
   itemAt(ref: KeyRef): Item | null;
   /** All items, in key order. */
   items(): readonly Item[];
-  lives(lease: number): boolean;
+  lives(lease: number, tenant: string): boolean;
   write(op: WriteOp): unknown;
 }
 
@@ -25,7 +25,7 @@ export function modelTxn(body: TxnBody, revision: number, store: ModelStore): Tx
   const succeeded = failed < 0;
   const ops = succeeded ? body.then : (body.otherwise ?? []);
   for (const op of ops) {
-    if (op.type === 'put' && op.attach && !store.lives(op.attach.lease)) {
+    if (op.type === 'put' && op.attach && !store.lives(op.attach.lease, op.ref.tenant)) {
       throw new AppError('lease_not_found', 'there is no such lease, or it has ended');
     }
   }

@@ -33,8 +33,8 @@ export interface PublishedChange {
 /** What a client was told of a lease, and when it had asked. */
 export interface LeaseSeen {
   readonly lease: number;
-  /** `alive`: granted or renewed. `attached`: a key was put under it. */
-  readonly kind: 'alive' | 'gone' | 'attached';
+  /** `alive`: granted or renewed. `attached`: a key was put under it. `foreign`: another tenant was told of it. */
+  readonly kind: 'alive' | 'gone' | 'attached' | 'foreign';
   readonly callMs: number;
   readonly atMs: number;
 }

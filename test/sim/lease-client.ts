@@ -7,7 +7,7 @@ import type { Compare, TxnBody, TxnOp } from '../../protocol/txn.ts';
 import { DEFAULT_TENANT, type KeyRef, KV_SPACE } from '../../protocol/vshard.ts';
 import { askNode, type Outcome } from './client.ts';
 import type { ClusterPort } from './cluster-port.ts';
-import type { History } from './history.ts';
+import type { History, LeaseSeen } from './history.ts';
 
 const DEADLINE_MS = 1_500;
 /** Longer than a promise about a lease. */
@@ -46,6 +46,8 @@ export interface LeaseHabits {
   readonly revokesAtOnce: boolean;
   /** They take leases, renew them once and forget them. */
   readonly letsGo: boolean;
+  /** Somebody of another tenant asks for their leases, and would end them. */
+  readonly hasStrangers: boolean;
 }
 
 interface Held {
@@ -129,6 +131,7 @@ export class LeaseClient {
   /** One lease, from its grant to its end or to where this client lets go of it. */
   async #live(lease: number, ttlMs: number): Promise<void> {
     let token: Held | null = null;
+    if (this.#habits.hasStrangers) await this.#stranger(lease);
     const steps = randomInt(this.#random, 1, 12);
     for (let step = 0; step < steps && !this.#stopped; step++) {
       const draw = this.#random.next();
@@ -165,6 +168,17 @@ export class LeaseClient {
     const { lease } = outcome.value.lease;
     this.#saw(lease, 'alive', callMs);
     return lease;
+  }
+
+  /** To another tenant the lease is not there: it is neither told of nor kept alive nor ended. */
+  async #stranger(lease: number): Promise<void> {
+    const callMs = this.#cluster.nowMs();
+    const told = await Promise.all([
+      this.#ask((s, ctx) => s.leases.ofTenant('stranger').look(ctx, lease)),
+      this.#ask((s, ctx) => s.leases.ofTenant('stranger').keepAlive(ctx, lease)),
+      this.#ask((s, ctx) => s.leases.ofTenant('stranger').revoke(ctx, lease)),
+    ]);
+    if (told.some(({ kind }) => kind === 'ok')) this.#saw(lease, 'foreign', callMs);
   }
 
   /** False when the lease is gone. */
@@ -304,7 +318,7 @@ export class LeaseClient {
     return true;
   }
 
-  #saw(lease: number, kind: 'alive' | 'gone' | 'attached', callMs: number): void {
+  #saw(lease: number, kind: LeaseSeen['kind'], callMs: number): void {
     this.#history.leases.push({ lease, kind, callMs, atMs: this.#cluster.nowMs() });
   }
 

@@ -9,7 +9,10 @@ export function drawLeaseClients(
   const random = seededRandom(seed, 'lease-clients');
   const leaseClientCount = random.next() < 0.5 ? randomInt(random, 1, 3) : 0;
   const habits = seededRandom(seed, 'lease-habits');
-  const leaseHabits = { revokesAtOnce: habits.next() < 0.5, letsGo: habits.next() < 0.3 };
+  const leaseHabits = {
+    ...{ revokesAtOnce: habits.next() < 0.5, letsGo: habits.next() < 0.3 },
+    hasStrangers: seededRandom(seed, 'lease-strangers').next() < 0.3,
+  };
   return { leaseClientCount, leaseHabits };
 }
 

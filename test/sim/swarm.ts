@@ -203,7 +203,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
-    const leaseHabits = { revokesAtOnce: true, letsGo: true };
+    const leaseHabits = { ...config.leaseHabits, revokesAtOnce: true, letsGo: true };
     return { ...config, leaseClientCount: 10, leaseHabits, groupCount: 2, faultGapMsMean: 1500 };
   }
   if (overrides.busy === 'objects' || overrides.busy === 'notifications') {

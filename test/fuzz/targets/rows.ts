@@ -117,7 +117,9 @@ export const ROW_TARGETS: readonly DecoderTarget[] = [
   ),
   rows(
     'lease row',
-    [encodeLease({ ttlMs: 1000, grantRevision: 4, endRevision: 0, why: 'expired' })],
+    ['default', 'acme'].map((tenant) =>
+      encodeLease({ tenant, ttlMs: 1000, grantRevision: 4, endRevision: 0, why: 'expired' }),
+    ),
     decodeLease,
     encodeLease,
   ),

@@ -14,6 +14,7 @@ const NAME = 'leases and locks hold';
  *   what was attached is removed for its lease only after the lease has ended, and nothing is attached to a
  *   lease whose row is gone;
  *   a revoke that is complete has removed what was attached under an answer before the revoke was asked for;
+ *   nobody of another tenant is told of a lease, or ends it;
  *   tokens of a lock rise, and a token is valid no more once a later one was given out.
  */
 export const leasesHold: FinalCheck = {
@@ -32,6 +33,7 @@ function checkTimes(seen: readonly LeaseSeen[], model: LeaseModel): void {
   for (const { lease, kind, callMs, atMs } of seen) {
     const known = model.all.get(lease);
     const endedMs = known?.endedMs ?? null;
+    if (kind === 'foreign') fail(`another tenant was told of lease ${lease} at ${atMs}`);
     if (kind === 'alive') {
       if (known === undefined) fail(`lease ${lease} was given out but is in no log`);
       if (endedMs === null) continue;

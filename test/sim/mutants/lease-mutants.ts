@@ -84,6 +84,19 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
   },
   {
     ...BASE,
+    name: 'leases-of-everybody',
+    what: 'a lease is kept alive and ended by whoever names it, of whichever tenant',
+    faults: ['transferLeader'],
+    busy: 'leases',
+    seedsMax: 10,
+    patches: patch(
+      'actors/lease/keeper.ts',
+      'return row?.tenant === tenant ? row : null;',
+      'return row;',
+    ),
+  },
+  {
+    ...BASE,
     name: 'last-come-first-served',
     what: 'who came last gets the lock first: a waiter is passed over',
     faults: ['killLeader', 'pauseLeader'],

@@ -179,13 +179,13 @@ const REQUESTS: { [T in RequestBody['type']]: Omit<Extract<RequestBody, { type: 
   IndexSearch: {
     ...{ id: 7, revision: 2, text: 'abc\xff', prefix: 'p', after: '', limit: 3, values: true },
   },
-  LeaseGrant: { epoch: 1, lease: 7, ttlMs: 1000 },
-  LeaseRevoke: { epoch: 1, lease: 7 },
-  LeaseCheck: { epoch: 1, lease: 7, purpose: 'attach' },
-  LeaseList: { after: 0, limit: 5 },
+  LeaseGrant: { epoch: 1, lease: 7, ttlMs: 1000, tenant: 'acme' },
+  LeaseRevoke: { epoch: 1, lease: 7, tenant: 'acme' },
+  LeaseCheck: { epoch: 1, lease: 7, purpose: 'attach', tenant: 'acme' },
+  LeaseList: { after: 0, limit: 5, tenant: 'acme' },
   LeaseForget: { leases: [7] },
   LeaseSweep: { leases: [{ lease: 7, why: 'revoked' }], close: 9 },
-  Attached: { lease: 7, limit: 3 },
+  Attached: { lease: 7, limit: 3, tenant: 'acme' },
   Txn: { epoch: 1, body, idempotency: { key: 'id', requestHash: Buffer.alloc(32) } },
   TxnPrepare: {
     ...{ epoch: 1, id, indexEpoch: 2 },

@@ -56,6 +56,10 @@ describe('leases and locks hold', () => {
     expect(run(null, [{ lease: 8 }])).toThrow(/is in no log/);
   });
 
+  it('not where another tenant is told of a lease', () => {
+    expect(run(null, [{}, { kind: 'foreign' }])).toThrow(/another tenant was told of lease 7/);
+  });
+
   it('not where a living lease is said to be gone', () => {
     expect(run(null, [{ kind: 'gone' }])).toThrow(/said to be gone/);
     expect(run(1_200, [{ kind: 'gone', callMs: 1_100, atMs: 1_150 }])).toThrow(/said to be gone/);

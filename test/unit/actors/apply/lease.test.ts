@@ -36,9 +36,9 @@ async function detach(group: AppliedGroup, lease: number, why: LeaseEnd = 'expir
   return group.apply({ type: 'detach', revision: group.nextRevision(), keys });
 }
 
-async function keysOf(group: AppliedGroup, lease: number): Promise<string[]> {
+async function keysOf(group: AppliedGroup, lease: number, tenant = 't1'): Promise<string[]> {
   const view = group.state.view();
-  const { keys } = await readAttached(view, lease, 100);
+  const { keys } = await readAttached(view, lease, 100, tenant);
   await view.close();
   return keys.map(({ key }) => key);
 }
@@ -72,6 +72,28 @@ describe('a lease in its home group', () => {
     const { results } = grant(group, 7, 5_000);
     expect(grant(group, 7, 5_000).results).toEqual(results);
     expect(grant(group, 7, 6_000).results).toMatchObject([{ type: 'precondition_failed' }]);
+  });
+
+  it('is of the tenant that it was granted to, and to another its id is taken', () => {
+    const group = new AppliedGroup();
+    const ask = (lease: number, tenant?: string) =>
+      group.apply({
+        ...{ type: 'leaseGrant', revision: group.nextRevision(), epoch: group.state.epoch },
+        ...{ lease, ttlMs: 5_000, ...(tenant === undefined ? {} : { tenant }) },
+      }).results;
+    const granted = ask(7, 'acme');
+    expect(readLease(group.state, 7)).toMatchObject({ tenant: 'acme', endRevision: 0 });
+    expect(ask(7, 'acme')).toEqual(granted);
+    for (const other of ['other', undefined]) {
+      expect(ask(7, other)).toMatchObject([{ type: 'precondition_failed' }]);
+    }
+    // An entry from before there were tenants says none: it is of the cluster's own.
+    ask(8);
+    expect(readLease(group.state, 8)).toMatchObject({ tenant: 'default' });
+    end(group, [7], 'revoked');
+    expect(ask(7, 'other')).toMatchObject([{ type: 'precondition_failed' }]);
+    expect(ask(7, 'acme')).toEqual([{ type: 'lease_stale', revision: 0 }]);
+    expect(readLease(group.state, 7)).toMatchObject({ tenant: 'acme', why: 'revoked' });
   });
 
   it('is forgotten only after its end', () => {
@@ -123,6 +145,12 @@ describe('keys that are attached', () => {
     group.write([attached(group, 'a', 7), attached(group, 'b', 7, 1), attached(group, 'c', 8, 2)]);
     expect(readLatest(group.state, ref('a'), null)).toMatchObject({ lease: 7 });
     expect(await keysOf(group, 7)).toEqual(['a', 'b']);
+    // To another tenant nothing is attached to it, and that is all there is.
+    for (const other of ['t2', 'default']) expect(await keysOf(group, 7, other)).toEqual([]);
+    const view = group.state.view();
+    expect(await readAttached(view, 7, 1, 't2')).toEqual({ keys: [], isAll: true });
+    expect(await readAttached(view, 7, 1, 't1')).toMatchObject({ isAll: false });
+    await view.close();
     group.write([put('a', 'plain')]);
     group.write([attached(group, 'b', 8)]);
     expect(await keysOf(group, 7)).toEqual([]);

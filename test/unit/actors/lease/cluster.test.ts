@@ -10,6 +10,9 @@ const CTX: RequestContext = { deadlineMs: 5_000, traceparent: null, idempotency:
 const LATEST = { consistency: 'linearizable', revision: null } as const;
 const KEYS = Array.from({ length: 24 }, (_, i) => `k${i}`);
 
+/** Of whom the keys are. */
+const leasesOf = (service: KvService) => service.leases.ofTenant('t1');
+
 function attach(key: string, lease: number): PutOp {
   return { ...(put(key, 'v') as PutOp), attach: { lease, until: 0 } };
 }
@@ -35,14 +38,14 @@ class Client {
   }
 
   async grant(ttlMs: number): Promise<number> {
-    const granted = await this.ask((service) => service.leases.grant(CTX, ttlMs));
+    const granted = await this.ask((service) => leasesOf(service).grant(CTX, ttlMs));
     if (typeof granted === 'string') throw new Error(granted);
     return granted.lease.lease;
   }
 
   keepAlive(lease: number, at?: string) {
     return this.ask(
-      async (service) => (await service.leases.keepAlive(CTX, lease)).lease.remainingMs,
+      async (service) => (await leasesOf(service).keepAlive(CTX, lease)).lease.remainingMs,
       at,
     );
   }
@@ -133,22 +136,55 @@ describe('a lease over many groups', () => {
     const client = await clusterOf('n1');
     const lease = await client.grant(60_000);
     await client.attachAll(lease);
-    const revoked = await client.ask((service) => service.leases.revoke(CTX, lease));
+    const revoked = await client.ask((service) => leasesOf(service).revoke(CTX, lease));
     expect(revoked).toMatchObject({ removed: KEYS.length, isSwept: true });
     expect(await client.found()).toEqual([]);
     await client.pass(4_000);
-    const again = await client.ask((service) => service.leases.revoke(CTX, lease));
+    const again = await client.ask((service) => leasesOf(service).revoke(CTX, lease));
     expect(again).toBe('lease_not_found');
+  });
+
+  it('is not there to another tenant: not to be seen, kept alive, ended or attached to', async () => {
+    const client = await clusterOf('n1 n2 n3');
+    const lease = await client.grant(60_000);
+    await client.attachAll(lease);
+    const gone = ['lease_not_found', 'lease_not_found', 'lease_not_found'];
+    for (const tenant of ['t2', 'default']) {
+      for (const id of [lease, lease + 1]) {
+        const of = (service: KvService) => service.leases.ofTenant(tenant);
+        const told = [
+          await client.ask((service) => of(service).look(CTX, id)),
+          await client.ask((service) => of(service).keepAlive(CTX, id)),
+          await client.ask((service) => of(service).revoke(CTX, id)),
+        ];
+        expect(told).toEqual(gone);
+        const theirs = { ...attach('a', id), ref: ref('a', tenant) };
+        expect(await client.ask((service) => service.put(CTX, theirs))).toBe('lease_not_found');
+        const op = { type: 'put' as const, ref: theirs.ref, value: theirs.value };
+        const then = [{ ...op, contentType: null, ttlMs: null, attach: { lease: id, until: 0 } }];
+        const body = { compares: [], then, otherwise: null };
+        expect(await client.ask((service) => service.transact(CTX, body))).toBe('lease_not_found');
+        const attached = await client.ask((service) => of(service).attached(CTX, id, 10));
+        expect(attached).toMatchObject({ keys: [], more: false });
+      }
+      const list = await client.ask((service) => service.leases.ofTenant(tenant).list(CTX, 0, 10));
+      expect(list).toMatchObject({ leases: [], next: null });
+    }
+    const own = await client.ask((service) => leasesOf(service).list(CTX, 0, 10));
+    expect(own).toMatchObject({ leases: [{ lease }], next: null });
+    expect(await client.found()).toEqual(KEYS);
   });
 
   it('L1 a grant that is asked for again gets the same lease, and none once that has ended', async () => {
     const client = await clusterOf('n1');
     const idempotency = { key: 'grant-1', requestHash: new Uint8Array(32) };
     const grant = () =>
-      client.ask(async (s) => (await s.leases.grant({ ...CTX, idempotency }, 60_000)).lease.lease);
+      client.ask(
+        async (s) => (await leasesOf(s).grant({ ...CTX, idempotency }, 60_000)).lease.lease,
+      );
     const lease = await grant();
     expect(await grant()).toBe(lease);
-    await client.ask((service) => service.leases.revoke(CTX, lease as number));
+    await client.ask((service) => leasesOf(service).revoke(CTX, lease as number));
     expect(await grant()).toBe('lease_not_found');
     // Its row has gone by then.
     await client.pass(6_000);
@@ -165,7 +201,7 @@ describe('a lease over many groups', () => {
         client.names.flatMap((name) => KEYS.map((key) => client.attach(name, key, lease))),
       );
       await client.pass(i / 2);
-      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease));
+      const revoked = await client.ask((service) => leasesOf(service).revoke(CTX, lease));
       expect(revoked).toMatchObject({ isSwept: true });
       for (const outcome of await client.cluster.time.until(attaching)) seen.add(outcome);
       // Of a promise that was given before the end, nothing is left when it has run out.
@@ -184,7 +220,7 @@ describe('a lease over many groups', () => {
         [0, 1].map((part) => client.attachInOne(name, KEYS.slice(n * 8 + part, n * 8 + 8), lease)),
       );
       await client.pass(i / 2);
-      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease));
+      const revoked = await client.ask((service) => leasesOf(service).revoke(CTX, lease));
       // Every coordinator lives, so what was prepared has ended before the answer.
       expect(revoked).toMatchObject({ isSwept: true });
       for (const outcome of await client.cluster.time.until(Promise.all(attaching))) {
@@ -203,7 +239,7 @@ describe('a lease over many groups', () => {
       const [from, by] = [client.names[i % 3], client.names[(i + 1) % 3]] as [string, string];
       const attaching = client.attachInOne(from, KEYS, lease);
       expect(await client.cluster.time.until(attaching)).toBe('put');
-      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease), by);
+      const revoked = await client.ask((service) => leasesOf(service).revoke(CTX, lease), by);
       expect(revoked).toMatchObject({ removed: KEYS.length, isSwept: true });
       expect(await client.found(from)).toEqual([]);
     }
@@ -217,7 +253,7 @@ describe('a lease over many groups', () => {
       void client.attachInOne('n1', KEYS, lease);
       await client.pass(ms);
       client.cluster.kill('n1');
-      const revoked = await client.ask((service) => service.leases.revoke(CTX, lease), 'n2');
+      const revoked = await client.ask((service) => leasesOf(service).revoke(CTX, lease), 'n2');
       // What the dead one left is known, and waited for, before a revoke loses its patience.
       expect(revoked).toMatchObject({ isSwept: true });
       // All or nothing, whatever was lost on the way, and nothing once all promises have run out.
@@ -252,11 +288,11 @@ describe('a lease over many groups', () => {
     const leader = client.leaderOf(lease);
     const other = client.names.find((name) => name !== leader) as string;
     // The end is in the log; the leader dies before anything was removed.
-    const revoking = client.cluster.node(leader).service.leases.revoke(CTX, lease);
+    const revoking = leasesOf(client.cluster.node(leader).service).revoke(CTX, lease);
     revoking.catch(() => {});
     for (let i = 0; i < 200; i++) {
       await client.pass(1);
-      if (typeof (await client.ask((s) => s.leases.look(CTX, lease), other)) === 'string') break;
+      if (typeof (await client.ask((s) => leasesOf(s).look(CTX, lease), other)) === 'string') break;
     }
     client.cluster.kill(leader);
     await client.pass(6_000);

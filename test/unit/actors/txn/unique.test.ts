@@ -35,6 +35,10 @@ class Client {
     return this.service.indexes.ofTenant('t1');
   }
 
+  get leases() {
+    return this.service.leases.ofTenant('t1');
+  }
+
   /** What came of it; a refusal as its code, a duplicate as the key that has the value. */
   async told<T>(work: Promise<T>): Promise<T | string> {
     try {
@@ -134,13 +138,13 @@ describe('a live unique index', () => {
 
   it('holds for keys that go with a lease, and frees their values with them', async () => {
     const c = await client();
-    const { lease } = await c.cluster.time.until(c.service.leases.grant(CTX, 5_000));
+    const { lease } = await c.cluster.time.until(c.leases.grant(CTX, 5_000));
     const attach = { lease: lease.lease, until: 0 };
     const op = { ...(put('u/1', '{"email":"a"}') as PutOp), attach };
     const done = await c.cluster.time.until(c.service.put(CTX, op));
     expect(done.result.type).toBe('put');
     expect(await c.put('u/2', { email: 'a' })).toBe('u/1!');
-    await c.cluster.time.until(c.service.leases.revoke(CTX, lease.lease));
+    await c.cluster.time.until(c.leases.revoke(CTX, lease.lease));
     expect(await c.put('u/2', { email: 'a' })).toBe('put');
     const late = { ...(put('u/3', '{"email":"b"}') as PutOp), attach };
     expect(await c.told(c.service.put(CTX, late))).toBe('lease_not_found');
@@ -206,10 +210,9 @@ describe('a live unique index', () => {
   it('tells a repetition that a lease was not there, over one group or more', async () => {
     const c = await client();
     const idempotency = (key: string) => ({ ...CTX, idempotency: { key, requestHash: NO_HASH } });
-    const grant = async () =>
-      (await c.cluster.time.until(c.service.leases.grant(CTX, 5_000))).lease;
+    const grant = async () => (await c.cluster.time.until(c.leases.grant(CTX, 5_000))).lease;
     const [gone, lives] = [await grant(), await grant()];
-    await c.cluster.time.until(c.service.leases.revoke(CTX, gone.lease));
+    await c.cluster.time.until(c.leases.revoke(CTX, gone.lease));
     const attached = (key: string, lease: number, ctx: RequestContext) => {
       const op = { ...(put(key, '{"email":"a"}') as PutOp), attach: { lease, until: 0 } };
       return c.told(c.service.put(ctx, op));

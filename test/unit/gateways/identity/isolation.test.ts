@@ -33,7 +33,7 @@ beforeAll(async () => {
   for (const name of ['a', 'b']) await server.tenants.create(CTX, name);
   [a, b] = [await server.make('admin', null, 'a'), await server.make('admin', null, 'b')];
   ids['of-b'].key = b.split('_')[1] as string;
-  const { lease } = (await server.service.leases.grant(CTX, 60_000)).lease;
+  const { lease } = (await server.service.leases.ofTenant('b').grant(CTX, 60_000)).lease;
   ids['of-b'].lease = String(lease);
   ids['no-b'].lease = String(lease + 7);
   const put = (path: string, body: string) =>
@@ -65,6 +65,7 @@ const ASKED: Readonly<Record<string, (stem: Stem) => Asked[]>> = {
     { path: `/v1/kv/${stem}-thing`, headers: { 'if-match': '"1"' }, body: 'x' },
     { path: `/v1/kv/${stem}-thing`, headers: { 'if-none-match': '*' }, body: 'x' },
     { path: `/v1/kv/${stem}-thing`, headers: { 'x-minikv-ttl': '9' }, body: 'x' },
+    { path: '/v1/kv/mine', headers: { 'x-minikv-lease': ids[stem].lease }, body: 'x' },
   ],
   'POST /v1/batch': (stem) => [
     {
@@ -91,6 +92,10 @@ const ASKED: Readonly<Record<string, (stem: Stem) => Asked[]>> = {
       path: '/v1/txn',
       body: { compare: [{ key: `${stem}-thing`, revision: 7 }], then: [] },
     },
+    {
+      path: '/v1/txn',
+      body: { then: [{ op: 'put', key: 'mine', value: 'x', lease: Number(ids[stem].lease) }] },
+    },
   ],
   'POST /batch': (stem) => [
     { path: '/batch', body: { ops: [{ op: 'get', key: `${stem}-thing` }] } },
@@ -105,9 +110,16 @@ const ASKED: Readonly<Record<string, (stem: Stem) => Asked[]>> = {
     { path: '/v1/indexes', body: { name: `${stem}-thing`, fields: ['/other'] } },
   ],
   'POST /v1/leases/:id/keepalive': (stem) => [{ path: `/v1/leases/${ids[stem].lease}/keepalive` }],
-  'POST /v1/locks/:name': (stem) => [
-    { path: `/v1/locks/${stem}-thing`, body: { lease: Number(ids[stem].lease) } },
+  'GET /v1/leases/:id': (stem) => [
+    { path: `/v1/leases/${ids[stem].lease}` },
+    { path: `/v1/leases/${ids[stem].lease}?keys=true` },
   ],
+  'POST /v1/locks/:name': (stem) => [
+    { path: `/v1/locks/${stem}-lock`, body: { lease: Number(ids[stem].lease) } },
+    { path: `/v1/locks/${stem}-lock`, body: { lease: Number(ids[stem].lease), waitMs: 50 } },
+  ],
+  'GET /v1/locks/:name': (stem) => [{ path: `/v1/locks/${stem}-lock` }],
+  'DELETE /v1/locks/:name': (stem) => [{ path: `/v1/locks/${stem}-lock?token=7` }],
   'GET /v1/watch': () => [],
   'GET /watch/sse': () => [],
 };
@@ -190,7 +202,7 @@ describe('what another tenant has', () => {
     }
     const found = await fetch(`${server.url}/search?value=long`, { headers: bearer(b) });
     expect(await found.json()).toMatchObject({ matching_keys: ['of-b-thing'] });
-    const left = await server.service.leases.look(CTX, Number(ids['of-b'].lease));
+    const left = await server.service.leases.ofTenant('b').look(CTX, Number(ids['of-b'].lease));
     expect(left.lease.lease).toBe(Number(ids['of-b'].lease));
   });
 

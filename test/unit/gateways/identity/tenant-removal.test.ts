@@ -118,6 +118,51 @@ describe('the deletion of a tenant', () => {
     expect(await left('acme')).toEqual([0, 0, 0]);
   });
 
+  it('revokes their leases, and what is attached goes with them', async () => {
+    for (const name of ['acme', 'other']) await tenants.create(CTX, name);
+    const granted = new Map<string, number>();
+    for (const tenant of ['acme', 'other', DEFAULT_TENANT]) {
+      const store = storesOf(service)(tenant);
+      for (let i = 0; i < 70; i++) {
+        const { lease } = (await store.leases.grant(CTX, 60_000)).lease;
+        granted.set(tenant, lease);
+        await store.put(CTX, { ...putOf(`k${i}`), attach: { lease, until: 0 } });
+      }
+    }
+    await tenants.delete(CTX, 'acme');
+    await removal().turn();
+    expect((await tenants.get(CTX, 'acme')).deletion).toMatchObject({ leases: 70, keys: 0 });
+    expect(await left('acme')).toEqual([0, 0, 0]);
+    for (const tenant of ['other', DEFAULT_TENANT]) {
+      const { leases } = storesOf(service)(tenant);
+      expect((await leases.list(CTX, 0, 1_000)).leases).toHaveLength(70);
+      const lease = granted.get(tenant) as number;
+      expect((await leases.attached(CTX, lease, 10)).keys).toHaveLength(1);
+    }
+    await clock.pass(SETTLE_MS);
+    // One that was granted by a request which had begun before, and one that ends by itself meanwhile.
+    const { leases } = storesOf(service)('acme');
+    const late = (await leases.grant(CTX, 60_000)).lease.lease;
+    await removal().turn();
+    expect(await exists('acme')).toBe(true);
+    await expect(leases.look(CTX, late)).rejects.toMatchObject({ code: 'lease_not_found' });
+    await removal().turn();
+    expect(await exists('acme')).toBe(false);
+  });
+
+  it('counts on where a deletion began before tenants had leases', async () => {
+    await tenants.create(CTX, 'acme');
+    await tenants.delete(CTX, 'acme');
+    const row = service.identities.row('tenant/acme');
+    const { record } = JSON.parse(row?.text ?? '');
+    delete record.deletion.leases;
+    const text = JSON.stringify({ v: 1, record });
+    await service.identities.put(CTX, { name: 'tenant/acme', text, revision: row?.revision ?? 0 });
+    await storesOf(service)('acme').leases.grant(CTX, 60_000);
+    await removal().turn();
+    expect((await tenants.get(CTX, 'acme')).deletion).toMatchObject({ leases: 1 });
+  });
+
   it('says what it waits for, and sees what a request wrote that had begun before', async () => {
     await tenants.create(CTX, 'acme');
     await tenants.delete(CTX, 'acme');

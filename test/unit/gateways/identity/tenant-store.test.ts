@@ -126,21 +126,44 @@ describe('the store of a tenant', () => {
     expect(items.map(({ ref }) => `${ref.tenant}:${ref.key}`)).toEqual(['acme:a']);
   });
 
-  it('knows no lease, so that every id is that of none', async () => {
+  it('has leases of its own, and those of others are not there', async () => {
     const service = new ModelService();
     const storeOf = storesOf(service);
-    const acme = storeOf('acme');
-    const { lease } = (await service.leases.grant(CTX, 60_000)).lease;
+    const [acme, other, own] = [storeOf('acme'), storeOf('other'), storeOf(DEFAULT_TENANT)];
+    const { lease } = (await acme.leases.grant(CTX, 60_000)).lease;
+    const attached = (id: number) => ({ ...putOf('a', '1'), attach: { lease: id, until: 0 } });
+    const attach = async (store: KvService, id: number) =>
+      (await store.put(CTX, attached(id))).result.type;
+    expect(await attach(acme, lease)).toBe('put');
     const gone = { code: 'lease_not_found' };
-    for (const id of [lease, lease + 1]) {
-      await expect(acme.leases.look(CTX, id)).rejects.toMatchObject(gone);
-      await expect(acme.leases.keepAlive(CTX, id)).rejects.toMatchObject(gone);
-      await expect(acme.leases.revoke(CTX, id)).rejects.toMatchObject(gone);
-      const attached = { ...putOf('a', '1'), attach: { lease: id, until: 0 } };
-      await expect(acme.put(CTX, attached)).rejects.toMatchObject(gone);
+    for (const store of [other, own]) {
+      for (const id of [lease, lease + 1]) {
+        await expect(store.leases.look(CTX, id)).rejects.toMatchObject(gone);
+        await expect(store.leases.keepAlive(CTX, id)).rejects.toMatchObject(gone);
+        await expect(store.leases.revoke(CTX, id)).rejects.toMatchObject(gone);
+        expect(await attach(store, id)).toBe('lease_stale');
+        expect((await store.leases.attached(CTX, id, 10)).keys).toEqual([]);
+      }
+      expect((await store.leases.list(CTX, 0, 10)).leases).toEqual([]);
     }
-    expect((await acme.leases.list(CTX, 0, 10)).leases).toEqual([]);
+    expect((await acme.leases.list(CTX, 0, 10)).leases).toMatchObject([{ lease }]);
+    expect((await acme.leases.attached(CTX, lease, 10)).keys.map(({ key }) => key)).toEqual(['a']);
+    expect(await acme.leases.revoke(CTX, lease)).toMatchObject({ removed: 1 });
+    expect(await keysOf(acme)).toEqual([]);
     await expect(acme.transferLeader(CTX, 1, null)).rejects.toMatchObject({ code: 'forbidden' });
     expect(acme.members(1)).toBeNull();
+  });
+
+  it('draws ids of leases from idempotency keys that are the tenant’s own', async () => {
+    const service = new ModelService();
+    const storeOf = storesOf(service);
+    const ctx = { ...CTX, idempotency: { key: 'k', requestHash: new Uint8Array(32) } };
+    for (const tenant of ['acme', 'acme', 'other', DEFAULT_TENANT]) {
+      await storeOf(tenant).leases.grant(ctx, 60_000);
+    }
+    const keys = service.contexts.slice(-4).map(({ idempotency }) => idempotency?.key);
+    expect(keys[0]).toBe(keys[1]);
+    expect(new Set(keys).size).toBe(3);
+    expect(keys[3]).toBe('k');
   });
 });

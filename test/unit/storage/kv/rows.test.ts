@@ -62,6 +62,7 @@ describe('rows', () => {
 
   test('a lease round-trips', () => {
     const lease = fc.record({
+      tenant: fc.constantFrom('default', 'acme', 'a', 'a'.repeat(32)),
       ttlMs: count,
       grantRevision: count,
       endRevision: count,
@@ -73,6 +74,15 @@ describe('rows', () => {
       }),
     );
     expect(() => decodeLease(rows.encodeCounts([1, 2, 3, 4]))).toThrow(DecodeError);
+    // Those of the cluster's own tenant are as they were before there were others.
+    const old = rows.encodeCounts([1, 2, 3, 1]);
+    expect(encodeLease(decodeLease(old))).toEqual(old);
+    expect(decodeLease(old).tenant).toBe('default');
+    for (const name of ['default', '\xff']) {
+      const row = Buffer.concat([old, Buffer.from(name, 'latin1')]);
+      expect(() => decodeLease(row)).toThrow(DecodeError);
+    }
+    expect(() => decodeLease(old.subarray(0, 31))).toThrow(DecodeError);
   });
 
   test('a tombstone is no version and no current row', () => {
