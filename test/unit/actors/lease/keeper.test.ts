@@ -1,110 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { readLease } from '../../../../actors/apply/lease.ts';
-import { LeaseKeeper, type LeaseRequest } from '../../../../actors/lease/keeper.ts';
-import { handleSweep } from '../../../../actors/lease/sweep.ts';
-import { Closer } from '../../../../actors/replica/closer.ts';
-import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { promiseEnd } from '../../../../protocol/lease.ts';
-import type { ReplyBody, RequestOf } from '../../../../protocol/messages/request.ts';
 import { REVISIONS_PER_MS, revisionAtWallMs } from '../../../../protocol/revision.ts';
 import type { TxnOp } from '../../../../protocol/txn.ts';
 import type { GroupId } from '../../../../protocol/types.ts';
 import { put, ref } from '../../../kit/applied-group.ts';
-import { FakeReplica } from '../../../kit/fake-replica.ts';
 import { settle } from '../../../kit/hand-clock.ts';
-
-/** One replica's leases, with its log in the test's hands. */
-class World {
-  readonly replica = FakeReplica.owning();
-  readonly rounds = new ReadRounds(this.replica);
-  readonly closer = new Closer(this.replica, () => {});
-  term = 1;
-  keeper = this.#keeper();
-  readonly answers: ReplyBody[] = [];
-  /** Read rounds so far. */
-  confirmations = 0;
-  readonly reply = (body: ReplyBody) => void this.answers.push(body);
-
-  #keeper(): LeaseKeeper {
-    return new LeaseKeeper(this.replica, this.rounds, this.closer, () => this.term);
-  }
-
-  get clock() {
-    return this.replica.ports.clock;
-  }
-
-  ask(body: LeaseRequest): void {
-    this.keeper.handle(body, this.reply);
-  }
-
-  sweep(body: RequestOf<'LeaseSweep'>): void {
-    handleSweep(
-      { context: this.replica, closer: this.closer, rounds: this.rounds },
-      body,
-      this.reply,
-    );
-  }
-
-  check(purpose: RequestOf<'LeaseCheck'>['purpose'], lease = 7): void {
-    this.ask({ type: 'LeaseCheck', epoch: 1, lease, purpose });
-  }
-
-  /** Confirms leadership and lets asynchronous reads of the state come back. */
-  async confirm(): Promise<void> {
-    for (let i = 0; i < 3; i++) {
-      this.rounds.flush();
-      for (const command of this.replica.commands.splice(0)) {
-        if (command.type !== 'ReadIndex') continue;
-        this.confirmations++;
-        this.rounds.confirmed(command.readId, this.replica.state.appliedIndex);
-      }
-      this.rounds.applied(this.replica.state.appliedIndex);
-      await settle();
-    }
-  }
-
-  commitAll(): void {
-    while (this.replica.proposed.length > 0) this.replica.commit();
-    this.closer.advanced();
-  }
-
-  async grant(lease = 7, ttlMs = 1_000): Promise<void> {
-    this.ask({ type: 'LeaseGrant', epoch: 1, lease, ttlMs });
-    await this.confirm();
-    this.commitAll();
-  }
-
-  /** Time goes by, in ticks. */
-  async pass(ms: number): Promise<void> {
-    for (const endMs = this.clock.nowMs + ms; this.clock.nowMs < endMs; ) {
-      this.clock.nowMs += 50;
-      if (this.keeper.isDue(this.clock.nowMs)) this.keeper.tick(this.clock.nowMs);
-    }
-    await settle();
-  }
-
-  /** Another replica led for a while; it starts above every bound in the log. */
-  takeOver(): void {
-    this.term++;
-  }
-
-  /** The last answer, and none left. */
-  answer(): ReplyBody {
-    const [last] = this.answers.splice(0).slice(-1);
-    if (last === undefined) throw new Error('nothing was answered');
-    return last;
-  }
-
-  ends(): number[] {
-    return this.replica.proposed.flatMap(({ command }) =>
-      command.type === 'leaseEnd' ? command.leases.map(({ lease }) => lease) : [],
-    );
-  }
-}
+import { LeaseWorld } from '../../../kit/lease-world.ts';
 
 describe('a grant', () => {
   it('is refused where there is no room for what clients write', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant(7);
     world.replica.behind = true;
     await world.grant(8);
@@ -126,7 +32,7 @@ describe('a grant', () => {
 
 describe('the time of a lease', () => {
   it('is proposed to be over when nobody renews it, once', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     expect(world.answer()).toMatchObject({ type: 'Lease', lease: { lease: 7, ttlMs: 1_000 } });
     await world.pass(950);
@@ -141,7 +47,7 @@ describe('the time of a lease', () => {
   });
 
   it('K2 begins anew with a renewal, which counts only when leadership is confirmed', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     await world.pass(800);
     world.check('renew');
@@ -157,7 +63,7 @@ describe('the time of a lease', () => {
   });
 
   it('B20 is whole again under a new leader, which extends and never shortens', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     await world.pass(900);
     world.takeOver();
@@ -170,7 +76,7 @@ describe('the time of a lease', () => {
   });
 
   it('K1 nothing is answered before the leases of earlier leaders are known', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     world.answer();
     world.takeOver();
@@ -183,7 +89,7 @@ describe('the time of a lease', () => {
   });
 
   it('an untrusted clock ends nothing: the end would need a revision', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     world.replica.trusted = false;
     await world.pass(3_000);
@@ -191,7 +97,7 @@ describe('the time of a lease', () => {
   });
 
   it('a follower ends nothing', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     world.replica.leads = false;
     await world.pass(5_000);
@@ -202,7 +108,7 @@ describe('the time of a lease', () => {
 
 describe('a revoke', () => {
   it('that is asked for again is done; of a lease that has expired there is nothing to revoke', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant(7);
     const revoke = async (lease: number) => {
       world.ask({ type: 'LeaseRevoke', epoch: 1, lease });
@@ -221,75 +127,9 @@ describe('a revoke', () => {
   });
 });
 
-describe('a lease of another tenant', () => {
-  /** What one request takes: its answer, and every step that was taken for it. */
-  async function stepsOf(world: World, body: LeaseRequest) {
-    const rows = { reads: 0 };
-    const row = world.replica.state.row.bind(world.replica.state);
-    world.replica.state.row = (key) => {
-      rows.reads++;
-      return row(key);
-    };
-    const { confirmations: before } = world;
-    world.ask(body);
-    await world.confirm();
-    const proposals = world.replica.proposed.length;
-    world.commitAll();
-    world.replica.state.row = row;
-    const answer = JSON.stringify(world.answer()).replaceAll(/lease [0-9]+/g, 'lease N');
-    return { answer, proposals, reads: rows.reads, rounds: world.confirmations - before };
-  }
-
-  it('K5 is answered as none, after the same steps, and nothing is done to it', async () => {
-    const world = new World();
-    const granted = { type: 'LeaseGrant', epoch: 1, lease: 7, ttlMs: 60_000 } as const;
-    world.ask({ ...granted, tenant: 'acme' });
-    await world.confirm();
-    world.commitAll();
-    world.answer();
-    type Ask = RequestOf<'LeaseCheck' | 'LeaseRevoke'>;
-    const asks: ((lease: number) => Ask)[] = [
-      (lease) => ({ type: 'LeaseCheck', epoch: 1, lease, purpose: 'look' }),
-      (lease) => ({ type: 'LeaseCheck', epoch: 1, lease, purpose: 'renew' }),
-      (lease) => ({ type: 'LeaseCheck', epoch: 1, lease, purpose: 'attach' }),
-      (lease) => ({ type: 'LeaseRevoke', epoch: 1, lease }),
-    ];
-    for (const tenant of ['other', 'default', null]) {
-      for (const ask of asks) {
-        const [theirs, nobodys] = [
-          await stepsOf(world, { ...ask(7), tenant }),
-          await stepsOf(world, { ...ask(8), tenant }),
-        ];
-        expect(theirs).toEqual(nobodys);
-        expect(theirs).toMatchObject({ proposals: 0, rounds: 1 });
-        expect(theirs.answer).toContain('lease_not_found');
-        expect(theirs.reads).toBeGreaterThan(0);
-      }
-      world.ask({ type: 'LeaseList', after: 0, limit: 10, tenant });
-      await world.confirm();
-      expect(world.answer()).toMatchObject({ type: 'Leases', leases: [], more: false });
-      world.ask({ ...granted, ttlMs: 60_000, tenant });
-      await world.confirm();
-      world.commitAll();
-      expect(world.answer()).toMatchObject({ type: 'Rejected', code: 'conflict' });
-    }
-    expect(readLease(world.replica.state, 7)).toMatchObject({ tenant: 'acme', endRevision: 0 });
-    world.ask({ type: 'LeaseList', after: 0, limit: 10, tenant: 'acme' });
-    await world.confirm();
-    expect(world.answer()).toMatchObject({ leases: [{ lease: 7 }] });
-    // While it ends, others are not kept waiting for what becomes of it.
-    world.ask({ type: 'LeaseRevoke', epoch: 1, lease: 7, tenant: 'acme' });
-    world.ask({ type: 'LeaseCheck', epoch: 1, lease: 7, purpose: 'look', tenant: 'other' });
-    await world.confirm();
-    expect(world.answer()).toMatchObject({ code: 'lease_not_found' });
-    world.commitAll();
-    expect(world.answer()).toMatchObject({ type: 'Done' });
-  });
-});
-
 describe('while the end of a lease is on its way', () => {
   it('K3 nothing is said of it; then what has become of it', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     world.answer();
     await world.pass(1_200);
@@ -306,7 +146,7 @@ describe('while the end of a lease is on its way', () => {
   });
 
   it('a proposal nobody knows the end of: all is loaded again', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     await world.pass(1_200);
     world.replica.end({ type: 'unknown' });
@@ -321,7 +161,7 @@ describe('while the end of a lease is on its way', () => {
 
 describe('promises', () => {
   it('K4 wait for a committed bound, and the end of the lease comes above them', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant(7, 60_000);
     world.answer();
     world.clock.nowMs += 10;
@@ -339,7 +179,7 @@ describe('promises', () => {
   });
 
   it('are not given for a lease that is not there or has ended', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     world.ask({ type: 'LeaseRevoke', epoch: 1, lease: 7 });
     world.commitAll();
@@ -354,7 +194,7 @@ describe('promises', () => {
   });
 
   it('are refused where the lease is not at home', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     await world.grant();
     world.replica.apply({ type: 'own', epoch: 2, vshards: [] });
     world.check('attach');
@@ -365,7 +205,7 @@ describe('promises', () => {
 
 describe('the sweep of a group', () => {
   it('removes nothing before all that was promised is there to be seen', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     const { replica, closer } = world;
     const revision = replica.clock.assign(1, world.clock.wallMs());
     const op = put('a', 'v') as Extract<ReturnType<typeof put>, { type: 'put' }>;
@@ -390,7 +230,7 @@ describe('the sweep of a group', () => {
     leases: [{ lease: 7, why: 'revoked' as const }],
   };
 
-  function prepareOf(world: World, branch: 'then' | 'otherwise', untilMs: number) {
+  function prepareOf(world: LeaseWorld, branch: 'then' | 'otherwise', untilMs: number) {
     const { replica } = world;
     const revision = replica.clock.assign(1, world.clock.wallMs());
     const until = revision + untilMs * REVISIONS_PER_MS;
@@ -411,7 +251,7 @@ describe('the sweep of a group', () => {
   it.each(['then', 'otherwise'] as const)(
     'is not all while a transaction is prepared that attaches in its branch %s',
     async (branch) => {
-      const world = new World();
+      const world = new LeaseWorld();
       const { id, revision } = prepareOf(world, branch, 1);
       world.sweep(SWEEP);
       await world.confirm();
@@ -429,7 +269,7 @@ describe('the sweep of a group', () => {
   );
 
   it('does not wait for what cannot commit any more, its promise being over', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     prepareOf(world, 'then', -1);
     world.sweep(SWEEP);
     await world.confirm();
@@ -437,7 +277,7 @@ describe('the sweep of a group', () => {
   });
 
   it('B1 says nothing before leadership is confirmed: others may have attached keys since', async () => {
-    const world = new World();
+    const world = new LeaseWorld();
     world.sweep(SWEEP);
     await settle();
     expect(world.answers).toEqual([]);
