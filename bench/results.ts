@@ -81,6 +81,8 @@ export interface FailoverFound {
 export interface GrowthFound {
   readonly keys: number;
   readonly fillKeysPerSecond: number;
+  /** Of reading after it was filled, until the engine had nothing left to sort; absent in older results. */
+  readonly settledSeconds?: number | null;
   readonly residentBytes: number | null;
   readonly residentPeakBytes: number | null;
   readonly dataBytes: number;

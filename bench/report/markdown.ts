@@ -115,6 +115,7 @@ function growth(results: Results): string | null {
   const rows = results.growth.map((size) => [
     size.keys.toLocaleString('en-US'),
     count(size.fillKeysPerSecond),
+    size.settledSeconds?.toFixed(0) ?? '',
     megabytes(size.residentBytes),
     megabytes(size.residentPeakBytes),
     megabytes(size.dataBytes),
@@ -127,10 +128,18 @@ function growth(results: Results): string | null {
     columns,
     cells.flatMap((cell) => cellRows(cell, ours)),
   );
-  const names = ['Keys', 'Written, keys/s', 'Resident', 'Resident at most', 'On disk'];
+  const names = [
+    'Keys',
+    'Written, keys/s',
+    'At rest after, s',
+    'Resident',
+    'Resident at most',
+    'On disk',
+  ];
   return `## Growth
 
-A node of each size, all running, measured in turn.
+A node of each size, all running, measured in turn: first reads, once the node has come to rest (it sorts its tables after it was
+filled, and while reads find keys in many of them), then writes.
 
 ${markdownTable(names, rows)}
 

@@ -7,12 +7,16 @@ import type { Cell, GrowthFound } from '../results.ts';
 import { folderBytes } from '../system/folder-bytes.ts';
 import { residentBytesOf, residentPeakBytesOf } from '../system/process-use.ts';
 import { type CellPlan, LoadedPeer, type LoadSettings, measureCell } from './load.ts';
+import { settle } from './settle.ts';
 
 /** A run must end. */
 const FILL_MS_MAX = 420_000;
 const FILL_STEP = 500_000;
 
-/** The same node with more and more keys: one node of each size at once, measured in turn. */
+/**
+ * The same node with more and more keys: one node of each size at once, measured in turn. Reads come first, from nodes that
+ * have sorted what they were filled with; writes begin to unsort it.
+ */
 
 export function sizeName(keys: number): string {
   return `${keys.toLocaleString('en-US')} keys`;
@@ -26,6 +30,7 @@ export async function runGrowth(
   const { say } = settings;
   const peers: LoadedPeer[] = [];
   const filled: number[] = [];
+  const settled: (number | null)[] = [];
   try {
     for (const keys of sizesWanted) {
       const own = join(folder, `${keys}`);
@@ -42,12 +47,14 @@ export async function runGrowth(
         break;
       }
       filled.push(rate);
-      say(`growth: ${sizeName(keys)} written, ${count(rate)} keys/s`);
+      settled.push(await settle(peer, settings.seed));
+      const rest = settled.at(-1)?.toFixed(0) ?? '?';
+      say(`growth: ${sizeName(keys)} written, ${count(rate)} keys/s, at rest after ${rest} s`);
     }
     for (const peer of peers) await peer.warm(settings);
     const sizes = sizesWanted.slice(0, filled.length);
     const cells: Cell[] = [];
-    for (const kind of ['put', 'get'] as const) {
+    for (const kind of ['get', 'put'] as const) {
       const name = `${kind} as it grows`;
       const plan: CellPlan = {
         ...{ workload: 'growth', name, nodes: 1, connections: 64, operation: { kind } },
@@ -60,6 +67,7 @@ export async function runGrowth(
       ({ peer }, i): GrowthFound => ({
         keys: sizes[i] as number,
         fillKeysPerSecond: filled[i] as number,
+        settledSeconds: settled[i] ?? null,
         residentBytes: residentBytesOf(peer.pids()),
         residentPeakBytes: residentPeakBytesOf(peer.pids()),
         dataBytes: folderBytes(join(folder, `${sizes[i]}`)),
