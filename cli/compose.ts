@@ -16,7 +16,7 @@ import { S3Directory } from '../gateways/identity/s3-directory.ts';
 import { S3Users } from '../gateways/identity/s3-users.ts';
 import { SecretHash } from '../gateways/identity/secret-hash.ts';
 import { Tokens } from '../gateways/identity/tokens.ts';
-import type { RateLimits } from '../gateways/limits/rate-limits.ts';
+import { type AdmissionParts, natsAdmission } from '../gateways/nats-api/admission.ts';
 import { serveNatsApi } from '../gateways/nats-api/gateway.ts';
 import { Targets } from '../gateways/notify/targets.ts';
 import { publishChange } from '../gateways/peer/events.ts';
@@ -35,7 +35,6 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { ObjectService } from '../protocol/object-access.ts';
 import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
-import { DEFAULT_TENANT } from '../protocol/vshard.ts';
 import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
@@ -124,16 +123,14 @@ async function composeLocked(
   const directory = new S3Directory({ identities, roots, clock });
   let node: Node | null = null;
   const rates = rateLimits(identities, basics, () => node, ends);
+  const asked = identityParts(config, admin, gate.service, roots, basics, ends);
   let isStopping = false;
   const shown = (): Node => {
     gate.check();
     return started(node);
   };
   const http = await createHttpServer({
-    service,
-    telemetry,
-    clock,
-    random,
+    ...{ service, telemetry, clock, random },
     config: httpConfig(config),
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(shown()),
@@ -145,7 +142,7 @@ async function composeLocked(
     s3Users: new S3Users({ identities, roots, random, clock }),
     certificates: new Certificates(identities, clock),
     ...rates,
-    ...(admin === null ? {} : identityParts(config, admin, gate.service, roots, basics, ends)),
+    ...asked,
     s3: s3Options(config, objects.objects, keys, targets, directory),
     version,
   });
@@ -156,10 +153,10 @@ async function composeLocked(
   const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((real) => {
     node = real;
     const setting = new AuthSetting(real.service.identities);
-    const parts = { setting, clock, log: telemetry.log, isStopping: () => isStopping };
+    const agreeing = { setting, clock, log: telemetry.log, isStopping: () => isStopping };
     const edge = edgeOf(real, gate, objects, clock);
-    return openAgreed(parts, config.auth, edge, () => {
-      if (nats !== null) serveNats(config, basics, { nats, service, limits: rates.limits });
+    return openAgreed(agreeing, config.auth, edge, () => {
+      if (nats !== null) serveNats(config, basics, nats, { service, ...asked, ...rates, ...parts });
       ends.push(startTenantRemoval(real, clock, telemetry));
     });
   });
@@ -220,18 +217,19 @@ async function checkRootKeys(
 
 function identityParts(
   { cluster, issuer: settings }: Config,
-  { key }: AdminKey,
+  admin: AdminKey | null,
   { identities }: KvService,
   roots: RootKeys | null,
   { random, clock, telemetry }: Basics,
   ends: Ends,
-) {
+): Pick<HttpServerOptions, 'access' | 'apiKeys' | 'tokens'> {
+  if (admin === null) return {};
   const parts = { identities, random, clock, hash: new SecretHash(random) };
   const tokens = new Tokens({ ...parts, roots, cluster });
   const opened = settings === null ? null : openIssuer(settings, { clock, telemetry });
   ends.push(() => opened?.stop());
   const issuer = opened?.tokens ?? null;
-  const access = new Access({ ...parts, adminKey: key, tokens, issuer });
+  const access = new Access({ ...parts, adminKey: admin.key, tokens, issuer });
   return { access, apiKeys: new ApiKeys(parts), tokens };
 }
 
@@ -341,27 +339,20 @@ async function openBus(
   return { bus: sealBus(nats, config.clusterSecrets, telemetry), nats };
 }
 
-/** Clients may only use NATS for operations where they could use HTTP without credentials. */
+/** Clients of NATS may what they may over HTTP. */
 function serveNats(
   config: Config,
   basics: Basics,
-  { nats, service, limits }: { nats: NatsBus; service: KvService; limits: RateLimits },
+  nats: NatsBus,
+  parts: Omit<AdmissionParts, 'allowUnsigned'>,
 ): void {
+  const allowUnsigned = isLoopback(config.host) || config.insecure;
   serveNatsApi({
     server: nats,
-    service,
+    admission: natsAdmission({ ...parts, allowUnsigned }),
     clock: basics.clock,
     telemetry: basics.telemetry,
     durability: config.ephemeral ? 'memory' : 'quorum-fsync',
     requestId: () => randomHex(basics.random, 8),
-    admit: async () => {
-      if (config.auth || (!isLoopback(config.host) && !config.insecure)) {
-        throw new AppError('unauthenticated', 'credentials are needed here');
-      }
-      // Who sends is not known: all that use NATS share what one address has.
-      const asker = { who: null, tenant: DEFAULT_TENANT, address: 'nats', bucket: '' };
-      const refusal = limits.of(asker)?.admit(0) ?? null;
-      if (refusal !== null) throw refusal;
-    },
   });
 }

@@ -124,13 +124,19 @@ export function decideSomewhere(
 ): Reason {
   const refusal = standing(principal, tenant, conditions);
   if (refusal !== null) return refusal;
-  const isAllowed = principal.rules.some(
-    (rule) =>
-      rule.effect === 'allow' &&
-      names(rule, action) &&
-      rule.resources.some((one) => kinds.some((kind) => selects(one, tenant, kind))),
-  );
-  return isAllowed ? 'allowed' : 'no_rule';
+  const prefixesOf = (effect: Rule['effect'], kind: Resource['kind']): string[] =>
+    principal.rules
+      .filter((rule) => rule.effect === effect && names(rule, action))
+      .flatMap(({ resources }) => resources.filter((one) => selects(one, tenant, kind)))
+      .map(({ prefix }) => prefix);
+  let isNamed = false;
+  for (const kind of kinds) {
+    const allowed = prefixesOf('allow', kind);
+    const denied = prefixesOf('deny', kind);
+    if (allowed.some((one) => !denied.some((all) => one.startsWith(all)))) return 'allowed';
+    isNamed ||= allowed.length > 0;
+  }
+  return isNamed ? 'denied_by_rule' : 'no_rule';
 }
 
 /** Why they may nothing at all there; null: their rules say. */

@@ -4,31 +4,31 @@ import { ByteBudget } from '../../protocol/answer-budget.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
-import type { KvService, RequestContext } from '../../protocol/service.ts';
+import type { RequestContext } from '../../protocol/service.ts';
 import { apiSubject } from '../../protocol/subjects.ts';
 import { badIdempotencyKey } from '../http/context.ts';
 import { appErrorOf, problemOf } from '../http/problem.ts';
+import { guarded } from '../identity/guarded-store.ts';
 import type { ClientRequest, RequestServer } from '../peer/request-server.ts';
+import type { Admission } from './admission.ts';
 import { type BodyType, bodyTypeOf, readBody, writeBody } from './body.ts';
 import { type Answer, OPERATIONS, type Operation, type OperationName } from './operations.ts';
 
 /**
  * The store for clients that speak NATS: a request on `minikv.api.<op>` gets one answer from one node.
- * Request headers: Content-Type, Idempotency-Key, Minikv-Deadline-Ms, traceparent. Answer headers:
+ * Request headers: Authorization (as over HTTP), Content-Type, Idempotency-Key, Minikv-Deadline-Ms, traceparent. Answer headers:
  * Content-Type, Minikv-Status (as over HTTP), Minikv-Revision, Minikv-Durability, Minikv-Request-Id.
  * Requests beyond the bound are refused as `overloaded`, which is definite.
  */
 export interface NatsApiPorts {
   readonly server: RequestServer;
-  readonly service: KvService;
   readonly clock: Clock;
   readonly telemetry: Telemetry;
   /** What an acknowledged write means, see NodeConfig. */
   readonly durability: 'quorum-fsync' | 'memory';
   /** A new id for each request. */
   readonly requestId: () => string;
-  /** Rejects with an AppError when this request is not allowed. Sees the request's headers. */
-  readonly admit: (op: OperationName, request: ClientRequest) => Promise<void>;
+  readonly admission: Admission;
 }
 
 /** Members share the requests of a cluster. */
@@ -107,11 +107,11 @@ class NatsApi {
   }
 
   async #run(name: OperationName, request: ClientRequest, type: BodyType): Promise<Answer> {
-    await this.#ports.admit(name, request);
+    const { store, guard } = await this.#ports.admission.admit(name, request);
     const operation: Operation = OPERATIONS[name];
     const body = readBody(request.payload, type);
     return operation.run({
-      service: this.#ports.service,
+      ...{ store, guard, service: guard === null ? store : guarded(store, guard) },
       clock: this.#ports.clock,
       context: contextOf(name, request),
       body: operation.isKeyOp === true ? { ...body, op: name } : body,
@@ -172,6 +172,8 @@ class NatsApi {
   ): void {
     const sent = request.respond(payload, { ...headers, 'Minikv-Request-Id': requestId });
     this.#count(name, sent ? code : 'not_sent');
+    if (name === UNKNOWN) return;
+    this.#ports.admission.answered(name, request, Number(headers['Minikv-Status']), requestId);
   }
 
   #count(name: OperationName | typeof UNKNOWN, code: string): void {

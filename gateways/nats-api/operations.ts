@@ -10,6 +10,8 @@ import type {
   RequestContext,
 } from '../../protocol/service.ts';
 import type { Revision } from '../../protocol/types.ts';
+import type { Action } from '../identity/decision.ts';
+import { type Guard, resourceOf } from '../identity/guard.ts';
 import {
   fieldsOf,
   grantLease,
@@ -21,7 +23,14 @@ import {
   showLease,
 } from '../kv/leases.ts';
 import { readPage } from '../kv/listing.ts';
-import { acquireFromJson, acquireLock, lockNameOf, releaseLock, showLock } from '../kv/locks.ts';
+import {
+  acquireFromJson,
+  acquireLock,
+  lockNameOf,
+  lockRef,
+  releaseLock,
+  showLock,
+} from '../kv/locks.ts';
 import {
   type EdgeOp,
   itemToJson,
@@ -36,7 +45,15 @@ import { runTxn, txnFromJson, txnToJson } from '../kv/txn-shapes.ts';
 
 /** The operations offered as `minikv.api.<op>`, in the shapes of the HTTP API. */
 
-export interface Call {
+/** The store of a request's sender, and what they may of it. */
+export interface Admitted {
+  readonly store: KvService;
+  /** Asked of each name; null: they may what they were admitted for of all of them. */
+  readonly guard: Guard | null;
+}
+
+export interface Call extends Admitted {
+  /** The store as its sender may use it. */
   readonly service: KvService;
   readonly clock: Clock;
   readonly context: RequestContext;
@@ -55,6 +72,8 @@ export interface Answer {
 }
 
 export interface Operation {
+  /** What its sender needs the right to; what it names is asked for too (identity/guarded-store.ts). */
+  readonly action: Action;
   /** Something may have been written when its answer cannot be given. */
   readonly writes: boolean;
   /** One key, named in the body beside the operation's own name. */
@@ -65,21 +84,21 @@ export interface Operation {
 }
 
 export const OPERATIONS = {
-  get: { writes: false, run: get },
-  put: { writes: true, isKeyOp: true, run: write },
-  delete: { writes: true, isKeyOp: true, run: write },
-  batch: { writes: true, run: batch },
-  txn: { writes: true, run: txn },
-  scan: { writes: false, run: scan },
-  status: { writes: false, run: status },
-  leaseGrant: { writes: true, run: leaseGrant },
-  leaseKeepAlive: { writes: false, run: leaseKeepAlive },
-  leaseRevoke: { writes: true, run: leaseRevoke },
-  leaseGet: { writes: false, run: leaseGet },
-  leaseList: { writes: false, run: leaseList },
-  lockAcquire: { writes: true, waits: true, run: lockAcquire },
-  lockRelease: { writes: true, run: lockRelease },
-  lockGet: { writes: false, run: lockGet },
+  get: { action: 'data:read', writes: false, run: get },
+  put: { action: 'data:write', writes: true, isKeyOp: true, run: write },
+  delete: { action: 'data:write', writes: true, isKeyOp: true, run: write },
+  batch: { action: 'data:write', writes: true, run: batch },
+  txn: { action: 'data:write', writes: true, run: txn },
+  scan: { action: 'data:read', writes: false, run: scan },
+  status: { action: 'status:read', writes: false, run: status },
+  leaseGrant: { action: 'lease:write', writes: true, run: leaseGrant },
+  leaseKeepAlive: { action: 'lease:write', writes: false, run: leaseKeepAlive },
+  leaseRevoke: { action: 'lease:write', writes: true, run: leaseRevoke },
+  leaseGet: { action: 'lease:read', writes: false, run: leaseGet },
+  leaseList: { action: 'lease:read', writes: false, run: leaseList },
+  lockAcquire: { action: 'lease:write', writes: true, waits: true, run: lockAcquire },
+  lockRelease: { action: 'lease:write', writes: true, run: lockRelease },
+  lockGet: { action: 'lease:read', writes: false, run: lockGet },
 } as const satisfies Record<string, Operation>;
 
 export type OperationName = keyof typeof OPERATIONS;
@@ -180,23 +199,31 @@ async function leaseList({ service, context, body }: Call): Promise<Answer> {
   return answerOf(await listLeases(service, context, limit, cursor));
 }
 
-/** A lock is named by `name`, or `nameBase64`. */
-async function lockAcquire({ service, clock, context, body }: Call): Promise<Answer> {
+/** A lock is named by `name`, or `nameBase64`. Its sender needs a right to it; places in its line are the store's own. */
+function storeOfLock({ store, guard }: Call, action: Action, name: string): KvService {
+  guard?.check({ action, on: resourceOf(lockRef(name)) });
+  return store;
+}
+
+async function lockAcquire(call: Call): Promise<Answer> {
+  const { clock, context, body } = call;
   const fields = ['name', 'nameBase64', 'lease', 'value', 'base64', 'waitMs'];
   const shape = fieldsOf(without(body, 'op'), fields);
   const wanted = acquireFromJson(lockNameOf(shape), shape);
+  const service = storeOfLock(call, 'lease:write', wanted.name);
   return answerOf(await acquireLock({ service, clock, gone: null }, context, wanted));
 }
 
-async function lockRelease({ service, context, body }: Call): Promise<Answer> {
-  const shape = fieldsOf(without(body, 'op'), ['name', 'nameBase64', 'token']);
-  return answerOf(await releaseLock(service, context, lockNameOf(shape), shape['token']));
+async function lockRelease(call: Call): Promise<Answer> {
+  const shape = fieldsOf(without(call.body, 'op'), ['name', 'nameBase64', 'token']);
+  const name = lockNameOf(shape);
+  const service = storeOfLock(call, 'lease:write', name);
+  return answerOf(await releaseLock(service, call.context, name, shape['token']));
 }
 
-async function lockGet({ service, context, body }: Call): Promise<Answer> {
-  return answerOf(
-    await showLock(service, context, lockNameOf(fieldsOf(body, ['name', 'nameBase64']))),
-  );
+async function lockGet(call: Call): Promise<Answer> {
+  const name = lockNameOf(fieldsOf(call.body, ['name', 'nameBase64']));
+  return answerOf(await showLock(storeOfLock(call, 'lease:read', name), call.context, name));
 }
 
 function answerOf({ body, clock }: Shown): Answer {

@@ -37,10 +37,14 @@ describe('the store over NATS requests', () => {
       );
       let id = 0;
       serveNatsApi({
-        ...{ server: bus, service: store, clock, telemetry, durability: 'memory' },
+        ...{ server: bus, clock, telemetry, durability: 'memory' },
         requestId: () => `${name}-${++id}`,
-        admit: async (_op, request) => {
-          if (request.header('X-Test') === 'deny') throw new AppError('forbidden', 'not allowed');
+        admission: {
+          admit: async (_op, request) => {
+            if (request.header('X-Test') === 'deny') throw new AppError('forbidden', 'not allowed');
+            return { store, guard: null };
+          },
+          answered: () => {},
         },
       });
       buses.push(bus);

@@ -24,8 +24,8 @@ const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
 export async function startGuardedServer(
   makeIssuer: (clock: Clock) => IssuerTokens | null = () => null,
   more: Partial<HttpServerOptions> = {},
+  service = new ModelService(),
 ) {
-  const service = new ModelService();
   const random = seededRandom(7, 'keys');
   let wallMs: number | null = null;
   const clock = { ...REAL_CLOCK, wallMs: () => wallMs ?? REAL_CLOCK.wallMs() };

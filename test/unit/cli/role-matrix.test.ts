@@ -1,7 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../../../cli/program.ts';
+import { RootKeys } from '../../../gateways/encryption/root-keys.ts';
 import type { Action } from '../../../gateways/identity/decision.ts';
+import { S3Users } from '../../../gateways/identity/s3-users.ts';
+import { seededRandom } from '../../../protocol/random.ts';
+import {
+  type Credentials,
+  credentialsOfEverybody,
+  EVERYBODY,
+  type Said,
+} from '../../kit/everybody.ts';
 import { startGuardedServer } from '../../kit/guarded-server.ts';
+import { ModelService } from '../../kit/model-service.ts';
+import { REAL_CLOCK } from '../../kit/real-clock.ts';
 import { testIo } from './fake-io.ts';
 
 /** Every command that talks to a node, by everybody: it is done, or it says why not. */
@@ -17,18 +28,11 @@ interface Run {
   readonly prefix: string | null;
 }
 
-const READS: readonly Action[] = [
-  ...(['data:read', 'data:watch', 'lease:read', 'index:read', 'status:read'] as const),
-];
-const WRITES: readonly Action[] = [...READS, 'data:write', 'lease:write'];
-const OF_BUILT_IN: Readonly<Record<string, (action: Action) => boolean>> = {
-  admin: () => true,
-  read_write: (action) => WRITES.includes(action),
-  read_only: (action) => READS.includes(action),
-};
+/** They go on asking nodes for a while. */
+const CARE = ['verify', 'repair', 'compact'];
 
 let server: Awaited<ReturnType<typeof startGuardedServer>>;
-const keys = new Map<string, string>();
+const credentials = new Map<string, Credentials>();
 let lease = 0;
 
 function runs(): readonly Run[] {
@@ -56,6 +60,7 @@ function runs(): readonly Run[] {
   });
   const admin = (...args: string[]): Run => ({ args, needs: ['admin:write'], prefix: null });
   const own = (...args: string[]): Run => ({ args, needs: ['identity:write'], prefix: null });
+  const shown = (...args: string[]): Run => ({ args, needs: ['identity:read'], prefix: null });
   const seen = (...args: string[]): Run => ({ args, needs: ['admin:read'], prefix: null });
   const id = 'a'.repeat(16);
   return [
@@ -77,18 +82,18 @@ function runs(): readonly Run[] {
     { args: ['members'], needs: ['status:read'], prefix: null },
     seen('usage'),
     seen('audit', 'show'),
-    { args: ['keys', 'list'], needs: ['identity:read'], prefix: null },
-    seen('keys', 'list', '--s3'),
-    seen('keys', 'users'),
-    { args: ['keys', 'show', id], needs: ['identity:read'], prefix: null },
+    shown('keys', 'list'),
+    shown('keys', 'list', '--s3'),
+    shown('keys', 'users'),
+    shown('keys', 'show', id),
     own('keys', 'create', 'one'),
-    admin('keys', 'create', 'one', '--s3'),
+    own('keys', 'create', 'one', '--s3'),
     own('keys', 'revoke', id),
     own('keys', 'delete', id),
-    admin('keys', 'disable', 'somebody'),
-    admin('keys', 'enable', 'somebody'),
-    admin('keys', 'change-user', 'somebody', '--role', 'admin'),
-    admin('keys', 'delete-user', 'somebody'),
+    own('keys', 'disable', 'somebody'),
+    own('keys', 'enable', 'somebody'),
+    own('keys', 'change-user', 'somebody', '--role', 'admin'),
+    own('keys', 'delete-user', 'somebody'),
     seen('roles', 'list'),
     seen('roles', 'show', 'app'),
     admin('roles', 'put', 'another', '--allow', '*', '--keys', ''),
@@ -104,16 +109,15 @@ function runs(): readonly Run[] {
     admin('tenants', 'resume', 'none'),
     admin('tenants', 'delete', 'none'),
     // What each node then says of it is told by node; gateways/identity/matrix.test.ts asks their routes.
-    ...['verify', 'repair', 'compact'].map(
-      (what): Run => ({ args: [what], needs: ['status:read'], prefix: null }),
-    ),
+    ...CARE.map((what): Run => ({ args: [what], needs: ['status:read'], prefix: null })),
   ];
 }
 
-async function run(key: string | undefined, args: readonly string[], stdin?: string) {
+async function run({ authorization }: Credentials, args: readonly string[], stdin?: string) {
   const env = {
     MINIKV_ENDPOINT: server.url,
-    ...(key === undefined ? {} : { MINIKV_API_KEY: key }),
+    // What it sends is this, behind `Bearer`.
+    ...(authorization === undefined ? {} : { MINIKV_API_KEY: authorization.split(' ')[1] ?? '' }),
   };
   const io = testIo({ env, ...(stdin === undefined ? {} : { stdin }) });
   const compose = async () => Promise.reject(new Error('not asked for'));
@@ -126,18 +130,22 @@ async function run(key: string | undefined, args: readonly string[], stdin?: str
 }
 
 beforeAll(async () => {
-  server = await startGuardedServer();
-  for (const role of Object.keys(OF_BUILT_IN)) keys.set(role, await server.make(role));
+  const service = new ModelService();
+  const parts = { identities: service.identities, random: seededRandom(1), clock: REAL_CLOCK };
+  const s3Users = new S3Users({ ...parts, roots: new RootKeys([new Uint8Array(32)]) });
+  server = await startGuardedServer(() => null, { s3Users }, service);
+  const all = await credentialsOfEverybody(server);
+  for (const [who, shown] of all) credentials.set(who, shown);
   const rules = [{ effect: 'allow' as const, ...PREFIX_ROLE }];
   await server.roles.put(CTX, 'app', { description: '', rules });
-  keys.set('app', await server.make('app'));
-  const revoked = await server.make('admin');
-  await server.revoke(revoked);
-  keys.set('revoked', revoked);
-  keys.set('expired', await server.make('admin', 1));
-  for (const name of ['in/k', 'out/k']) await run(server.admin, ['put', name, 'v']);
-  await run(server.admin, ['index', 'define', 'all', '/n']);
-  await run(server.admin, ['index', 'define', 'words', '--text']);
+  credentials.set('app', { authorization: `Bearer ${await server.make('app')}` });
+  const admin = all.get('admin') as Credentials;
+  // A watch with what is there ends only where something is.
+  for (const who of ['admin', 'read_write of acme'] as const) {
+    for (const name of ['in/k', 'out/k']) await run(all.get(who) ?? {}, ['put', name, 'v']);
+  }
+  await run(admin, ['index', 'define', 'all', '/n']);
+  await run(admin, ['index', 'define', 'words', '--text']);
   lease = (await server.service.leases.grant(CTX, 600_000)).lease.lease;
 });
 afterAll(() => server.stop());
@@ -166,26 +174,33 @@ it('every command that talks to a node is asked', async () => {
   }
 });
 
-describe.each(['admin', 'read_write', 'read_only', 'app', 'revoked', 'expired', 'nobody'])(
-  '%s',
-  (who) => {
-    it('is told why where a command is not allowed', { timeout: 120_000 }, async () => {
-      for (const { args, stdin, needs, prefix } of runs()) {
-        const { code, refusal, err } = await run(keys.get(who), args, stdin);
-        const cell = `${who}: minikv ${args.join(' ')}: ${code} ${err}`;
-        const builtIn = OF_BUILT_IN[who];
-        if (builtIn === undefined && who !== 'app') {
-          expect([code, refusal], cell).toEqual([1, 'unauthenticated']);
-          continue;
-        }
-        const isAllowed =
-          builtIn === undefined
-            ? prefix?.startsWith('in/') === true &&
-              !needs.some((need) => /^(?:index|status|admin|identity)/.test(need))
-            : needs.every(builtIn);
-        if (isAllowed) expect(['unauthenticated', 'forbidden'], cell).not.toContain(refusal);
-        else expect([code, refusal], cell).toEqual([1, 'forbidden']);
-      }
-    });
-  },
-);
+type Who = keyof typeof EVERYBODY | 'app';
+/** The command line has no other way to say who it is: it always sends a bearer. */
+const WHO = [...Object.keys(EVERYBODY).filter((who) => who !== 'basic'), 'app'] as Who[];
+
+function saidTo(who: Who, { needs, prefix }: Run): Said {
+  if (who === 'app') {
+    const isOfData = needs.every((need) => /^(?:data|lease):/.test(need));
+    return isOfData && prefix?.startsWith('in/') === true ? 'served' : 'forbidden';
+  }
+  const all = needs.map((need): Said => EVERYBODY[who](need));
+  return all.find((said) => said !== 'served') ?? 'served';
+}
+
+describe.each(WHO)('%s', (who) => {
+  it('is told why where a command is not allowed', { timeout: 120_000 }, async () => {
+    const shown = credentials.get(who) as Credentials;
+    const running = runs().map((one) => ({
+      one,
+      begun: CARE.includes(one.args[0] ?? '') ? run(shown, one.args) : null,
+    }));
+    for (const { one, begun } of running) {
+      const { args, stdin } = one;
+      const { code, refusal, err } = await (begun ?? run(shown, args, stdin));
+      const cell = `${who}: minikv ${args.join(' ')}: ${code} ${err}`;
+      const said = saidTo(who, one);
+      if (said === 'served') expect(['unauthenticated', 'forbidden'], cell).not.toContain(refusal);
+      else expect([code, refusal], cell).toEqual([1, said]);
+    }
+  });
+});

@@ -169,3 +169,22 @@ it('a rule for one tenant is none in another', () => {
     decide(whoIs(rules, { tenant }), 'data:read', { tenant, kind: 'key', name: 'a' }, NOW);
   expect([at('t1'), at('t2')]).toEqual(['no_rule', 'allowed']);
 });
+
+it('there is no name at all where a denial covers whatever is allowed', () => {
+  const rule = (effect: Rule['effect'], prefix: string): Rule => ({
+    ...{ effect, actions: ['data:*'] },
+    resources: [{ kind: 'key', prefix }],
+  });
+  const somewhere = (...rules: Rule[]) => {
+    const who = { id: 'x', tenant: 't1', rules, isRevoked: false, expiresAtMs: null };
+    const of = { tenant: 't1', kinds: ['key', 'bucket'] } as const;
+    return decideSomewhere(who, 'data:write', of, NOW);
+  };
+  expect(somewhere(rule('allow', 'a/'), rule('deny', 'a/b'))).toBe('allowed');
+  expect(somewhere(rule('allow', 'a/'), rule('deny', 'a/'))).toBe('denied_by_rule');
+  expect(somewhere(rule('allow', 'a/'), rule('deny', ''))).toBe('denied_by_rule');
+  expect(somewhere(rule('allow', 'a/'), rule('allow', 'b/'), rule('deny', 'a'))).toBe('allowed');
+  expect(somewhere(rule('deny', ''))).toBe('no_rule');
+  const everything: Rule = { ...rule('allow', ''), resources: [{ kind: '*', prefix: '' }] };
+  expect(somewhere(everything, rule('deny', ''))).toBe('allowed');
+});

@@ -1,94 +1,83 @@
+import https from 'node:https';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROUTE_RULES, ruleOf } from '../../../../gateways/http/route-actions.ts';
-import { ACTIONS, type Action } from '../../../../gateways/identity/decision.ts';
+import {
+  type Credentials,
+  certificatesOfSome,
+  credentialsOfEverybody,
+  EVERYBODY,
+  WITH_CERTIFICATES,
+} from '../../../kit/everybody.ts';
 import { startGuardedServer } from '../../../kit/guarded-server.ts';
+import { HandTls, TestAuthority } from '../../../kit/test-tls.ts';
 
 /** Every route of the listener, as everybody: exactly the stated answer. */
 
-const READS: readonly Action[] = [
-  'data:read',
-  'data:watch',
-  'lease:read',
-  'index:read',
-  'status:read',
-];
-const MAY: Readonly<Record<string, readonly Action[]>> = {
-  ...{ admin: ACTIONS, 'admin key': ACTIONS, read_only: READS },
-  read_write: [...READS, 'data:write', 'lease:write'],
-  'read_write token': [...READS, 'data:write', 'lease:write'],
-  'read_only token': READS,
-};
-const NOBODY = [
-  'anonymous',
-  'unknown',
-  'forged',
-  'malformed',
-  'basic',
-  'revoked',
-  'expired',
-  'deleted',
-];
+const ALL = { ...EVERYBODY, ...WITH_CERTIFICATES };
+type Who = keyof typeof ALL;
+const WHO = Object.keys(ALL) as Who[];
 
 let server: Awaited<ReturnType<typeof startGuardedServer>>;
-const headers = new Map<string, Record<string, string>>();
-
-const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+let servers: TestAuthority;
+const credentials = new Map<Who, Credentials>();
+const agents = new Map<Who, https.Agent>();
 
 beforeAll(async () => {
-  server = await startGuardedServer();
-  const { make, admin, revoke, apiKeys } = server;
-  headers.set('admin key', bearer(admin));
-  for (const role of ['admin', 'read_write', 'read_only'] as const) {
-    headers.set(role, bearer(await make(role)));
+  servers = await TestAuthority.make('servers');
+  const [clients, others] = [await TestAuthority.make('clients'), await TestAuthority.make('x')];
+  const tls = new HandTls({ ...(await servers.server()), clientCa: clients.cert });
+  server = await startGuardedServer(() => null, { tls });
+  for (const [who, shown] of await credentialsOfEverybody(server)) credentials.set(who, shown);
+  for (const [who, shown] of await certificatesOfSome(server, clients, others)) {
+    credentials.set(who, shown);
   }
-  for (const role of ['read_write', 'read_only']) {
-    const sent = { method: 'POST', headers: headers.get(role) as Record<string, string> };
-    const answer = await fetch(`${server.url}/v1/auth/token`, sent);
-    const { access_token } = (await answer.json()) as { access_token: string };
-    headers.set(`${role} token`, bearer(access_token));
+  for (const who of WHO) {
+    const { cert, key } = credentials.get(who)?.certificate ?? {};
+    const shown = cert === undefined ? {} : { cert, key };
+    agents.set(who, new https.Agent({ ca: servers.cert, keepAlive: true, ...shown }));
   }
-  const [revoked, expired, deleted] = [
-    await make('admin'),
-    await make('admin', 1),
-    await make('admin'),
-  ];
-  // Each was good once, so all of them are remembered.
-  for (const key of [revoked, deleted]) {
-    const answer = await fetch(`${server.url}/admin/status`, { headers: bearer(key) });
-    expect(answer.status).toBe(200);
-  }
-  await revoke(revoked);
-  await apiKeys.delete(
-    { deadlineMs: 1_000, traceparent: null, idempotency: null },
-    null,
-    deleted.slice(4, 20),
-  );
-  headers.set('anonymous', {});
-  headers.set('unknown', bearer(`mkv_${'a'.repeat(16)}_${'b'.repeat(43)}`));
-  headers.set('forged', bearer(`${admin.slice(0, -1)}${admin.endsWith('A') ? 'B' : 'A'}`));
-  headers.set('malformed', bearer('mkv_none'));
-  headers.set('basic', { authorization: `Basic ${btoa(`x:${admin}`)}` });
-  headers.set('revoked', bearer(revoked));
-  headers.set('expired', bearer(expired));
-  headers.set('deleted', bearer(deleted));
+}, 60_000);
+afterAll(async () => {
+  for (const agent of agents.values()) agent.destroy();
+  await server.stop();
 });
-afterAll(() => server.stop());
 
-async function ask(method: string, path: string, who: string) {
-  const ending = new AbortController();
+interface Answer {
+  readonly status: number;
+  /** Of a problem. */
+  readonly code: string | null;
+  readonly challenge: string | null;
+}
+
+function ask(method: string, path: string, who: Who): Promise<Answer> {
   const body = method === 'POST' || method === 'PUT' ? '{}' : undefined;
-  const init = { method, signal: ending.signal, redirect: 'manual' as const };
-  const sent = { 'content-type': 'application/json', ...headers.get(who) };
-  const answer = await fetch(server.url + path, {
-    ...init,
-    headers: sent,
-    ...(body === undefined ? {} : { body }),
+  const { authorization } = credentials.get(who) as Credentials;
+  const headers = {
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(authorization === undefined ? {} : { authorization }),
+  };
+  const agent = agents.get(who) as https.Agent;
+  return new Promise((resolve, reject) => {
+    const req = https.request(`${server.url}${path}`, { method, headers, agent }, (res) => {
+      const { statusCode: status = 0 } = res;
+      const challenge = res.headers['www-authenticate'] ?? null;
+      const isProblem = res.headers['content-type']?.includes('problem') === true;
+      if (!isProblem && path.includes('watch')) {
+        req.destroy();
+        return resolve({ status, code: null, challenge });
+      }
+      let text = '';
+      res.on('data', (piece) => {
+        text += piece;
+      });
+      res.on('end', () => {
+        const { code } = isProblem && method !== 'HEAD' ? JSON.parse(text) : { code: null };
+        resolve({ status, code, challenge });
+      });
+    });
+    req.on('error', reject);
+    req.end(body);
   });
-  const type = answer.headers.get('content-type') ?? '';
-  const isProblem = method !== 'HEAD' && type.includes('problem');
-  const { code } = isProblem ? ((await answer.json()) as { code: string }) : { code: null };
-  ending.abort();
-  return { status: answer.status, code, challenge: answer.headers.get('www-authenticate') };
 }
 
 function routes(): [method: string, url: string][] {
@@ -109,27 +98,27 @@ it('every route has a rule of its own, and every rule a route', () => {
   expect(ruleOf('GET', '/constructor')).toBeNull();
 });
 
-describe.each([...NOBODY, ...Object.keys(MAY)])('%s', (who) => {
+it('everybody is there', () => {
+  expect([...credentials.keys()].sort()).toEqual([...WHO].sort());
+});
+
+describe.each(WHO)('%s', (who) => {
   it('gets the stated answer from every route', async () => {
     let cells = 0;
     for (const [method, url] of routes()) {
-      const rule = ruleOf(method, url);
+      const rule = ruleOf(method, url) ?? 'admin:write';
+      const said = rule === 'public' ? 'served' : ALL[who](rule);
       // What was read and allowed once goes a shorter way the second time.
       for (let turn = 0; turn < (url === '/v1/kv/:key' || url === '/v1/txn' ? 2 : 1); turn++) {
         const { status, code, challenge } = await ask(method, pathTo(url), who);
         const cell = `${who}: ${method} ${url}: ${status} ${code}`;
         cells++;
-        if (rule === 'public') {
-          expect([401, 403], cell).not.toContain(status);
-        } else if (NOBODY.includes(who)) {
-          expect(status, cell).toBe(401);
-          if (method !== 'HEAD') expect(code, cell).toBe('unauthenticated');
-          expect(challenge, cell).toBe('Bearer realm="minikv"');
-        } else if (rule === 'known' || (MAY[who] ?? []).includes(rule as Action)) {
-          expect([401, 403], cell).not.toContain(status);
-        } else {
-          expect([status, challenge], cell).toEqual([403, null]);
-          if (method !== 'HEAD') expect(code, cell).toBe('forbidden');
+        if (said === 'served') expect([401, 403], cell).not.toContain(status);
+        else {
+          const isUnknown = said === 'unauthenticated';
+          expect(status, cell).toBe(isUnknown ? 401 : 403);
+          expect(challenge, cell).toBe(isUnknown ? 'Bearer realm="minikv"' : null);
+          if (method !== 'HEAD') expect(code, cell).toBe(said);
         }
       }
     }
@@ -137,6 +126,7 @@ describe.each([...NOBODY, ...Object.keys(MAY)])('%s', (who) => {
   });
   it('is told of no path that there is none, unless they are somebody', async () => {
     const { status } = await ask('GET', '/v1/nothing/here', who);
-    expect(status).toBe(NOBODY.includes(who) ? 401 : 404);
+    const statuses = { served: 404, forbidden: 403, unauthenticated: 401 };
+    expect(status).toBe(statuses[ALL[who]('known')]);
   });
 });

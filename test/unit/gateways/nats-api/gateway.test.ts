@@ -21,8 +21,9 @@ function served() {
     },
   };
   serveNatsApi({
-    ...{ server, service, clock: new HandClock(), telemetry: recordingTelemetry() },
-    ...{ durability: 'memory', requestId: () => 'r', admit: async () => {} },
+    ...{ server, clock: new HandClock(), telemetry: recordingTelemetry() },
+    ...{ durability: 'memory', requestId: () => 'r' },
+    admission: { admit: async () => ({ store: service, guard: null }), answered: () => {} },
   });
   const ask = (op: string, body: object) =>
     handle({
