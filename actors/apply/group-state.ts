@@ -35,8 +35,8 @@ import { isWeighed, UsageTable } from './usage.ts';
 
 /** Of each generation of the cache of current rows: some ten thousand keys per group. */
 const CACHE_BYTES_MAX = 4 * 1024 * 1024;
-/** Entries after a row that was not in memory, during which what is proposed is read ahead. */
-const COLD_ENTRIES = 1_000;
+/** So many rows that were in memory when they were asked for end the reading ahead. */
+const WARM_ROWS = 1_000;
 /** About 300 bytes each. */
 const GAPS_MAX = 16_384;
 const CURRENT_KIND = 'c'.charCodeAt(0);
@@ -114,8 +114,8 @@ export class GroupState {
   readonly #staged = new Map<string, Uint8Array | null>();
   readonly #current = new RowCache(CACHE_BYTES_MAX);
   readonly #warmer: RowWarmer;
-  /** Rows that apply had to wait for; while there are some, what is proposed is read ahead. */
-  #coldToIndex = 0;
+  /** Above 0 since apply had to wait for a row, for as many more: while it is, what is proposed is read ahead. */
+  #coldRows = 0;
 
   private constructor(store: StateStore, group: GroupId, generation: number) {
     this.store = store;
@@ -163,10 +163,13 @@ export class GroupState {
   row(key: string): Uint8Array | null {
     if (!isCurrent(key)) return this.#staged.get(key) ?? this.#unstaged(key);
     const known = this.#known(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      if (this.#coldRows > 0) this.#coldRows--;
+      return known;
+    }
     const row = this.store.get(key);
     this.#keep(key, row);
-    this.#coldToIndex = this.appliedIndex + COLD_ENTRIES;
+    this.#coldRows = WARM_ROWS;
     return row;
   }
 
@@ -186,12 +189,14 @@ export class GroupState {
    * otherwise `done` is called soon.
    */
   warm(key: string, done: (() => void) | null): boolean {
-    return !this.isWarm(key) && this.#warmer.begin(key, done);
+    if (this.isWarm(key)) return false;
+    if (this.#coldRows > 0) this.#coldRows = WARM_ROWS;
+    return this.#warmer.begin(key, done);
   }
 
   /** Whether reading ahead is worth its price: some row of late was not in memory. */
   get isCold(): boolean {
-    return this.appliedIndex < this.#coldToIndex;
+    return this.#coldRows > 0;
   }
 
   #known(key: string): Uint8Array | null | undefined {

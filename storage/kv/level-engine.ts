@@ -76,6 +76,7 @@ export class LevelEngine implements KvEngine {
   readonly #traits: LevelTraits;
   #writes: Promise<void> = Promise.resolve();
   #lastWrite: EngineWrite | null = null;
+  readonly #keys = new PassingKeys();
 
   /** `level` is open, with buffer keys and values, and belongs to the engine. */
   constructor(level: Level, clock: Pick<Clock, 'soon'>, traits: LevelTraits) {
@@ -173,9 +174,9 @@ export class LevelEngine implements KvEngine {
     let bytes = 0;
     for (let i = 0; i < batch.length; i++) {
       const { key, value } = batch[i]!;
-      if (value === null) reusable._del(Buffer.from(key, 'latin1'));
+      if (value === null) reusable._del(this.#keys.bytesOf(key));
       else {
-        reusable._put(Buffer.from(key, 'latin1'), asBuffer(value));
+        reusable._put(this.#keys.bytesOf(key), asBuffer(value));
         bytes += value.length;
       }
       if (++rows < ROWS_PER_TURN && bytes < BYTES_PER_TURN) continue;
@@ -259,6 +260,27 @@ class LevelCursor implements EngineCursor {
   }
 }
 
+/** Longer keys get a buffer of their own each. */
+const PASSING_KEY_MAX = 512;
+/** Below this a loop beats a native call. */
+const SHORT_KEY_MAX = 64;
+
+/** Keys as bytes for somebody who copies them at once: those of one length share a buffer. */
+class PassingKeys {
+  readonly #buffers: Buffer[] = Array.from({ length: PASSING_KEY_MAX + 1 });
+
+  /** Good until the next call. */
+  bytesOf(key: string): Buffer {
+    const { length } = key;
+    if (length > PASSING_KEY_MAX) return Buffer.from(key, 'latin1');
+    this.#buffers[length] ??= Buffer.alloc(length);
+    const bytes = this.#buffers[length];
+    if (length > SHORT_KEY_MAX) bytes.write(key, 0, length, 'latin1');
+    else for (let i = 0; i < length; i++) bytes[i] = key.charCodeAt(i);
+    return bytes;
+  }
+}
+
 function operationOf({ key, value }: EngineWrite): AbstractBatchOperation<Level, Buffer, Buffer> {
   const bytes = Buffer.from(key, 'latin1');
   if (value === null) return { type: 'del', key: bytes };
@@ -266,5 +288,6 @@ function operationOf({ key, value }: EngineWrite): AbstractBatchOperation<Level,
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
+  if (Buffer.isBuffer(bytes)) return bytes;
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

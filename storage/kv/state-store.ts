@@ -14,6 +14,7 @@ import { Fetcher } from './fetcher.ts';
 import { hashOfKey } from './key-filter.ts';
 import { Memtable } from './memtable.ts';
 import { MergeCursor } from './merge-cursor.ts';
+import { isReadInOrder } from './read-in-order.ts';
 import { type Tree, treeRows } from './tree.ts';
 
 export interface StateStoreOptions {
@@ -85,7 +86,7 @@ export class MemtableStore implements StateStore {
 
   /** There may be dozens when the engine is behind, and most keys are in none of them. */
   #getFrozen(key: string): Uint8Array | null | undefined {
-    const hash = hashOfKey(key);
+    const hash = isReadInOrder(key) ? null : hashOfKey(key);
     for (let i = this.#frozen.length - 1; i >= 0; i--) {
       const table = this.#frozen[i]!;
       if (!table.mayHave(hash)) continue;
@@ -97,7 +98,10 @@ export class MemtableStore implements StateStore {
 
   write(batch: readonly EngineWrite[]): void {
     assert(!this.#closed, 'the state store is open');
-    for (const { key, value } of batch) this.#active.set(key, value);
+    for (const row of batch) {
+      if (isReadInOrder(row.key)) this.#active.append(row);
+      else this.#active.set(row);
+    }
     this.#moment = null;
     if (this.#active.bytes >= this.#options.memtableBytes) this.#freeze();
     else if (this.#active.bytes > 0) this.#armAge();

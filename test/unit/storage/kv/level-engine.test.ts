@@ -37,6 +37,20 @@ describe('classic-level engine', () => {
     await engine.close();
   });
 
+  it('takes keys of every length and of any bytes, one after another', async () => {
+    const path = join(await temporaryFolder(), 'engine');
+    const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
+    const lengths = [1, 2, 63, 64, 65, 200, 511, 512, 513, 1_024];
+    const keys = lengths.flatMap((length) =>
+      [0x00, 0x7f, 0x80, 0xff].map((code) => String.fromCharCode(code).repeat(length)),
+    );
+    await engine.write(keys.map((key, i) => put(key, `value ${i}`)));
+    for (const [i, key] of keys.entries()) expect(textOf(engine.get(key))).toBe(`value ${i}`);
+    await engine.write(keys.map((key) => ({ key, value: null })));
+    for (const key of keys) expect(engine.get(key)).toBeNull();
+    await engine.close();
+  });
+
   it('F08 in the same boot everything written comes back, flushed or not', async () => {
     const path = await writtenEngine();
     const engine = await openClassicEngine(path, { bootId: 'boot-1', clock });
