@@ -1,4 +1,5 @@
 import { DecodeError } from './codec.ts';
+import type { MessageReader } from './message-reader.ts';
 import * as s from './schema.ts';
 
 /**
@@ -64,17 +65,20 @@ export const dataIdCodec: s.Codec<DataId> = {
   pack: (value) => dataIdBytes(value),
   write: (out, value) => out.binary(dataIdBytes(value)),
   unpack: (raw) => dataIdOf(s.bin(DATA_ID_BYTES).unpack(raw)),
+  read: (from) => dataIdOf(from.binary(DATA_ID_BYTES)),
   shape: 'dataId',
 };
+
+function chunkNumberOf(number: number): number {
+  if (number > CHUNK_NUMBER_MAX) throw new DecodeError('not the number of a chunk');
+  return number;
+}
 
 export const chunkNameCodec = s.record({
   data: dataIdCodec,
   number: {
     ...s.count,
-    unpack: (raw: unknown) => {
-      const number = s.count.unpack(raw);
-      if (number > CHUNK_NUMBER_MAX) throw new DecodeError('not the number of a chunk');
-      return number;
-    },
+    unpack: (raw: unknown) => chunkNumberOf(s.count.unpack(raw)),
+    read: (from: MessageReader) => chunkNumberOf(from.count()),
   },
 });

@@ -9,6 +9,8 @@ export interface DecodeBounds {
   readonly bytesMax: number;
   readonly itemsMax: number;
   readonly depthMax: number;
+  /** Numbers are refused that JSON could not carry, or that would be rounded. */
+  readonly exactNumbers?: boolean;
 }
 
 const writer = new MessageWriter();
@@ -31,4 +33,12 @@ export function encodeWith<T>(codec: Codec<T>, value: T): Uint8Array {
  */
 export function unpackBytes(bytes: Uint8Array, bounds: DecodeBounds): unknown {
   return new MessageReader(bytes, bounds).readMessage();
+}
+
+/** What a codec unpacks of a message, read in one pass. Throws DecodeError, never anything else. */
+export function decodeWith<T>(codec: Codec<T>, bytes: Uint8Array, bounds: DecodeBounds): T {
+  const reader = new MessageReader(bytes, bounds);
+  const value = codec.read(reader);
+  reader.end();
+  return value;
 }

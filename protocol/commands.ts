@@ -1,5 +1,5 @@
 import { type Attachment, attachmentCodec } from './attachment.ts';
-import { encodeWith, unpackBytes } from './codec.ts';
+import { decodeWith, encodeWith } from './codec.ts';
 import { conditionCodec } from './conditions.ts';
 import { duplicateCodec, indexDefinitionsCodec } from './indexes.ts';
 import { keyRefCodec, NAME_BYTES_MAX, putFields } from './keys.ts';
@@ -308,7 +308,7 @@ export function encodeCommand(command: Command): Uint8Array {
 
 /** Throws DecodeError. */
 export function decodeCommand(bytes: Uint8Array): Command {
-  return commandCodec.unpack(unpackBytes(bytes, BOUNDS));
+  return decodeWith(commandCodec, bytes, BOUNDS);
 }
 
 /** How many revisions a command takes, from its `revision` on; 0 when it takes none. */

@@ -1,5 +1,6 @@
-import { DecodeError, encodeWith, unpackBytes } from './codec.ts';
+import { DecodeError, encodeWith } from './codec.ts';
 import { LIMITS } from './limits.ts';
+import { MessageReader } from './message-reader.ts';
 import { blobMessages } from './messages/blob.ts';
 import { nodeMessages } from './messages/node.ts';
 import { raftMessages } from './messages/raft.ts';
@@ -75,13 +76,16 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
 
 /** Throws DecodeError: bad bytes, or a version outside floor..current. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
-  const raw = unpackBytes(bytes, BOUNDS);
-  if (!Array.isArray(raw)) throw new DecodeError('not an envelope');
-  const version = s.count.unpack(raw[0]);
+  const reader = new MessageReader(bytes, BOUNDS);
+  const length = reader.beginList();
+  const version = reader.count();
   if (version < PROTOCOL_VERSION_FLOOR || version > PROTOCOL_VERSION) {
     throw new DecodeError(`protocol version ${version} is not supported`);
   }
-  const body = envelopeCodec.unpack(raw[1]);
+  if (length < 2) throw new DecodeError('not an envelope');
+  const body = envelopeCodec.read(reader);
+  reader.endList(length - 2);
+  reader.end();
   return {
     ...body,
     messages: body.messages.map((m) => ({

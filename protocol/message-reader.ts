@@ -10,6 +10,11 @@ const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string;
 };
 
+/** Longer texts are hardly the same again. */
+const NAME_BYTES_MAX = 16;
+/** The last short ASCII texts that were read as names, each in the slot that its bytes say. */
+const names = new Array<string>(256).fill('');
+
 /**
  * Reads one MessagePack message, in one pass, stricter than the format. R1: a declared length is compared
  * with the bounds and with what is left before anything is allocated (`dd 00 ff ff ff` alone would reserve
@@ -19,6 +24,7 @@ const { latin1Slice } = Buffer.prototype as unknown as {
 export class MessageReader {
   readonly #bytes: Uint8Array;
   readonly #itemsMax: number;
+  readonly #exactNumbers: boolean;
   #depthLeft: number;
   #at = 0;
 
@@ -26,23 +32,96 @@ export class MessageReader {
     if (bytes.length > bounds.bytesMax) throw new DecodeError('message is too large');
     this.#bytes = bytes;
     this.#itemsMax = bounds.itemsMax;
+    this.#exactNumbers = bounds.exactNumbers === true;
     this.#depthLeft = bounds.depthMax;
   }
 
   readMessage(): unknown {
-    const value = this.#value();
-    if (this.#at !== this.#bytes.length) throw new DecodeError('bytes after the message');
+    const value = this.value();
+    this.end();
     return value;
   }
 
   /** The first items of a list that has at least so many; what follows is not looked at. */
   readFirst(count: number): unknown[] {
-    const length = this.#listLength();
+    const length = this.beginList();
     if (length < count) throw new DecodeError('a list is too short');
-    this.#enter(length, length);
     const items = new Array<unknown>(count);
-    for (let i = 0; i < count; i++) items[i] = this.#value();
+    for (let i = 0; i < count; i++) items[i] = this.value();
     return items;
+  }
+
+  /** Nothing may follow. For those who read a message piece by piece. */
+  end(): void {
+    if (this.#at !== this.#bytes.length) throw new DecodeError('bytes after the message');
+  }
+
+  /** A list follows: its length. Whoever has read its items, all of them, says so with `endList`. */
+  beginList(): number {
+    const length = this.#listLength();
+    this.#enter(length, length);
+    return length;
+  }
+
+  /** `unread`: items that are left and of no interest. */
+  endList(unread: number): void {
+    for (let i = 0; i < unread; i++) this.value();
+    this.#depthLeft++;
+  }
+
+  /** Whether null follows; then it is read. */
+  isNull(): boolean {
+    if (this.#bytes[this.#at] !== 0xc0) return false;
+    this.#at++;
+    return true;
+  }
+
+  /** A safe integer of at least 0. */
+  count(): number {
+    const tag = this.#bytes[this.#at];
+    if (tag !== undefined && tag < 0x80) {
+      this.#at++;
+      return tag;
+    }
+    const value = this.value();
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+    throw new DecodeError('expected a count');
+  }
+
+  /** Text of at most `max` UTF-16 units. The same short text is the same string again, mostly. */
+  text(max: number): string {
+    const tag = this.#bytes[this.#at] ?? 0;
+    if (tag >= 0xa0 && tag < 0xc0) {
+      this.#at++;
+      const text = this.#name(tag & 0x1f);
+      if (text.length <= max) return text;
+    } else if (tag >= 0xd9 && tag <= 0xdb) {
+      const text = this.value() as string;
+      if (text.length <= max) return text;
+    }
+    throw new DecodeError(`expected text of at most ${max}`);
+  }
+
+  /** At most `max` bytes, as a latin1 string. */
+  latin1(max: number): string {
+    const length = this.#binaryLength(max);
+    const end = this.#take(length);
+    return latin1Slice.call(this.#bytes, end - length, end);
+  }
+
+  /** At most `max` bytes, as a view. */
+  binary(max: number): Uint8Array {
+    return this.#binary(this.#binaryLength(max));
+  }
+
+  #binaryLength(max: number): number {
+    const tag = this.#bytes[this.#at] ?? 0;
+    if (tag >= 0xc4 && tag <= 0xc6) {
+      this.#at++;
+      const length = this.#uint(1 << (tag - 0xc4));
+      if (length <= max) return length;
+    }
+    throw new DecodeError(`expected at most ${max} bytes`);
   }
 
   #listLength(): number {
@@ -54,7 +133,8 @@ export class MessageReader {
     throw new DecodeError('expected a list');
   }
 
-  #value(): unknown {
+  /** Whatever follows. */
+  value(): unknown {
     const tag = this.#bytes[this.#at];
     if (tag === undefined) throw cutShort();
     this.#at++;
@@ -118,12 +198,17 @@ export class MessageReader {
       case 0xd3:
         return safe((this.#uint(4) | 0) * 0x1_0000_0000 + this.#uint(4));
       case 0xca:
-        return this.#view(4).getFloat32(0);
+        return this.#float(this.#view(4).getFloat32(0));
       case 0xcb:
-        return this.#view(8).getFloat64(0);
+        return this.#float(this.#view(8).getFloat64(0));
       default:
         throw new DecodeError('extension types are not used here');
     }
+  }
+
+  #float(value: number): number {
+    if (!this.#exactNumbers || Math.abs(value) <= Number.MAX_SAFE_INTEGER) return value;
+    throw new DecodeError('a number is beyond 2^53 - 1 and would not be kept exactly');
   }
 
   /** An unsigned big-endian integer of `width` bytes, at most 4. */
@@ -163,10 +248,31 @@ export class MessageReader {
     return latin1Slice.call(bytes, start, end);
   }
 
+  /** A text that is likely to have been read before: a name. */
+  #name(length: number): string {
+    if (length > NAME_BYTES_MAX) return this.#text(length);
+    const bytes = this.#bytes;
+    const start = this.#take(length) - length;
+    let hash = length;
+    for (let i = start; i < start + length; i++) hash = (hash * 31 + (bytes[i] as number)) | 0;
+    const slot = hash & (names.length - 1);
+    const known = names[slot] as string;
+    if (known.length === length) {
+      let i = 0;
+      while (i < length && known.charCodeAt(i) === bytes[start + i]) i++;
+      if (i === length) return known;
+    }
+    this.#at = start;
+    const name = this.#text(length);
+    // Of other texts a char is no byte.
+    if (isAscii(name)) names[slot] = name;
+    return name;
+  }
+
   #list(count: number): unknown[] {
     this.#enter(count, count);
     const items = new Array<unknown>(count);
-    for (let i = 0; i < count; i++) items[i] = this.#value();
+    for (let i = 0; i < count; i++) items[i] = this.value();
     this.#depthLeft++;
     return items;
   }
@@ -175,11 +281,14 @@ export class MessageReader {
     this.#enter(count, count * 2);
     const fields: Record<string, unknown> = {};
     for (let i = 0; i < count; i++) {
-      const name = this.#value();
+      const tag = this.#bytes[this.#at] ?? 0;
+      const isShort = tag >= 0xa0 && tag < 0xc0;
+      if (isShort) this.#at++;
+      const name = isShort ? this.#name(tag & 0x1f) : this.value();
       if (typeof name !== 'string') throw new DecodeError('a key must be text');
       if (name === '__proto__') throw new DecodeError('the key __proto__ is not allowed');
       if (Object.hasOwn(fields, name)) throw new DecodeError('an object has the same key twice');
-      fields[name] = this.#value();
+      fields[name] = this.value();
     }
     this.#depthLeft++;
     return fields;
@@ -206,6 +315,11 @@ function utf8Text(bytes: Uint8Array): string {
   } catch (cause) {
     throw new DecodeError('text is not valid UTF-8', { cause });
   }
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
+  return true;
 }
 
 function cutShort(): DecodeError {

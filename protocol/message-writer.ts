@@ -142,6 +142,15 @@ export class MessageWriter {
     this.#depth--;
   }
 
+  /** A map whose names and values the caller writes, each in its turn. */
+  beginMap(count: number): void {
+    this.#head(0x80, 0xde, count);
+  }
+
+  endMap(): void {
+    this.#depth--;
+  }
+
   #map(value: unknown): void {
     const isPlain = typeof value === 'object' && value !== null && !ArrayBuffer.isView(value);
     assert(isPlain && !(value instanceof Date), `${typeof value} cannot be written`);

@@ -1,4 +1,4 @@
-import { DecodeError, encodeWith, unpackBytes } from './codec.ts';
+import { DecodeError, decodeWith, encodeWith } from './codec.ts';
 import { LIMITS } from './limits.ts';
 import { MessageReader } from './message-reader.ts';
 import * as s from './schema.ts';
@@ -138,7 +138,7 @@ const RECORD_BOUNDS = {
 
 /** Throws DecodeError. */
 export function decodeRecord(bytes: Uint8Array): ObjectRecord {
-  return objectRecordCodec.unpack(unpackBytes(bytes, RECORD_BOUNDS));
+  return decodeWith(objectRecordCodec, bytes, RECORD_BOUNDS);
 }
 
 /** What is counted of a record, without the rest of it. Throws DecodeError. */

@@ -1,5 +1,6 @@
 import { assert } from './assert.ts';
 import { DecodeError } from './codec.ts';
+import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
 /**
@@ -12,11 +13,14 @@ export interface Codec<T> {
   write(out: MessageWriter, value: T): void;
   /** Throws DecodeError, never anything else. */
   unpack(raw: unknown): T;
+  /** Reads what `unpack` gives of the message that follows, without taking that apart first. Throws DecodeError. */
+  read(from: MessageReader): T;
   readonly shape: string;
   /** True where pack gives back its argument, so that a record need not call it. */
   readonly packsItself?: true;
-  /** Unpacks with `type` as the first field. Records have it, for unions. */
+  /** Unpacks, and reads, with `type` as the first field. Records have them, for unions. */
   unpackAs?(type: string): (raw: unknown) => T & { type: string };
+  readAs?(type: string): (from: MessageReader) => T & { type: string };
 }
 
 export type Of<C> = C extends Codec<infer T> ? T : never;
@@ -29,6 +33,7 @@ export const count: Codec<number> = {
     if (typeof raw === 'number' && Number.isSafeInteger(raw) && raw >= 0) return raw;
     throw new DecodeError('expected a count');
   },
+  read: (from) => from.count(),
   shape: 'count',
   packsItself: true,
 };
@@ -40,6 +45,7 @@ export const float: Codec<number> = {
     if (typeof raw === 'number' && Number.isFinite(raw)) return raw;
     throw new DecodeError('expected a number');
   },
+  read: (from) => float.unpack(from.value()),
   shape: 'float',
   packsItself: true,
 };
@@ -51,6 +57,7 @@ export const bool: Codec<boolean> = {
     if (typeof raw === 'boolean') return raw;
     throw new DecodeError('expected a boolean');
   },
+  read: (from) => bool.unpack(from.value()),
   shape: 'bool',
   packsItself: true,
 };
@@ -64,6 +71,7 @@ export function str<T extends string = string>(max: number): Codec<T> {
       if (typeof raw === 'string' && raw.length <= max) return raw as T;
       throw new DecodeError(`expected text of at most ${max}`);
     },
+    read: (from) => from.text(max) as T,
     shape: `str${max}`,
     packsItself: true,
   };
@@ -78,6 +86,7 @@ export function latin1Str(max: number): Codec<string> {
       if (!(raw instanceof Uint8Array) || raw.length > max) throw new DecodeError('expected bytes');
       return Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength).toString('latin1');
     },
+    read: (from) => from.latin1(max),
     shape: `latin1:${max}`,
   };
 }
@@ -91,20 +100,23 @@ export function bin(max: number): Codec<Uint8Array> {
       if (raw instanceof Uint8Array && raw.length <= max) return raw;
       throw new DecodeError(`expected at most ${max} bytes`);
     },
+    read: (from) => from.binary(max),
     shape: `bin${max}`,
     packsItself: true,
   };
 }
 
 export function oneOf<const T extends readonly string[]>(...names: T): Codec<T[number]> {
+  const unpack = (raw: unknown): T[number] => {
+    const name = typeof raw === 'number' ? names[raw] : undefined;
+    if (name === undefined) throw new DecodeError('unknown variant');
+    return name;
+  };
   return {
     pack: (value) => names.indexOf(value),
     write: (out, value) => out.number(names.indexOf(value)),
-    unpack: (raw) => {
-      const name = typeof raw === 'number' ? names[raw] : undefined;
-      if (name === undefined) throw new DecodeError('unknown variant');
-      return name;
-    },
+    unpack,
+    read: (from) => unpack(from.value()),
     shape: `oneOf(${names.join('|')})`,
   };
 }
@@ -117,6 +129,7 @@ export function nullable<T>(inner: Codec<T>): Codec<T | null> {
       else inner.write(out, value);
     },
     unpack: (raw) => (raw === null || raw === undefined ? null : inner.unpack(raw)),
+    read: (from) => (from.isNull() ? null : inner.read(from)),
     shape: `${inner.shape}?`,
   };
 }
@@ -144,6 +157,14 @@ export function list<T>(inner: Codec<T>, max: number): Codec<T[]> {
       for (let i = 0; i < raw.length; i++) out[i] = inner.unpack(raw[i]);
       return out;
     },
+    read: (from) => {
+      const length = from.beginList();
+      if (length > max) throw new DecodeError('expected a list');
+      const out = new Array<T>(length);
+      for (let i = 0; i < length; i++) out[i] = inner.read(from);
+      from.endList(0);
+      return out;
+    },
     shape: `[${inner.shape}]${max}`,
   };
 }
@@ -165,6 +186,8 @@ export function record<F extends Readonly<Record<string, Codec<any>>>>(
     write: generateWrite(entries),
     unpack: generateUnpack<RecordOf<F>>(entries, null),
     unpackAs: (type) => generateUnpack<RecordOf<F> & { type: string }>(entries, type),
+    read: generateRead<RecordOf<F>>(entries, null),
+    readAs: (type) => generateRead<RecordOf<F> & { type: string }>(entries, type),
     shape: `{${entries.map(([name, codec]) => `${name}:${codec.shape}`).join(',')}}`,
   };
 }
@@ -208,6 +231,24 @@ function generateUnpack<T>(
   return generate(entries, body) as (raw: unknown) => T;
 }
 
+function generateRead<T>(
+  entries: readonly [string, Codec<unknown>][],
+  type: string | null,
+): (from: MessageReader) => T {
+  const reads = entries.map(
+    (_, i) => `const f${i} = n > ${i} ? c${i}.read(from) : c${i}.unpack(undefined);`,
+  );
+  const parts = entries.map(([name], i) => `${checked(name)}: f${i}`);
+  if (type !== null) parts.unshift(`type: '${checked(type)}'`);
+  const body = `return (from) => {
+    const n = from.beginList();
+    ${reads.join(' ')}
+    from.endList(n - ${entries.length});
+    return { ${parts.join(', ')} };
+  };`;
+  return generate(entries, body) as (from: MessageReader) => T;
+}
+
 function generate(entries: readonly [string, Codec<unknown>][], body: string): unknown {
   const names = entries.map((_, i) => `c${i}`);
   const make = new Function('DecodeError', ...names, body);
@@ -227,11 +268,14 @@ type UnionOf<V extends Variants> = {
 /** A discriminated union on `type`, carried as [tag, fields]. Tags are for ever. */
 export function union<V extends Variants>(variants: V): Codec<UnionOf<V>> {
   const byTag: (((raw: unknown) => UnionOf<V>) | undefined)[] = [];
+  const readers: (((from: MessageReader) => UnionOf<V>) | undefined)[] = [];
   const byName = new Map<string, readonly [tag: number, codec: Codec<unknown>]>();
   for (const [name, [tag, codec]] of Object.entries(variants)) {
     assert(byTag[tag] === undefined, `tag ${tag} is used twice`);
-    assert(codec.unpackAs !== undefined, `${name} is not a record`);
-    byTag[tag] = codec.unpackAs(name);
+    const { unpackAs, readAs } = codec;
+    assert(unpackAs !== undefined && readAs !== undefined, `${name} is not a record`);
+    byTag[tag] = unpackAs(name);
+    readers[tag] = readAs(name);
     byName.set(name, [tag, codec]);
   }
   const rows = Object.entries(variants);
@@ -252,6 +296,14 @@ export function union<V extends Variants>(variants: V): Codec<UnionOf<V>> {
       const unpack = typeof tag === 'number' ? byTag[tag] : undefined;
       if (unpack === undefined) throw new DecodeError('unknown message type');
       return unpack((raw as unknown[])[1]);
+    },
+    read: (from) => {
+      const length = from.beginList();
+      const read = length > 1 ? readers[from.count()] : undefined;
+      if (read === undefined) throw new DecodeError('unknown message type');
+      const value = read(from);
+      from.endList(length - 2);
+      return value;
     },
     shape: `union(${rows.map(([name, [tag, c]]) => `${tag}=${name}${c.shape}`).join(';')})`,
   };

@@ -1,4 +1,4 @@
-import { DecodeError, encodeWith, unpackBytes } from '../../protocol/codec.ts';
+import { DecodeError, decodeWith, encodeWith } from '../../protocol/codec.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { bucketRuleCodec } from '../../protocol/object-ops.ts';
 import {
@@ -56,7 +56,7 @@ export function encodeRow<T>(codec: s.Codec<T>, row: T): Uint8Array {
 
 /** Throws DecodeError. */
 export function decodeRow<T>(codec: s.Codec<T>, bytes: Uint8Array): T {
-  return codec.unpack(unpackBytes(bytes, BOUNDS));
+  return decodeWith(codec, bytes, BOUNDS);
 }
 
 /** The versions of a key that are not current: the newest, and the null version; 0 is none. */

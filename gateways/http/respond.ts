@@ -48,6 +48,19 @@ export function answer(
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** A document that is MessagePack already, for whom `wantsMsgpack`. */
+export function answerPacked(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  status: number,
+  clock: number | null,
+  bytes: Uint8Array,
+): Buffer {
+  request.edge.revision = clock ?? request.edge.revision;
+  reply.code(status).header('content-type', MSGPACK);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** A document that is JSON already. */
 export function answerText(
   request: FastifyRequest,

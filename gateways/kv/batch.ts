@@ -1,6 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AnswerBudget } from '../../protocol/answer-budget.ts';
+import type { OpResult } from '../../protocol/commands.ts';
 import { AppError } from '../../protocol/errors.ts';
+import { MessageWriter } from '../../protocol/message-writer.ts';
 import type { BatchOp, BatchResult, KvService, RequestContext } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge } from '../http/app.ts';
@@ -11,6 +13,7 @@ import { type Listing, readPage } from './listing.ts';
 import {
   type EdgeOp,
   failureToJson,
+  isAscii,
   keyOfOp,
   pageToJson,
   type RangeOp,
@@ -67,7 +70,8 @@ export async function runBatch(
   options: { readonly binary: boolean; readonly budget: AnswerBudget },
 ): Promise<BatchOutcome> {
   const { budget } = options;
-  const ranges = ops.filter((op) => op.kind === 'range');
+  if (!ops.some(isRange)) return runDirect(edge, ctx, ops as readonly BatchOp[], budget);
+  const ranges = ops.filter(isRange);
   edge.guard?.check(...ranges.map(({ start, end }) => askOfRange(start, end)));
   const endMs = edge.clock.monotonicMs() + ctx.deadlineMs;
   const results = new Array<EdgeResult>(ops.length);
@@ -96,6 +100,23 @@ export async function runBatch(
   }
   // Nothing was reached: the node's own clock is what can be said.
   return { results, clock: clock > 0 ? clock : edge.service.status().clock };
+}
+
+/** Without ranges all of it is the service's. */
+async function runDirect(
+  { service }: BatchPorts,
+  ctx: RequestContext,
+  ops: readonly BatchOp[],
+  budget: AnswerBudget,
+): Promise<BatchOutcome> {
+  const { results, clock } =
+    ops.length > 0 ? await service.batch(ctx, ops, budget) : { results: [], clock: 0 };
+  if (results.length !== ops.length) throw new AppError('internal', 'a result is missing');
+  return { results, clock: clock > 0 ? clock : service.status().clock };
+}
+
+function isRange(op: EdgeOp): op is RangeOp {
+  return op.kind === 'range';
 }
 
 function askOfRange(start: string, end: string | null): Ask {
@@ -138,12 +159,51 @@ export function batchToJson(
   outcome: BatchOutcome,
   binary: boolean,
 ): Shape[] {
-  return outcome.results.map((result, i) => {
-    if (result.kind === 'page') return result.shape;
-    const op = ops[i];
-    const key = op === undefined ? null : keyOfOp(op);
-    if (key !== null) return resultToJson(key, result, { values: true, binary });
-    if (result.kind !== 'error') throw new AppError('internal', 'a range has another result');
-    return failureToJson(null, new AppError(result.code, result.message, result));
-  });
+  return outcome.results.map((result, i) => shapeOf(ops[i], result, binary));
+}
+
+function shapeOf(op: EdgeOp | undefined, result: EdgeResult, binary: boolean): Shape {
+  if (result.kind === 'page') return result.shape;
+  const key = op === undefined ? null : keyOfOp(op);
+  if (key !== null) return resultToJson(key, result, { values: true, binary });
+  if (result.kind !== 'error') throw new AppError('internal', 'a range has another result');
+  return failureToJson(null, new AppError(result.code, result.message, result));
+}
+
+const writer = new MessageWriter();
+
+/** The whole answer as MessagePack: `{results, revision}`. Written puts, the commonest, without their shapes. */
+export function packBatch(ops: readonly EdgeOp[], outcome: BatchOutcome): Uint8Array {
+  const { results, clock } = outcome;
+  writer.begin();
+  writer.beginMap(2);
+  writer.text('results');
+  writer.beginList(results.length);
+  for (let i = 0; i < results.length; i++) {
+    const op = ops[i] as EdgeOp;
+    const result = results[i] as EdgeResult;
+    const put = result.kind === 'write' && result.result.type === 'put' ? result.result : null;
+    const key = put === null ? null : keyOfOp(op);
+    if (put !== null && key !== null && isAscii(key)) packPut(key, put);
+    else writer.value(shapeOf(op, result, true));
+  }
+  writer.endList();
+  writer.text('revision');
+  writer.number(clock);
+  writer.endMap();
+  return writer.end();
+}
+
+/** writeResultToJson of it, field by field. */
+function packPut(key: string, put: Extract<OpResult, { type: 'put' }>): void {
+  writer.beginMap(4);
+  writer.text('key');
+  writer.text(key);
+  writer.text('revision');
+  writer.number(put.revision);
+  writer.text('createRevision');
+  writer.number(put.createRevision);
+  writer.text('version');
+  writer.number(put.version);
+  writer.endMap();
 }

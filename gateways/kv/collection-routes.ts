@@ -6,9 +6,9 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { App, Edge } from '../http/app.ts';
 import { listBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
-import { answer, answerText, wantsMsgpack, weightOf } from '../http/respond.ts';
+import { answer, answerPacked, answerText, wantsMsgpack, weightOf } from '../http/respond.ts';
 import * as schemas from '../http/schemas.ts';
-import { answerBudget, batchPorts, batchToJson, runBatch } from './batch.ts';
+import { answerBudget, batchPorts, batchToJson, packBatch, runBatch } from './batch.ts';
 import { type Listing, NDJSON, readPage, streamListing } from './listing.ts';
 import { pageText } from './page-text.ts';
 import { type EdgeOp, opFromJson, pageToJson, rangeOf } from './shapes.ts';
@@ -50,9 +50,11 @@ export function registerCollectionRoutes(app: App, edge: Edge): void {
       const budget = answerBudget(edge, request, reply);
       const binary = wantsMsgpack(request.headers);
       const outcome = await runBatch(batchPorts(edge, request), ctx, ops, { binary, budget });
-      return answer(request, reply, 200, outcome.clock, () => ({
-        results: batchToJson(ops, outcome, binary),
-        revision: outcome.clock,
+      const { clock } = outcome;
+      if (binary) return answerPacked(request, reply, 200, clock, packBatch(ops, outcome));
+      return answer(request, reply, 200, clock, () => ({
+        results: batchToJson(ops, outcome, false),
+        revision: clock,
       }));
     },
   });

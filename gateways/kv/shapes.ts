@@ -43,6 +43,10 @@ const ASCII = /^[\x00-\x7f]*$/;
 const KEY_REFUSED = /[\0\r\n\x7f]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
+export function isAscii(text: string): boolean {
+  return ASCII.test(text);
+}
+
 /** `{key}` or, where the bytes are not UTF-8, `{keyBase64}`. */
 export function keyToJson(key: string, name = 'key'): Shape {
   if (ASCII.test(key)) return { [name]: key };
@@ -206,7 +210,7 @@ export function opFromJson(raw: unknown): EdgeOp {
   const name = shape['op'];
   const fields = typeof name === 'string' && Object.hasOwn(OP_FIELDS, name) && OP_FIELDS[name];
   if (!fields) throw invalid('op must be put, get, delete or range');
-  for (const field of Object.keys(shape)) {
+  for (const field in shape) {
     if (field !== 'op' && !fields.includes(field)) {
       throw invalid(`${name} has no field ${JSON.stringify(field.slice(0, 64))}`);
     }

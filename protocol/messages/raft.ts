@@ -12,6 +12,7 @@ const entries: s.Codec<LogEntry[]> = {
   pack: (value) => packEntries(value),
   write: (out, value) => out.binary(packEntries(value)),
   unpack: (raw) => unpackEntries(s.bin(LIMITS.busPayloadBytesMax).unpack(raw)),
+  read: (from) => unpackEntries(from.binary(LIMITS.busPayloadBytesMax)),
   shape: 'entries1',
 };
 

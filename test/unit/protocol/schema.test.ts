@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { InvariantViolation } from '../../../protocol/assert.ts';
-import { DecodeError, encodeWith, packBytes } from '../../../protocol/codec.ts';
+import {
+  DecodeError,
+  decodeWith,
+  encodeWith,
+  packBytes,
+  unpackBytes,
+} from '../../../protocol/codec.ts';
 import { commandCodec } from '../../../protocol/commands.ts';
 import { messageCodec } from '../../../protocol/envelope.ts';
 import * as s from '../../../protocol/schema.ts';
@@ -24,6 +30,8 @@ const sample = s.union({
   ],
   Empty: [7, s.record({})],
 });
+
+const BOUNDS = { bytesMax: 1 << 20, itemsMax: 4096, depthMax: 24 };
 
 const named = fc.record({
   type: fc.constant('Named' as const),
@@ -72,6 +80,73 @@ describe('schema codecs', () => {
         expect(encodeWith(messageCodec, append)).toEqual(packBytes(messageCodec.pack(append)));
       }),
       { numRuns: 30 },
+    );
+  });
+
+  it('read gives what unpack gives of a message, also of a longer or shorter one', () => {
+    const newer = s.union({ Named: [1, s.record({ id: s.count, more: s.nullable(s.count) })] });
+    fc.assert(
+      fc.property(named, (value) => {
+        const bytes = encodeWith(sample, value);
+        expect(decodeWith(sample, bytes, BOUNDS)).toEqual(
+          sample.unpack(unpackBytes(bytes, BOUNDS)),
+        );
+        const short = packBytes([1, [value.id], 'and more']);
+        expect(decodeWith(newer, short, BOUNDS)).toEqual({
+          type: 'Named',
+          id: value.id,
+          more: null,
+        });
+        const long = packBytes([1, [value.id, null, value.list, { a: [value.text] }]]);
+        expect(decodeWith(newer, long, BOUNDS)).toEqual({
+          type: 'Named',
+          id: value.id,
+          more: null,
+        });
+      }),
+    );
+  });
+
+  it('read gives the same for commands, and for entries in a message', () => {
+    fc.assert(
+      fc.property(histories(20), ({ entries }) => {
+        for (const { command } of entries) {
+          if (command === null) continue;
+          const bytes = encodeWith(commandCodec, command);
+          const unpacked = commandCodec.unpack(unpackBytes(bytes, BOUNDS));
+          expect(decodeWith(commandCodec, bytes, BOUNDS)).toEqual(unpacked);
+        }
+        const append = {
+          ...{ type: 'AppendEntries' as const, term: 3, prevLogIndex: 0, prevLogTerm: 0 },
+          ...{ leaderCommit: 0, nonce: 2 ** 40, entries: entries.map(({ entry }) => entry) },
+        };
+        const bytes = encodeWith(messageCodec, append);
+        const unpacked = messageCodec.unpack(unpackBytes(bytes, BOUNDS));
+        expect(decodeWith(messageCodec, bytes, BOUNDS)).toEqual(unpacked);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  it('read of damaged bytes takes what unpack takes, and throws DecodeError', () => {
+    const outcome = (run: () => unknown): unknown => {
+      try {
+        return run();
+      } catch (error) {
+        expect(error).toBeInstanceOf(DecodeError);
+        return 'refused';
+      }
+    };
+    const damage = fc.array(fc.record({ at: fc.nat(60), byte: fc.nat(255) }), { maxLength: 3 });
+    fc.assert(
+      fc.property(named, damage, fc.nat(3), (value, changes, cut) => {
+        const whole = Uint8Array.from(encodeWith(sample, value));
+        for (const { at, byte } of changes) if (at < whole.length) whole[at] = byte;
+        const bytes = whole.subarray(0, whole.length - cut);
+        const read = outcome(() => decodeWith(sample, bytes, BOUNDS));
+        expect(read).toEqual(outcome(() => sample.unpack(unpackBytes(bytes, BOUNDS))));
+      }),
+      { numRuns: 5_000 },
     );
   });
 

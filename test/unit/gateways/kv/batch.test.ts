@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { batchToJson, type EdgeResult, packBatch } from '../../../../gateways/kv/batch.ts';
+import { type EdgeOp, kvRef } from '../../../../gateways/kv/shapes.ts';
+import { packBytes } from '../../../../protocol/codec.ts';
 import { LIMITS } from '../../../../protocol/limits.ts';
 import type { RequestContext, ScanOptions, ScanPage } from '../../../../protocol/service.ts';
 import { type ModelServer, startModelServer } from '../../../kit/http-start.ts';
@@ -35,6 +38,28 @@ function countsOf(results: readonly { code?: string }[]): Record<string, number>
 }
 
 describe('the answer of a batch', () => {
+  it('in MessagePack is that of its shapes', () => {
+    const put = { type: 'put' as const, revision: 2 ** 40, createRevision: 3, version: 2 ** 33 };
+    const refused = { type: 'precondition_failed' as const, revision: 7 };
+    const missing = { kind: 'error' as const, code: 'wrong_shard' as const, definite: true };
+    const of = (key: string, result: EdgeResult): [EdgeOp, EdgeResult] => [
+      { kind: 'write', op: { type: 'delete', ref: kvRef(key), condition: null } },
+      result,
+    ];
+    const rows = [
+      of('k', { kind: 'write', result: put }),
+      of('\xc3\xa4', { kind: 'write', result: put }),
+      of('\xff', { kind: 'write', result: put }),
+      of('gone', { kind: 'write', result: { type: 'deleted', deleted: true, revision: 5 } }),
+      of('held', { kind: 'write', result: refused }),
+      of('moved', { ...missing, message: 'the shard map changed' }),
+    ];
+    const ops = rows.map(([op]) => op);
+    const outcome = { results: rows.map(([, result]) => result), clock: 2 ** 41 };
+    const shapes = { results: batchToJson(ops, outcome, true), revision: outcome.clock };
+    expect(packBatch(ops, outcome)).toEqual(packBytes(shapes));
+  });
+
   it.each([
     ['text', 'v'],
     ['text that JSON makes six times as long', '\u0001'],
