@@ -4,7 +4,7 @@ import type { Io } from './io.ts';
 
 const commands = () => import('./commands/limits.ts');
 const SCOPE =
-  'key:<id>, s3-user:<name>, s3-account, tenant:<name>, bucket:<name>, default or anonymous';
+  'key:<id>, s3-user:<name>, s3-account, tenant:<name>, bucket:<name>, prefix:<tenant>/<key prefix>, default or anonymous';
 
 /** `minikv limits`: how much somebody may ask of the cluster. */
 export function addLimitCommands(program: Command, io: Io): void {

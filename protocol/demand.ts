@@ -17,7 +17,7 @@ export type RateKind = (typeof RATE_KINDS)[number];
 export const DEMAND_EVERY_MS = 250;
 /** Scopes in one telling, and characters in the name of one. */
 export const DEMANDS_MAX = 256;
-export const SCOPE_CHARS_MAX = 160;
+export const SCOPE_CHARS_MAX = 176;
 
 /** One telling of another node. */
 export interface DemandsTold {

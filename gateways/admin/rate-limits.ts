@@ -26,7 +26,7 @@ const AMOUNTS = {
 const Limit = Type.Object({
   scope: Type.String({
     description:
-      'key:<id>, s3-user:<name>, s3-account, tenant:<name>, bucket:<name>, default or anonymous.',
+      'key:<id>, s3-user:<name>, s3-account, tenant:<name>, bucket:<name>, prefix:<tenant>/<key prefix>, default or anonymous.',
   }),
   ...AMOUNTS,
 });

@@ -1,6 +1,5 @@
 import { isDenial } from '../../protocol/audit.ts';
 import { AppError } from '../../protocol/errors.ts';
-import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import { credentialOf } from '../identity/client-certificate.ts';
 import type { Resource } from '../identity/decision.ts';
 import { linesOf, standingHeaders } from '../limits/headers.ts';
@@ -10,7 +9,7 @@ import type { Edge } from './app.ts';
 import { audit } from './audit.ts';
 import type { DirectAnswers } from './direct.ts';
 import { bodyLength, type EdgeRequest, type EdgeResponse, type OnSent } from './exchange.ts';
-import { lengthOf, metersOf } from './rate-limit.ts';
+import { lengthOf, metersOf, storeFor } from './rate-limit.ts';
 import { requestIdOf } from './raw-answer.ts';
 import { ruleOf } from './route-actions.ts';
 import type { RouteTraffic } from './traffic.ts';
@@ -50,13 +49,13 @@ export class DirectExchange {
     let grant: Parameters<typeof metersOf>[1] = null;
     if (access === null) {
       if (!config.allowUnsigned) return false;
-      res.store = this.#edge.storeOf(DEFAULT_TENANT);
+      res.store = storeFor(this.#edge, null);
     } else {
       const rule = ruleOf(method ?? '', this.#url);
       const action = rule === null || rule === 'public' || rule === 'known' ? 'admin:write' : rule;
       grant = access.admittedNow(credentialOf(headers.authorization, socket), action, nameOf);
       if (grant === null) return false;
-      res.store = this.#edge.storeOf(grant.tenant);
+      res.store = storeFor(this.#edge, grant);
     }
     if (headers.origin !== undefined && (config.allowedOrigins ?? []).length > 0) return false;
     if (!res.shouldKeepAlive || httpVersion !== '1.1') return false;

@@ -1,6 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../protocol/errors.ts';
-import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { Access } from '../identity/access.ts';
 import { credentialOf } from '../identity/client-certificate.ts';
 import { guarded } from '../identity/guarded-store.ts';
@@ -8,7 +7,7 @@ import { NO_STORE } from '../identity/tenant-store.ts';
 import type { App, Edge, RequestState } from './app.ts';
 import { audit } from './audit.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
-import { countAnswer, countRequest } from './rate-limit.ts';
+import { countAnswer, countRequest, storeFor } from './rate-limit.ts';
 import { restHeaders } from './raw-answer.ts';
 import { type RouteRule, ruleOf } from './route-actions.ts';
 import { isForeignOrigin } from './screen.ts';
@@ -64,7 +63,7 @@ const NOTHING = "default-src 'none'; frame-ancestors 'none'";
 
 function stateOf(edge: Edge, request: FastifyRequest): RequestState {
   const { telemetry, traffic, access } = edge;
-  const store = access === null ? edge.storeOf(DEFAULT_TENANT) : NO_STORE;
+  const store = access === null ? storeFor(edge, null) : NO_STORE;
   const parent = traceparentOf(request.headers['traceparent']);
   const span = telemetry.tracing ? telemetry.span(`HTTP ${routeOf(request)}`, parent) : null;
   return {
@@ -85,7 +84,7 @@ function routeOf(request: FastifyRequest): string {
 
 /** Rejects with the refusal where its sender may not do this. */
 async function admit(
-  { storeOf }: Edge,
+  parts: Edge,
   access: Access,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -100,7 +99,8 @@ async function admit(
     );
     request.edge.grant = grant;
     const { edge } = request;
-    edge.store = storeOf(grant.tenant);
+    const isAdministration = action?.startsWith('admin:') === true;
+    edge.store = isAdministration ? parts.storeOf(grant.tenant) : storeFor(parts, grant);
     edge.service = grant.guard === null ? edge.store : guarded(edge.store, grant.guard);
   } catch (error) {
     // RFC 9110, section 15.5.2, and RFC 6750, section 3.

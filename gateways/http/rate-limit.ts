@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { KvService } from '../../protocol/service.ts';
 import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { Grant } from '../identity/grant.ts';
 import { standingHeaders } from '../limits/headers.ts';
@@ -7,6 +8,16 @@ import type { Asker, Meters } from '../limits/rate-limits.ts';
 import type { Edge } from './app.ts';
 import { bodyLength } from './exchange.ts';
 import { ruleOf } from './route-actions.ts';
+
+/** The store of whoever is admitted, counted for the limits of prefixes; what administrators do is not. */
+export function storeFor(
+  { storeOf, limits }: Pick<Edge, 'storeOf' | 'limits'>,
+  grant: Pick<Grant, 'tenant' | 'by'> | null,
+): KvService {
+  const tenant = grant?.tenant ?? DEFAULT_TENANT;
+  const store = storeOf(tenant);
+  return limits === null || grant?.by === 'admin' ? store : limits.storeOf(tenant, store);
+}
 
 /** Of REST: what administrators do is never limited, or nobody could take a limit away. */
 export function metersOf(

@@ -4,9 +4,9 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestContext } from '../../protocol/service.ts';
 import {
   encodeLimit,
-  isLimitScope,
   LIMIT_ROWS,
   limitRow,
+  limitScope,
   limitsOf,
   parseLimit,
   type RateLimit,
@@ -36,8 +36,8 @@ export class RateLimitRows {
   }
 
   /** Rejects with `not_found` where the scope has none. */
-  async get(ctx: RequestContext, scope: string): Promise<ScopedLimit> {
-    checkScope(scope);
+  async get(ctx: RequestContext, wanted: string): Promise<ScopedLimit> {
+    const scope = checkedScope(wanted);
     await this.#identities.renewed(ctx.deadlineMs);
     const row = this.#identities.row(limitRow(scope));
     const limit = row === null ? null : parseLimit(row.text);
@@ -46,8 +46,8 @@ export class RateLimitRows {
   }
 
   /** Replaces all of it. Rejects with `too_large` where there are rateLimitsMax, `conflict` and `outcome_unknown`; may be repeated. */
-  async set(ctx: RequestContext, scope: string, limit: RateLimit): Promise<ScopedLimit> {
-    checkScope(scope);
+  async set(ctx: RequestContext, wanted: string, limit: RateLimit): Promise<ScopedLimit> {
+    const scope = checkedScope(wanted);
     const others = (await this.list(ctx)).filter((one) => one.scope !== scope);
     if (others.length >= LIMITS.rateLimitsMax) {
       const details = { limit: 'rateLimitsMax', max: LIMITS.rateLimitsMax };
@@ -59,8 +59,8 @@ export class RateLimitRows {
   }
 
   /** Rejects with `not_found` where the scope has none. */
-  async delete(ctx: RequestContext, scope: string): Promise<void> {
-    await this.get(ctx, scope);
+  async delete(ctx: RequestContext, wanted: string): Promise<void> {
+    const { scope } = await this.get(ctx, wanted);
     await this.#put(ctx, scope, encodeLimit(null));
   }
 
@@ -75,11 +75,12 @@ export class RateLimitRows {
   }
 }
 
-function checkScope(scope: string): void {
-  if (isLimitScope(scope)) return;
+function checkedScope(text: string): string {
+  const scope = limitScope(text);
+  if (scope !== null) return scope;
   throw new AppError(
     'invalid_argument',
-    'a limit is of key:<id>, s3-user:<name>, s3-account, tenant:<name>, bucket:<name>, default or anonymous',
+    'a limit is of key:<id>, s3-user:<name>, s3-account, tenant:<name>, bucket:<name>, prefix:<tenant>/<key prefix>, default or anonymous',
   );
 }
 

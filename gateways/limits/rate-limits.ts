@@ -11,9 +11,12 @@ import {
 } from '../../protocol/demand.ts';
 import { AppError, onlyRefusals } from '../../protocol/errors.ts';
 import type { Identities } from '../../protocol/identities.ts';
+import type { KvService } from '../../protocol/service.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { addressScope } from './address-scope.ts';
-import { LIMIT_ROWS, limitsOf, type RateLimit } from './limit-row.ts';
+import { LIMIT_ROWS, limitsOf, prefixTables, type RateLimit } from './limit-row.ts';
+import { meteredStore, type PrefixMeters } from './metered-store.ts';
+import type { PrefixTable } from './prefix-table.ts';
 import { type Exhausted, ScopeMeters, type Standing, type Surroundings } from './scope-meters.ts';
 import { HeardDemands } from './shares.ts';
 
@@ -61,12 +64,16 @@ const WAIT_MS_MAX = DEMAND_EVERY_MS;
  * Limits of rates, as this node keeps its part of them (ADR 0047). They are rows of the meta group; what is used is in
  * memory only. Where there is no limit, a request costs one comparison.
  */
-export class RateLimits {
+export class RateLimits implements PrefixMeters {
   readonly #parts: RateLimitParts;
   readonly #heard: HeardDemands;
   readonly #scopes = new Map<string, ScopeMeters>();
   #limits: ReadonlyMap<string, RateLimit> = new Map();
   #limitsOf: Revision = 0;
+  /** By tenant. */
+  #prefixes: ReadonlyMap<string, PrefixTable> = new Map();
+  readonly #metered = new WeakMap<KvService, KvService>();
+  readonly #refusals = new Refusals();
   #exchange: DemandExchange | null = null;
   #sequence = 0;
   #tickedMs: number;
@@ -98,7 +105,37 @@ export class RateLimits {
     add(who === null ? addressScope(address) : shortened(who));
     add(`tenant:${tenant}`);
     if (bucket !== '') add(`bucket:${bucket}`);
-    return scopes.length === 0 ? null : new ScopesMeters(this.#parts, scopes);
+    return scopes.length === 0 ? null : new ScopesMeters(this.#parts, scopes, this.#refusals);
+  }
+
+  /** A tenant's store as those may use it who have limits: it counts what comes under limits of prefixes, where there are any. */
+  storeOf(tenant: string, store: KvService): KvService {
+    if (this.#parts.identities.revision() !== this.#limitsOf) this.#readLimits();
+    if (!this.#prefixes.has(tenant)) return store;
+    const known = this.#metered.get(store);
+    if (known !== undefined) return known;
+    const made = meteredStore(store, this, tenant);
+    this.#metered.set(store, made);
+    return made;
+  }
+
+  // PrefixMeters.
+
+  touched(tenant: string, touch: Parameters<PrefixMeters['touched']>[1]): Meters | null {
+    if (this.#parts.identities.revision() !== this.#limitsOf) this.#readLimits();
+    const table = this.#prefixes.get(tenant);
+    if (table === undefined) return null;
+    const found = new Set<string>();
+    touch(table, (scope) => found.add(scope));
+    if (found.size === 0) return null;
+    const scopes = [...found].map((scope) => {
+      return this.#scope(scope, this.#limits.get(scope) as RateLimit);
+    });
+    return new ScopesMeters(this.#parts, scopes, this.#refusals);
+  }
+
+  later(ms: number): Promise<void> {
+    return new Promise((resolve) => this.#parts.clock.after(Math.ceil(ms), resolve));
   }
 
   /** Ends a window: tells the others what was asked for here, and takes this node's part anew. */
@@ -155,6 +192,7 @@ export class RateLimits {
     if (revision === this.#limitsOf) return;
     this.#limitsOf = revision;
     this.#limits = limitsOf(identities.rows(LIMIT_ROWS));
+    this.#prefixes = prefixTables(this.#limits);
     const surroundings = this.#surroundings();
     for (const [scope, meters] of this.#scopes) {
       const limit = this.#limitOf(scope);
@@ -214,10 +252,12 @@ function shortened(scope: string): string {
 class ScopesMeters implements Meters {
   readonly #parts: RateLimitParts;
   readonly #scopes: readonly ScopeMeters[];
+  readonly #refusals: Refusals;
 
-  constructor(parts: RateLimitParts, scopes: readonly ScopeMeters[]) {
+  constructor(parts: RateLimitParts, scopes: readonly ScopeMeters[], refusals: Refusals) {
     this.#parts = parts;
     this.#scopes = scopes;
+    this.#refusals = refusals;
   }
 
   admit(bytesIn: number): AppError | null {
@@ -288,15 +328,32 @@ class ScopesMeters implements Meters {
     return this.#parts.clock.monotonicMs();
   }
 
-  #refusal({ scope, limit, max, retryAfterMs }: Exhausted): AppError {
-    const [kind = ''] = scope.split(':');
-    this.#parts.telemetry.count('rate_limited', 1, { limit, scope: kind });
-    const what = limit === 'watchers' ? `${max} watches at one time` : `${max} ${UNITS[limit]}`;
-    return new AppError('rate_limited', `the limit of ${shown(scope)} is ${what}`, {
-      retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
-      details: { limit, max, scope: shown(scope) },
-    });
+  #refusal(exhausted: Exhausted): AppError {
+    const [kind = ''] = exhausted.scope.split(':');
+    this.#parts.telemetry.count('rate_limited', 1, { limit: exhausted.limit, scope: kind });
+    return this.#refusals.of(exhausted);
   }
+}
+
+/** Refusals as they are shown: of many that say the same the first is shown again. */
+class Refusals {
+  readonly #made = new WeakMap<Exhausted, AppError>();
+
+  of(exhausted: Exhausted): AppError {
+    const known = this.#made.get(exhausted);
+    if (known !== undefined) return known;
+    const made = refusalOf(exhausted);
+    this.#made.set(exhausted, made);
+    return made;
+  }
+}
+
+function refusalOf({ scope, limit, max, retryAfterMs }: Exhausted): AppError {
+  const what = limit === 'watchers' ? `${max} watches at one time` : `${max} ${UNITS[limit]}`;
+  return new AppError('rate_limited', `the limit of ${shown(scope)} is ${what}`, {
+    retryAfterMs: Math.max(1, Math.ceil(retryAfterMs)),
+    details: { limit, max, scope: shown(scope) },
+  });
 }
 
 const UNITS = {

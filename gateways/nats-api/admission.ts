@@ -2,8 +2,7 @@ import { type AuditTrail, isDenial } from '../../protocol/audit.ts';
 import { AppError } from '../../protocol/errors.ts';
 import type { KvService } from '../../protocol/service.ts';
 import { apiSubject } from '../../protocol/subjects.ts';
-import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
-import { metersOf } from '../http/rate-limit.ts';
+import { metersOf, storeFor } from '../http/rate-limit.ts';
 import type { Access } from '../identity/access.ts';
 import type { Grant } from '../identity/grant.ts';
 import { type StoreOf, storesOf } from '../identity/tenant-store.ts';
@@ -52,11 +51,11 @@ class Admitting implements Admission {
     if (access === undefined) {
       if (!allowUnsigned) throw new AppError('unauthenticated', 'credentials are needed here');
       this.#count(null);
-      return { store: this.#storeOf(DEFAULT_TENANT), guard: null };
+      return { store: this.#store(null), guard: null };
     }
     const grant = await access.admit(credential(request), OPERATIONS[op].action);
     this.#count(grant);
-    return { store: this.#storeOf(grant.tenant), guard: grant.guard };
+    return { store: this.#store(grant), guard: grant.guard };
   }
 
   answered(op: OperationName, request: ClientRequest, status: number, requestId: string): void {
@@ -66,6 +65,10 @@ class Admitting implements Admission {
     if (!isDenial(status) && (!audit.hasData || action === 'status:read')) return;
     const who = access?.whoNow(credential(request)) ?? 'nobody';
     audit.note({ who, from: FROM, action, resource: apiSubject(op), status, requestId });
+  }
+
+  #store(grant: Grant | null): KvService {
+    return storeFor({ storeOf: this.#storeOf, limits: this.#parts.limits ?? null }, grant);
   }
 
   /** Throws `rate_limited`. */

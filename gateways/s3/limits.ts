@@ -15,7 +15,11 @@ export function metersOfCall(call: Call): Meters | null {
   const signer = name === null ? 's3-account' : `s3-user:${name}`;
   return limits.of({
     ...{ who: isAnonymous ? null : signer, tenant, address: address ?? '' },
-    // Names of buckets are those of the cluster's own tenant.
-    bucket: tenant === DEFAULT_TENANT ? call.route.bucket : '',
+    bucket: bucketScope(tenant, call.route.bucket),
   });
+}
+
+/** As `bucket:` limits name it. */
+function bucketScope(tenant: string, bucket: string): string {
+  return tenant === DEFAULT_TENANT || bucket === '' ? bucket : `${tenant}/${bucket}`;
 }

@@ -5,6 +5,7 @@ import { isBucketName } from '../../protocol/objects.ts';
 import type { RequestContext, Watch, WatchMessage, WatchOptions } from '../../protocol/service.ts';
 import { DEFAULT_TENANT, KV_SPACE } from '../../protocol/vshard.ts';
 import type { Edge, RequestState } from '../http/app.ts';
+import { storeFor } from '../http/rate-limit.ts';
 import type * as schemas from '../http/schemas.ts';
 import type { Grant } from '../identity/grant.ts';
 import { asksOfWatch } from '../identity/guarded-store.ts';
@@ -68,7 +69,7 @@ export async function openWatch(
   if (edge.streams.size >= LIMITS.watchersPerNodeMax) {
     throw new AppError('overloaded', 'too many watches are open on this node');
   }
-  const store = edge.storeOf(admitted?.tenant ?? DEFAULT_TENANT);
+  const store = storeFor(edge, admitted);
   const watch = await counted(meters, () => store.watch(ctx, options));
   const first = watch.next();
   // Whoever awaits it later sees its failure; until then it is not unhandled.

@@ -31,7 +31,7 @@ it('makes, lists, shows, suspends, resumes and ends tenants', async () => {
   const shown = JSON.parse((await run('tenants', 'show', 'acme', '--json')).out) as object;
   expect(shown).toMatchObject({ name: 'acme', state: 'active', deletion: null });
   expect((await run('tenants', 'delete', 'acme')).out).toMatch(
-    /^acme {2}deleting since \S+ {2}gone: credentials 0, indexes 0, keys 0, buckets 0, versions 0\n$/,
+    /^acme {2}deleting since \S+ {2}gone: credentials 0, leases 0, indexes 0, keys 0, buckets 0, versions 0\n$/,
   );
   expect((await run('tenants', 'resume', 'acme')).code).toBe(1);
 });

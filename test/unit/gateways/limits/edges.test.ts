@@ -2,9 +2,11 @@ import { S3 } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { parseApiKey } from '../../../../gateways/identity/api-key.ts';
+import { Tenants } from '../../../../gateways/identity/tenants.ts';
 import { startGuardedServer } from '../../../kit/guarded-server.ts';
+import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 import { ACCESS_KEY, type S3Server, SECRET_KEY, startS3Server } from '../../../kit/s3-start.ts';
-import { makeUser, type TestUser } from '../../../kit/s3-users.ts';
+import { CTX, makeUser, type TestUser } from '../../../kit/s3-users.ts';
 
 type Guarded = Awaited<ReturnType<typeof startGuardedServer>>;
 let server: Guarded;
@@ -295,6 +297,24 @@ describe('a limit over S3', () => {
     });
     await alice.s3.createBucket({ Bucket: 'another' });
     await limitS3('bucket:hers', {});
+  });
+
+  it('of a bucket or a user of a tenant is not that of others of the name', async () => {
+    await new Tenants({ identities: s3.identities, clock: REAL_CLOCK }).create(CTX, 'acme');
+    const theirs = await makeUser({ ...s3, users: s3.users.ofTenant('acme') }, 'alice');
+    await theirs.s3.createBucket({ Bucket: 'hers' });
+    await limitS3('bucket:acme%2Fhers', { requestsPerSecond: 1, burst: 1 });
+    await theirs.s3.headBucket({ Bucket: 'hers' });
+    const slow = { name: 'SlowDown' };
+    expect(await refusal(theirs.s3.listObjectsV2({ Bucket: 'hers' }))).toMatchObject(slow);
+    for (let i = 0; i < 3; i++) await alice.s3.listObjectsV2({ Bucket: 'hers' });
+    await limitS3('bucket:acme%2Fhers', {});
+    await limitS3('s3-user:acme%2Falice', { requestsPerSecond: 1, burst: 1 });
+    await theirs.s3.headBucket({ Bucket: 'hers' });
+    expect(await refusal(theirs.s3.listBuckets({}))).toMatchObject(slow);
+    for (let i = 0; i < 3; i++) await alice.s3.listObjectsV2({ Bucket: 'hers' });
+    await limitS3('s3-user:acme%2Falice', {});
+    theirs.s3.destroy();
   });
 
   it('of bytes slows puts down, and counts gets', async () => {

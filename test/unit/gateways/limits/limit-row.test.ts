@@ -2,35 +2,49 @@ import { describe, expect, it } from 'vitest';
 import { addressScope } from '../../../../gateways/limits/address-scope.ts';
 import {
   encodeLimit,
-  isLimitScope,
   limitRow,
+  limitScope,
   limitsOf,
   NO_LIMIT,
   parseLimit,
   scopeOfLimitRow,
 } from '../../../../gateways/limits/limit-row.ts';
+import { SCOPE_CHARS_MAX } from '../../../../protocol/demand.ts';
 
 const SCOPES = [
   'key:abcdefgh234567ab',
   's3-user:Ada_1-x',
   's3-account',
   'tenant:acme',
+  's3-user:acme/Ada_1-x',
   'bucket:a.b-c.example.org',
+  'bucket:acme/a.b-c.example.org',
+  'prefix:acme/app/',
+  'prefix:default/a/b:c. ünï',
+  `prefix:${'t'.repeat(32)}/${'ü'.repeat(64)}`,
   'default',
   'anonymous',
 ];
 
 describe('rows of limits', () => {
   it.each(SCOPES)('%s has a row of its own, whose name tells it', (scope) => {
-    expect(isLimitScope(scope)).toBe(true);
-    expect(limitRow(scope)).toMatch(/^[A-Za-z0-9/_-]{1,128}$/);
+    expect(limitScope(scope)).toBe(scope);
+    expect(limitRow(scope)).toMatch(/^[A-Za-z0-9/_-]{1,240}$/);
+    expect(scope.length).toBeLessThanOrEqual(SCOPE_CHARS_MAX);
     expect(scopeOfLimitRow(limitRow(scope))).toBe(scope);
   });
 
-  it.each(['', 'key:', 'key:ABC', 'default:x', 'bucket:A', 'bucket:a_b', 'address:1.2.3.4', 'x'])(
-    '%s is none',
-    (scope) => expect(isLimitScope(scope)).toBe(false),
-  );
+  it.each([
+    ...['', 'key:', 'key:ABC', 'default:x', 'bucket:A', 'bucket:a_b', 'address:1.2.3.4', 'x'],
+    ...['prefix:', 'prefix:acme', 'prefix:acme/', 'prefix:/a', 'prefix:ACME/a', 'tenant:a/b'],
+    ...['bucket:a/b/ccc', 's3-user:a/b/c', `prefix:a/${'ü'.repeat(65)}`, 'prefix:a/\ud800'],
+  ])('%j is none', (scope) => expect(limitScope(scope)).toBeNull());
+
+  it('are of the tenant default, whether or not it is named', () => {
+    expect(limitScope('bucket:default/logs')).toBe('bucket:logs');
+    expect(limitScope('s3-user:default/ada')).toBe('s3-user:ada');
+    expect(limitScope('prefix:default/a')).toBe('prefix:default/a');
+  });
 
   it('keep a limit, or that there is none any more', () => {
     const limit = { ...NO_LIMIT, requestsPerSecond: 5, watchers: 0 };

@@ -135,6 +135,24 @@ describe('a role of one’s own', () => {
 });
 
 describe('a tenant', () => {
+  it('has leases and locks of its own; those of others are answered as none', async () => {
+    const { authorization = null } = credentials.get('read_write of acme') as Credentials;
+    const other = `Bearer ${server.admin}`;
+    const granted = await ask('leaseGrant', { ttlSeconds: 60 }, authorization);
+    const { id } = granted.body as { id?: number };
+    for (const lease of [id ?? 0, (id ?? 0) + 1_000]) {
+      for (const op of ['leaseGet', 'leaseKeepAlive', 'leaseRevoke']) {
+        const { status, body: told } = await ask(op, { id: lease }, other);
+        expect([op, status, told.code]).toEqual([op, 404, 'lease_not_found']);
+      }
+      const lock = await ask('lockAcquire', { name: 'x', lease }, other);
+      expect([lock.status, lock.body.code]).toEqual([404, 'lease_not_found']);
+    }
+    expect((await ask('lockAcquire', { name: 'x', lease: id }, authorization)).status).toBe(200);
+    expect((await ask('lockGet', { name: 'x' }, other)).body).toMatchObject({ held: false });
+    expect((await ask('leaseRevoke', { id }, authorization)).status).toBe(200);
+  });
+
   it('sees its own, and a node that asks nobody knows one tenant', async () => {
     const { authorization = null } = credentials.get('read_write of acme') as Credentials;
     const admin = `Bearer ${server.admin}`;
