@@ -1,8 +1,12 @@
 import { resolve } from 'node:path';
 import type { RootKeys } from '../gateways/encryption/root-keys.ts';
+import type { Telemetry } from '../observability/port.ts';
+import type { Clock } from '../protocol/clock.ts';
 import type { Random } from '../protocol/random.ts';
 import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
-import { AtRestError, openKeyring } from '../storage/at-rest/keyring.ts';
+import { openKeyring } from '../storage/at-rest/keyring.ts';
+import { AtRestError } from '../storage/at-rest/keyring-file.ts';
+import { KeyRotation } from '../storage/at-rest/rotation.ts';
 import { NodeDisk } from '../storage/disk/node-disk.ts';
 import type { Config } from './config.ts';
 import { isInside } from './root-keys.ts';
@@ -12,7 +16,17 @@ type Source = Pick<
   'data' | 'ephemeral' | 'encryptionAtRest' | 'rootKeyFile' | 's3Keys' | 'auth' | 'adminKey'
 >;
 
-type Log = (text: string, more: Readonly<Record<string, unknown>>) => void;
+/** What an encrypted data folder is sealed with. */
+export interface Sealing {
+  readonly keys: FolderKeys;
+  readonly rotation: KeyRotation;
+}
+
+interface Parts {
+  readonly random: Random;
+  readonly clock: Clock;
+  readonly telemetry: Pick<Telemetry, 'log' | 'count' | 'gauge'>;
+}
 
 /**
  * The data keys of the data folder; null for one in clear. Before anything else touches the folder. Throws where it
@@ -21,8 +35,8 @@ type Log = (text: string, more: Readonly<Record<string, unknown>>) => void;
 export async function atRestKeys(
   config: Source,
   roots: RootKeys | null,
-  { random, log }: { readonly random: Random; readonly log: Log },
-): Promise<FolderKeys | null> {
+  { random, clock, telemetry }: Parts,
+): Promise<Sealing | null> {
   if (config.ephemeral) return null;
   const isWanted = config.encryptionAtRest;
   if (isWanted) checkBeside(config);
@@ -30,14 +44,20 @@ export async function atRestKeys(
   const opened = await openKeyring({ disk, random, masters: roots, isWanted });
   if (opened === null) return null;
   checkBeside(config);
-  const { keys, rewrapped } = opened;
+  const { keys, ring, rewrapped } = opened;
   if (rewrapped > 0) {
-    log('the data keys were wrapped under another root key', {
+    telemetry.log('info', 'the data keys were wrapped under another root key', {
       rewrapped,
       rootKey: roots?.currentId,
     });
   }
-  return keys;
+  const rotation = new KeyRotation({
+    ...{ keys, ring, clock },
+    log: (level, text, more) => telemetry.log(level, text, more),
+    resealed: (place, count) => telemetry.count('at_rest_resealed', count, { place }),
+    counted: (dataKeys) => telemetry.gauge('at_rest_data_keys', dataKeys),
+  });
+  return { keys, rotation };
 }
 
 /** Keys in the folder itself would be readable there. */

@@ -35,10 +35,9 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { ObjectService } from '../protocol/object-access.ts';
 import { type Random, randomHex } from '../protocol/random.ts';
 import type { KvService } from '../protocol/service.ts';
-import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
 import { lockFolder } from '../storage/disk/folder-lock.ts';
 import { type AdminKey, adminKey } from './admin-key.ts';
-import { atRestKeys } from './at-rest.ts';
+import { atRestKeys, type Sealing } from './at-rest.ts';
 import { openAudit } from './audit.ts';
 import { openAgreed } from './auth-agreement.ts';
 import { type Config, isLoopback, nodeConfig } from './config.ts';
@@ -51,6 +50,7 @@ import { objectGate } from './object-gate.ts';
 import { rateLimits } from './rate-limits.ts';
 import { configuredRootKeys, rootKeys } from './root-keys.ts';
 import { credentialsOf, type S3Keys, s3Keys } from './s3-keys.ts';
+import { dataKeysOf } from './sealing-keys.ts';
 import type { Composition } from './serve.ts';
 import { serviceGate } from './service-gate.ts';
 import { systemClock } from './system-clock.ts';
@@ -86,12 +86,10 @@ interface Basics {
 }
 
 /** The data keys first: a folder that does not open with what is configured is not touched. */
-async function keysOf(config: Config, { random, telemetry }: Basics) {
+async function keysOf(config: Config, basics: Basics) {
   const given = await configuredRootKeys(config);
-  const log = (text: string, more: Readonly<Record<string, unknown>>) =>
-    telemetry.log('info', text, more);
-  const keysAtRest = await atRestKeys(config, given, { random, log });
-  return { keysAtRest, roots: await rootKeys(config, given, random) };
+  const sealing = await atRestKeys(config, given, basics);
+  return { sealing, roots: await rootKeys(config, given, basics.random) };
 }
 
 async function composeLocked(
@@ -101,7 +99,7 @@ async function composeLocked(
 ): Promise<Composition> {
   const { clock, random, version, telemetry } = basics;
   opened.push(() => telemetry.stop());
-  const { keysAtRest, roots } = await keysOf(config, basics);
+  const { sealing, roots } = await keysOf(config, basics);
   const fatal = (reason: string, error: unknown): void => {
     telemetry.log('error', reason, { error });
     process.exit(1);
@@ -136,6 +134,7 @@ async function composeLocked(
     stateHashes: () => stateHashesOf(shown()),
     ...{ chunks: () => shown().chunks, usage: () => shown().usage },
     keys: encryptionKeys,
+    dataKeys: dataKeysOf(config, sealing?.rotation ?? null, roots),
     authSetting: new AuthSetting(identities),
     roles: new Roles({ identities, clock }),
     ...parts,
@@ -149,7 +148,7 @@ async function composeLocked(
   opened.push(() => http.close());
   const { url, s3Url } = await http.listen();
   const httpUrl = config.httpUrl ?? url;
-  const ports = portsOf(config, basics, { bus, fatal, notifications: targets, keys: keysAtRest });
+  const ports = portsOf(config, basics, { bus, fatal, notifications: targets, sealing });
   const starting = startNode(nodeConfig(config, httpUrl, version), ports).then((real) => {
     node = real;
     const setting = new AuthSetting(real.service.identities);
@@ -172,6 +171,7 @@ async function composeLocked(
       isStopping = true;
       // Others lead while the last requests are answered here.
       await Promise.all([node === null ? null : (node as Node).handOver(), http.close()]);
+      await sealing?.rotation.stop();
       if (node !== null) await (node as Node).stop();
       else await bus.drain();
       await end(ends);
@@ -303,14 +303,14 @@ function portsOf(
   config: Config,
   basics: Basics,
   {
-    keys,
+    sealing,
     ...more
-  }: Pick<Ports, 'bus' | 'fatal' | 'notifications'> & { readonly keys: FolderKeys | null },
+  }: Pick<Ports, 'bus' | 'fatal' | 'notifications'> & { readonly sealing: Sealing | null },
 ): Ports {
   const { clock, random, telemetry } = basics;
   return {
     ...{ clock, random, telemetry, ...more },
-    storage: storageOf(config, { clock, random, keys, fatal: more.fatal }),
+    storage: storageOf(config, { clock, random, sealing, fatal: more.fatal }),
     publishChange: (event, group, traceparent) =>
       publishChange(more.bus, event, group, traceparent),
   };

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Clock } from '../protocol/clock.ts';
 import type { Random } from '../protocol/random.ts';
-import type { FolderKeys } from '../storage/at-rest/folder-keys.ts';
 import { MemoryDisk } from '../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../storage/disk/node-disk.ts';
 import { openClassicEngine } from '../storage/kv/classic-engine.ts';
 import { MemoryEngine } from '../storage/kv/memory-engine.ts';
 import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';
+import type { Sealing } from './at-rest.ts';
 import type { Config } from './config.ts';
 
 const STATE_FOLDER = 'state';
@@ -17,14 +17,14 @@ interface StorageParts {
   readonly clock: Clock;
   readonly random: Random;
   /** Null: what is on disk is not encrypted. */
-  readonly keys: FolderKeys | null;
+  readonly sealing: Sealing | null;
   readonly fatal: (reason: string, error: unknown) => void;
 }
 
 /** Where a node keeps what it has: a folder of the disk, or memory. */
 export function storageOf(
   config: Config,
-  { clock, random, keys, fatal }: StorageParts,
+  { clock, random, sealing, fatal }: StorageParts,
 ): StoragePorts {
   if (config.ephemeral) {
     return openStorage({
@@ -32,7 +32,7 @@ export function storageOf(
       clock,
       random,
       prepareAhead: false,
-      keys: null,
+      ...{ keys: null, rotation: null },
       openEngine: async () => new MemoryEngine(clock),
       setEngineAside: async () => {},
       onFatal: fatal,
@@ -45,7 +45,8 @@ export function storageOf(
     clock,
     random,
     prepareAhead: true,
-    keys,
+    keys: sealing?.keys ?? null,
+    rotation: sealing?.rotation ?? null,
     openEngine: () =>
       openClassicEngine(join(root, STATE_FOLDER), {
         ...{ bootId: bootId(), clock },

@@ -8,6 +8,7 @@ import { addApiKeyCommands } from './key-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
 import { addCareCommands, addMirrorCommand } from './object-commands.ts';
 import { addRoleCommands } from './role-commands.ts';
+import { addDataKeyCommands } from './sealing-key-commands.ts';
 import type { Compose } from './serve.ts';
 import { addTenantCommands } from './tenant-commands.ts';
 
@@ -83,6 +84,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addRoleCommands(program, io);
   addLimitCommands(program, io);
   addAuditCommands(program, io);
+  addDataKeyCommands(program, io);
   return program;
 }
 

@@ -96,6 +96,10 @@ export const METRICS = {
   // Storage
   wal_syncs: counter('Syncs of the write-ahead log.'),
   wal_records: counter('Records appended to the write-ahead log.'),
+  at_rest_data_keys: gauge(
+    'Data keys of the encrypted folder: more than one until all is sealed under the newest.',
+  ),
+  at_rest_resealed: counter('Things that were sealed anew, under the newest data key.', 'place'),
   wal_bytes: gauge('Bytes of the write-ahead log kept.'),
   wal_sync_seconds: seconds('Time one sync of the write-ahead log took.'),
   state_memtable_bytes: gauge('Applied state not yet in the engine.'),

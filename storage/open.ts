@@ -3,6 +3,14 @@ import { LIMITS } from '../protocol/limits.ts';
 import type { Random } from '../protocol/random.ts';
 import { BatchSeal } from './at-rest/batch-seal.ts';
 import type { FolderKeys, Purpose } from './at-rest/folder-keys.ts';
+import {
+  chunksPlace,
+  logPlace,
+  type Place,
+  snapshotsPlace,
+  valuesPlace,
+} from './at-rest/places.ts';
+import type { KeyRotation } from './at-rest/rotation.ts';
 import { SealedDisk } from './at-rest/sealed-disk.ts';
 import { SealedEngine } from './at-rest/sealed-engine.ts';
 import { BlobFiles } from './blob/blob-files.ts';
@@ -13,6 +21,7 @@ import { MemtableStore } from './kv/state-store.ts';
 import type { Identity, KvEngine, StoragePorts } from './ports.ts';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
 import { openWal, quarantineWal } from './wal/recovery.ts';
+import type { SegmentWal } from './wal/wal.ts';
 
 const QUARANTINE = 'quarantine';
 /** A memtable of this size goes to the engine, as one batch; a smaller one after this long. */
@@ -27,6 +36,8 @@ export interface StorageParts {
   readonly prepareAhead: boolean;
   /** Data keys of the folder; null for one in clear. */
   readonly keys: FolderKeys | null;
+  /** Told of the stores when they are open; null: nobody rotates the data keys. */
+  readonly rotation: KeyRotation | null;
   openEngine(): Promise<KvEngine>;
   /** Moves the closed engine's files to this folder, or forgets a memory engine. */
   setEngineAside(folder: string): Promise<void>;
@@ -45,19 +56,32 @@ export function openStorage(parts: StorageParts): StoragePorts {
     prepareAhead: parts.prepareAhead,
     random,
   };
+  const disks = { snapshots: sealed.disk('snapshots'), blobs: sealed.disk('blobs') };
+  const snapshots = new SnapshotFiles(disks.snapshots);
+  const blobs = new BlobFiles({ disk: disks.blobs, clock, health, onFatal: parts.onFatal });
+  const opened: { wal: SegmentWal | null } = { wal: null };
   return {
     loadIdentity: () => readIdentity(disk),
     saveIdentity: (identity) => saveIdentity(disk, identity),
-    openWal: (visit) => openWal(disk, clock, { ...walOptions, seal: sealed.batches() }, visit),
-    openState: async () =>
-      new MemtableStore(sealed.engine(await parts.openEngine()), clock, {
+    openWal: async (visit) => {
+      const options = { ...walOptions, seal: sealed.batches() };
+      const found = await openWal(disk, clock, options, visit);
+      opened.wal = found.wal;
+      return found;
+    },
+    openState: async () => {
+      const engine = sealed.engine(await parts.openEngine());
+      const store = new MemtableStore(engine, clock, {
         memtableBytes: MEMTABLE_BYTES,
         memtableAgeMs: MEMTABLE_AGE_MS,
         onFatal: (error) => parts.onFatal('the state engine failed', error),
         mayWrite: () => health.feedsEngine(),
-      }),
-    snapshots: new SnapshotFiles(sealed.disk('snapshots')),
-    blobs: new BlobFiles({ disk: sealed.disk('blobs'), clock, health, onFatal: parts.onFatal }),
+      });
+      parts.rotation?.open(placesOf({ ...opened, store, engine, snapshots, blobs }, disks));
+      return store;
+    },
+    snapshots,
+    blobs,
     health,
     setStateAside: async (reason) => {
       await parts.setEngineAside(`${QUARANTINE}/state-${await note(disk, clock, reason)}`);
@@ -72,6 +96,29 @@ export function openStorage(parts: StorageParts): StoragePorts {
       await quarantineWal(disk);
     },
   };
+}
+
+interface Stores {
+  readonly wal: SegmentWal | null;
+  readonly store: MemtableStore;
+  readonly engine: KvEngine;
+  readonly snapshots: SnapshotFiles;
+  readonly blobs: BlobFiles;
+}
+
+/** What is sealed, of an encrypted folder whose log and state are open. */
+export function placesOf(
+  { wal, store, engine, snapshots, blobs }: Stores,
+  disks: { readonly snapshots: Disk; readonly blobs: Disk },
+): Place[] {
+  const places: Place[] = [];
+  if (wal !== null) places.push(logPlace(wal));
+  if (engine instanceof SealedEngine) places.push(valuesPlace(store, engine));
+  if (disks.blobs instanceof SealedDisk) places.push(chunksPlace(blobs, disks.blobs));
+  if (disks.snapshots instanceof SealedDisk) {
+    places.push(snapshotsPlace(snapshots, disks.snapshots));
+  }
+  return places;
 }
 
 /** What stands between the stores and the disk where the folder is encrypted; nothing where it is not. `batches`: for one opening of the log. */

@@ -115,6 +115,8 @@ export interface KvEngine {
   flush(): Promise<void>;
   /** Writes down that a row is not what was written, so that no later life opens these files. */
   condemn(damage: DiskError): void;
+  /** Of rows from `start` to before `end`: what was overwritten or removed is no longer in the files when it resolves. */
+  compact(start: string, end: string): Promise<void>;
   close(): Promise<void>;
 }
 

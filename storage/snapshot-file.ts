@@ -1,6 +1,6 @@
 import type { SnapshotMeta } from '../protocol/messages/raft.ts';
 import type { GroupId } from '../protocol/types.ts';
-import { type Disk, DiskError, type DiskFile } from './disk/port.ts';
+import { type CopyFile, type Disk, DiskError, type DiskFile } from './disk/port.ts';
 import type { EngineCursor, EngineRow, SnapshotStore } from './ports.ts';
 import {
   checkSnapshot,
@@ -17,6 +17,11 @@ const SNAPSHOT_ID = /^[0-9A-Za-z_-]{1,64}$/;
 
 /** `new`: being written here. `part`: being received. `snap`: complete, synced, renamed last. */
 type Stage = 'new' | 'part' | 'snap';
+
+export interface SnapshotName {
+  readonly group: GroupId;
+  readonly snapshotId: string;
+}
 
 interface Receiver {
   readonly file: DiskFile;
@@ -130,6 +135,49 @@ export class SnapshotFiles implements SnapshotStore {
     }
     for (const id of keep) ids.delete(id);
     for (const id of ids) await this.#inTurn(group, id, () => this.#removeOne(group, id));
+  }
+
+  /** Every snapshot there is, complete or not. */
+  async list(): Promise<SnapshotName[]> {
+    const names: SnapshotName[] = [];
+    for (const folder of await this.#disk.list(SNAPSHOT_FOLDER)) {
+      const group = Number(folder) as GroupId;
+      const files = await this.#disk.list(folderOfGroup(group));
+      const ids = new Set(files.map((name) => name.slice(0, name.lastIndexOf('.'))));
+      for (const snapshotId of ids) {
+        if (SNAPSHOT_ID.test(snapshotId)) names.push({ group, snapshotId });
+      }
+    }
+    return names;
+  }
+
+  /**
+   * Puts what `copy` makes of a complete snapshot in its place, and forgets what was received of one in part, or left by
+   * a crash, where `isOld`: its sender begins anew. False: nothing was to be done.
+   */
+  replace(
+    { group, snapshotId }: SnapshotName,
+    { copy, isOld }: { copy: CopyFile; isOld: (path: string) => Promise<boolean> },
+  ): Promise<boolean> {
+    return this.#inTurn(group, snapshotId, async () => {
+      const [fresh, part, complete] = (['new', 'part', 'snap'] as const).map((stage) =>
+        pathOf(group, snapshotId, stage),
+      ) as [string, string, string];
+      let isChanged = false;
+      if (await isOld(part)) {
+        const key = `${group}/${snapshotId}`;
+        await this.#receivers.get(key)?.file.close();
+        this.#receivers.delete(key);
+        await this.#disk.remove(part);
+        isChanged = true;
+      }
+      if (await isOld(fresh)) await this.#disk.remove(fresh);
+      const file = await copy(complete, fresh);
+      if (file === null) return isChanged;
+      await file.sync().finally(() => file.close());
+      await this.#disk.place(fresh, complete);
+      return true;
+    });
   }
 
   async #removeOne(group: GroupId, snapshotId: string): Promise<void> {

@@ -70,6 +70,7 @@ async function openNode() {
   const storage = openStorage({
     ...{ clock, random: systemRandom(), prepareAhead: !args.memory },
     keys: args.encrypted ? new FolderKeys(new Map([[1, systemRandom().bytes(32)]])) : null,
+    rotation: null,
     disk: args.memory ? new MemoryDisk(clock) : new NodeDisk(folder),
     openEngine: async () =>
       args.memory

@@ -29,6 +29,7 @@ export async function startNodes(folder: string, count: number): Promise<Node[]>
           random,
           prepareAhead: false,
           keys: null,
+          rotation: null,
         },
         openEngine: async () => new MemoryEngine(clock),
         setEngineAside: async () => {},

@@ -1,7 +1,8 @@
-import { CommandFailed, UsageError } from '../failures.ts';
+import { CommandFailed } from '../failures.ts';
 import { linesOf } from '../import/lines.ts';
 import { openStatusLine } from '../progress.ts';
 import { type ClientFlags, type Context, openContext, printJson } from './context.ts';
+import { nodesNamed } from './nodes.ts';
 import { sizeText } from './size-text.ts';
 import { COPIES_TEXT, fetchStatus } from './status.ts';
 
@@ -53,7 +54,8 @@ export async function careForChunks(
   flags: CareFlags,
 ): Promise<void> {
   const { io, json } = context;
-  const runs = await nodesOf(context, flags.node);
+  const nodes = await nodesNamed(context, flags.node);
+  const runs = nodes.map((node): NodeRun => ({ ...node, last: null, failure: null }));
   const startedMs = io.clock.monotonicMs();
   const line = openStatusLine(flags.progress ?? (io.errIsTerminal && !json), () => {
     const ms = io.clock.monotonicMs() - startedMs;
@@ -90,20 +92,6 @@ async function expectCopies(context: Context): Promise<void> {
     }
     await new Promise<void>((resolve) => void io.clock.after(LOOK_AGAIN_MS, resolve));
   }
-}
-
-async function nodesOf(context: Context, wanted: string | undefined): Promise<NodeRun[]> {
-  const { nodes } = await fetchStatus(context);
-  const known = nodes.map(({ nodeId, httpUrl }) => ({
-    ...{ nodeId, url: httpUrl, last: null, failure: null },
-  }));
-  if (wanted === undefined) return known;
-  return wanted.split(',').map((name) => {
-    const found = known.find(({ nodeId }) => nodeId === name);
-    if (found !== undefined) return found;
-    const names = known.map(({ nodeId }) => nodeId).join(', ');
-    throw new UsageError(`there is no node ${name}; there are ${names}`);
-  });
 }
 
 /** Never rejects: what one node says is no obstacle to the others. */

@@ -5,15 +5,29 @@ import { derivedKey, KEY_BYTES } from './key-wrap.ts';
  * front of the old. For each purpose there is a key of its own.
  */
 export class RootKeys {
-  readonly #keys: ReadonlyMap<string, Uint8Array>;
-  /** Of the one that wraps: 16 hex digits that tell it from others and say nothing of it. */
-  readonly currentId: string;
+  #keys: ReadonlyMap<string, Uint8Array>;
+  #currentId: string;
 
   /** At least one; each of 32 bytes. */
   constructor(keys: readonly Uint8Array[]) {
     const known = keys.map((key): [string, Uint8Array] => [rootIdOf(key), key]);
     this.#keys = new Map(known);
-    this.currentId = known[0]?.[0] ?? '';
+    this.#currentId = known[0]?.[0] ?? '';
+  }
+
+  /** Of the one that wraps: 16 hex digits that tell it from others and say nothing of it. */
+  get currentId(): string {
+    return this.#currentId;
+  }
+
+  has(rootId: string): boolean {
+    return this.#keys.has(rootId);
+  }
+
+  /** For whoever has these keys they are those of `others` from now on. */
+  become(others: RootKeys): void {
+    this.#keys = others.#keys;
+    this.#currentId = others.#currentId;
   }
 
   /** Null: this node has no such root key. */

@@ -13,6 +13,7 @@ import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { AppError } from '../../protocol/errors.ts';
 import type { Random } from '../../protocol/random.ts';
+import type { DataKeys } from '../../protocol/sealing-keys.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { UsageReads } from '../../protocol/usage.ts';
 import type { NamedKeys } from '../encryption/named-keys.ts';
@@ -68,6 +69,8 @@ export interface Edge {
   readonly usage: (() => UsageReads) | null;
   /** Null: there are none. */
   readonly keys: NamedKeys | null;
+  /** Null: this node's data folder is in clear. */
+  readonly dataKeys: DataKeys | null;
   /** Who may do what; null: nobody is asked who they are. */
   readonly access: Access | null;
   /** Null: nothing is written down of who did what. */

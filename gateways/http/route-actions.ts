@@ -114,6 +114,9 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/admin/encryption-keys/:id/rotate': ADMIN,
   '/admin/encryption-keys/:id/enable': ADMIN,
   '/admin/encryption-keys/:id/disable': ADMIN,
+  '/admin/data-keys': ADMIN,
+  '/admin/data-keys/rotate': ADMIN,
+  '/admin/data-keys/reload-root-key': ADMIN,
   // Only without an S3 endpoint, whose own requests are signed and do not come here.
   '/s3': 'known',
   '/s3/*': 'known',

@@ -8,6 +8,7 @@ import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
+import type { DataKeys } from '../../protocol/sealing-keys.ts';
 import type { KvService } from '../../protocol/service.ts';
 import type { UsageReads } from '../../protocol/usage.ts';
 import { registerApiKeyRoutes } from '../admin/api-keys.ts';
@@ -22,6 +23,7 @@ import { registerRateLimitRoutes } from '../admin/rate-limits.ts';
 import { registerRoleRoutes } from '../admin/roles.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
 import { registerS3UserRoutes } from '../admin/s3-users.ts';
+import { registerDataKeyRoutes } from '../admin/sealing-keys.ts';
 import { registerTenantRoutes } from '../admin/tenants.ts';
 import { registerTransferRoutes } from '../admin/transfer.ts';
 import { registerUsageRoute } from '../admin/usage.ts';
@@ -83,6 +85,8 @@ export interface HttpServerOptions {
   readonly usage?: () => UsageReads;
   /** Without it objects cannot be encrypted with keys of the store's. */
   readonly keys?: NamedKeys;
+  /** Without it, or null, the node's data folder is in clear. */
+  readonly dataKeys?: DataKeys | null;
   /** Without it nobody is asked for credentials. */
   readonly access?: Access;
   /** Without it nothing is written down of who did what. */
@@ -135,6 +139,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerChunkRoutes(app, edge);
   registerUsageRoute(app, edge);
   registerEncryptionKeyRoutes(app, edge);
+  registerDataKeyRoutes(app, edge);
   registerAuditRoute(app, edge);
   registerTenantRoutes(app, edge);
   registerApiKeyRoutes(app, edge);
@@ -189,6 +194,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     tls: options.tls ?? null,
     usage: options.usage ?? null,
     keys: options.keys ?? null,
+    dataKeys: options.dataKeys ?? null,
     access: options.access ?? null,
     audit: options.audit ?? null,
     limits: options.limits ?? null,

@@ -32,6 +32,11 @@ export class BatchSeal {
     bytes.set(sealed.tag, end);
   }
 
+  /** Whether a sealed batch is under the data key that seals now. */
+  isCurrent(sealed: Buffer): boolean {
+    return sealed.length >= SEAL_HEAD_BYTES && sealed.readUInt32LE(0) === this.#keys.current;
+  }
+
   /** Null: it was changed, moved, or sealed under a key that this folder has not got. */
   open(sealed: Buffer, batch: BatchPlace): Buffer | null {
     if (sealed.length < SEAL_HEAD_BYTES + SEAL_TAIL_BYTES) return null;

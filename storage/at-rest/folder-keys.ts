@@ -12,15 +12,40 @@ const DERIVED_MAX = 1_024;
  * file and each life of a process, has a key derived from them.
  */
 export class FolderKeys {
-  /** The number of the one that seals now; the others open what was sealed before. */
-  readonly current: number;
-  readonly #keys: ReadonlyMap<number, Uint8Array>;
+  /** Also those that were dropped in this life: what was open before still reads with them. */
+  readonly #keys: Map<number, Uint8Array>;
+  readonly #dropped = new Set<number>();
   readonly #derived = new Map<string, Buffer>();
+  /** Open files that are written under a key. */
+  readonly #writers = new Map<number, number>();
+  #current: number;
 
   constructor(keys: ReadonlyMap<number, Uint8Array>) {
     assert(keys.size > 0, 'a folder has a data key');
-    this.#keys = keys;
-    this.current = Math.max(...keys.keys());
+    this.#keys = new Map(keys);
+    this.#current = Math.max(...keys.keys());
+  }
+
+  /** The number of the one that seals now; the others open what was sealed before. */
+  get current(): number {
+    return this.#current;
+  }
+
+  /** Of the folder, rising: more than one while there may be something that is sealed under an older one. */
+  get numbers(): number[] {
+    return [...this.#keys.keys()].filter((n) => !this.#dropped.has(n)).sort((a, b) => a - b);
+  }
+
+  /** From now on this one seals. It has to be in the folder's keyring, durably. */
+  add(number: number, key: Uint8Array): void {
+    assert(number > this.#current, 'data keys are numbered upwards');
+    this.#keys.set(number, key);
+    this.#current = number;
+  }
+
+  /** All but the current one are gone from the folder; this process forgets them when it ends. */
+  drop(): void {
+    for (const number of this.numbers) if (number !== this.#current) this.#dropped.add(number);
   }
 
   /** Null: this folder has no such data key. `salt` is drawn at random, of at least 12 bytes. */
@@ -38,6 +63,21 @@ export class FolderKeys {
 
   /** For what is sealed from now on. */
   sealing(purpose: Purpose, salt: Uint8Array): Buffer {
-    return this.derived(this.current, purpose, salt) as Buffer;
+    return this.derived(this.#current, purpose, salt) as Buffer;
+  }
+
+  /** A file is written under this key, until what is returned is called. */
+  writes(number: number): () => void {
+    this.#writers.set(number, (this.#writers.get(number) ?? 0) + 1);
+    let isOpen = true;
+    return () => {
+      if (isOpen) this.#writers.set(number, (this.#writers.get(number) as number) - 1);
+      isOpen = false;
+    };
+  }
+
+  /** Whether an open file may still be written under an older key. */
+  get hasOldWriters(): boolean {
+    return [...this.#writers].some(([number, count]) => number !== this.#current && count > 0);
   }
 }

@@ -1,15 +1,20 @@
+import { assert } from '../../protocol/assert.ts';
 import type { Random } from '../../protocol/random.ts';
-import { crc32c } from '../checksum.ts';
-import { type Disk, mayPass } from '../disk/port.ts';
+import type { Disk } from '../disk/port.ts';
 import { IDENTITY_PATH } from '../identity.ts';
 import { derivedKey, KEY_BYTES, open, seal, TAG_BYTES } from './aead.ts';
 import { FolderKeys } from './folder-keys.ts';
+import {
+  AtRestError,
+  healKeyring,
+  KEYRING_PATHS,
+  loadKeyring,
+  saveKeyring,
+  type WrappedKey,
+} from './keyring-file.ts';
 
-/** Two copies, since without its data keys a folder is lost. */
-export const KEYRING_PATHS = ['encryption/keyring', 'encryption/keyring.copy'] as const;
 /** What a folder that is in use has at least one of. */
 const USED = ['wal', 'state', 'blobs', 'snapshots'];
-const FORMAT = 1;
 const PURPOSE = 'data at rest';
 const SALT_BYTES = 32;
 const FOLDER_ID_BYTES = 16;
@@ -20,24 +25,6 @@ export interface MasterKeys {
   readonly currentId: string;
   /** Null: there is no such master key here. */
   purpose(masterId: string, purpose: string): Uint8Array | null;
-}
-
-interface Keyring {
-  /** Drawn with the folder's first data key; hex. */
-  readonly folderId: string;
-  readonly keys: readonly WrappedKey[];
-}
-
-interface WrappedKey {
-  readonly number: number;
-  readonly masterId: string;
-  /** Base64 of salt, ciphertext, tag. */
-  readonly wrapped: string;
-}
-
-/** A folder that cannot be opened with what was configured; the message says what to do. */
-export class AtRestError extends Error {
-  override readonly name = 'AtRestError';
 }
 
 export interface KeyringParts {
@@ -51,6 +38,7 @@ export interface KeyringParts {
 
 export interface OpenedKeyring {
   readonly keys: FolderKeys;
+  readonly ring: DataKeyring;
   /** Data keys that were wrapped anew, since another master key is the current one. */
   readonly rewrapped: number;
 }
@@ -61,7 +49,7 @@ export interface OpenedKeyring {
  */
 export async function openKeyring(parts: KeyringParts): Promise<OpenedKeyring | null> {
   const { disk, masters, isWanted, random } = parts;
-  const found = await load(disk);
+  const found = await loadKeyring(disk);
   if (found === 'damaged') {
     throw new AtRestError(
       `both copies of the folder's wrapped data keys are damaged (${KEYRING_PATHS.join(', ')}): ` +
@@ -77,7 +65,10 @@ export async function openKeyring(parts: KeyringParts): Promise<OpenedKeyring | 
       );
     }
     if (masters === null) throw new AtRestError(`encryption-at-rest needs a root key: ${WAYS}`);
-    return { keys: await birth(disk, masters, random), rewrapped: 0 };
+    const folderId = Buffer.from(random.bytes(FOLDER_ID_BYTES)).toString('hex');
+    const ring = new DataKeyring(disk, random, { folderId, masters, keys: new Map() });
+    const keys = new FolderKeys(new Map([[1, await ring.begin()]]));
+    return { keys, ring, rewrapped: 0 };
   }
   if (masters === null) {
     const ids = [...new Set(found.keyring.keys.map(({ masterId }) => masterId))].join(', ');
@@ -88,13 +79,67 @@ export async function openKeyring(parts: KeyringParts): Promise<OpenedKeyring | 
   const { folderId, keys: wrapped } = found.keyring;
   const unwrapped = new Map(wrapped.map((key) => [key.number, unwrap(masters, folderId, key)]));
   const others = wrapped.filter(({ masterId }) => masterId !== masters.currentId);
-  if (others.length > 0) {
-    const keys = [...unwrapped].map(([number, key]) =>
-      wrap(masters, folderId, { number, key }, random),
+  const ring = new DataKeyring(disk, random, { folderId, masters, keys: unwrapped });
+  if (others.length > 0) await ring.rewrap(masters);
+  else if (!found.isTwice) await healKeyring(disk, found.keyring);
+  return { keys: new FolderKeys(unwrapped), ring, rewrapped: others.length };
+}
+
+/** The numbers of values have so many bits of room. */
+const NUMBER_MAX = 0xffff;
+
+/** The data keys as they are kept. What rejects has changed nothing that counts: it may be done again. One call at a time. */
+export class DataKeyring {
+  readonly #disk: Disk;
+  readonly #random: Random;
+  readonly #folderId: string;
+  #masters: MasterKeys;
+  #keys: ReadonlyMap<number, Uint8Array>;
+
+  constructor(
+    disk: Disk,
+    random: Random,
+    state: {
+      readonly folderId: string;
+      readonly masters: MasterKeys;
+      readonly keys: ReadonlyMap<number, Uint8Array>;
+    },
+  ) {
+    this.#disk = disk;
+    this.#random = random;
+    this.#folderId = state.folderId;
+    this.#masters = state.masters;
+    this.#keys = state.keys;
+  }
+
+  /** A new data key, with the next number: it is kept when this resolves. */
+  async begin(): Promise<Uint8Array> {
+    const number = Math.max(0, ...this.#keys.keys()) + 1;
+    assert(number <= NUMBER_MAX, 'a folder has fewer than 65536 data keys in its life');
+    const key = this.#random.bytes(KEY_BYTES);
+    await this.#save(this.#masters, new Map([...this.#keys, [number, key]]));
+    return key;
+  }
+
+  /** Only the newest data key is kept: nothing may be sealed under another one. */
+  async drop(): Promise<void> {
+    const number = Math.max(...this.#keys.keys());
+    await this.#save(this.#masters, new Map([[number, this.#keys.get(number) as Uint8Array]]));
+  }
+
+  /** Wraps them anew, under the current one of these. */
+  rewrap(masters: MasterKeys): Promise<void> {
+    return this.#save(masters, this.#keys);
+  }
+
+  async #save(masters: MasterKeys, keys: ReadonlyMap<number, Uint8Array>): Promise<void> {
+    const wrapped = [...keys].map(([number, key]) =>
+      wrap(masters, this.#folderId, { number, key }, this.#random),
     );
-    await save(disk, { folderId, keys });
-  } else if (!found.isTwice) await heal(disk, found.keyring);
-  return { keys: new FolderKeys(unwrapped), rewrapped: others.length };
+    await saveKeyring(this.#disk, { folderId: this.#folderId, keys: wrapped });
+    this.#masters = masters;
+    this.#keys = keys;
+  }
 }
 
 const WAYS =
@@ -107,13 +152,6 @@ async function isUsed(disk: Disk): Promise<boolean> {
     if ((await disk.list(folder)).length > 0) return true;
   }
   return false;
-}
-
-async function birth(disk: Disk, masters: MasterKeys, random: Random): Promise<FolderKeys> {
-  const folderId = Buffer.from(random.bytes(FOLDER_ID_BYTES)).toString('hex');
-  const key = random.bytes(KEY_BYTES);
-  await save(disk, { folderId, keys: [wrap(masters, folderId, { number: 1, key }, random)] });
-  return new FolderKeys(new Map([[1, key]]));
 }
 
 function wrap(
@@ -154,43 +192,4 @@ function unwrap(masters: MasterKeys, folderId: string, key: WrappedKey): Uint8Ar
 /** A wrapped key is good for this folder and number only. */
 function placeOf(folderId: string, number: number): Uint8Array {
   return Buffer.from(`minikv at rest 1 data key ${number} of ${folderId}`);
-}
-
-/** The copy last: whoever reads finds one that is whole, at any moment. */
-async function save(disk: Disk, keyring: Keyring): Promise<void> {
-  const body = JSON.stringify({ v: FORMAT, ...keyring });
-  const file = Buffer.from(`${checksum(body)}${body}\n`);
-  for (const path of KEYRING_PATHS) await disk.writeFileAtomic(path, file);
-}
-
-/** A disk that has no room for it now is asked again at the next start. */
-async function heal(disk: Disk, keyring: Keyring): Promise<void> {
-  await save(disk, keyring).catch((error: unknown) => {
-    if (!mayPass(error)) throw error;
-  });
-}
-
-/** `isTwice`: both copies are the same; else one is damaged, or from before a crash between the two. */
-type Found = { readonly keyring: Keyring; readonly isTwice: boolean };
-
-async function load(disk: Disk): Promise<Found | 'absent' | 'damaged'> {
-  const files = await Promise.all(KEYRING_PATHS.map((path) => disk.readFile(path)));
-  const [first, second] = files;
-  const isTwice = first != null && second != null && Buffer.compare(first, second) === 0;
-  for (const [i, file] of files.entries()) {
-    if (file === null) continue;
-    const path = KEYRING_PATHS[i];
-    const text = Buffer.from(file).toString('utf8').trimEnd();
-    if (text.slice(0, 8) !== checksum(text.slice(8))) continue;
-    const { v, folderId, keys } = JSON.parse(text.slice(8)) as Keyring & { v: number };
-    if (v !== FORMAT) {
-      throw new AtRestError(`${path} was written by another version of minikv (format ${v})`);
-    }
-    return { keyring: { folderId, keys }, isTwice };
-  }
-  return first === null && second === null ? 'absent' : 'damaged';
-}
-
-function checksum(text: string): string {
-  return crc32c(Buffer.from(text)).toString(16).padStart(8, '0');
 }

@@ -22,6 +22,7 @@ const COUNT_BYTES = 6;
 const HEAD_BYTES = COUNT_AT + COUNT_BYTES;
 /** What a value grows by. */
 export const SEALED_VALUE_BYTES = HEAD_BYTES + TAG_BYTES;
+const ABOVE_ALL_KEYS = '\xff'.repeat(64);
 const COUNT_MAX = 2 ** (8 * COUNT_BYTES) - 1;
 /** Rows sealed between two turns of the event loop: about half a millisecond. */
 const ROWS_PER_TURN = 128;
@@ -69,6 +70,26 @@ export class SealedEngine implements KvEngine {
     };
   }
 
+  /** Of the next `max` rows behind `after`, in the order of keys: those that are sealed under another data key than new ones. */
+  async oldRows(after: string, max: number): Promise<OldRows> {
+    await this.#writes; // what was sealed before the key changed is there
+    const snapshot = this.#engine.snapshot();
+    try {
+      const range = { start: `${after}\0`, end: ABOVE_ALL_KEYS, reverse: false };
+      const cursor = snapshot.cursor(range);
+      const rows = await cursor.next(max);
+      await cursor.close();
+      const keys = rows
+        .filter(([key, value]) => this.#values.isOld(key, value))
+        .map(([key]) => key);
+      let bytes = 0;
+      for (const [key, value] of rows) bytes += key.length + value.length;
+      return { keys, rows: rows.length, bytes, last: rows.at(-1)?.[0] ?? null };
+    } finally {
+      await snapshot.close();
+    }
+  }
+
   /** Batches reach the engine in the order of the calls. */
   write(batch: readonly EngineWrite[]): Promise<void> {
     const written = this.#writes.then(() => this.#write(batch));
@@ -101,10 +122,22 @@ export class SealedEngine implements KvEngine {
     this.#engine.condemn(damage);
   }
 
+  compact(start: string, end: string): Promise<void> {
+    return this.#engine.compact(start, end);
+  }
+
   async close(): Promise<void> {
     await this.#writes;
     await this.#engine.close();
   }
+}
+
+/** A look at some rows; `last`: the key of the last of them, null at the end. */
+export interface OldRows {
+  readonly keys: readonly string[];
+  readonly rows: number;
+  readonly bytes: number;
+  readonly last: string | null;
 }
 
 class SealedCursor implements EngineCursor {
@@ -134,29 +167,38 @@ class SealedCursor implements EngineCursor {
 class ValueSeal {
   readonly #keys: FolderKeys;
   readonly #life: Uint8Array;
-  readonly #key: Uint8Array;
+  #keyNumber = 0;
+  #key: Uint8Array = new Uint8Array(0);
   readonly #condemn: (damage: DiskError) => void;
   #count = 0;
 
   constructor(keys: FolderKeys, random: Random, condemn: (damage: DiskError) => void) {
     this.#keys = keys;
     this.#life = random.bytes(LIFE_BYTES);
-    this.#key = keys.sealing('state', this.#life);
     this.#condemn = condemn;
   }
 
   seal(key: string, value: Uint8Array): Uint8Array {
     if (isClear(key, value)) return value;
     assert(this.#count < COUNT_MAX, 'a life seals fewer than 2^48 values');
+    if (this.#keyNumber !== this.#keys.current) {
+      this.#keyNumber = this.#keys.current;
+      this.#key = this.#keys.sealing('state', this.#life);
+    }
     const out = Buffer.allocUnsafe(value.length + SEALED_VALUE_BYTES);
     out[0] = FORM;
-    out.writeUInt16BE(this.#keys.current, 1);
+    out.writeUInt16BE(this.#keyNumber, 1);
     out.set(this.#life, LIFE_AT);
     out.writeUIntBE(++this.#count, COUNT_AT, COUNT_BYTES);
     const { bytes, tag } = seal(this.#key, nonceOf(out), Buffer.from(key, 'latin1'), value);
     out.set(bytes, HEAD_BYTES);
     out.set(tag, HEAD_BYTES + bytes.length);
     return out;
+  }
+
+  isOld(key: string, row: Uint8Array): boolean {
+    if (isClear(key, row) || row[0] !== FORM) return false;
+    return ((row[1] as number) << 8) + (row[2] as number) !== this.#keys.current;
   }
 
   openOrNull(key: string, row: Uint8Array | null): Uint8Array | null {

@@ -38,6 +38,9 @@ export class SealedFile implements DiskFile {
   readonly #file: DiskFile;
   readonly #parts: SealedFileParts;
   #key: Uint8Array | null = null;
+  #keyNumber = 0;
+  /** Null while nothing was written through this handle. */
+  #endWriting: (() => void) | null = null;
   #last: OpenBlock | null = null;
   /** The last block that was read: short reads often go on in it. */
   #recent: { readonly block: number; readonly plain: Buffer } | null = null;
@@ -126,8 +129,9 @@ export class SealedFile implements DiskFile {
     if (kept.length > 0) await this.write(start, kept);
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  async close(): Promise<void> {
+    await this.#file.close();
+    this.#endWriting?.();
   }
 
   /** A block with a piece put into it: the rest is what was there. */
@@ -159,16 +163,24 @@ export class SealedFile implements DiskFile {
     into.push(bytes, nonce, tag);
   }
 
-  /** A file without content gets its head, and its key, with its first write. */
   async #keyToWrite(): Promise<Uint8Array> {
-    if (this.#key !== null) return this.#key;
+    const key = this.#key ?? (await this.#foundOrMade());
+    this.#endWriting ??= this.#parts.keys.writes(this.#keyNumber);
+    return key;
+  }
+
+  /** A file without content gets its head, and its key, with its first write. */
+  async #foundOrMade(): Promise<Uint8Array> {
     const stored = await this.#file.read(0, HEAD_BYTES);
     if (stored.length > 0) return this.#keyOf(stored);
     const { keys, purpose, random } = this.#parts;
     const salt = random.bytes(SALT_BYTES);
-    await this.#file.write(0, encodeHead({ keyNumber: keys.current, salt }));
-    this.#key = keys.sealing(purpose, salt);
-    return this.#key;
+    this.#endWriting?.();
+    this.#keyNumber = keys.current;
+    this.#endWriting = keys.writes(this.#keyNumber);
+    await this.#file.write(0, encodeHead({ keyNumber: this.#keyNumber, salt }));
+    this.#key = keys.derived(this.#keyNumber, purpose, salt);
+    return this.#key as Uint8Array;
   }
 
   async #keyOf(stored: Uint8Array | null): Promise<Uint8Array> {
@@ -181,6 +193,7 @@ export class SealedFile implements DiskFile {
       throw new DiskError('EBADMSG', `the folder has no data key ${head.keyNumber}`);
     }
     this.#key = key;
+    this.#keyNumber = head.keyNumber;
     return key;
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { Turns } from '../../protocol/turns.ts';
 import { extendCrc32c } from '../checksum.ts';
-import { type Disk, SyncError } from '../disk/port.ts';
+import { type CopyFile, type Disk, SyncError } from '../disk/port.ts';
 import type { BlobFile, BlobStore, BlobUsage, BlobWriter, DiskView, ScrubMark } from '../ports.ts';
 import { BlobError, isMissing, isUnreadable, missing } from './blob-error.ts';
 import { ChunkReader, readHeader } from './chunk-reader.ts';
@@ -131,6 +131,29 @@ export class BlobFiles implements BlobStore {
   setAside(name: ChunkName): Promise<void> {
     return this.#inTurn(name, async () => {
       if (!(await this.#isReadable(name))) await this.#setAside(name);
+    });
+  }
+
+  /**
+   * Puts what `copy` makes of a chunk's file in its place; false where it makes nothing. Nobody sees a difference: a
+   * chunk that is removed meanwhile is gone, and whoever has it open goes on with what was there.
+   */
+  async replace(name: ChunkName, copy: CopyFile): Promise<boolean> {
+    this.#room.take(0);
+    await this.clean();
+    return this.#inTurn(name, async () => {
+      const path = pathOfChunk(name);
+      const scratch = `${SCRATCH_FOLDER}/${++this.#scratchCount}-${chunkText(name)}`;
+      const file = await copy(path, scratch);
+      if (file === null) return false;
+      try {
+        await this.#turns.run(() => file.sync()).finally(() => file.close());
+        await this.#changeNames(() => this.#disk.place(scratch, path));
+      } catch (error) {
+        await this.#discard(scratch);
+        throw error;
+      }
+      return true;
     });
   }
 

@@ -51,6 +51,9 @@ export interface DiskFile {
   close(): Promise<void>;
 }
 
+/** Makes an unsynced, open copy of a file under a new name; null where there is no need. */
+export type CopyFile = (from: string, to: string) => Promise<DiskFile | null>;
+
 /** A disk error with the operating system's code, e.g. ENOSPC, EIO, EROFS, EMFILE. */
 export class DiskError extends Error {
   override readonly name: string = 'DiskError';

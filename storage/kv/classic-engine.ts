@@ -77,11 +77,14 @@ export async function openClassicEngine(
     note(damage);
     options.onDamage?.(damage);
   });
+  const compact = (start: Buffer, end: Buffer) =>
+    level.compactRange(start, end, { keyEncoding: 'buffer' });
   return new LevelEngine(level as unknown as Level, options.clock, {
     onDamage: note,
     onSuspicion: () => writeFileSync(join(path, SUSPECT_PATH), ''),
     stop,
-    flush: () => level.compactRange(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'buffer' }),
+    flush: () => compact(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS),
+    compact,
     closed: letGo,
     batch: level.batch() as unknown as ReusableBatch,
   });

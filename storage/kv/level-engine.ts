@@ -51,6 +51,8 @@ export interface LevelTraits {
   readonly stop: () => void;
   /** Makes everything written durable. */
   readonly flush: () => Promise<void>;
+  /** Merges the tables that have keys of this range. */
+  readonly compact: (start: Buffer, end: Buffer) => Promise<void>;
   /** The store is closed. */
   readonly closed: () => Promise<void>;
 }
@@ -64,6 +66,7 @@ export async function openMemoryLevelEngine(clock: Pick<Clock, 'soon'>): Promise
     onSuspicion: () => {},
     stop: () => {},
     flush: async () => {},
+    compact: async () => {},
     closed: async () => {},
     batch: null,
   });
@@ -131,6 +134,12 @@ export class LevelEngine implements KvEngine {
 
   condemn(damage: DiskError): void {
     this.#traits.onDamage(damage);
+  }
+
+  async compact(start: string, end: string): Promise<void> {
+    await this.#writes;
+    const bounds = [Buffer.from(start, 'latin1'), Buffer.from(end, 'latin1')] as const;
+    await this.#traits.compact(...bounds).catch(this.#failed);
   }
 
   async close(): Promise<void> {

@@ -67,6 +67,8 @@ export class MemoryEngine implements KvEngine {
 
   condemn(): void {} // there are no files
 
+  async compact(): Promise<void> {} // nor what was overwritten
+
   async close(): Promise<void> {
     await this.#writes;
   }

@@ -107,6 +107,17 @@ export class MemtableStore implements StateStore {
     else if (this.#active.bytes > 0) this.#armAge();
   }
 
+  /** Rows that are in the engine alone go there once more, as they are; a store that is closed leaves them. */
+  rewrite(keys: readonly string[]): void {
+    if (this.#closed) return;
+    const rows: EngineWrite[] = [];
+    for (const key of keys) {
+      const value = this.peek(key) === undefined ? this.#engine.get(key) : null;
+      if (value !== null) rows.push({ key, value });
+    }
+    if (rows.length > 0) this.write(rows);
+  }
+
   view(): StateView {
     this.#moment ??= this.#takeMoment();
     const moment = this.#moment;

@@ -203,6 +203,29 @@ export function openPayload(
 }
 
 /**
+ * Seals the intact batch at `offset` under the data key that seals now, in place. False: it is so already. Null: it
+ * does not open.
+ */
+export function resealBatch(
+  bytes: Buffer,
+  offset: number,
+  header: BatchHeader,
+  { walId, seal }: { readonly walId: Uint8Array; readonly seal: BatchSeal },
+): boolean | null {
+  const end = offset + BATCH_HEADER_BYTES + header.payloadBytes;
+  const batch = bytes.subarray(offset, end);
+  if (header.isSealed && seal.isCurrent(batch.subarray(BATCH_HEADER_BYTES))) return false;
+  const records = openPayload(bytes, offset, header, seal);
+  if (records === null) return null;
+  const start = BATCH_HEADER_BYTES + SEAL_HEAD_BYTES;
+  batch.set(records, start);
+  seal.seal(batch, start, batch.length - SEAL_TAIL_BYTES, placeOf(batch, header));
+  const payloadCrc = crc32c(batch.subarray(BATCH_HEADER_BYTES));
+  writeHeader(batch, walId, { ...header, payloadCrc });
+  return true;
+}
+
+/**
  * Calls `visit` with each record of a payload whose checksum holds; `position` is the payload's.
  * A payload that does not divide into its records was written wrong: throws InvariantViolation.
  */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../protocol/clock.ts';
 import type { Disk } from '../disk/port.ts';
-import type { Wal, WalDamage, WalRecovery } from '../ports.ts';
+import type { WalDamage, WalRecovery } from '../ports.ts';
 import { listSegments, loadHead, saveHead, segmentPath, WAL_FOLDER, type WalHead } from './head.ts';
 import { BATCH_HEADER_BYTES, readHeader, WAL_ID_BYTES } from './record.ts';
 import { type ChainEnd, type VisitRecord, WalScan } from './scan.ts';
@@ -22,7 +22,7 @@ export async function openWal(
   clock: Clock,
   options: WalOptions,
   visit: VisitRecord,
-): Promise<{ wal: Wal | null; recovery: WalRecovery }> {
+): Promise<{ wal: SegmentWal | null; recovery: WalRecovery }> {
   const head = await headOrBirth(disk, options);
   if (head === 'damaged') return { wal: null, recovery: damagedHead() };
   const sequences = await withoutDropped(disk, head);
@@ -148,7 +148,7 @@ async function continueWal(
   clock: Clock,
   options: WalOptions,
   found: { head: WalHead; scan: WalScan; tail: TailBytes; sequences: readonly number[] },
-): Promise<Wal> {
+): Promise<SegmentWal> {
   const { head, scan, tail, sequences } = found;
   const { sequence, offset, lastBatchOffset, position } = scan.end;
   for (const later of sequences) {

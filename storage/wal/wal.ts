@@ -3,10 +3,11 @@ import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { BatchSeal } from '../at-rest/batch-seal.ts';
 import type { DiskHealth } from '../disk/health.ts';
-import { type Disk, DiskError, type DiskFile, mayPass } from '../disk/port.ts';
+import { type Disk, DiskError, type DiskFile, mayPass, SyncError } from '../disk/port.ts';
 import type { Wal, WalRecord } from '../ports.ts';
 import { saveHead, segmentPath } from './head.ts';
 import { BATCH_HEADER_BYTES, BatchBuffer, markerBytes } from './record.ts';
+import { resealSegment } from './reseal.ts';
 import { type SpareOptions, SpareSegment } from './spare-segment.ts';
 
 /** Pause before what found no room, no handle or a read-only disk is tried again. */
@@ -68,7 +69,10 @@ export class SegmentWal implements Wal {
   #failure: Error | null = null;
   #closed = false;
   #cancelMarker: (() => void) | null = null;
-  #markerWrite: Promise<void> | null = null;
+  /** A marker's write, or the move to another segment, while no batch is under way. */
+  #between: Promise<void> | null = null;
+  /** Who waits for the segment to end. */
+  readonly #ending: ((error: Error | null) => void)[] = [];
   #markedPosition: number;
 
   constructor(disk: Disk, clock: Clock, options: WalOptions, start: WalStart) {
@@ -107,7 +111,7 @@ export class SegmentWal implements Wal {
     }
     this.#waiting = done;
     this.#options.health.syncBegins();
-    if (this.#markerWrite === null) this.#writeBatch();
+    if (this.#between === null) this.#writeBatch();
   }
 
   position(): number {
@@ -144,6 +148,37 @@ export class SegmentWal implements Wal {
     });
   }
 
+  /**
+   * Resolves when all that was synced before is in complete segments; what follows goes to another one. Rejects, and
+   * may be asked again, where the disk has no room for that.
+   */
+  endSegment(): Promise<void> {
+    return new Promise((resolved, rejected) => {
+      this.#ending.push((error) => (error === null ? resolved() : rejected(error)));
+      if (this.#waiting === null && this.#between === null) this.#endNow();
+    });
+  }
+
+  /**
+   * The next complete segment behind this sequence number, null where there is none: its batches are under the data key
+   * that seals now when this resolves, written anew where they were not.
+   */
+  resealNext(after: number): Promise<{ sequence: number; isChanged: boolean } | null> {
+    return this.#inUpkeep(async () => {
+      const { seal } = this.#options;
+      const segment = this.#segments.slice(0, -1).find(({ sequence }) => sequence > after);
+      if (segment === undefined || seal === null || this.#closed) return null;
+      const parts = { disk: this.#disk, clock: this.#clock, walId: this.#walId, seal };
+      try {
+        const isChanged = await resealSegment(parts, segment);
+        return { sequence: segment.sequence, isChanged };
+      } catch (error) {
+        if (error instanceof SyncError) this.#fail(error); // names in the log's folder are in doubt
+        throw error;
+      }
+    });
+  }
+
   /** What is dropped makes the room that others wait for. */
   #dropLater(position: number): void {
     this.#cancelDrop?.();
@@ -173,7 +208,7 @@ export class SegmentWal implements Wal {
       this.#cancelRetry();
       this.#finishSync(new DiskError('ECANCELED', 'the log was closed before there was room'));
     }
-    await this.#markerWrite;
+    await this.#between;
     await this.#spare.close();
     if (this.#failure === null) await this.#inUpkeep(() => this.#saveHead());
     else await this.#upkeep;
@@ -226,6 +261,7 @@ export class SegmentWal implements Wal {
     this.#waiting = null;
     this.#options.health.syncEnded();
     this.#spare.tell();
+    if (this.#ending.length > 0) this.#endNow();
     done(this.#failure);
     this.#armMarker();
   }
@@ -257,9 +293,12 @@ export class SegmentWal implements Wal {
     if (!mayPass(error)) this.#fail(error);
   }
 
-  #inUpkeep(work: () => Promise<void>): Promise<void> {
+  #inUpkeep<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#upkeep.then(work);
-    this.#upkeep = result.catch(() => {}); // the caller has the error; the next work still runs
+    this.#upkeep = result.then(
+      () => {},
+      () => {},
+    ); // the caller has the error; the next work still runs
     return result;
   }
 
@@ -279,7 +318,8 @@ export class SegmentWal implements Wal {
     const armedAt = this.#syncedPosition;
     this.#cancelMarker = this.#clock.after(this.#options.markerDelayMs, () => {
       this.#cancelMarker = null;
-      const isIdle = this.#syncedPosition === armedAt && this.#waiting === null;
+      const isFree = this.#waiting === null && this.#between === null;
+      const isIdle = this.#syncedPosition === armedAt && isFree;
       if (isIdle && this.#markedPosition < armedAt) this.#writeMarker();
       else if (!isIdle) this.#armMarker();
     });
@@ -289,14 +329,32 @@ export class SegmentWal implements Wal {
   #writeMarker(): void {
     if (this.#failure !== null || this.#closed) return;
     this.#markedPosition = this.#syncedPosition;
-    this.#markerWrite = this.#file
+    const marked = this.#file
       .write(this.#offset, markerBytes(this.#walId, this.#syncedPosition))
-      .catch((error: Error) => this.#failUnlessPassing(error))
-      .then(() => {
-        this.#markerWrite = null;
-        if (this.#waiting === null) return;
-        if (this.#failure === null) this.#writeBatch();
-        else this.#finishSync(this.#failure);
-      });
+      .catch((error: Error) => this.#failUnlessPassing(error));
+    this.#goOnBehind(marked);
+  }
+
+  /** A batch waits until this has ended. */
+  #goOnBehind(work: Promise<void>): void {
+    this.#between = work.then(() => {
+      this.#between = null;
+      if (this.#ending.length > 0) this.#endNow();
+      if (this.#waiting === null || this.#between !== null) return;
+      if (this.#failure === null) this.#writeBatch();
+      else this.#finishSync(this.#failure);
+    });
+  }
+
+  #endNow(): void {
+    const ended = this.#ending.splice(0);
+    const tell = (error: Error | null) => {
+      for (const done of ended) done(error);
+    };
+    if (this.#failure !== null) return tell(this.#failure);
+    if (this.#closed) return tell(new DiskError('ECANCELED', 'the log is closed'));
+    if (this.#offset === 0) return tell(null);
+    const rotated = this.#spare.rotate((next) => this.#moveTo(next));
+    this.#goOnBehind(rotated.then(() => tell(null), tell));
   }
 }

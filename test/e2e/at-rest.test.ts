@@ -1,11 +1,15 @@
+import { execFile as execFileLater } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import * as aws from '@aws-sdk/client-s3';
 import { afterEach, expect, test } from 'vitest';
 import { type ClusterOptions, ProcessCluster } from '../kit/process-cluster.ts';
+
+const execFile = promisify(execFileLater);
 
 /** Nothing of what clients write may be found on the disk of a node that encrypts. */
 
@@ -209,4 +213,60 @@ test('another root key, or none, refuses to start and says why; a new one in fro
   expect(cluster.node(0).output()).toContain('wrapped under another root key');
   await started(second);
   await refused(first, 'which is not among the configured ones');
+}, 120_000);
+
+test('another data key and another root key come while it runs, and nothing is under the old ones', async () => {
+  folder = mkdtempSync(join(tmpdir(), 'minikv-root-'));
+  const file = join(folder, 'root-keys');
+  const [first, second] = [key(), key()];
+  writeFileSync(file, first);
+  cluster = await ProcessCluster.start(
+    options({ MINIKV_ENCRYPTION_ROOT_KEY_COMMAND: `cat ${file}` }),
+  );
+  const client = s3Of(cluster);
+  await write(cluster);
+  await writeObjects(client);
+  const io = { ...process.env, MINIKV_API_KEY: ADMIN_KEY, MINIKV_ENDPOINT: cluster.node(0).url };
+  const cli = async (...args: string[]) => {
+    const main = join(import.meta.dirname, '../../dist/cli/main.js');
+    const run = execFile(process.execPath, [main, ...args], { env: io });
+    return run.then(({ stdout }) => stdout);
+  };
+  const before = await ask(cluster, 'GET', '/admin/data-keys');
+  expect(JSON.parse(before)).toMatchObject({ dataKey: 1, dataKeys: [1], state: 'idle' });
+  expect(await cli('data-keys', 'rotate', '--wait')).toContain('data key 2 seals all');
+  await readBack(cluster, client);
+  const after = JSON.parse(await ask(cluster, 'GET', '/admin/data-keys'));
+  expect(after).toMatchObject({ dataKey: 2, dataKeys: [2], state: 'idle', error: null });
+  expect(after.places.chunks.resealed).toBeGreaterThan(1);
+  expect(after.places.values.resealed).toBeGreaterThan(10);
+  expect(after.places.log.resealed).toBeGreaterThan(0);
+  const metrics = await ask(cluster, 'GET', '/metrics');
+  expect(metrics).toMatch(/minikv_at_rest_data_keys(?:\{[^}]*\})? 1/);
+  expect(metrics).toMatch(/minikv_at_rest_resealed_total\{[^}]*place="chunks"/);
+  // A root key that lacks the one in use is refused, and nothing changes.
+  writeFileSync(file, second);
+  const refused = await cli('data-keys', 'reload-root-key').catch((error) => error.stdout);
+  expect(refused).toContain('which is in use');
+  writeFileSync(file, `${second}\n${first}`);
+  expect(await cli('data-keys', 'reload-root-key')).toMatch(/root key [0-9a-f]{16}, before/);
+  await ask(cluster, 'POST', '/admin/encryption-keys/rewrap');
+  writeFileSync(file, second);
+  expect(await cli('data-keys', 'reload-root-key')).toContain('as before');
+  // In the middle of the next one it is killed, and goes on at its start, under the second root key alone.
+  await ask(cluster, 'POST', '/admin/data-keys/rotate');
+  await cluster.kill(0);
+  const { data } = cluster.node(0);
+  expect(await found(data, Object.values(IN_VALUES))).toEqual([]);
+  cluster.spawn(0);
+  await cluster.ready();
+  for (let state = ''; state !== 'idle'; ) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    ({ state } = JSON.parse(await ask(cluster, 'GET', '/admin/data-keys')));
+  }
+  expect(JSON.parse(await ask(cluster, 'GET', '/admin/data-keys')).dataKeys).toEqual([3]);
+  await readBack(cluster, client);
+  expect(await cluster.stop(0)).toBe(0);
+  expect(await found(data, Object.values(IN_VALUES))).toEqual([]);
+  client.destroy();
 }, 120_000);

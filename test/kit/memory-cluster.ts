@@ -93,7 +93,8 @@ export class MemoryCluster {
     const random = seededRandom(++this.#starts, name);
     const fatal = (reason: string): void => void this.fatals.push(`${name}: ${reason}`);
     const storage = openStorage({
-      ...{ disk: machine.disk, clock, random, prepareAhead: false, onFatal: fatal, keys: null },
+      ...{ disk: machine.disk, clock, random, prepareAhead: false, onFatal: fatal },
+      ...{ keys: null, rotation: null },
       openEngine: async () => {
         machine.engine = new StallingEngine(clock, machine.engine?.rows());
         return machine.engine;

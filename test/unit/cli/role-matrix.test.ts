@@ -29,7 +29,7 @@ interface Run {
 }
 
 /** They go on asking nodes for a while. */
-const CARE = ['verify', 'repair', 'compact'];
+const CARE = ['verify', 'repair', 'compact', 'data-keys'];
 
 let server: Awaited<ReturnType<typeof startGuardedServer>>;
 const credentials = new Map<string, Credentials>();
@@ -109,8 +109,13 @@ function runs(): readonly Run[] {
     admin('tenants', 'resume', 'none'),
     admin('tenants', 'delete', 'none'),
     // What each node then says of it is told by node; gateways/identity/matrix.test.ts asks their routes.
-    ...CARE.map((what): Run => ({ args: [what], needs: ['status:read'], prefix: null })),
+    ...['verify', 'repair', 'compact', 'data-keys show', 'data-keys rotate'].map(ofNodes),
+    ofNodes('data-keys reload-root-key'),
   ];
+}
+
+function ofNodes(command: string): Run {
+  return { args: command.split(' '), needs: ['status:read'], prefix: null };
 }
 
 async function run({ authorization }: Credentials, args: readonly string[], stdin?: string) {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { RootKeys } from '../../../../gateways/encryption/root-keys.ts';
 import { seededRandom } from '../../../../protocol/random.ts';
 import type { FolderKeys } from '../../../../storage/at-rest/folder-keys.ts';
-import { KEYRING_PATHS, openKeyring } from '../../../../storage/at-rest/keyring.ts';
+import { openKeyring } from '../../../../storage/at-rest/keyring.ts';
+import { KEYRING_PATHS } from '../../../../storage/at-rest/keyring-file.ts';
 import { MemoryDisk } from '../../../../storage/disk/memory-disk.ts';
 
 const OLD = Buffer.alloc(32, 1);

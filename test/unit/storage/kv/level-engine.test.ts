@@ -212,6 +212,7 @@ describe('classic-level engine', () => {
       onDamage: ({ code }) => told.push(code),
       onSuspicion: () => told.push('suspicion'),
       ...{ batch: null, stop: () => {}, flush: async () => {}, closed: async () => {} },
+      compact: async () => {},
     });
     await expect(engine.write([put('a', '1')])).rejects.not.toMatchObject({ code: 'EBADMSG' });
     expect(told).toEqual(['suspicion']);
