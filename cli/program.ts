@@ -287,6 +287,8 @@ function addBulkCommands(program: Command, io: Io): void {
     .option('--batch <count>', 'Records per request', '500')
     .option('--parallel <count>', 'Requests under way at once', '4')
     .option('--checkpoint <file>', 'Remember progress here; the same command then goes on')
+    .option('--encryption-key-file <file>', 'Keys that open an encrypted export')
+    .option('--encryption-key-command <command>', 'Prints them')
     .option('--progress', 'Show progress although standard error is no terminal')
     .option('--no-progress', 'Show none');
   // Commander would make --no-progress a default of true.
@@ -299,6 +301,12 @@ function addBulkCommands(program: Command, io: Io): void {
     .argument('[prefix]', 'Only keys that begin with it', '')
     .option('--out <file>', 'Write to a file')
     .option('--revision <revision>', 'As it was at this revision')
+    .option('--encrypt', 'Under the key of MINIKV_EXPORT_KEY, or of one of these:')
+    .option(
+      '--encryption-key-file <file>',
+      '32 bytes as hex or base64, older ones on further lines',
+    )
+    .option('--encryption-key-command <command>', 'Prints them')
     .option('--progress', 'Show progress although standard error is no terminal')
     .option('--no-progress', 'Show none');
   exports.command.setOptionValue('progress', undefined);

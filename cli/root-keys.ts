@@ -19,10 +19,28 @@ type Source = Given & Pick<Config, 'ephemeral' | 'data' | 'nats'>;
 export async function configuredRootKeys(config: Given): Promise<RootKeys | null> {
   const { rootKeys, rootKeyFile, rootKeyCommand } = config;
   if (rootKeys !== null) return new RootKeys(rootKeys);
-  if (rootKeyFile !== null) return read(rootKeyFile, true);
-  if (rootKeyCommand !== null)
-    return parsed(await printed(rootKeyCommand), 'what encryption-root-key-command prints');
-  return null;
+  const names = {
+    text: 'encryption-root-key',
+    file: 'encryption-root-key-file',
+    command: 'encryption-root-key-command',
+  };
+  return keysFrom({ text: null, file: rootKeyFile, command: rootKeyCommand }, names);
+}
+
+/** Keys as text, in a file, or printed by a command; null where none of them is given. Errors name what gave them. */
+export async function keysFrom(
+  given: Readonly<Record<'text' | 'file' | 'command', string | null>>,
+  names: Readonly<Record<'text' | 'file' | 'command', string>>,
+): Promise<RootKeys | null> {
+  const { text, file, command } = given;
+  if (text !== null) return parsed(text, names.text);
+  if (file !== null) {
+    const content = await readSecret(file);
+    if (content === null) throw new Error(`${file} (${names.file}) is not there`);
+    return parsed(content, file);
+  }
+  if (command === null) return null;
+  return parsed(await printed(command, names.command), `what ${names.command} prints`);
 }
 
 /**
@@ -38,7 +56,8 @@ export async function rootKeys(
   const isAlone = config.nats.length === 0;
   if (config.ephemeral) return isAlone ? new RootKeys([random.bytes(KEY_BYTES)]) : null;
   const path = join(resolve(config.data), FILE);
-  const kept = await read(path, false);
+  const text = await readSecret(path);
+  const kept = text === null ? null : parsed(text, path);
   if (kept !== null || !isAlone) return kept;
   return parsed(await drawnInto(config.data, random), path);
 }
@@ -73,23 +92,14 @@ async function drawnInto(data: string, random: Random): Promise<string> {
   return text;
 }
 
-async function read(path: string, isWanted: boolean): Promise<RootKeys | null> {
-  const text = await readSecret(path);
-  if (text !== null) return parsed(text, path);
-  if (isWanted) throw new Error(`${path} (encryption-root-key-file) is not there`);
-  return null;
-}
-
 /** What it prints is a secret: an error tells what the command said on its other stream. */
-function printed(command: string): Promise<string> {
+function printed(command: string, name: string): Promise<string> {
   const options = { timeout: COMMAND_MS_MAX, maxBuffer: COMMAND_BYTES_MAX };
   return new Promise((resolved, rejected) => {
     execFile('/bin/sh', ['-c', command], options, (error, stdout, stderr) => {
       if (error === null) return resolved(stdout);
       const how = error.killed ? 'took too long' : `ended with ${error.code ?? error.signal}`;
-      rejected(
-        new Error(`encryption-root-key-command ${how}: ${stderr.trim() || 'it said nothing'}`),
-      );
+      rejected(new Error(`${name} ${how}: ${stderr.trim() || 'it said nothing'}`));
     });
   });
 }

@@ -1,16 +1,18 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { CommandFailed } from '../failures.ts';
+import { type ExportKeyFlags, keysToSeal } from '../export-keys.ts';
+import { CommandFailed, UsageError } from '../failures.ts';
 import { NO_PROGRESS, openProgress } from '../progress.ts';
+import { SealedWriter } from '../sealed-stream.ts';
 import type { Context } from './context.ts';
 import { pages } from './list.ts';
 
-export interface ExportFlags {
+export interface ExportFlags extends ExportKeyFlags {
   readonly out?: string;
   readonly progress?: boolean;
   readonly revision?: string;
 }
 
-/** `minikv export [prefix]`: one snapshot as NDJSON that `import` takes, each line one item. */
+/** `minikv export [prefix]`: one snapshot as NDJSON that `import` takes, each line one item; encrypted where a key is named. */
 export async function exportItems(
   { io, client, json }: Context,
   prefix: string,
@@ -18,7 +20,12 @@ export async function exportItems(
 ): Promise<void> {
   const shown =
     flags.progress ?? (io.errIsTerminal && (flags.out !== undefined || !io.outIsTerminal));
-  const { openedFile, write } = await openOut(flags.out, (text) => io.out(text));
+  const keys = await keysToSeal(io, flags);
+  if (keys !== null && flags.out === undefined && io.outIsTerminal) {
+    throw new UsageError('an encrypted export is not for a terminal: --out, or a pipe');
+  }
+  const { openedFile, write } = await openOut(flags.out, (bytes) => io.out(bytes));
+  const sealed = keys === null ? null : new SealedWriter(keys, io.random, write);
   const nowMs = (): number => io.clock.monotonicMs();
   const bar = shown ? openProgress('export', null, nowMs) : NO_PROGRESS;
   let records = 0;
@@ -29,9 +36,11 @@ export async function exportItems(
       if (io.signal.aborted) throw new CommandFailed('stopped before the end', { records });
       revision = page.revision;
       records += page.items.length;
-      await write(page.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+      const lines = Buffer.from(page.items.map((item) => `${JSON.stringify(item)}\n`).join(''));
+      await (sealed === null ? write(lines) : sealed.write(lines));
       bar.update(0, records);
     }
+    await sealed?.end();
     await openedFile?.sync();
   } finally {
     bar.stop();
@@ -45,7 +54,7 @@ export async function exportItems(
 const pick = (revision: string | undefined): { revision?: string } =>
   revision === undefined ? {} : { revision };
 
-async function openOut(path: string | undefined, out: (text: string) => Promise<void>) {
+async function openOut(path: string | undefined, out: (bytes: Uint8Array) => Promise<void>) {
   if (path === undefined) return { openedFile: null, write: out };
   let openedFile: FileHandle;
   try {
@@ -53,5 +62,6 @@ async function openOut(path: string | undefined, out: (text: string) => Promise<
   } catch (error) {
     throw new CommandFailed(`cannot write ${path}: ${(error as Error).message}`, {}, error);
   }
-  return { openedFile, write: async (text: string) => void (await openedFile.appendFile(text)) };
+  const write = async (bytes: Uint8Array) => void (await openedFile.appendFile(bytes));
+  return { openedFile, write };
 }

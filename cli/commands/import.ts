@@ -1,7 +1,9 @@
 import { createReadStream, type ReadStream, type Stats, statSync } from 'node:fs';
 import { createGunzip } from 'node:zlib';
+import type { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { randomHex } from '../../protocol/random.ts';
+import { type ExportKeyFlags, exportKeys } from '../export-keys.ts';
 import { CommandFailed, UsageError } from '../failures.ts';
 import {
   type Progress,
@@ -19,9 +21,10 @@ import {
 import { type RefusedRecord, sendBatch } from '../import/sender.ts';
 import type { Io } from '../io.ts';
 import { NO_PROGRESS, openProgress, type ProgressBar } from '../progress.ts';
+import { isSealed, unsealed } from '../sealed-stream.ts';
 import { type Context, countOf, printJson } from './context.ts';
 
-export interface ImportFlags {
+export interface ImportFlags extends ExportKeyFlags {
   readonly format?: string;
   readonly key?: string;
   readonly batch?: string;
@@ -40,6 +43,8 @@ const CHECKPOINT_EVERY_MS = 500;
 interface Source {
   readonly name: string;
   readonly chunks: AsyncIterable<Uint8Array>;
+  /** Reads it once, where it can be read again: what is encrypted and does not open is then refused as a whole. */
+  check(): Promise<void>;
   /** Bytes in all; null for a stream. */
   readonly total: number | null;
   /** Bytes taken so far. */
@@ -57,9 +62,10 @@ export async function importRecords(
 ): Promise<void> {
   const { io, json } = context;
   const plan = planOf(file, flags);
-  const source = openSource(io, file);
+  const source = openSource(io, file, await exportKeys(io, flags));
   const input = `${source.name} ${plan.format} ${flags.key ?? ''} ${plan.batchRecords}`;
   const found = plan.checkpoint === null ? null : readCheckpoint(plan.checkpoint, input);
+  await source.check();
   const run = new ImportRun(context, plan, {
     ...(found ?? { input, runId: randomHex(io.random, 8), records: 0 }),
   });
@@ -126,10 +132,11 @@ function planOf(file: string | undefined, flags: ImportFlags): Plan {
   return { ...common, read: (lines) => deb822Records(lines, template) };
 }
 
-function openSource(io: Io, file: string | undefined): Source {
+function openSource(io: Io, file: string | undefined, keys: RootKeys | null): Source {
   if (file === undefined || file === '-') {
     if (io.stdinIsTerminal) throw new UsageError('nothing to import: name a file, or pipe one in');
-    return { name: '-', chunks: io.stdin, total: null, taken: () => 0 };
+    const chunks = unsealed(io.stdin, keys);
+    return { name: '-', chunks, total: null, taken: () => 0, check: async () => {} };
   }
   let stats: Stats;
   try {
@@ -138,14 +145,23 @@ function openSource(io: Io, file: string | undefined): Source {
     throw new CommandFailed(`cannot read ${file}: ${(error as Error).message}`, {}, error);
   }
   let stream: ReadStream | null = null;
-  const open = async function* (): AsyncGenerator<Uint8Array> {
+  const read = async function* (): AsyncGenerator<Uint8Array> {
     stream = createReadStream(file, { highWaterMark: 256 * 1024 });
     if (!file.endsWith('.gz')) return yield* stream;
     const unpacked = createGunzip();
     stream.on('error', (error) => unpacked.destroy(error));
     yield* stream.pipe(unpacked);
   };
+  const open = () => unsealed(read(), keys);
   return {
+    check: async () => {
+      if (!stats.isFile()) return;
+      for await (const first of read()) {
+        if (!isSealed(first)) return;
+        break;
+      }
+      for await (const _ of open());
+    },
     name: `${file} ${stats.size} ${stats.mtimeMs}`,
     // Opened when it is read: what comes before may still refuse.
     chunks: { [Symbol.asyncIterator]: open },

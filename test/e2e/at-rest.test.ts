@@ -244,6 +244,14 @@ test('another data key and another root key come while it runs, and nothing is u
   const metrics = await ask(cluster, 'GET', '/metrics');
   expect(metrics).toMatch(/minikv_at_rest_data_keys(?:\{[^}]*\})? 1/);
   expect(metrics).toMatch(/minikv_at_rest_resealed_total\{[^}]*place="chunks"/);
+  // What is exported with a key is as unreadable as the folder.
+  const exported = join(folder, 'export.mkx');
+  await cli('export', '--encryption-key-file', file, '--out', exported);
+  const words = [...Object.values(IN_VALUES), ...Object.values(NAMES)];
+  expect(await found(folder, words)).toEqual([]);
+  await ask(cluster, 'DELETE', `/v1/kv/${NAMES.key}`);
+  await cli('import', exported, '--encryption-key-file', file);
+  await readBack(cluster, client);
   // A root key that lacks the one in use is refused, and nothing changes.
   writeFileSync(file, second);
   const refused = await cli('data-keys', 'reload-root-key').catch((error) => error.stdout);

@@ -14,6 +14,9 @@ import {
   ndjsonRecords,
   parseKeyTemplate,
 } from '../../../cli/import/records.ts';
+import { SealedWriter } from '../../../cli/sealed-stream.ts';
+import { RootKeys } from '../../../gateways/encryption/root-keys.ts';
+import { seededRandom } from '../../../protocol/random.ts';
 import { type TestIo, testIo } from './fake-io.ts';
 import { answerJson, problem, type TestServer, testServer } from './test-server.ts';
 
@@ -228,6 +231,40 @@ describe('minikv import', () => {
     expect(store.server.seen).toHaveLength(6);
     expect(new Set(store.keys).size).toBe(6);
     expect(JSON.parse(io.written.out)).toMatchObject({ imported: 105, refused: 0, skipped: 0 });
+  });
+
+  it('opens what is encrypted; without its key, changed or cut short, a file changes nothing', async () => {
+    const [one, two] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+    const keyFile = (name: string, ...keys: Buffer[]) => {
+      const path = join(folder, name);
+      writeFileSync(path, keys.map((key) => key.toString('hex')).join('\n'));
+      return path;
+    };
+    const right = { encryptionKeyFile: keyFile('right', two, one), batch: '20' };
+    const wrong = { encryptionKeyFile: keyFile('wrong', two) };
+    const sealed: Uint8Array[] = [];
+    const writer = new SealedWriter(new RootKeys([one]), seededRandom(1), async (bytes) => {
+      sealed.push(bytes);
+    });
+    await writer.write(Buffer.from(lines(numbered(4_000))));
+    await writer.end();
+    const whole = Buffer.concat(sealed);
+    expect(sealed.length).toBeGreaterThan(2);
+    await expect(run(whole, {}, 'a')).rejects.toThrow(/encrypted under key [0-9a-f]{16}, and none/);
+    await expect(run(whole, wrong, 'a')).rejects.toThrow('which is not among those given');
+    await expect(run(whole.subarray(0, -1), right, 'b')).rejects.toThrow('cut short');
+    const exchanged = Buffer.concat([sealed[0]!, sealed[2]!, sealed[1]!]);
+    await expect(run(exchanged, right, 'c')).rejects.toThrow('out of order');
+    await expect(run(Buffer.concat([whole, whole]), right, 'd')).rejects.toThrow('was changed');
+    expect(store.values.size).toBe(0);
+    await run(whole, right, 'a');
+    expect(store.values.size).toBe(4_000);
+    await run(gzipSync(whole), right, 'a.gz');
+    const env = { MINIKV_EXPORT_KEY: one.toString('base64') };
+    const piped = testIo({ env, stdin: whole });
+    const client = new Client(io, { endpoints: [store.server.url], timeoutMs: 3_000 });
+    await importRecords({ io: piped, client, json: false }, '-', {});
+    expect(piped.written.err).toBe('imported 4000 records\n');
   });
 
   it('reads gzip and standard input', async () => {
