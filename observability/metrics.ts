@@ -41,6 +41,7 @@ export const METRICS = {
   tls_certificate_ends_seconds: gauge('When the certificate of the ports ends, Unix seconds.'),
   audit_records_lost: counter('Records of the audit trail that could not be written.'),
   tls_handshakes_failed: counter('Connections that did not come to speak TLS.'),
+  http2_refused: counter('Heads and frames of HTTP/2 that were no requests.', 'what'),
   rate_limited: counter('Requests and watches refused for a limit.', 'limit', 'scope'),
   watchers: gauge('Open watches.', 'transport'),
   watch_events: counter('Events handed to watchers.', 'type'),

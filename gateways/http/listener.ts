@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AppError } from '../../protocol/errors.ts';
@@ -8,6 +9,7 @@ import { auditRefusal } from './audit.ts';
 import { failBody } from './body.ts';
 import { EdgeRequest, EdgeResponse, type OnSent } from './exchange.ts';
 import { isForeignHost } from './foreign-host.ts';
+import { Http2Connections, speaksHttp2 } from './http2.ts';
 import { endWithProblem, rawProblem, requestIdOf } from './raw-answer.ts';
 import { screen } from './screen.ts';
 import { createTlsServer } from './tls.ts';
@@ -60,6 +62,7 @@ export class Listener {
   readonly server: Server<typeof EdgeRequest, typeof EdgeResponse>;
   readonly #edge: Edge;
   readonly #parts: ListenerParts;
+  readonly #http2: Http2Connections | null;
   readonly #connections = new Map<Duplex, Connection>();
   /** Below them: with TLS, also those that have not said hello yet. */
   readonly #links = new Set<Socket>();
@@ -91,6 +94,7 @@ export class Listener {
             options,
             edge.bounds.headersMs,
           );
+    this.#http2 = tls === null ? null : new Http2Connections(edge, this.server as TlsServer);
     // 0: all headers are kept, so that screen() counts what was really sent.
     this.server.maxHeadersCount = 0;
     this.server.on('connection', (socket: Socket) => this.#onLink(socket));
@@ -110,6 +114,11 @@ export class Listener {
     );
     this.server.on('connect', (req, socket) => this.#refuse(req, socket, CONNECT));
     this.server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head));
+  }
+
+  /** Connections that carry several requests at once take no further ones. */
+  drain(): void {
+    this.#http2?.drain();
   }
 
   /** Ends every connection, also upgraded ones. */
@@ -134,7 +143,8 @@ export class Listener {
   }
 
   #onConnection(socket: Socket): void {
-    if (this.#connections.has(socket) || socket.destroyed) return;
+    // Of HTTP/2 each stream is one, and comes here by itself.
+    if (this.#connections.has(socket) || socket.destroyed || speaksHttp2(socket)) return;
     const { connectionsMax } = this.#edge.bounds;
     const count = this.#connections.size;
     const connection: Connection = {

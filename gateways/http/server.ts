@@ -167,6 +167,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     close: async () => {
       isDraining = true;
       for (const end of edge.streams) end();
+      for (const listener of listeners) listener.drain();
       const cancel = edge.clock.after(edge.bounds.drainMs, () => {
         for (const listener of listeners) listener.destroyAll();
         s3?.destroyAll();

@@ -7,6 +7,7 @@ import type {
 } from 'node:http';
 import { createServer } from 'node:https';
 import { createSecureContext } from 'node:tls';
+import { ALPN_PROTOCOLS } from './http2.ts';
 
 /** PEM: the certificate, with those behind it up to the authority, and its private key. */
 export interface TlsPair {
@@ -63,8 +64,8 @@ function read<T>(what: string, parse: () => T): T {
 }
 
 /**
- * An HTTP server behind TLS. A pair that replaces its own holds for connections that come later; HTTP/1.1 alone is
- * offered. Clients are asked for certificates where there is an authority for them, and need none. `handshakeMs`: who has not said hello by then is cut off.
+ * An HTTP server behind TLS. A pair that replaces its own holds for connections that come later. HTTP/2 is offered beside
+ * HTTP/1.1, for whoever listens to speak (http2.ts). Clients are asked for certificates where there is an authority for them, and need none. `handshakeMs`: who has not said hello by then is cut off.
  */
 export function createTlsServer<
   Request extends typeof IncomingMessage,
@@ -75,7 +76,8 @@ export function createTlsServer<
   handshakeMs: number,
 ): Server<Request, Response> {
   const { minVersion } = source;
-  const tls = { ...contextOf(source.pair(), minVersion), handshakeTimeout: handshakeMs };
+  const offers = { ALPNProtocols: [...ALPN_PROTOCOLS], handshakeTimeout: handshakeMs };
+  const tls = { ...contextOf(source.pair(), minVersion), ...offers };
   // Whoever shows a certificate that does not count is nobody, and is told so by an answer.
   const asks = { requestCert: source.pair().clientCa !== undefined, rejectUnauthorized: false };
   const server = createServer<Request, Response>({ ...options, ...tls, ...asks });

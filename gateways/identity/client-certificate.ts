@@ -23,17 +23,26 @@ export type Credential = string | ClientCertificate | undefined;
 
 const certificates = new WeakMap<Duplex, ClientCertificate | null>();
 
+const carriers = new WeakMap<Duplex, TLSSocket>();
+
+/** Requests on `stream` come over this connection: what it has shown counts for them. */
+export function carry(stream: Duplex, connection: TLSSocket): void {
+  carriers.set(stream, connection);
+}
+
 /** A header goes before a certificate: whoever sends one asks to be judged by it. */
 export function credentialOf(authorization: string | undefined, socket: Duplex | null): Credential {
-  if (authorization !== undefined || !(socket instanceof TLSSocket)) return authorization;
+  if (authorization !== undefined || socket === null) return authorization;
   return certificateOn(socket) ?? undefined;
 }
 
 /** Null: the client has shown none, or one that does not count. Read once per connection. */
-export function certificateOn(socket: Duplex): ClientCertificate | null {
+export function certificateOn(stream: Duplex): ClientCertificate | null {
+  const socket = carriers.get(stream) ?? stream;
+  if (!(socket instanceof TLSSocket)) return null;
   const known = certificates.get(socket);
   if (known !== undefined) return known;
-  const found = socket instanceof TLSSocket && socket.authorized ? read(socket) : null;
+  const found = socket.authorized ? read(socket) : null;
   certificates.set(socket, found);
   return found;
 }

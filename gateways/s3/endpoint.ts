@@ -100,6 +100,7 @@ export class S3Endpoint {
     if (server?.listening === true) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeIdleConnections();
+      this.#listener?.drain();
       await closed;
     }
     await this.#edge.hashing.stop();

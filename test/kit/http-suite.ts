@@ -23,23 +23,32 @@ export function httpSuite(start: () => Promise<HttpTarget>, tenant = 'default'):
     target = await start();
   });
   afterAll(() => target.stop());
-  const send = (method: string, path: string, options: Parameters<typeof call>[3] = {}) =>
-    call(target.url, method, path, options);
+  const urlOf = () => target.url;
+  requestTests(urlOf);
+  describe('locks', () => lockTests(urlOf, sendTo(urlOf)));
+  describe('bad inputs', () => httpInputSuite(urlOf));
+  describe('watch', () => httpWatchSuite(urlOf, tenant));
+}
+
+function sendTo(urlOf: () => string): Send {
+  return (method, path, options = {}) => call(urlOf(), method, path, options);
+}
+
+/** What of it is requests and answers alone, over whichever version of HTTP undici speaks. */
+export function requestTests(urlOf: () => string): void {
+  const send = sendTo(urlOf);
   describe('keys', () => keyTests(send));
   describe('preconditions', () => conditionTests(send));
   describe('listing', () => listTests(send));
   describe('batch', () => batchTests(send));
   describe('leases', () => leaseTests(send));
-  describe('locks', () => lockTests(() => target.url, send));
-  describe('transactions', () => txnTests(() => target.url, send));
+  describe('transactions', () => txnTests(urlOf, send));
   describe('the seed paths', () => seedTests(send));
   describe('indexes', () => indexTests(send));
   describe('search', () => searchTests(send));
   describe('every answer', () => commonTests(send));
-  describe('MessagePack', () => msgpackTests(() => target.url, send));
+  describe('MessagePack', () => msgpackTests(urlOf, send));
   describe('health and description', () => healthTests(send));
-  describe('bad inputs', () => httpInputSuite(() => target.url));
-  describe('watch', () => httpWatchSuite(() => target.url, tenant));
 }
 
 function commonTests(send: Send): void {

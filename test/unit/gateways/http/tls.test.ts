@@ -107,11 +107,13 @@ describe('an HTTP port with a certificate', () => {
     await waitFor(() => seen.includes('"w/1"') && messages.some(({ key }) => key === 'w/1'));
   });
 
-  it('speaks no version older than it is told, and HTTP/1.1 alone', async () => {
+  it('speaks no version older than it is told, and HTTP/2 to who asks for it first', async () => {
     const { url } = await start();
     expect((await secured(url, { maxVersion: 'TLSv1.2' })).getProtocol()).toBe('TLSv1.2');
     const modern = await secured(url, { ALPNProtocols: ['h2', 'http/1.1'] });
-    expect([modern.getProtocol(), modern.alpnProtocol]).toEqual(['TLSv1.3', 'http/1.1']);
+    expect([modern.getProtocol(), modern.alpnProtocol]).toEqual(['TLSv1.3', 'h2']);
+    const plain = await secured(url, { ALPNProtocols: ['http/1.1'] });
+    expect(plain.alpnProtocol).toBe('http/1.1');
     const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' };
     expect(await codeOf(secured(url, old))).toMatch(/PROTOCOL_VERSION|ECONNRESET/);
     const { url: strict } = await start({}, new HandTls(tls.pair(), 'TLSv1.3'));
