@@ -16,15 +16,12 @@ export function addApiKeyCommands(program: Command, io: Io): void {
   create.command
     .argument('<name>', 'What it is for')
     .option('--role <role>', 'admin, read_write (the default), read_only, or one that was made')
-    .option('--tenant <name>', 'Whose keys it sees; left out: of whoever asks. Not with --s3')
+    .option('--tenant <name>', 'Whose keys, or buckets, it sees; left out: of whoever asks')
     .option('--expires <seconds>', 'It is no longer good after that time')
     .option('--s3', 'A pair of S3 keys of the user <name>, who is made where there is none')
     .option('--display-name <text>', 'With --s3: how ACLs and listings show a new user')
     .option('--email <address>', 'With --s3: what ACLs may name a new user by');
   create.action(async (context, [name], { s3, ...flags }) => {
-    if (s3 === true && flags['tenant'] !== undefined) {
-      throw new UsageError('users of S3 are of the tenant of whoever asks: no --tenant with --s3');
-    }
     if (s3 === true) return (await ofS3()).createS3Key(context, name!, flags);
     if (flags['displayName'] === undefined && flags['email'] === undefined) {
       return (await commands()).createKey(context, name!, flags);
@@ -32,13 +29,17 @@ export function addApiKeyCommands(program: Command, io: Io): void {
     throw new UsageError('--display-name and --email are of users of S3: --s3');
   });
   const list = clientCommand(keys, io, 'list', 'Print all keys, without their secrets');
-  list.command.option('--s3', 'Access keys of S3, with whose they are');
-  list.action(async (context, _args, { s3 }) =>
-    s3 === true ? (await ofS3()).listS3Keys(context) : (await commands()).listKeys(context),
-  );
-  clientCommand(keys, io, 'users', 'Print the users of S3').action(async (context) =>
-    (await ofS3()).listUsers(context),
-  );
+  list.command
+    .option('--s3', 'Access keys of S3, with whose they are')
+    .option('--tenant <name>', 'With --s3: of that tenant; left out: of whoever asks');
+  list.action(async (context, _args, { s3, tenant }) => {
+    if (s3 === true) return (await ofS3()).listS3Keys(context, tenant);
+    if (tenant === undefined) return (await commands()).listKeys(context);
+    throw new UsageError('API keys show their tenant: --tenant is of keys of S3, --s3');
+  });
+  const users = clientCommand(keys, io, 'users', 'Print the users of S3');
+  users.command.option('--tenant <name>', 'Of that tenant; left out: of whoever asks');
+  users.action(async (context, _args, { tenant }) => (await ofS3()).listUsers(context, tenant));
   const end = clientCommand(keys, io, 'delete-user', 'End a user of S3 with all its keys');
   end.command.argument('<name>');
   end.action(async (context, [name]) => (await ofS3()).deleteUser(context, name!));

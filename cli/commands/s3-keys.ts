@@ -26,6 +26,12 @@ export interface CreateS3Flags {
   readonly expires?: string;
   readonly displayName?: string;
   readonly email?: string;
+  readonly tenant?: string;
+}
+
+/** Of the tenant of whoever asks where none is named. */
+function inTenant(path: string, tenant: string | undefined): string {
+  return tenant === undefined ? path : `${path}?tenant=${encodeURIComponent(tenant)}`;
 }
 
 const JSON_BODY = { 'content-type': 'application/json' };
@@ -37,11 +43,12 @@ export async function createS3Key(
   flags: CreateS3Flags,
 ): Promise<void> {
   const { io, client, json } = context;
-  const { expires } = flags;
+  const { expires, tenant } = flags;
   const seconds = expires === undefined ? null : countOf(expires, '--expires', 1, EXPIRES_SECS_MAX);
   const user = await userFor(context, name, flags);
   const made = await client.json<ShownS3Key & { readonly secretAccessKey: string }>({
-    ...{ method: 'POST', path: '/admin/s3-keys', repeatable: false, headers: JSON_BODY },
+    ...{ method: 'POST', path: inTenant('/admin/s3-keys', tenant), repeatable: false },
+    headers: JSON_BODY,
     body: JSON.stringify({ user: name, expires_in_secs: seconds }),
   });
   if (json) return printJson(io, { ...made, userId: user.id, arn: user.arn, role: user.role });
@@ -54,16 +61,17 @@ export async function createS3Key(
 async function userFor(
   { client }: Context,
   name: string,
-  { role, displayName, email }: CreateS3Flags,
+  { role, displayName, email, tenant }: CreateS3Flags,
 ): Promise<ShownUser> {
   const { users } = await client.json<{ readonly users: readonly ShownUser[] }>({
-    ...{ method: 'GET', path: '/admin/s3-users', repeatable: true },
+    ...{ method: 'GET', path: inTenant('/admin/s3-users', tenant), repeatable: true },
   });
   const known = users.find((user) => user.name === name);
   const wanted = { role, display_name: displayName, email };
   if (known === undefined) {
     return client.json<ShownUser>({
-      ...{ method: 'POST', path: '/admin/s3-users', repeatable: false, headers: JSON_BODY },
+      ...{ method: 'POST', path: inTenant('/admin/s3-users', tenant), repeatable: false },
+      headers: JSON_BODY,
       body: JSON.stringify({ name, ...wanted }),
     });
   }
@@ -73,9 +81,9 @@ async function userFor(
   );
 }
 
-export async function listS3Keys({ io, client, json }: Context): Promise<void> {
+export async function listS3Keys({ io, client, json }: Context, tenant?: string): Promise<void> {
   const { keys } = await client.json<{ readonly keys: readonly ShownS3Key[] }>({
-    ...{ method: 'GET', path: '/admin/s3-keys', repeatable: true },
+    ...{ method: 'GET', path: inTenant('/admin/s3-keys', tenant), repeatable: true },
   });
   for (const key of keys) {
     if (json) await printJson(io, key);
@@ -110,9 +118,9 @@ export async function changeS3Key(
   await io.out(what === 'delete' ? `deleted ${id}\n` : `${lineOf(key)}\n`);
 }
 
-export async function listUsers({ io, client, json }: Context): Promise<void> {
+export async function listUsers({ io, client, json }: Context, tenant?: string): Promise<void> {
   const { users } = await client.json<{ readonly users: readonly ShownUser[] }>({
-    ...{ method: 'GET', path: '/admin/s3-users', repeatable: true },
+    ...{ method: 'GET', path: inTenant('/admin/s3-users', tenant), repeatable: true },
   });
   for (const user of users) await printUser({ io, json }, user);
 }

@@ -1,7 +1,6 @@
 import type { FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
+import { type Static, Type } from 'typebox';
 import { AppError } from '../../protocol/errors.ts';
-import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
 import type { App, Edge } from '../http/app.ts';
 import { objectBody } from '../http/content.ts';
 import { contextOf } from '../http/context.ts';
@@ -10,7 +9,7 @@ import * as schemas from '../http/schemas.ts';
 import type { ShownS3Key, ShownS3User } from '../identity/s3-shown.ts';
 import { fullUserName, isDisplayName, isEmail, isS3UserName } from '../identity/s3-user.ts';
 import type { S3UserChange, S3Users, WantedS3User } from '../identity/s3-users.ts';
-import { checkFields, expiresInMsOf } from './api-keys.ts';
+import { checkFields, expiresInMsOf, scopeOf, tenantWanted } from './api-keys.ts';
 
 const USERS = '/admin/s3-users';
 const KEYS = '/admin/s3-keys';
@@ -59,6 +58,14 @@ const AllUsers = Type.Object({ users: Type.Array(User) });
 const AllKeys = Type.Object({ keys: Type.Array(Key) });
 const DeletedUser = Type.Object({ name: Type.String(), deleted: Type.Boolean() });
 const DeletedKey = Type.Object({ accessKeyId: Type.String(), deleted: Type.Boolean() });
+const OfTenant = Type.Object(
+  {
+    tenant: Type.Optional(
+      Type.String({ description: 'Of administrators of the cluster; else of whoever asks.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
 const Name = Type.Object({ name: Type.String() });
 const Id = Type.Object({ id: Type.String() });
 
@@ -73,10 +80,10 @@ function registerUsers(app: App, edge: Edge): void {
   app.get(USERS, {
     schema: {
       ...{ tags: ['admin'], summary: 'The users of S3, by name' },
-      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: AllUsers }) },
+      ...{ querystring: OfTenant, response: schemas.answers({ 200: AllUsers }) },
     },
     handler: async (request, reply) => {
-      const users = await usersOf(edge, request).listUsers(contextOf(request));
+      const users = await (await usersOf(edge, request)).listUsers(contextOf(request));
       return answer(request, reply, 200, null, () => ({
         users: users.map((user) => shownUser(user, tenantOf(request))),
       }));
@@ -86,39 +93,42 @@ function registerUsers(app: App, edge: Edge): void {
     config: { body: 'document' },
     schema: {
       ...{ tags: ['admin'], summary: 'Makes a user of S3, without keys', body: WantedUser },
-      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 201: User }) },
+      ...{ querystring: OfTenant, response: schemas.answers({ 201: User }) },
     },
     handler: async (request, reply) => {
       const wanted = wantedUser(objectBody(request));
-      const made = await usersOf(edge, request).createUser(contextOf(request), wanted);
+      const made = await (await usersOf(edge, request)).createUser(contextOf(request), wanted);
       return answer(request, reply, 201, null, () => shownUser(made, tenantOf(request)));
     },
   });
   app.get(`${USERS}/:name`, {
     schema: {
       ...{ tags: ['admin'], summary: 'A user of S3', params: Name },
-      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: User }) },
+      ...{ querystring: OfTenant, response: schemas.answers({ 200: User }) },
     },
     handler: async (request, reply) => {
-      const user = await usersOf(edge, request).getUser(contextOf(request), request.params.name);
+      const user = await (await usersOf(edge, request)).getUser(
+        contextOf(request),
+        request.params.name,
+      );
       return answer(request, reply, 200, null, () => shownUser(user, tenantOf(request)));
     },
   });
   app.delete(`${USERS}/:name`, {
     schema: {
       ...{ tags: ['admin'], summary: 'Ends a user of S3 and all its access keys', params: Name },
-      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: DeletedUser }) },
+      ...{ querystring: OfTenant, response: schemas.answers({ 200: DeletedUser }) },
     },
     handler: async (request, reply) => {
       const { name } = request.params;
-      await usersOf(edge, request).deleteUser(contextOf(request), name);
+      await (await usersOf(edge, request)).deleteUser(contextOf(request), name);
       return answer(request, reply, 200, null, () => ({ name, deleted: true }));
     },
   });
 }
 
 function registerUserChanges(app: App, edge: Edge): void {
-  const shape = { params: Name, querystring: schemas.NoQuery };
+  const shape = { params: Name, querystring: OfTenant };
   app.patch(`${USERS}/:name`, {
     config: { body: 'document' },
     schema: {
@@ -128,7 +138,11 @@ function registerUserChanges(app: App, edge: Edge): void {
     handler: async (request, reply) => {
       const change = changedUser(objectBody(request));
       const { name } = request.params;
-      const user = await usersOf(edge, request).changeUser(contextOf(request), name, change);
+      const user = await (await usersOf(edge, request)).changeUser(
+        contextOf(request),
+        name,
+        change,
+      );
       return answer(request, reply, 200, null, () => shownUser(user, tenantOf(request)));
     },
   });
@@ -140,7 +154,11 @@ function registerUserChanges(app: App, edge: Edge): void {
       },
       handler: async (request, reply) => {
         const { name } = request.params;
-        const user = await usersOf(edge, request).setUserState(contextOf(request), name, state);
+        const user = await (await usersOf(edge, request)).setUserState(
+          contextOf(request),
+          name,
+          state,
+        );
         return answer(request, reply, 200, null, () => shownUser(user, tenantOf(request)));
       },
     });
@@ -148,7 +166,7 @@ function registerUserChanges(app: App, edge: Edge): void {
       schema: keySchema(`${summary} an access key`),
       handler: async (request, reply) => {
         const { id } = request.params;
-        const key = await usersOf(edge, request).setKeyState(contextOf(request), id, state);
+        const key = await (await usersOf(edge, request)).setKeyState(contextOf(request), id, state);
         return answer(request, reply, 200, null, (): ShownS3Key => key);
       },
     });
@@ -164,10 +182,10 @@ function registerKeys(app: App, edge: Edge): void {
   app.get(KEYS, {
     schema: {
       ...{ tags: ['admin'], summary: 'The access keys of S3, by id; never their secrets' },
-      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: AllKeys }) },
+      ...{ querystring: OfTenant, response: schemas.answers({ 200: AllKeys }) },
     },
     handler: async (request, reply) => {
-      const keys = await usersOf(edge, request).listKeys(contextOf(request));
+      const keys = await (await usersOf(edge, request)).listKeys(contextOf(request));
       return answer(request, reply, 200, null, () => ({ keys: [...keys] }));
     },
   });
@@ -175,12 +193,12 @@ function registerKeys(app: App, edge: Edge): void {
     config: { body: 'document' },
     schema: {
       ...{ tags: ['admin'], summary: 'Makes an access key, whose secret is shown this once' },
-      ...{ querystring: schemas.NoQuery, body: WantedKey },
+      ...{ querystring: OfTenant, body: WantedKey },
       response: schemas.answers({ 201: MadeKey }),
     },
     handler: async (request, reply) => {
       const wanted = wantedKey(objectBody(request));
-      const made = await usersOf(edge, request).createKey(contextOf(request), wanted);
+      const made = await (await usersOf(edge, request)).createKey(contextOf(request), wanted);
       const { shown, secretAccessKey } = made;
       reply.header('cache-control', 'no-store');
       return answer(request, reply, 201, null, () => ({ ...shown, secretAccessKey }));
@@ -189,25 +207,31 @@ function registerKeys(app: App, edge: Edge): void {
   app.get(`${KEYS}/:id`, {
     schema: keySchema('An access key of S3, without its secret'),
     handler: async (request, reply) => {
-      const key = await usersOf(edge, request).getKey(contextOf(request), request.params.id);
+      const key = await (await usersOf(edge, request)).getKey(
+        contextOf(request),
+        request.params.id,
+      );
       return answer(request, reply, 200, null, (): ShownS3Key => key);
     },
   });
   app.delete(`${KEYS}/:id`, {
     schema: {
       ...{ tags: ['admin'], summary: 'Revokes an access key and forgets it', params: Id },
-      ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: DeletedKey }) },
+      ...{ querystring: OfTenant, response: schemas.answers({ 200: DeletedKey }) },
     },
     handler: async (request, reply) => {
       const { id } = request.params;
-      await usersOf(edge, request).deleteKey(contextOf(request), id);
+      await (await usersOf(edge, request)).deleteKey(contextOf(request), id);
       return answer(request, reply, 200, null, () => ({ accessKeyId: id, deleted: true }));
     },
   });
   app.post(`${KEYS}/:id/revoke`, {
     schema: keySchema('Revokes an access key: answered, no node takes it'),
     handler: async (request, reply) => {
-      const key = await usersOf(edge, request).revokeKey(contextOf(request), request.params.id);
+      const key = await (await usersOf(edge, request)).revokeKey(
+        contextOf(request),
+        request.params.id,
+      );
       return answer(request, reply, 200, null, (): ShownS3Key => key);
     },
   });
@@ -216,13 +240,15 @@ function registerKeys(app: App, edge: Edge): void {
 function keySchema(summary: string) {
   return {
     ...{ tags: ['admin'], summary, params: Id },
-    ...{ querystring: schemas.NoQuery, response: schemas.answers({ 200: Key }) },
+    ...{ querystring: OfTenant, response: schemas.answers({ 200: Key }) },
   };
 }
 
-/** Those of the sender's own tenant, also where that is the cluster's. */
-function usersOf({ s3Users }: Edge, request: FastifyRequest): S3Users {
-  if (s3Users !== null) return s3Users.ofTenant(tenantOf(request));
+/** Those of the sender's own tenant, also where that is the cluster's, or of the one that its administrators ask for. */
+async function usersOf({ s3Users, tenants }: Edge, request: FastifyRequest): Promise<S3Users> {
+  const tenant = tenantOf(request);
+  await tenants.check(contextOf(request), tenant);
+  if (s3Users !== null) return s3Users.ofTenant(tenant);
   throw new AppError('not_implemented', 'this node has no S3 endpoint, and so no users of it');
 }
 
@@ -276,8 +302,10 @@ function wantedKey(body: Record<string, unknown>) {
   return { user, expiresInMs: expiresInMsOf(seconds) };
 }
 
-function tenantOf({ edge }: FastifyRequest): string {
-  return edge.grant?.tenant ?? DEFAULT_TENANT;
+/** Throws `forbidden` for another's than one's own, but of administrators of the cluster. */
+function tenantOf(request: FastifyRequest): string {
+  const { tenant } = request.query as Static<typeof OfTenant>;
+  return tenantWanted(tenant, scopeOf(request));
 }
 
 function shownUser({ name, ...user }: ShownS3User, tenant: string) {

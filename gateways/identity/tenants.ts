@@ -9,6 +9,7 @@ import {
   isTenantName,
   nameOfTenantRow,
   parseTenantRow,
+  standingOf,
   type TenantDeletion,
   type TenantRecord,
   tenantRow,
@@ -71,6 +72,14 @@ export class Tenants {
   async check(ctx: RequestContext, name: string): Promise<void> {
     if (name === DEFAULT_TENANT) return;
     if ((await this.get(ctx, name)).state === 'deleting') throw noTenant();
+  }
+
+  /** Whether what is theirs may be shown at present. Rejects with `unavailable` where this node cannot tell. */
+  async isActive(ctx: RequestContext, name: string): Promise<boolean> {
+    if (name === DEFAULT_TENANT) return true;
+    const { identities } = this.#parts;
+    await identities.current(ctx.deadlineMs);
+    return standingOf(identities, name) === 'active';
   }
 
   /** Once this has resolved, every node refuses all of their requests. */

@@ -1,3 +1,5 @@
+import { DEFAULT_TENANT } from '../../protocol/vshard.ts';
+import { isTenantName } from '../identity/tenant.ts';
 import { checkBucketName } from './bucket-name.ts';
 import { s3Error } from './errors.ts';
 import { objectKeyOf } from './object-key.ts';
@@ -15,6 +17,8 @@ export interface Endpoint {
 export interface Address {
   readonly bucket: string;
   readonly key: string;
+  /** Whose bucket it is, where the path says so (`/tenant:bucket/key`). */
+  readonly tenant?: string;
 }
 
 /**
@@ -32,10 +36,14 @@ export function addressOf(host: string | null, rawPath: string, endpoint: Endpoi
   const rawBucket = slash < 0 ? path.slice(1) : path.slice(1, slash);
   const key = slash < 0 ? '' : objectKeyOf(path.slice(slash + 1));
   if (rawBucket === '' && key === '' && slash < 0) return { bucket: '', key: '' };
-  const name = percentDecoded(rawBucket);
-  if (name === null) throw s3Error('InvalidURI');
-  checkBucketName(name);
-  return { bucket: name, key };
+  const text = percentDecoded(rawBucket);
+  if (text === null) throw s3Error('InvalidURI');
+  // No name of a bucket has a colon.
+  const colon = text.indexOf(':');
+  const [tenant, name] = [text.slice(0, Math.max(0, colon)), text.slice(colon + 1)];
+  const isTenant = colon < 0 || tenant === DEFAULT_TENANT || isTenantName(tenant);
+  checkBucketName(isTenant ? name : text);
+  return { bucket: name, key, ...(colon < 0 ? {} : { tenant }) };
 }
 
 function withoutPrefix(rawPath: string, prefix: string): string {

@@ -95,9 +95,9 @@ export class Call {
     return `${this.sender.isSecure ? 'https' : 'http'}://${this.header('host') ?? ''}`;
   }
 
-  /** Whose buckets there are for this request: those of the tenant of whoever signed it, and of the cluster's own for all others. */
+  /** Whose buckets there are for this request: those of the tenant of whoever signed it; else of the one that the path names, or of the cluster's own. */
   get tenant(): string {
-    return this.who?.access.tenant ?? DEFAULT_TENANT;
+    return this.who?.access.tenant ?? this.route.tenant ?? DEFAULT_TENANT;
   }
 
   /** The engine's name of the object that the request is about. */

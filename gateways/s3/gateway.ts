@@ -6,7 +6,7 @@ import type { Meters } from '../limits/rate-limits.ts';
 import { websiteOf } from './address.ts';
 import type { Answer } from './answer.ts';
 import { checkBucketName } from './bucket-name.ts';
-import { Call } from './call.ts';
+import { Call, noSuchBucket } from './call.ts';
 import { corsHeaders, preflight } from './cors-answers.ts';
 import type { Mount, S3Edge } from './edge.ts';
 import { hasErrorBody, renderError, type S3Error, s3ErrorOf } from './errors.ts';
@@ -14,6 +14,7 @@ import { HANDLERS } from './handlers.ts';
 import { checkOrigin, nobody, senderOf, visitor } from './identity.ts';
 import { metersOfCall } from './limits.ts';
 import { type AnswerTimes, logAccess } from './logged-request.ts';
+import { isHidden, senderTo } from './named-tenant.ts';
 import { bringsKey, checkLink } from './object-encryption.ts';
 import { objectKeyOf } from './object-key.ts';
 import type { Operation } from './operations.ts';
@@ -93,6 +94,9 @@ class Request {
       this.#count(call);
       answer = await this.#run(call);
     } catch (error) {
+      if (call !== null && isHidden(call, error)) {
+        return this.#refusal(noSuchBucket(call.route.bucket), requestId);
+      }
       answer = this.#refusal(error, requestId);
     }
     const cors = call === null ? [] : await corsHeaders(call, this.#req.method ?? '');
@@ -110,8 +114,9 @@ class Request {
     const route = routeOf({ method, url, headers }, this.#mount.endpoint);
     this.operation = route.operation;
     const remoteAddress = () => this.#req.socket.remoteAddress ?? '';
-    const rest = { route, sender, body, remoteAddress, requestId };
-    return new Call({ edge, mount: this.#mount, ...rest });
+    const rest = { route, body, remoteAddress, requestId };
+    const to = await senderTo(edge, method, route, sender);
+    return new Call({ edge, mount: this.#mount, sender: to, ...rest });
   }
 
   /** Of a website: reading only, by nobody. */

@@ -10,7 +10,8 @@ export function metersOfCall(call: Call): Meters | null {
   const { limits } = call.edge.http;
   if (limits === null) return null;
   const { who, isAnonymous, address } = call.sender;
-  const tenant = who?.access.tenant ?? DEFAULT_TENANT;
+  // Of who did not sign: that of the bucket.
+  const { tenant } = call;
   const name = who?.userName ?? null;
   const signer = name === null ? 's3-account' : `s3-user:${name}`;
   return limits.of({

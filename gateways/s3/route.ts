@@ -25,6 +25,8 @@ export interface Route {
   /** Empty where the operation is about no bucket, or about no object. */
   readonly bucket: string;
   readonly key: string;
+  /** Whose bucket it is, where the path says so. */
+  readonly tenant?: string;
   /** Fields of the query, decoded. */
   readonly query: ReadonlyMap<string, string>;
   /** The version that is asked for; null is the current one. `null` as text is a version's id. */

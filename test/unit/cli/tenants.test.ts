@@ -51,8 +51,8 @@ it('makes keys of a tenant, which see its keys only', async () => {
 });
 
 it('says what it does not understand', async () => {
-  const s3 = await run('keys', 'create', 'ada', '--s3', '--tenant', 'two');
-  expect([s3.code, s3.err]).toEqual([2, expect.stringContaining('--tenant')]);
+  const listed = await run('keys', 'list', '--tenant', 'two');
+  expect([listed.code, listed.err]).toEqual([2, expect.stringContaining('--s3')]);
   for (const args of [['create'], ['create', 'A'], ['show', 'a/b'], ['suspend', '-'], ['what']]) {
     expect((await run('tenants', ...args)).code, args.join(' ')).toBe(2);
   }

@@ -103,6 +103,99 @@ describe('another tenant’s bucket', () => {
   });
 });
 
+describe('a bucket whose tenant the path names', () => {
+  const get = (path: string, init: RequestInit = {}) => fetch(server.url + path, init);
+  const origin = { origin: 'https://a.example', 'access-control-request-method': 'GET' };
+  const preflight = async (path: string) => {
+    const answer = await get(path, { method: 'OPTIONS', headers: origin });
+    const allowed = answer.headers.get('access-control-allow-origin');
+    return { status: answer.status, text: await answer.text(), allowed };
+  };
+
+  beforeAll(async () => {
+    await ben.s3.createBucket({ Bucket: 'private-b', ObjectLockEnabledForBucket: true });
+    for (const Key of ['k', 'source']) {
+      await ben.s3.putObject({ Bucket: 'private-b', Key, Body: 'text' });
+    }
+    const CORSRules = [{ AllowedOrigins: ['https://a.example'], AllowedMethods: ['GET'] }];
+    const CORSConfiguration = { CORSRules };
+    await ben.s3.putBucketCors({ Bucket: 'of-b', CORSConfiguration });
+  });
+
+  it('gives to who has not signed what is public, and tells browsers what they may ask', async () => {
+    const read = await get('/b:of-b/k', { headers: { origin: origin.origin } });
+    expect([read.status, await read.text()]).toEqual([200, 'text']);
+    expect(read.headers.get('access-control-allow-origin')).toBe('https://a.example');
+    expect((await get('/b%3Aof-b?list-type=2')).status).toBe(200);
+    expect(await preflight('/b:of-b/k')).toMatchObject({ status: 200, allowed: origin.origin });
+    // Without the tenant, it is a bucket of the cluster's own.
+    expect(await (await get('/of-b/k')).text()).not.toBe('text');
+    expect((await preflight('/of-b/k')).allowed).toBeNull();
+  });
+
+  it('W1 is to who has not signed one that is not there, where it gives them nothing', async () => {
+    const places = ['b:private-b', 'b:nobodys-b', 'b:private-c', 'c:private-b'];
+    const plain = (text: string) => {
+      let same = nameless({ status: 0, text }).text;
+      const names = places.flatMap((place) => place.split(':').slice(1));
+      for (const name of [...places, ...names]) same = same.replaceAll(name, 'N');
+      return same;
+    };
+    const [taken, ...free] = places.map((place) => asks(place));
+    for (const [i, one] of (taken ?? []).entries()) {
+      const seen = await sendAs(server, null, one);
+      for (const other of free) {
+        const none = await sendAs(server, null, other[i] as Ask);
+        const cell = one.operation;
+        expect([cell, seen.status, plain(seen.text)]).toEqual([
+          cell,
+          none.status,
+          plain(none.text),
+        ]);
+      }
+      expect([400, 404]).toContain(seen.status);
+    }
+    const [there, ...not] = await Promise.all(places.map((place) => preflight(`/${place}/k`)));
+    for (const one of not) {
+      expect({ ...one, text: plain(one.text) }).toEqual({
+        ...there,
+        text: plain(there?.text ?? ''),
+      });
+    }
+    expect(there).toMatchObject({ status: 404, allowed: null });
+    const listed = await ben.s3.listObjectsV2({ Bucket: 'private-b' });
+    expect(listed.KeyCount).toBe(2);
+  });
+
+  it('may be named by who signs, if it is their own tenant', async () => {
+    const path = '/b:of-b/k';
+    const asked = { operation: 'GetObject', method: 'GET', path, headers: {}, body: '' };
+    expect((await sendAs(server, ben.credentials, asked)).text).toBe('text');
+    for (const user of [ann, own]) {
+      const { status, text } = await sendAs(server, user.credentials, asked);
+      expect([status, text.includes('<Code>NoSuchBucket')]).toEqual([404, true]);
+    }
+    const put = { ...asked, operation: 'PutObject', method: 'PUT', path: '/default:mine-too/k' };
+    await own.s3.createBucket({ Bucket: 'mine-too' });
+    expect((await sendAs(server, own.credentials, { ...put, body: 'x' })).status).toBe(200);
+    expect((await sendAs(server, ben.credentials, { ...put, body: 'x' })).status).toBe(404);
+  });
+
+  it('is gone while its tenant is suspended, and no tenant’s where the name is none', async () => {
+    await tenants.suspend(CTX, 'b');
+    expect((await get('/b:of-b/k')).status).toBe(404);
+    expect((await preflight('/b:of-b/k')).status).toBe(404);
+    await tenants.resume(CTX, 'b');
+    expect((await get('/b:of-b/k')).status).toBe(200);
+    for (const path of ['/B:of-b/k', '/:of-b/k', '/b:b:of-b/k', '/b:/k']) {
+      const answer = await get(path);
+      expect([path, answer.status, (await answer.text()).includes('InvalidBucketName')]).toEqual([
+        ...[path, 400, true],
+      ]);
+    }
+  });
+});
+
 describe('users of a tenant', () => {
   it('have what their roles, policies and ACLs give them there', async () => {
     const writer = await makeUser(inTenant('a'), 'writer');
@@ -172,7 +265,7 @@ describe('users of a tenant', () => {
     await tenants.suspend(CTX, 'b');
     expect((await refused(ben.s3.listBuckets({}))).name).toBe('InvalidAccessKeyId');
     await tenants.resume(CTX, 'b');
-    expect((await ben.s3.listBuckets({})).Buckets?.length).toBe(2);
+    expect((await ben.s3.listBuckets({})).Buckets?.length).toBe(3);
     await tenants.delete(CTX, 'b');
     expect((await refused(ben.s3.listBuckets({}))).name).toBe('InvalidAccessKeyId');
   });
