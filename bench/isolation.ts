@@ -4,15 +4,15 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ProcessCluster } from '../test/kit/process-cluster.ts';
 import { HttpResponseReader } from './client/http-response.ts';
+import { cpuSecondsOf } from './system/process-use.ts';
 
 /**
  * What a key that asks for 20 times its limit costs another one: p99 alone and beside it, in turn, open loops, measured
- * from when each request was due. `npx tsx bench/isolation.ts [--nodes 3] [--no-limit]` (after `npm run build`).
+ * from when each request was due. `npx tsx bench/isolation.ts [--nodes 3] [--times 1] [--no-limit]` (after `npm run build`).
  */
 
 const ADMIN = `mkv_admin_${'b'.repeat(43)}`;
 const LIMIT = 100;
-const TIMES = 20;
 const VICTIM_PER_SECOND = 200;
 const BAR = 1.5;
 const CONNECTIONS = 24;
@@ -32,11 +32,13 @@ interface Seen {
 }
 
 /** An open loop: a request is sent when it is due, whatever became of those before. Puts and gets in turn. */
-async function run({ urls, key, perSecond, ms }: Load): Promise<Seen> {
+async function run(load: Load, isTold: () => Promise<void> = async () => {}): Promise<Seen> {
+  const { urls, key, perSecond, ms } = load;
   const seen = { served: [] as number[], refused: 0, failed: 0 };
   const lines = await Promise.all(
     Array.from({ length: CONNECTIONS }, (_, i) => Line.open(urls[i % urls.length] as string)),
   );
+  await isTold();
   const startMs = performance.now();
   const total = Math.floor((perSecond * ms) / 1_000);
   let answered = 0;
@@ -100,16 +102,25 @@ class Line {
   }
 }
 
-/** The same in a process of its own, so that no loop waits for another. */
-function elsewhere(load: Load): Promise<Seen> {
+/** The same in a process of its own, so that no loop waits for another. Resolves when it could begin, which is when it is told to. */
+function elsewhere(load: Load): Promise<{ readonly begin: () => Promise<Seen> }> {
   const child: ChildProcess = fork(fileURLToPath(import.meta.url), ['--worker'], {
     execArgv: ['--import', 'tsx'],
   });
-  return new Promise((resolve, reject) => {
-    child.once('message', (seen) => resolve(seen as Seen));
-    child.once('exit', (code) => reject(new Error(`a load ended with ${code}`)));
-    child.send(load);
-  });
+  const told = <T>(): Promise<T> =>
+    new Promise((resolve, reject) => {
+      child.once('message', (message) => resolve(message as T));
+      child.once('exit', (code) => reject(new Error(`a load ended with ${code}`)));
+    });
+  const ready = told<string>().then(() => ({
+    begin: () => {
+      const seen = told<Seen>();
+      child.send('begin');
+      return seen;
+    },
+  }));
+  child.send(load);
+  return ready;
 }
 
 function percentile(all: readonly number[], part: number): number {
@@ -131,6 +142,7 @@ async function main(): Promise<number> {
       nodes: { type: 'string', default: '1' },
       rounds: { type: 'string', default: '4' },
       seconds: { type: 'string', default: '8' },
+      times: { type: 'string', default: '20' },
       'no-limit': { type: 'boolean', default: false },
     },
   });
@@ -144,8 +156,9 @@ async function main(): Promise<number> {
     const make = (name: string) => admin(url, 'POST', '/admin/keys', { name, role: 'read_write' });
     const [victim, other] = [await make('victim'), await make('other')];
     const ms = Number(values.seconds) * 1_000;
+    const times = Number(values.times);
     const mine = { urls, key: victim['key'] as string, perSecond: VICTIM_PER_SECOND, ms };
-    const theirs = { urls, key: other['key'] as string, perSecond: LIMIT * TIMES, ms: ms + 1_000 };
+    const theirs = { urls, key: other['key'] as string, perSecond: LIMIT * times, ms: ms + 2_000 };
     // Whatever is read later is there, and both keys were verified once.
     await run({ ...mine, ms: 3_000 });
     await run({ ...mine, key: theirs.key, ms: 1_000 });
@@ -155,15 +168,25 @@ async function main(): Promise<number> {
     }
     const ratios: number[] = [];
     for (let round = 1; round <= Number(values.rounds); round++) {
-      const alone = await elsewhere(mine);
-      const storm = elsewhere(theirs);
-      const beside = await elsewhere(mine);
+      const pids = urls.map((_, i) => cluster.node(i).pid ?? 0);
+      const cpu = [cpuSecondsOf(pids)];
+      const alone = await (await elsewhere(mine)).begin();
+      cpu.push(cpuSecondsOf(pids));
+      // Both are there before either begins: that a process starts beside another is nobody's limit.
+      const [first, second] = [await elsewhere(theirs), await elsewhere(mine)];
+      const storm = first.begin();
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      cpu.push(cpuSecondsOf(pids));
+      const beside = await second.begin();
+      cpu.push(cpuSecondsOf(pids));
       const { served, refused, failed } = await storm;
+      const [from = 0, to = 0, again = 0, until = 0] = cpu.map((seconds) => seconds ?? Number.NaN);
+      const each = ((until - again - (to - from)) * 1e9) / (LIMIT * times * ms);
       const [before, after] = [percentile(alone.served, 0.99), percentile(beside.served, 0.99)];
       ratios.push(after / before);
       const p50 = [alone, beside].map((seen) => percentile(seen.served, 0.5).toFixed(2));
       console.log(
-        `round ${round}: p99 ${before.toFixed(2)} ms alone, ${after.toFixed(2)} ms beside: ${(after / before).toFixed(2)} x` +
+        `round ${round}: a request of the other one takes ${each.toFixed(0)} us of processor time; p99 ${before.toFixed(2)} ms alone, ${after.toFixed(2)} ms beside: ${(after / before).toFixed(2)} x` +
           ` (p50 ${p50.join(', ')}); the other one: ${served.length} served, ${refused} refused, ${failed} failed`,
       );
       if (alone.failed + beside.failed + alone.refused + beside.refused > 0) {
@@ -180,7 +203,12 @@ async function main(): Promise<number> {
 
 if (process.argv.includes('--worker')) {
   process.once('message', async (load) => {
-    const seen = await run(load as Load);
+    const isTold = (): Promise<void> =>
+      new Promise((resolve) => {
+        process.once('message', () => resolve());
+        process.send?.('ready');
+      });
+    const seen = await run(load as Load, isTold);
     process.send?.(seen, () => process.disconnect());
   });
 } else process.exit(await main());

@@ -31,6 +31,7 @@ import type { RateLimitRows } from '../limits/rate-limit-rows.ts';
 import type { Meters, RateLimits } from '../limits/rate-limits.ts';
 import type { HttpBounds } from './bounds.ts';
 import type { HttpDates } from './http-date.ts';
+import type { RefusedLinks } from './refused-links.ts';
 import type { TlsSource } from './tls.ts';
 import type { Traffic } from './traffic.ts';
 
@@ -78,6 +79,7 @@ export interface Edge {
   /** Null: nobody's rates are limited. */
   readonly limits: RateLimits | null;
   readonly rateLimitRows: RateLimitRows | null;
+  readonly refusedLinks: RefusedLinks;
   readonly apiKeys: ApiKeys | null;
   readonly roles: Roles | null;
   readonly authSetting: AuthSetting | null;

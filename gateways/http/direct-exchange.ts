@@ -77,8 +77,14 @@ export class DirectExchange {
     res.startedMs = this.#edge.traffic.begin();
     res.requestId = requestIdOf(this.#edge, res.req);
     res.onSent = sent;
-    const refusal = res.meters?.admit(bodyLength(res.req)) ?? null;
-    if (refusal === null) return true;
+    if (res.meters === null) return true;
+    const { refusedLinks } = this.#edge;
+    const refusal = res.meters.admit(bodyLength(res.req));
+    if (refusal === null) {
+      refusedLinks.served(res.req.socket);
+      return true;
+    }
+    refusedLinks.refused(res.req.socket);
     res.meters = null;
     this.fail(res, refusal);
     return false;

@@ -46,9 +46,11 @@ export function countRequest(edge: Edge, request: FastifyRequest): void {
   request.edge.meters = meters;
   const refusal = meters.admit(bodyLength(raw));
   if (refusal !== null) {
+    edge.refusedLinks.refused(raw.socket);
     request.edge.meters = null;
     throw refusal;
   }
+  edge.refusedLinks.served(raw.socket);
 }
 
 /** Counts what leaves, and says how far its reader is from the limit; a stream goes at the pace that it allows. */

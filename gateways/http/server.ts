@@ -62,6 +62,7 @@ import { registerNotImplemented } from './not-implemented.ts';
 import { registerDocs } from './openapi.ts';
 import { validatorCompiler } from './query-check.ts';
 import { endWithProblem, jsonProblem, requestIdOf } from './raw-answer.ts';
+import { RefusedLinks } from './refused-links.ts';
 import { sendProblem } from './respond.ts';
 import { RouteTable } from './route-table.ts';
 import type { TlsSource } from './tls.ts';
@@ -200,6 +201,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     audit: options.audit ?? null,
     limits: options.limits ?? null,
     rateLimitRows: options.rateLimitRows ?? null,
+    refusedLinks: new RefusedLinks(clock),
     apiKeys: options.apiKeys ?? null,
     roles: options.roles ?? null,
     authSetting: options.authSetting ?? null,

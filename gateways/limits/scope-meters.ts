@@ -26,6 +26,7 @@ export interface Exhausted {
   readonly limit: RateKind | 'watchers';
   /** Per second, or at one time. */
   readonly max: number;
+  /** Whole. */
   readonly retryAfterMs: number;
 }
 
@@ -43,6 +44,7 @@ export class ScopeMeters {
   #limit: RateLimit;
   #rates = new Map<RateKind, Rate>();
   readonly #watches = new OpenWatches();
+  #last: Exhausted | null = null;
 
   constructor(scope: string, limit: RateLimit, surroundings: Surroundings) {
     this.scope = scope;
@@ -111,9 +113,7 @@ export class ScopeMeters {
       // Of bytes a debt is taken up to what one second brings, since nobody knows before what an answer has.
       const least = kind === 'requests' ? 1 : -bucket.capacity;
       const retryAfterMs = bucket.msUntil(least, nowMs);
-      if (retryAfterMs > 0) {
-        return { scope: this.scope, limit: kind, max: perSecond, retryAfterMs };
-      }
+      if (retryAfterMs > 0) return this.#exhausted(kind, perSecond, Math.ceil(retryAfterMs));
     }
     return null;
   }
@@ -155,6 +155,15 @@ export class ScopeMeters {
 
   closeWatch(): void {
     this.#watches.close();
+  }
+
+  /** The same one as long as it says the same: whoever shows it need not make it anew for each of many. */
+  #exhausted(limit: RateKind, max: number, retryAfterMs: number): Exhausted {
+    const last = this.#last;
+    if (last?.limit === limit && last.max === max && last.retryAfterMs === retryAfterMs)
+      return last;
+    this.#last = { scope: this.scope, limit, max, retryAfterMs };
+    return this.#last;
   }
 
   #share(

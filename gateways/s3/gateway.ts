@@ -150,7 +150,12 @@ class Request {
     const meters = metersOfCall(call);
     if (meters === null) return;
     const refusal = meters.admit(0);
-    if (refusal !== null) throw refusal;
+    const { refusedLinks } = this.#edge.http;
+    if (refusal !== null) {
+      refusedLinks.refused(this.#req.socket);
+      throw refusal;
+    }
+    refusedLinks.served(this.#req.socket);
     this.meters = meters;
     call.body.meters = meters;
   }
