@@ -50,13 +50,12 @@ export function logPlace(wal: SegmentWal): Place {
       let after = 0;
       return {
         total: null,
-        step: () =>
-          countingDamage(async () => {
-            const next = await wal.resealNext(after);
-            if (next === null) return null;
-            after = next.sequence;
-            return { seen: 1, resealed: next.isChanged ? 1 : 0, damaged: 0 };
-          }),
+        async step() {
+          const next = await wal.resealNext(after);
+          if (next === null) return null;
+          after = next.sequence;
+          return { seen: 1, resealed: next.isChanged ? 1 : 0, damaged: next.isDamaged ? 1 : 0 };
+        },
       };
     },
   };

@@ -3,6 +3,7 @@ import type { BatchSeal } from '../at-rest/batch-seal.ts';
 import { type Disk, DiskError } from '../disk/port.ts';
 import { segmentPath, WAL_FOLDER } from './head.ts';
 import { BATCH_HEADER_BYTES, readHeader, resealBatch } from './record.ts';
+import type { Segment } from './wal.ts';
 
 const SCRATCH = `${WAL_FOLDER}/resealed`;
 /** Sealed, or written, between two turns of the event loop. */
@@ -18,23 +19,26 @@ export interface ResealParts {
 /**
  * Writes a complete segment anew, in place of itself, with every batch under the data key that seals now; what lay
  * behind its last batch is zeros then. False: it was so already. A crash leaves the one or the other. Nobody else
- * may write to the segment, or remove it. Rejects with EBADMSG when a batch does not open, and leaves it as it is.
+ * may write to the segment, or remove it. Rejects with EBADMSG when a batch does not open, or the batches do not reach to
+ * where the next segment begins, and leaves it as it is: what lies behind damage proves that something is missing.
  */
 export async function resealSegment(
   { disk, clock, walId, seal }: ResealParts,
-  { sequence, firstPosition }: { readonly sequence: number; readonly firstPosition: number },
+  { sequence, firstPosition }: Segment,
+  endPosition: number,
 ): Promise<boolean> {
   const path = segmentPath(sequence);
   const bytes = await contentOf(disk, path);
   let isChanged = false;
   let offset = 0;
   let since = 0;
-  for (;;) {
+  while (firstPosition + offset !== endPosition) {
     const header = readHeader(bytes, offset, walId);
     const isBatch = header?.position === firstPosition + offset && header.recordCount > 0;
-    if (header === null || !isBatch) break;
-    const resealed = resealBatch(bytes, offset, header, { walId, seal });
-    if (resealed === null) throw new DiskError('EBADMSG', `a batch of ${path} does not open`);
+    const resealed = isBatch ? resealBatch(bytes, offset, header, { walId, seal }) : null;
+    if (header === null || resealed === null) {
+      throw new DiskError('EBADMSG', `a batch of ${path} is damaged, or does not open`);
+    }
     isChanged ||= resealed;
     const length = BATCH_HEADER_BYTES + header.payloadBytes;
     offset += length;

@@ -3,7 +3,7 @@ import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { BatchSeal } from '../at-rest/batch-seal.ts';
 import type { DiskHealth } from '../disk/health.ts';
-import { type Disk, DiskError, type DiskFile, mayPass, SyncError } from '../disk/port.ts';
+import { type Disk, DiskError, type DiskFile, isDamage, mayPass, SyncError } from '../disk/port.ts';
 import type { Wal, WalRecord } from '../ports.ts';
 import { saveHead, segmentPath } from './head.ts';
 import { BATCH_HEADER_BYTES, BatchBuffer, markerBytes } from './record.ts';
@@ -29,6 +29,13 @@ export interface Segment {
   readonly sequence: number;
   /** Position of the segment's first byte. */
   readonly firstPosition: number;
+}
+
+/** What became of a segment that was to be sealed anew. */
+export interface Resealed {
+  readonly sequence: number;
+  readonly isChanged: boolean;
+  readonly isDamaged: boolean;
 }
 
 /** Where a WAL continues; made by recovery.ts. */
@@ -161,18 +168,21 @@ export class SegmentWal implements Wal {
 
   /**
    * The next complete segment behind this sequence number, null where there is none: its batches are under the data key
-   * that seals now when this resolves, written anew where they were not.
+   * that seals now when this resolves, written anew where they were not; one that is damaged is as it was.
    */
-  resealNext(after: number): Promise<{ sequence: number; isChanged: boolean } | null> {
+  resealNext(after: number): Promise<Resealed | null> {
     return this.#inUpkeep(async () => {
       const { seal } = this.#options;
-      const segment = this.#segments.slice(0, -1).find(({ sequence }) => sequence > after);
-      if (segment === undefined || seal === null || this.#closed) return null;
+      const at = this.#segments.findIndex(({ sequence }) => sequence > after);
+      const [segment, next] = at < 0 ? [] : this.#segments.slice(at, at + 2);
+      if (segment === undefined || next === undefined || seal === null || this.#closed) return null;
+      const { sequence } = segment;
       const parts = { disk: this.#disk, clock: this.#clock, walId: this.#walId, seal };
       try {
-        const isChanged = await resealSegment(parts, segment);
-        return { sequence: segment.sequence, isChanged };
+        const isChanged = await resealSegment(parts, segment, next.firstPosition);
+        return { sequence, isChanged, isDamaged: false };
       } catch (error) {
+        if (isDamage(error)) return { sequence, isChanged: false, isDamaged: true };
         if (error instanceof SyncError) this.#fail(error); // names in the log's folder are in doubt
         throw error;
       }
