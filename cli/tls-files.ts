@@ -1,9 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { checkPair, type TlsPair, type TlsSource, type TlsVersion } from '../gateways/http/tls.ts';
+import {
+  belongTogether,
+  checkPair,
+  type TlsPair,
+  type TlsSource,
+  type TlsVersion,
+} from '../gateways/http/tls.ts';
 import type { Telemetry } from '../observability/port.ts';
 import type { Clock } from '../protocol/clock.ts';
 import { UsageError } from './failures.ts';
+import { readSecret } from './secret-file.ts';
 
 /** Where the ports have their certificate from. */
 export interface TlsConfig {
@@ -51,11 +58,13 @@ export class TlsFiles implements TlsSource {
     this.#config = config;
     this.#parts = parts;
     this.minVersion = config.minVersion;
-    this.#pair = {
+    const pair = {
       cert: readFileSync(config.certFile, 'utf8'),
       key: readFileSync(config.keyFile, 'utf8'),
       ...clientCa(config, (file) => readFileSync(file, 'utf8')),
     };
+    const next = nextCertificate(config.certFile);
+    this.#pair = finished(pair, () => (existsSync(next) ? readFileSync(next, 'utf8') : null));
     this.#seen = textOf(this.#pair);
     this.#tell(this.#pair);
     this.#lookLater();
@@ -87,7 +96,9 @@ export class TlsFiles implements TlsSource {
         readFile(keyFile, 'utf8'),
         ...(clientCaFile === null ? [] : [readFile(clientCaFile, 'utf8')]),
       ]);
-      this.#take({ cert, key, ...(ca === null ? {} : { clientCa: ca }) });
+      const pair = { cert, key, ...(ca === null ? {} : { clientCa: ca }) };
+      const next = belongTogether(pair) ? null : await readSecret(nextCertificate(certFile));
+      this.#take(finished(pair, () => next));
     } catch (error) {
       this.#refuse(String((error as NodeJS.ErrnoException).code), error as Error);
     }
@@ -126,6 +137,19 @@ export class TlsFiles implements TlsSource {
       ...{ certFile, keyFile, clientCaFile, error },
     });
   }
+}
+
+/** Where a new certificate lies while its key takes the place of the old one (`minikv init --renew`). */
+export function nextCertificate(certFile: string): string {
+  return `${certFile}.next`;
+}
+
+/** A pair whose replacement was cut off in the middle is the new one: its certificate is there, too. */
+function finished(pair: TlsPair, next: () => string | null): TlsPair {
+  if (belongTogether(pair)) return pair;
+  const cert = next();
+  const other = cert === null ? pair : { ...pair, cert };
+  return belongTogether(other) ? other : pair;
 }
 
 function textOf({ cert, key, clientCa = '' }: TlsPair): string {

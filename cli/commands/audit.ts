@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
-import { AUDIT_FOLDER, isTrail, linesOf } from '../../storage/audit/audit-log.ts';
-import { TrailChecker } from '../../storage/audit/chain.ts';
+import { checkTrail } from '../../storage/audit/check-trail.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { CommandFailed } from '../failures.ts';
 import type { Io } from '../io.ts';
@@ -9,19 +8,12 @@ import { type Context, printJson } from './context.ts';
 /** `minikv audit verify <data>`: whether the trail in a data folder is as it was written. The node may run. */
 export async function verifyAudit(io: Io, data: string, json: boolean): Promise<void> {
   const disk = new NodeDisk(resolve(data));
-  const names = (await disk.list(AUDIT_FOLDER)).filter(isTrail);
-  if (names.length === 0) throw new CommandFailed(`there is no audit trail in ${resolve(data)}`);
-  const checker = new TrailChecker();
-  for (const name of names) {
-    let line = 0;
-    for await (const text of linesOf(disk, `${AUDIT_FOLDER}/${name}`))
-      checker.add(text, name, ++line);
-  }
-  const { records, firstSeq, lastSeq, lastHash, fault } = checker.result();
+  const { files, records, firstSeq, lastSeq, lastHash, fault } = await checkTrail(disk);
+  if (files === 0) throw new CommandFailed(`there is no audit trail in ${resolve(data)}`);
   if (json) await printJson(io, { records, firstSeq, lastSeq, lastHash, fault });
   else if (records > 0) {
     await io.out(
-      `${records} records, ${firstSeq} to ${lastSeq}, in ${names.length} files\nlast hash ${lastHash}\n`,
+      `${records} records, ${firstSeq} to ${lastSeq}, in ${files} files\nlast hash ${lastHash}\n`,
     );
   }
   if (fault === null) return;

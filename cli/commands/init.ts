@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import { stringify } from 'smol-toml';
@@ -11,6 +11,7 @@ import { natsServerConfig, withUser } from '../nats-permissions.ts';
 import { drawnRootKey } from '../root-keys.ts';
 import { drawn } from '../s3-keys.ts';
 import { keepSecret } from '../secret-file.ts';
+import { nextCertificate } from '../tls-files.ts';
 
 /** `minikv init`: files with which nodes start, with every secret drawn. Nothing that is there is written over. */
 
@@ -113,9 +114,13 @@ async function write(
   await keepSecret(join(folder, CONFIG), `${stringify(settings)}\n`);
 }
 
+/** Cut off anywhere it leaves a pair that can be used: the old one, or the new one in two steps (tls-files.ts). */
 async function writePair(folder: string, pair: TlsPair): Promise<void> {
-  await writeFile(join(folder, CERT), pair.cert);
+  const next = nextCertificate(join(folder, CERT));
+  await keepSecret(next, pair.cert);
   await keepSecret(join(folder, KEY), pair.key);
+  await chmod(next, 0o644);
+  await rename(next, join(folder, CERT));
 }
 
 /** Of every node. Where they have no credentials, each gets its own, and there is a configuration for the servers. */

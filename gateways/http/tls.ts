@@ -35,6 +35,15 @@ export interface TlsFacts {
   readonly endsAtMs: number;
 }
 
+/** Whether the key is that of the certificate; false also where one of them is none. */
+export function belongTogether({ cert, key }: TlsPair): boolean {
+  try {
+    return new X509Certificate(cert).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
+}
+
 /** Throws an Error that says why the two cannot be used together. */
 export function checkPair({ cert, key, clientCa }: TlsPair): TlsFacts {
   const certificate = read('certificate', () => new X509Certificate(cert));

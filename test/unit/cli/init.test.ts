@@ -1,5 +1,5 @@
-import { X509Certificate } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
@@ -104,6 +104,10 @@ it('new certificates need the authority, and the folders of nodes', async () => 
   expect(certOf().subjectAltName).toBe(before.subjectAltName);
   const ca = new X509Certificate(readFileSync(join(folder, 'ca.pem')));
   expect(certOf().verify(ca.publicKey)).toBe(true);
+  const key = createPrivateKey(readFileSync(join(folder, 'n1', 'key.pem')));
+  expect(certOf().checkPrivateKey(key)).toBe(true);
+  // What is there for a moment only is gone.
+  expect(readdirSync(join(folder, 'n1')).filter((name) => name.includes('.next'))).toEqual([]);
 });
 
 it('certificates for clients are made of the authority that is there, and none is written over', async () => {

@@ -105,6 +105,28 @@ it('a node does not start with half a pair; one whose time is over is used and w
   files.stop();
 });
 
+it('a replacement that was cut off in the middle is used whole, at the start and while it runs', async () => {
+  const authority = await TestAuthority.make();
+  const [one, two] = [await authority.server(), await authority.server()];
+  const { certFile, keyFile, write, open, look, errors } = await kept(one);
+  // As `minikv init --renew` does it: both are there before the first takes its place.
+  await writeFile(`${certFile}.next`, two.cert);
+  const running = open();
+  expect(await look(running)).toEqual(one);
+  await writeFile(keyFile, two.key);
+  expect(await look(running)).toEqual(two);
+  const started = open();
+  expect(started.pair()).toEqual(two);
+  await write(two);
+  expect(await look(running)).toEqual(two);
+  expect(errors()).toBe(0);
+  // One that has nothing to do with the key is no help.
+  await writeFile(`${certFile}.next`, one.cert);
+  await writeFile(keyFile, (await authority.server()).key);
+  expect(open).toThrow('the private key is not that of the certificate');
+  for (const files of [running, started]) files.stop();
+});
+
 it('the two files go together, and the version is one of two', () => {
   const load = (env: Record<string, string>) =>
     loadConfig({ flags: {}, env, readFile: () => '' }).config.tls;
