@@ -19,9 +19,10 @@ export interface Wal {
   /**
    * Writes and fsyncs everything appended so far, in one write and one fdatasync; calls back once.
    * One sync at a time: the caller waits, while there is no room for as long as that takes. After an
-   * error the WAL is dead: the process must exit.
+   * error the WAL is dead: the process must exit. `mayBlock`: nothing has to go on meanwhile, so a quick disk's sync
+   * may be done, and `done` called, before this returns.
    */
-  sync(done: (error: Error | null) => void): void;
+  sync(done: (error: Error | null) => void, mayBlock?: boolean): void;
   /** Position of the next record: counts bytes since the WAL was born, never reused. */
   position(): number;
   /** Bytes between the oldest kept record and position(). */

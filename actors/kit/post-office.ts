@@ -59,6 +59,14 @@ export class PostOffice {
     }
   }
 
+  /** Whether nothing waits for the next flush. */
+  get isEmpty(): boolean {
+    for (const byNode of this.#parcels.values()) {
+      for (const parcel of byNode.values()) if (parcel.messages.length > 0) return false;
+    }
+    return true;
+  }
+
   flush(): void {
     for (const [lane, byNode] of this.#parcels) {
       for (const [node, parcel] of byNode) {

@@ -153,6 +153,8 @@ export class TurnLoop {
       return;
     }
     this.#wal.append(records);
+    // What is posted has not left this process yet: it leaves while the disk works.
+    const isAlone = this.#post.isEmpty;
     this.#postAll();
     this.#syncing = true;
     const syncStartMs = this.#clock.monotonicMs();
@@ -169,7 +171,7 @@ export class TurnLoop {
         return;
       }
       this.#finish(woken);
-    });
+    }, isAlone);
   }
 
   /** All that were woken, and those whom they ask: what these write goes with the same sync. */

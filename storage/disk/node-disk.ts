@@ -264,9 +264,27 @@ class NodeFile implements DiskFile {
       return;
     }
     this.#writeAll(this.#durableFd, offset, bytes, (error) => {
-      if (error === null) return done(null);
-      done(error.code === 'EIO' ? this.#syncError(error) : diskError(error, this.#path));
+      done(error === null ? null : this.#durableError(error));
     });
+  }
+
+  #durableError(error: NodeJS.ErrnoException): Error {
+    return error.code === 'EIO' ? this.#syncError(error) : diskError(error, this.#path);
+  }
+
+  writeAndSyncHere(offset: number, bytes: Uint8Array): Error | null | undefined {
+    if (this.#durableFd === null) return undefined;
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        const left = bytes.length - at;
+        const count = fs.writeSync(this.#durableFd, bytes, at, left, offset + at);
+        if (count === 0) return new DiskError('EIO', `${this.#path}: nothing was written`);
+        at += count;
+      }
+      return null;
+    } catch (error) {
+      return this.#durableError(error as NodeJS.ErrnoException);
+    }
   }
 
   async sync(): Promise<void> {

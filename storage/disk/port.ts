@@ -45,6 +45,11 @@ export interface DiskFile {
   write(offset: number, bytes: Uint8Array): Promise<void>;
   /** The hot path: durable when it calls back without an error. After a SyncError like sync(). */
   writeAndSync(offset: number, bytes: Uint8Array, done: (error: Error | null) => void): void;
+  /**
+   * The same in the call itself: nothing else runs until the disk has answered. Undefined: that is not possible now, and
+   * nothing was done.
+   */
+  writeAndSyncHere?(offset: number, bytes: Uint8Array): Error | null | undefined;
   /** fdatasync. After an error the file must not be used again (fsyncgate). */
   sync(): Promise<void>;
   truncate(length: number): Promise<void>;

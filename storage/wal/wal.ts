@@ -9,6 +9,7 @@ import { saveHead, segmentPath } from './head.ts';
 import { BATCH_HEADER_BYTES, BatchBuffer, markerBytes } from './record.ts';
 import { resealSegment } from './reseal.ts';
 import { type SpareOptions, SpareSegment } from './spare-segment.ts';
+import { SyncPlace } from './sync-place.ts';
 
 /** Pause before what found no room, no handle or a read-only disk is tried again. */
 const RETRY_MS = 250;
@@ -69,6 +70,9 @@ export class SegmentWal implements Wal {
   #gathering: BatchBuffer;
   #syncing: BatchBuffer;
   #waiting: ((error: Error | null) => void) | null = null;
+  readonly #place = new SyncPlace();
+  /** Of the sync that was asked for last. */
+  #mayBlock = false;
   #cancelRetry: (() => void) | null = null;
   #cancelDrop: (() => void) | null = null;
   /** Head writes and removals, one after another. */
@@ -109,8 +113,9 @@ export class SegmentWal implements Wal {
     return this.position();
   }
 
-  sync(done: (error: Error | null) => void): void {
+  sync(done: (error: Error | null) => void, mayBlock = false): void {
     assert(!this.#closed && this.#waiting === null, 'one sync at a time');
+    this.#mayBlock = mayBlock;
     if (this.#failure !== null || this.#gathering.byteLength === 0) {
       const failure = this.#failure;
       this.#clock.soon(() => done(failure));
@@ -245,17 +250,28 @@ export class SegmentWal implements Wal {
   }
 
   #writeAndSync(bytes: Uint8Array): void {
-    this.#file.writeAndSync(this.#offset, bytes, (error) => {
-      if (error === null) {
-        this.#offset += bytes.length;
-        this.#syncedPosition += bytes.length;
-        this.#syncing.reset();
+    const startMs = this.#clock.monotonicMs();
+    if (this.#mayBlock && this.#place.isHere(bytes.length)) {
+      this.#mayBlock = false;
+      const error = this.#file.writeAndSyncHere?.(this.#offset, bytes);
+      if (error !== undefined) {
+        this.#place.tookHere(this.#clock.monotonicMs() - startMs);
+        this.#wrote(bytes, error);
+        return;
       }
+    }
+    this.#file.writeAndSync(this.#offset, bytes, (error) => {
+      this.#place.tookThere(this.#clock.monotonicMs() - startMs);
       this.#wrote(bytes, error);
     });
   }
 
   #wrote(bytes: Uint8Array, error: Error | null): void {
+    if (error === null) {
+      this.#offset += bytes.length;
+      this.#syncedPosition += bytes.length;
+      this.#syncing.reset();
+    }
     if (error === null || !mayPass(error) || this.#closed) return this.#finishSync(error);
     this.#options.health.stalled(error);
     this.#cancelRetry = this.#clock.after(RETRY_MS, () => {

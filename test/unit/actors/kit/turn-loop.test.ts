@@ -8,6 +8,7 @@ import { FakePorts } from '../../../kit/fake-ports.ts';
 /** A WAL whose syncs the test ends. */
 class HeldWal implements Wal {
   readonly #trace: string[];
+  isQuick = false;
   #done: ((error: Error | null) => void) | null = null;
 
   constructor(trace: string[]) {
@@ -19,10 +20,11 @@ class HeldWal implements Wal {
     return 0;
   }
 
-  sync(done: (error: Error | null) => void): void {
+  sync(done: (error: Error | null) => void, mayBlock: boolean): void {
     if (this.#done !== null) throw new Error('one sync at a time');
     this.#trace.push('sync begins');
     this.#done = done;
+    if (mayBlock && this.isQuick) this.end(null);
   }
 
   end(error: Error | null): void {
@@ -55,6 +57,7 @@ class Member implements TurnMember {
   /** What has come in since the last step. */
   input = 0;
   isAwaitedNow = false;
+  isMute = false;
   onAfterSync: () => void = () => {};
   onStep: () => void = () => {};
 
@@ -78,12 +81,12 @@ class Member implements TurnMember {
 
   releaseBeforeSync(): void {
     this.#world.trace.push(`before ${this.#stream}`);
-    this.#world.mail(1000 + this.#stream);
+    if (!this.isMute) this.#world.mail(1000 + this.#stream);
   }
 
   afterSync(): void {
     this.#world.trace.push(`after ${this.#stream}`);
-    this.#world.mail(2000 + this.#stream);
+    if (!this.isMute) this.#world.mail(2000 + this.#stream);
     this.onAfterSync();
   }
 
@@ -167,6 +170,16 @@ describe('the turn', () => {
     expect(sent).toEqual([1001, 1002, 1003, 2001, 2002, 2003]);
     expect(world.ports.telemetry.total('wal_syncs')).toBe(1);
     expect(world.ports.telemetry.total('wal_records')).toBe(3);
+  });
+
+  it('lets a sync be done in the call when nothing has to leave meanwhile, with the same order', () => {
+    const world = new World();
+    world.wal.isQuick = true;
+    const one = Object.assign(world.member(1, 1), { isMute: true });
+    const wanted = ['step 1', 'before 1', 'append 1', 'sync begins'];
+    expect(world.run()).toEqual([...wanted, 'synced', 'after 1']);
+    world.loop.wake(Object.assign(one, { isMute: false, records: 1 }));
+    expect(world.run()).toEqual(wanted.toSpliced(3, 0, 'posted'));
   });
 
   it('does not touch the WAL when there is nothing to write', () => {

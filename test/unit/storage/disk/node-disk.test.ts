@@ -43,6 +43,32 @@ describe('node disk', () => {
     expect(output.split('\n')).toEqual(['DiskError EFBIG', `${64 * 1024}`]);
   }, 30_000);
 
+  it.runIf(process.platform === 'linux')(
+    'F15 writes in the call once it has written, and tells a short write so',
+    async () => {
+      const root = await temporaryFolder();
+      const module = pathToFileURL(
+        join(import.meta.dirname, '../../../../storage/disk/node-disk.ts'),
+      );
+      const output = await runLimited(
+        `process.on('SIGXFSZ', () => {});
+       const { NodeDisk } = await import('${module}');
+       const file = await new NodeDisk('${root}').open('f');
+       console.log(file.writeAndSyncHere(0, Buffer.from('early')));
+       await new Promise((resolved) => file.writeAndSync(0, Buffer.from('ab'), resolved));
+       console.log(file.writeAndSyncHere(1, Buffer.from('xyz')));
+       console.log(Buffer.from(await file.read(0, 10)).toString());
+       const error = file.writeAndSyncHere(0, Buffer.alloc(100_000, 1));
+       console.log(error.name, error.code, await file.size());`,
+        64,
+      );
+      expect(output.split('\n')).toEqual([
+        ...['undefined', 'null', 'axyz', `DiskError EFBIG ${64 * 1024}`],
+      ]);
+    },
+    30_000,
+  );
+
   it('a file in the place of a folder is an error with its code', async () => {
     const disk = new NodeDisk(await temporaryFolder());
     await disk.writeFileAtomic('f', Buffer.from('x'));
