@@ -13,7 +13,7 @@ export interface WriterHost {
   takeRoom(bytes: number): void;
   /** Writes past the page cache and syncs take their turn: each holds a thread that the log of the node needs too. */
   inTurn(work: () => Promise<void>): Promise<void>;
-  /** The file is whole, synced and closed: gives it its name, durably. */
+  /** The file is whole and synced: gives it its name, durably. */
   place(header: ChunkHeader): Promise<void>;
   /** The file is closed and has no name; removes it. Never rejects. */
   discard(): Promise<void>;
@@ -65,9 +65,10 @@ export class ChunkWriter implements BlobWriter {
         await this.#file.write(0, encodeHeader(header));
         await this.#file.sync();
       });
+      // It is open, so counts as being written, until others find it by its name (at-rest/rotation.ts).
+      await this.#host.place(header);
       this.#isClosed = true;
       await this.#file.close();
-      await this.#host.place(header);
       this.#state = 'ended';
       return sum;
     });

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../../cli/system-clock.ts';
+import { seededRandom } from '../../../../protocol/random.ts';
+import { FolderKeys } from '../../../../storage/at-rest/folder-keys.ts';
+import { SealedDisk } from '../../../../storage/at-rest/sealed-disk.ts';
+import { BlobFiles } from '../../../../storage/blob/blob-files.ts';
+import { MemoryDisk } from '../../../../storage/disk/memory-disk.ts';
 import { listSegments, loadHead, segmentPath } from '../../../../storage/wal/head.ts';
 import { BATCH_HEADER_BYTES, readHeader } from '../../../../storage/wal/record.ts';
+import { bytesOf, chunkOf, expectSame, get } from '../../../conformance/blob-store.ts';
 import { record, synced } from '../../../conformance/wal.ts';
 import { SealedMachine } from '../../../kit/sealed-machine.ts';
 import { VirtualTime } from '../../../kit/virtual-time.ts';
@@ -48,5 +55,32 @@ describe('another data key, and a log that is damaged', () => {
     await time.until(life.wal.dropBefore(life.wal.position()));
     await time.pass(60_000);
     expect(life.rotation.status()).toMatchObject({ dataKeys: [2], state: 'idle' });
+  });
+});
+
+describe('another data key, and a chunk on its way', () => {
+  it('counts as written under the old one until it has its name, where it is looked for', async () => {
+    const clock = systemClock({ holdOpen: true });
+    const keys = new FolderKeys(new Map([[1, new Uint8Array(32).fill(1)]]));
+    const seen: boolean[] = [];
+    class Watched extends MemoryDisk {
+      override async place(from: string, to: string): Promise<void> {
+        keys.add(2, new Uint8Array(32).fill(2));
+        seen.push(keys.hasOldWriters);
+        await super.place(from, to);
+        seen.push(keys.hasOldWriters);
+      }
+    }
+    const disk = new SealedDisk(new Watched(clock), {
+      ...{ keys, purpose: 'blobs', random: seededRandom(1, 'chunk') },
+    });
+    const health = { trouble: () => null, refusesWrites: () => false, freeBytes: () => 1e12 };
+    const blobs = new BlobFiles({ disk, clock, health, onFatal: () => {} });
+    const writer = await blobs.create(chunkOf(1_800_000_000_000, 1));
+    await writer.write(bytesOf(100, 1));
+    await writer.seal(null);
+    expect(seen).toEqual([true, true]);
+    expect(keys.hasOldWriters).toBe(false);
+    expectSame(await get(blobs, chunkOf(1_800_000_000_000, 1)), bytesOf(100, 1));
   });
 });
