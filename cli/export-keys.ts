@@ -26,11 +26,14 @@ export async function exportKeys(io: Io, flags: ExportKeyFlags): Promise<RootKey
   }
 }
 
-/** Null: the export is wanted in clear. Who names a key wants it used. */
+/** Who names a key wants it used; one in the environment is there for when it is needed. */
+export function isKeyNamed({ encryptionKeyFile, encryptionKeyCommand }: ExportKeyFlags): boolean {
+  return encryptionKeyFile !== undefined || encryptionKeyCommand !== undefined;
+}
+
+/** Null: the export is wanted in clear. */
 export async function keysToSeal(io: Io, flags: ExportKeyFlags): Promise<RootKeys | null> {
-  const { encrypt, encryptionKeyFile, encryptionKeyCommand } = flags;
-  const isNamed = encryptionKeyFile !== undefined || encryptionKeyCommand !== undefined;
-  if (encrypt !== true && !isNamed) return null;
+  if (flags.encrypt !== true && !isKeyNamed(flags)) return null;
   const keys = await exportKeys(io, flags);
   if (keys !== null) return keys;
   throw new UsageError(`--encrypt needs a key: ${WAYS.file}, ${WAYS.command} or ${VARIABLE}`);

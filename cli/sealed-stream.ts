@@ -66,11 +66,13 @@ export class SealedWriter {
 
 /**
  * What a stream holds: itself where it is not sealed. Throws CommandFailed, before it has given a byte that was
- * changed, where it does not open: without keys (null) or under another one, changed, out of order, or cut short.
+ * changed, where it does not open: without keys (null) or under another one, changed, out of order, or cut short; with
+ * `isExpected` also where it is not sealed, as something that was put in its place would be.
  */
 export async function* unsealed(
   chunks: AsyncIterable<Uint8Array>,
   keys: RootKeys | null,
+  isExpected = false,
 ): AsyncGenerator<Uint8Array> {
   let held: Buffer = Buffer.alloc(0);
   let opener: Opener | 'clear' | null = null;
@@ -79,6 +81,7 @@ export async function* unsealed(
     if (opener === null) {
       const mayBeSealed = isSealed(held);
       if (mayBeSealed && held.length < HEADER_BYTES) continue;
+      if (!mayBeSealed && isExpected) throw new CommandFailed(IN_CLEAR);
       opener = mayBeSealed ? new Opener(held.subarray(0, HEADER_BYTES), keys) : 'clear';
       if (mayBeSealed) held = held.subarray(HEADER_BYTES);
     }
@@ -93,7 +96,7 @@ export async function* unsealed(
       held = held.subarray(SEALED_BYTES);
     }
   }
-  if (opener === null && held.length > 0) throw new CommandFailed(CUT_SHORT);
+  if (opener === null && (held.length > 0 || isExpected)) throw new CommandFailed(CUT_SHORT);
   if (opener === null || opener === 'clear') yield held;
   else yield opener.chunk(held, true);
 }
@@ -104,6 +107,8 @@ export function isSealed(front: Uint8Array): boolean {
   return known.equals(front.subarray(0, known.length));
 }
 
+const IN_CLEAR =
+  'a key was named, and this is not encrypted: it is no such export, or was put in the place of one';
 const CUT_SHORT = 'the encrypted export is cut short: it ends before its end';
 
 class Opener {

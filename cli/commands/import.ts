@@ -3,7 +3,7 @@ import { createGunzip } from 'node:zlib';
 import type { RootKeys } from '../../gateways/encryption/root-keys.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { randomHex } from '../../protocol/random.ts';
-import { type ExportKeyFlags, exportKeys } from '../export-keys.ts';
+import { type ExportKeyFlags, exportKeys, isKeyNamed } from '../export-keys.ts';
 import { CommandFailed, UsageError } from '../failures.ts';
 import {
   type Progress,
@@ -62,7 +62,10 @@ export async function importRecords(
 ): Promise<void> {
   const { io, json } = context;
   const plan = planOf(file, flags);
-  const source = openSource(io, file, await exportKeys(io, flags));
+  const source = openSource(io, file, {
+    keys: await exportKeys(io, flags),
+    isExpected: isKeyNamed(flags),
+  });
   const input = `${source.name} ${plan.format} ${flags.key ?? ''} ${plan.batchRecords}`;
   const found = plan.checkpoint === null ? null : readCheckpoint(plan.checkpoint, input);
   await source.check();
@@ -132,10 +135,15 @@ function planOf(file: string | undefined, flags: ImportFlags): Plan {
   return { ...common, read: (lines) => deb822Records(lines, template) };
 }
 
-function openSource(io: Io, file: string | undefined, keys: RootKeys | null): Source {
+/** `isExpected`: it has to be encrypted. */
+function openSource(
+  io: Io,
+  file: string | undefined,
+  { keys, isExpected }: { readonly keys: RootKeys | null; readonly isExpected: boolean },
+): Source {
   if (file === undefined || file === '-') {
     if (io.stdinIsTerminal) throw new UsageError('nothing to import: name a file, or pipe one in');
-    const chunks = unsealed(io.stdin, keys);
+    const chunks = unsealed(io.stdin, keys, isExpected);
     return { name: '-', chunks, total: null, taken: () => 0, check: async () => {} };
   }
   let stats: Stats;
@@ -152,12 +160,12 @@ function openSource(io: Io, file: string | undefined, keys: RootKeys | null): So
     stream.on('error', (error) => unpacked.destroy(error));
     yield* stream.pipe(unpacked);
   };
-  const open = () => unsealed(read(), keys);
+  const open = () => unsealed(read(), keys, isExpected);
   return {
     check: async () => {
       if (!stats.isFile()) return;
       for await (const first of read()) {
-        if (!isSealed(first)) return;
+        if (!isExpected && !isSealed(first)) return;
         break;
       }
       for await (const _ of open());

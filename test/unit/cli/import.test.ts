@@ -256,6 +256,11 @@ describe('minikv import', () => {
     const exchanged = Buffer.concat([sealed[0]!, sealed[2]!, sealed[1]!]);
     await expect(run(exchanged, right, 'c')).rejects.toThrow('out of order');
     await expect(run(Buffer.concat([whole, whole]), right, 'd')).rejects.toThrow('was changed');
+    // Who names a key does not take what anybody could have put in the place of an encrypted export.
+    const clear = Buffer.from(lines(['a']));
+    for (const file of [clear, Buffer.from([...whole]).fill(0, 0, 1), Buffer.alloc(0)]) {
+      await expect(run(file, right, 'e')).rejects.toThrow(/not encrypted|cut short/);
+    }
     expect(store.values.size).toBe(0);
     await run(whole, right, 'a');
     expect(store.values.size).toBe(4_000);
