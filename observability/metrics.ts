@@ -37,7 +37,7 @@ export const METRICS = {
   http_requests: counter('HTTP requests answered.', 'method', 'route', 'status'),
   http_request_seconds: seconds('Time from a request to its answer.', 'method', 'route'),
   http_requests_in_flight: gauge('HTTP requests being answered now.'),
-  http_connections: gauge('Open HTTP connections.'),
+  http_connections: gauge('Open HTTP connections; of HTTP/2 each stream is one.'),
   tls_certificate_ends_seconds: gauge('When the certificate of the ports ends, Unix seconds.'),
   audit_records_lost: counter('Records of the audit trail that could not be written.'),
   tls_handshakes_failed: counter('Connections that did not come to speak TLS.'),

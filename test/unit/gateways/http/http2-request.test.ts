@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { http1Head } from '../../../../gateways/http/http2-request.ts';
 
@@ -58,4 +59,52 @@ describe('the head of a request of HTTP/2', () => {
     expect(http1Head(raw, false)).toBeNull();
     expect(http1Head(raw, true)).toBeNull();
   });
+});
+
+it('is one request and no more, whatever its headers are', () => {
+  const byteArb = fc.constantFrom(
+    'a',
+    'Z',
+    ':',
+    ' ',
+    '\t',
+    '\r',
+    '\n',
+    '\0',
+    '\r\n',
+    '\x7f',
+    '\xff',
+    '/',
+    ',',
+  );
+  const textArb = fc.array(byteArb, { maxLength: 6 }).map((all) => all.join(''));
+  const nameArb = fc.oneof(
+    textArb,
+    fc.constantFrom(
+      ':method',
+      ':path',
+      ':authority',
+      ':scheme',
+      'host',
+      'content-length',
+      'te',
+      'x',
+    ),
+  );
+  const headArb = fc.array(fc.tuple(nameArb, textArb), { maxLength: 8 });
+  fc.assert(
+    fc.property(headArb, fc.boolean(), fc.boolean(), (more, isPlain, hasBody) => {
+      const raw = [...(isPlain ? GET : []), ...more.flat()];
+      const head = http1Head(raw, hasBody);
+      if (head === null) return;
+      const [first = '', ...lines] = head.text.split('\r\n');
+      expect(first).toMatch(/^[^\s]+ [^\s]+ HTTP\/1\.1$/);
+      expect(lines.slice(-2)).toEqual(['', '']);
+      for (const line of lines.slice(0, -2)) {
+        expect(line).toMatch(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e\x80-\xff]*$/);
+      }
+      expect(lines.length - 2).toBeLessThanOrEqual(raw.length / 2 + 2);
+    }),
+    { numRuns: 5_000 },
+  );
 });

@@ -53,6 +53,8 @@ describe('HTTP/2', () => {
     const got = await Promise.all(keys.map((key) => http.ask('GET', `/v1/kv/${key}`)));
     expect(got.map(({ text }) => text)).toEqual(keys);
     expect((http.session.socket as TLSSocket).alpnProtocol).toBe('h2');
+    // What may be sent ahead on all streams together is more than what the protocol begins with.
+    expect(http.session.state.remoteWindowSize).toBeGreaterThan(500_000);
     const named = await http.ask('GET', '/v1/kv/k/1', { headers: { 'x-request-id': 'abc' } });
     expect(named.headers).toMatchObject({ 'x-request-id': 'abc', 'content-length': '3' });
     expect(named.headers.connection ?? named.headers['keep-alive']).toBeUndefined();
