@@ -19,6 +19,7 @@ export const KV_SPACE = 'kv';
 
 /** One for all calls: the hash is taken before anybody else can write to it. */
 let scratch = Buffer.alloc(1024);
+const views = new Array<Uint8Array | null>(256).fill(null);
 
 /** Below this a loop beats a native call. */
 const SHORT_PART_MAX = 48;
@@ -49,11 +50,26 @@ const spaces = new Array<string>(KEY_SLOTS).fill('');
 const keys = new Array<string>(KEY_SLOTS).fill('');
 const vshards = new Uint8Array(KEY_SLOTS).fill(hashed('', '', ''));
 
+/** The same of one key among many, which would only drive each other out of what is remembered. */
+export function vshardOfMany({ tenant, space, key }: KeyRef): VshardId {
+  return hashed(tenant, space, key);
+}
+
 function hashed(tenant: string, space: string, key: string): VshardId {
   const bytes = 6 + tenant.length + space.length + key.length;
-  if (bytes > scratch.length) scratch = Buffer.alloc(bytes);
+  if (bytes > scratch.length) {
+    scratch = Buffer.alloc(bytes);
+    views.fill(null);
+  }
   const end = writePrefixed(writePrefixed(writePrefixed(0, tenant), space), key);
-  return Number(xxHash64(new Uint8Array(scratch.buffer, 0, end)) & 0xffn) as VshardId;
+  return Number(xxHash64(scratchTo(end)) & 0xffn) as VshardId;
+}
+
+/** The first bytes of the scratch: a view costs more than the hash, so those of short names are kept. */
+function scratchTo(end: number): Uint8Array {
+  if (end >= views.length) return new Uint8Array(scratch.buffer, 0, end);
+  views[end] ??= new Uint8Array(scratch.buffer, 0, end);
+  return views[end];
 }
 
 /** Writes a part at `at` with its length before it; returns where it ends. */

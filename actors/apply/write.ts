@@ -3,7 +3,7 @@ import { isPromiseOver } from '../../protocol/attachment.ts';
 import type { Condition, OpResult, PutOp, WriteCommand, WriteOp } from '../../protocol/commands.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
-import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { type KeyRef, vshardOf, vshardOfMany } from '../../protocol/vshard.ts';
 import {
   attachedKey,
   currentKey,
@@ -53,11 +53,12 @@ import { beginsEntry } from './reservations.ts';
 export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const ops = command.ops;
   const vshards = ops.length > VSHARDS.length ? new Uint8Array(ops.length) : VSHARDS;
+  const isMany = ops.length > REMEMBERED_OPS_MAX;
   let owned = true;
   let isStale = false;
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as WriteOp;
-    const vshard = vshardOf(op.ref);
+    const vshard = isMany ? vshardOfMany(op.ref) : vshardOf(op.ref);
     vshards[i] = vshard;
     owned &&= state.isOwned(vshard, command.epoch);
     if (op.type === 'put' && isPromiseOver(op, command.revision + i)) isStale = true;
@@ -85,6 +86,9 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   }
   return { results, repeated: false, rejection: null, events, txn: null };
 }
+
+/** More keys than this are not asked about again before others have taken their place. */
+const REMEMBERED_OPS_MAX = 32;
 
 /** Where one command's vshards are kept while it is applied. */
 const VSHARDS = new Uint8Array(1024);

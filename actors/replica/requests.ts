@@ -3,6 +3,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { RequestBody, RequestOf } from '../../protocol/messages/request.ts';
 import { revisionAtWallMs } from '../../protocol/revision.ts';
 import { META_GROUP, nodeOf, type Revision } from '../../protocol/types.ts';
+import { keepMetaRows, knownMetaRows } from '../apply/meta-memory.ts';
 import { readMetaRows } from '../apply/meta-state.ts';
 import type { BackgroundPace } from '../kit/pace.ts';
 import type { LeaseKeeper } from '../lease/keeper.ts';
@@ -232,8 +233,12 @@ function handleMetaRead(
   reply: Reply,
 ): void {
   const serve = () => {
+    const { state } = context;
+    const known = knownMetaRows(state, body.prefix);
+    if (known !== null) return reply({ type: 'MetaRows', rows: known, clock: context.clock.clock });
     answerFromView(context, reply, async (view) => {
       const rows = await readMetaRows(view, body.prefix, META_ROWS_MAX);
+      keepMetaRows(state, view.appliedIndex, body.prefix, rows);
       return { type: 'MetaRows', rows, clock: context.clock.clock };
     });
   };

@@ -6,7 +6,7 @@ import { LIMITS } from '../../protocol/limits.ts';
 import type { Item, ReplyOf, RequestBody } from '../../protocol/messages/request.ts';
 import type { BatchOp, BatchResult, RequestContext } from '../../protocol/service.ts';
 import type { GroupId, Revision } from '../../protocol/types.ts';
-import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
+import { type KeyRef, vshardOf, vshardOfMany } from '../../protocol/vshard.ts';
 import type { Calls } from './calls.ts';
 import type { MapSource } from './following-map.ts';
 import { LeasePromises, withPromise } from './lease-promises.ts';
@@ -126,7 +126,7 @@ function addWrite(
   slot: number,
   op: WriteOp,
 ): void {
-  const group = map.groups[vshardOf(op.ref)] as GroupId;
+  const group = map.groups[vshardOfMany(op.ref)] as GroupId;
   const bytes = op.ref.key.length + 64 + (op.type === 'put' ? op.value.length : DELETE_BYTES);
   let part = open.get(group);
   if (

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { xxHash64 } from '../../../protocol/hash.ts';
-import { VSHARD_COUNT, vshardOf } from '../../../protocol/vshard.ts';
+import { VSHARD_COUNT, vshardOf, vshardOfMany } from '../../../protocol/vshard.ts';
 
 describe('virtual shards', () => {
   it('xxHash64 is the published one', () => {
@@ -43,6 +43,16 @@ describe('virtual shards', () => {
     for (const name of [...names, ...names.reverse()]) {
       const whole = Buffer.concat([part(name.tenant), part(name.space), part(name.key)]);
       expect(vshardOf(name)).toBe(Number(xxHash64(whole) % 256n));
+      expect(vshardOfMany(name)).toBe(vshardOf(name));
+    }
+  });
+
+  it('is the same before and after a key that is longer than any before it', () => {
+    const short = { tenant: 'default', space: 'kv', key: 'hello' };
+    for (const length of [10, 5_000, 10, 50_000, 10]) {
+      const name = { ...short, key: 'k'.repeat(length) };
+      expect(vshardOfMany(name)).toBe(vshardOf(name));
+      expect(vshardOfMany(short)).toBe(8);
     }
   });
 
