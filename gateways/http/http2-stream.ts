@@ -75,6 +75,11 @@ export class StreamSocket extends Duplex {
     });
     // The end of the request is none of the connection's: that would end the answer, too.
     stream.once('end', () => {
+      // Node ends the body of a stream that was reset, too: what was read of it is not whole.
+      if (stream.closed) {
+        this.destroy();
+        return;
+      }
       this.#hasRequest = true;
       if (isChunked) this.push(LAST_CHUNK, 'latin1');
       this.#leaveWhenDone();

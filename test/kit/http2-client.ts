@@ -114,8 +114,8 @@ export class RawHttp2 {
   }
 }
 
-export const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION] = [
-  0, 1, 3, 4, 6, 8, 9,
+export const [DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION] = [
+  0, 1, 3, 4, 6, 7, 8, 9,
 ] as const;
 export const [END_STREAM, END_HEADERS] = [1, 4] as const;
 

@@ -10,6 +10,7 @@ import {
   END_HEADERS,
   END_STREAM,
   GET_HEALTH,
+  GOAWAY,
   HEADERS,
   Http2Client,
   headerBlock,
@@ -136,6 +137,16 @@ describe('the head of a request', () => {
   });
 });
 
+function reset(raw: RawHttp2, code: number): void {
+  raw.frame(RST_STREAM, 0, 1, Buffer.from([0, 0, 0, code]));
+}
+
+/** Nothing follows on it. */
+function goAway(raw: RawHttp2): void {
+  raw.frame(GOAWAY, 0, 0, Buffer.alloc(8));
+  raw.socket.end();
+}
+
 describe('bodies', () => {
   it('that are shorter or longer than they say write nothing', async () => {
     const { url } = await start();
@@ -153,6 +164,29 @@ describe('bodies', () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
       expect((await client(url).ask('GET', '/v1/kv/short')).status).toBe(404);
     }
+  });
+
+  it.each([
+    ['a reset without an error', (raw: RawHttp2) => reset(raw, 0)],
+    ['a reset', (raw: RawHttp2) => reset(raw, 8)],
+    ['GOAWAY without an error', (raw: RawHttp2) => goAway(raw)],
+    ['the end of the connection', (raw: RawHttp2) => raw.socket.end()],
+    ['its loss', (raw: RawHttp2) => raw.socket.destroy()],
+  ])('that are broken off by %s write nothing', async (_, breakOff) => {
+    const { url } = await start();
+    const raw = await rawClient(url);
+    const block = headerBlock([
+      [':method', 'PUT'],
+      [':scheme', 'https'],
+      [':path', '/v1/kv/half'],
+      [':authority', 'localhost'],
+    ]);
+    raw.frame(HEADERS, END_HEADERS, 1, block);
+    raw.frame(DATA, 0, 1, Buffer.from('the first half'));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    breakOff(raw);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await client(url).ask('GET', '/v1/kv/half')).status).toBe(404);
   });
 
   it('that come too slowly are 408', async () => {
