@@ -25,6 +25,9 @@ import { NotifyKeeper } from './notify/keeper.ts';
 import { notifyGroup } from './notify/led-group.ts';
 import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
+import { QuotaKeeper } from './quota/keeper.ts';
+import { quotaGroup } from './quota/led-group.ts';
+import { RoutedQuotas } from './quota/quotas.ts';
 import { ReplicaSet } from './replica-set.ts';
 import { BucketKeeper } from './router/bucket-keeper.ts';
 import { RoutedObjects } from './router/objects.ts';
@@ -44,6 +47,8 @@ const BLOB_EVERY_MS = 100;
 const LIFECYCLE_EVERY_MS = 100;
 /** How soon it is seen that there is something to send. */
 const NOTIFY_EVERY_MS = 40;
+/** How soon a share of a quota is seen that wants to be counted. */
+const QUOTA_EVERY_MS = 50;
 const HANDOVER_MS = 300;
 /** Bytes of chunks that are read again per second, at least and at most. */
 const SCRUB_RATES = { bytesPerSecondMin: 1024 * 1024, bytesPerSecondMax: 64 * 1024 * 1024 };
@@ -70,6 +75,7 @@ export class ActorTree {
   readonly routing: NodeRouting;
   readonly objects: RoutedObjects;
   readonly usage: RoutedUsage;
+  readonly quotas: RoutedQuotas;
   readonly blob: NodeBlobs;
   readonly demands: NodeDemands;
   readonly #parts: TreeParts;
@@ -82,6 +88,7 @@ export class ActorTree {
   readonly #lifecycle: LifecycleKeeper;
   readonly #notify: NotifyKeeper;
   readonly #usageGauges: UsageGauges;
+  readonly #quotaKeeper: QuotaKeeper;
   #stopped = false;
 
   constructor(parts: TreeParts) {
@@ -126,6 +133,7 @@ export class ActorTree {
       const state = this.replicas.get(group)?.state;
       return state === undefined ? null : usageOf(state.usage.whole);
     });
+    this.quotas = new RoutedQuotas(calls, this.routing.quotas, clock);
     const { buckets } = this.objects;
     this.#buckets = new BucketKeeper({ buckets, telemetry, leadsMeta: () => this.#leadsMeta() });
     this.#manager = this.#shardManager();
@@ -134,6 +142,10 @@ export class ActorTree {
     this.#lifecycle = this.#lifecycleKeeper();
     this.#notify = this.#notifyKeeper();
     this.#usageGauges = new UsageGauges(telemetry);
+    this.#quotaKeeper = new QuotaKeeper({
+      ...{ quotas: this.quotas, telemetry, leadsMeta: () => this.#leadsMeta() },
+      groups: () => this.#dataReplicas().map(quotaGroup),
+    });
   }
 
   /** Begins to work; `periodic` drives it from then on. */
@@ -147,6 +159,7 @@ export class ActorTree {
     periodic.every(SWEEP_EVERY_MS, () => this.#sweeper.tick());
     periodic.every(BLOB_EVERY_MS, () => this.blob.tick());
     periodic.every(LIFECYCLE_EVERY_MS, () => this.#lifecycle.tick());
+    periodic.every(QUOTA_EVERY_MS, () => this.#quotaKeeper.tick());
     periodic.every(NOTIFY_EVERY_MS, () => this.#notify.tick());
     periodic.every(LEADER_CHECK_MS, () => this.routing.watchLeaders());
     periodic.every(DISK_CHECK_MS, () => care.tick());
@@ -198,6 +211,7 @@ export class ActorTree {
     this.#sweeper.stop();
     this.#lifecycle.stop();
     this.#notify.stop();
+    this.#quotaKeeper.stop();
     this.blob.stop();
     this.#buckets.stop();
     this.routing.stop();

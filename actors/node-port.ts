@@ -3,6 +3,7 @@ import type { DemandExchange } from '../protocol/demand.ts';
 import type { LogEntry } from '../protocol/entry.ts';
 import type { GroupConfig } from '../protocol/membership.ts';
 import type { ObjectData, ObjectService } from '../protocol/object-access.ts';
+import type { Amounts, Bounds, Quotas } from '../protocol/quotas.ts';
 import type { KvService } from '../protocol/service.ts';
 import type { GroupId, ReplicaId, Revision } from '../protocol/types.ts';
 import type { UsageReads } from '../protocol/usage.ts';
@@ -21,6 +22,8 @@ export interface Node {
   readonly chunks: ChunkCare;
   /** What is stored, in all and under each name. */
   readonly usage: UsageReads;
+  /** How much may be stored under which name. */
+  readonly quotas: Quotas;
   /** What nodes tell each other of those who have a limit. */
   readonly demands: DemandExchange;
   readonly replicaId: ReplicaId;
@@ -32,6 +35,16 @@ export interface Node {
   transfers(): TransferCounts;
   /** For the simulator's invariants and for status pages; views, not copies. */
   inspect(): readonly ReplicaInspection[];
+}
+
+/** One share of a quota, as a replica has it. */
+export interface QuotaShareSeen {
+  readonly scope: string;
+  readonly round: number;
+  readonly allowed: Bounds | null;
+  readonly used: Amounts;
+  readonly held: Amounts;
+  readonly isCounted: boolean;
 }
 
 /** One replica's inside, read-only. */
@@ -63,6 +76,10 @@ export interface ReplicaInspection {
   outboxTotals(): Promise<ReadonlyMap<string, OutboxTotals>>;
   /** Where usage is not what a scan of this replica finds; null: nowhere. */
   usageFlaw(): Promise<string | null>;
+  /** Where a share of a quota is not what a scan finds; null: nowhere. */
+  quotaFlaw(): Promise<string | null>;
+  /** The group's shares of quotas, with what prepared transactions hold. */
+  quotaShares(): readonly QuotaShareSeen[];
   /** Which keys have entries of unique indexes, as far as this group keeps them. */
   reservations(): Promise<readonly { id: number; encoded: string; holder: string }[]>;
 }

@@ -22,6 +22,7 @@ import type { TurnLoop } from './kit/turn-loop.ts';
 import { statusOfNode } from './node-status.ts';
 import type { PeerWatch } from './peer-watch.ts';
 import type { Presence } from './presence.ts';
+import { QuotaRounds } from './quota/rounds.ts';
 import { messageBytes } from './replica/message-bytes.ts';
 import type { ReplicaSet } from './replica-set.ts';
 import { Calls, isWrite, type OutgoingRequest, type Reach } from './router/calls.ts';
@@ -29,6 +30,7 @@ import { RoutedKvService, type ServiceHost } from './router/kv-service.ts';
 import { insteadOf, requestTooLarge } from './router/oversize.ts';
 import { PendingRequests } from './router/pending.ts';
 import { RecentRequests } from './router/recent-requests.ts';
+import { dataGroups } from './router/scan.ts';
 import {
   foundingNodes,
   initialShardMap,
@@ -61,6 +63,7 @@ export interface RoutingParts {
 export class NodeRouting implements Reach, ServiceHost {
   readonly nodeId: NodeId;
   readonly service: RoutedKvService;
+  readonly quotas: QuotaRounds;
   readonly clock;
   readonly random;
   readonly #parts: RoutingParts;
@@ -92,6 +95,9 @@ export class NodeRouting implements Reach, ServiceHost {
     this.#pending = new PendingRequests(ports.clock, firstId);
     this.#calls = new Calls(ports.clock, this, this.#pending, ports.telemetry);
     this.#hub = new FeedHub(ports.clock, this.#calls, ports.telemetry, () => this.#map);
+    const groups = () => dataGroups(this.#map);
+    const { clock, random } = ports;
+    this.quotas = new QuotaRounds({ calls: this.#calls, clock, random, groups });
     this.service = new RoutedKvService(this.#calls, this, `${config.nodeId}.${parts.life}`);
   }
 

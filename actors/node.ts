@@ -102,6 +102,11 @@ class RunningNode implements Node {
     return this.#tree.demands;
   }
 
+  get quotas() {
+    if (this.#tree === null) throw new Error('the node has not started');
+    return this.#tree.quotas;
+  }
+
   get usage() {
     if (this.#tree === null) throw new Error('the node has not started');
     return this.#tree.usage;

@@ -6,6 +6,7 @@ import { keyRefCodec, NAME_BYTES_MAX, putFields } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import { notificationTargetCodec, outboxPositionFields, requesterCodec } from './notifications.ts';
 import { bucketRuleCodec, objectOpCodec, uploadIdCodec } from './object-ops.ts';
+import { amountsCodec, quotaOrderCodec, quotaScopeCodec } from './quotas.ts';
 import * as s from './schema.ts';
 import { type TxnFate, txnBodyCodec, txnFateCodec, txnIdCodec, txnPartCodec } from './txn.ts';
 import type { ReplicaId } from './types.ts';
@@ -89,6 +90,10 @@ export const commandCodec = s.union({
       ops: s.list(writeOpCodec, LIMITS.batchOpsMax),
       idempotency: s.nullable(idempotencyCodec),
       traceparent: s.nullable(s.str(64)),
+      /**
+       * A put that has no room in a quota is refused alone. Otherwise none of them is done, so that room can be made.
+       */
+      isLast: s.later(s.bool),
     }),
   ],
   /** Raises the reserved bound (also the entry's clockBound); changes nothing else. */
@@ -296,6 +301,10 @@ export const commandCodec = s.union({
       ),
     }),
   ],
+  /** What becomes of this group's share of a quota, if it has heard of no later round. */
+  quotaOrder: [50, s.record({ scope: quotaScopeCodec, round: s.count, order: quotaOrderCodec })],
+  /** What was there when the share of the round `since` began. */
+  quotaCounted: [51, s.record({ scope: quotaScopeCodec, since: s.count, base: amountsCodec })],
 });
 export type Command = s.Of<typeof commandCodec>;
 export type WriteCommand = Extract<Command, { type: 'write' }>;

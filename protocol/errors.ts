@@ -80,6 +80,7 @@ export const ERRORS = {
   deadline_exceeded: row(504, 'ServiceUnavailable', 503, 'Not done before its deadline', {
     retry: 'later',
   }),
+  quota_exceeded: row(507, 'QuotaExceeded', 403, 'A quota has no room for it'),
   storage_full: row(507, 'ServiceUnavailable', 503, 'Storage is full', { retry: 'later' }),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -14,6 +14,8 @@ export const LIMITS = Object.freeze({
   idempotencyKeyBytesMax: 128,
   /** How long an idempotency row is kept. */
   idempotencyWindowMs: 60 * 60 * 1000,
+  /** Quotas of what is stored: every group has a share of each in memory. */
+  quotasMax: 1_000,
   /** Limits of rates that somebody has: every node has all of them in memory. */
   rateLimitsMax: 10_000,
   /** API keys that are not deleted: every node has all of them in memory. */

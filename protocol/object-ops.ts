@@ -13,6 +13,7 @@ import {
   retentionCodec,
   tagsCodec,
 } from './objects.ts';
+import { SHORTAGES_MAX, shortageCodec } from './quotas.ts';
 import * as s from './schema.ts';
 import type { ReplicaId } from './types.ts';
 
@@ -231,5 +232,7 @@ export const objectResultCodec = s.union({
   data_taken: [22, s.record({})],
   too_large: [23, s.record({})],
   malformed: [24, s.record({})],
+  /** Shares of quotas have no room for it. */
+  no_room: [25, s.record({ short: s.list(shortageCodec, SHORTAGES_MAX) })],
 });
 export type ObjectResult = s.Of<typeof objectResultCodec>;

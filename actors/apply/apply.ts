@@ -20,6 +20,8 @@ import { applyDetach, applyLeaseEnd, applyLeaseForget, applyLeaseGrant } from '.
 import { applyMetaPut } from './meta-state.ts';
 import { applyObject } from './object-write.ts';
 import { applyOutboxTrim } from './outbox.ts';
+import { applyQuotaCounted, applyQuotaOrder } from './quota-commands.ts';
+import { ensureHolds } from './quota-growth.ts';
 import {
   applyTxn,
   applyTxnDecide,
@@ -54,9 +56,9 @@ export interface Applied {
   readonly repeated: boolean;
   /**
    * Why nothing was done and there are no results. `locked`: a prepared transaction has a key of it.
-   * `unclaimed`: it would begin an entry of a unique index.
+   * `unclaimed`: it would begin an entry of a unique index. `no_room`: in this group's share of a quota.
    */
-  readonly rejection: 'idempotency_mismatch' | 'locked' | 'unclaimed' | null;
+  readonly rejection: 'idempotency_mismatch' | 'locked' | 'unclaimed' | 'no_room' | null;
   /** In (revision, vshard, key) order; `prev` is always there. */
   readonly events: readonly AppliedChange[];
   /** Of the entries of transactions, else null. */
@@ -107,7 +109,10 @@ export function apply(state: GroupState, entry: LogEntry, command: Command | nul
   state.appliedIndex = entry.index;
   state.appliedTerm = entry.term;
   state.clockBound = Math.max(state.clockBound, entry.clockBound);
+  const hasQuotas = state.quotas.size > 0;
+  if (hasQuotas) ensureHolds(state);
   const outcome = dispatch(state, entry, command);
+  if (hasQuotas) state.quotas.endEntry();
   return {
     index: entry.index,
     term: entry.term,
@@ -183,6 +188,10 @@ function dispatch(state: GroupState, entry: LogEntry, command: Command | null): 
     case 'bucketSweep':
     case 'outboxTrim':
       return dispatchObject(state, command);
+    case 'quotaOrder':
+      return applyQuotaOrder(state, command);
+    case 'quotaCounted':
+      return applyQuotaCounted(state, command);
     default:
       return assertNever(command);
   }

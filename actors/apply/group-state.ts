@@ -27,6 +27,7 @@ import {
   NO_INDEXES,
 } from './index-codec.ts';
 import { OutboxMark } from './outbox-mark.ts';
+import { QuotaTable } from './quota-table.ts';
 import { RowCache } from './row-cache.ts';
 import { RowGaps } from './row-gaps.ts';
 import { RowWarmer } from './row-warmer.ts';
@@ -104,6 +105,9 @@ export class GroupState {
   /** Local, not replicated: where listings found no row. */
   readonly gaps = new RowGaps(GAPS_MAX);
 
+  /** Shares of quotas, likewise (S1 to S3). */
+  readonly quotas: QuotaTable;
+
   /** What is stored, in the open batch too (Q1 to Q3). */
   readonly usage: UsageTable;
 
@@ -123,7 +127,8 @@ export class GroupState {
     this.generation = generation;
     this.prefix = generationPrefix(group, generation);
     this.#warmer = new RowWarmer(store, this.#current);
-    this.usage = new UsageTable(store, this.prefix);
+    this.quotas = new QuotaTable(store, this.prefix);
+    this.usage = new UsageTable(store, this.prefix, this.quotas);
   }
 
   /** Reads the group's meta rows; a group without any is empty. It has been counted (usage-count.ts). Throws DecodeError. */
@@ -271,6 +276,7 @@ export class GroupState {
   /** Writes the batch with the meta row, as one (G1). Nothing of it was visible before. */
   commitBatch(): void {
     this.usage.flush(this.appliedIndex, (key, row) => this.stage(key, row));
+    this.quotas.flush((key, row) => this.stage(key, row));
     this.stage(metaKey(this.prefix, 'applied'), encodeApplied(this));
     if (this.#indexesChanged) {
       this.#indexesChanged = false;

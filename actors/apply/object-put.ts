@@ -7,6 +7,7 @@ import {
   type ObjectRecord,
   versionIdOf,
 } from '../../protocol/objects.ts';
+import type { Shortage } from '../../protocol/quotas.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { decodeCurrent } from '../../storage/kv/rows.ts';
 import { lockOfNew, lockRefusal } from './object-lock.ts';
@@ -19,6 +20,7 @@ import {
   type StoredVersion,
 } from './object-versions.ts';
 import type { ObjectContext } from './object-write.ts';
+import { shortOfObject } from './quota-growth.ts';
 import { putRow } from './write.ts';
 
 /** A new current version: by a put, or by an upload that is completed. */
@@ -56,6 +58,8 @@ export function newVersion(
   const record: ObjectRecord = { ...version, head, putAt: revision, isNull, isMarker: false };
   const value = encodeRecord(record);
   if (value.length > LIMITS.valueBytesMax) return { type: 'too_large' };
+  const short = state.quotas.size > 0 ? shortOfVersion(context, version, replaced) : null;
+  if (short !== null) return { type: 'no_room', short };
   before();
   makeRoom(context, replaced);
   const { contentType } = head;
@@ -64,6 +68,25 @@ export function newVersion(
     ttlMs === null ? null : Math.min(wallMsOfRevision(revision) + ttlMs, Number.MAX_SAFE_INTEGER);
   const versionId = isVersioned ? versionIdOf(record) : null;
   return { type: 'put', revision, versionId, etag: record.etag, size: record.size, expiresAtMs };
+}
+
+/** Its parts, where it is an upload's, are bytes already; what it destroys, or what has expired in its place, goes. */
+function shortOfVersion(
+  { state, slot, current }: ObjectContext,
+  { size, upload }: NewVersion,
+  replaced: StoredVersion | null,
+): Shortage[] | null {
+  let bytes = upload === null ? size : 0;
+  let objects = 1;
+  if (replaced !== null) {
+    bytes -= replaced.record.size;
+    if (!replaced.record.isMarker) objects--;
+  }
+  if (current === null && slot.bytes !== null) {
+    bytes -= decodeRecord(decodeCurrent(slot.bytes).value).size;
+    objects--;
+  }
+  return shortOfObject(state, slot.ref, bytes, objects);
 }
 
 /** The version without a version id, current or not. */

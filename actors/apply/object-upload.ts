@@ -19,6 +19,7 @@ import { lockOfNew } from './object-lock.ts';
 import { newVersion } from './object-put.ts';
 import { dataRefusal, endData, nameData, pieceOf } from './object-store.ts';
 import type { ObjectContext } from './object-write.ts';
+import { shortOfObject } from './quota-growth.ts';
 
 /** Multipart uploads: a row for the upload, one for each part, and one that says which parts there are. */
 
@@ -58,6 +59,10 @@ export function putPart(context: ObjectContext, op: ObjectOpOf<'uploadPart'>): O
   if (refusal !== null) return refusal;
   const { triple } = slot;
   const before = readPart(state, triple, upload, number);
+  if (state.quotas.size > 0) {
+    const short = shortOfObject(state, slot.ref, size - (before?.piece.size ?? 0), 0);
+    if (short !== null) return { type: 'no_room', short };
+  }
   if (before !== null) endData(state, [before.piece], revision);
   else {
     const row = readPartSet(state, triple, upload).with(number);

@@ -143,7 +143,7 @@ export function presentVersion({ row, bytes }: Slot, revision: Revision): Stored
 
 /** Whether a retry is to hear the same: what it may yet be given is no answer. */
 function isAnswer({ type }: ObjectResult): boolean {
-  return type !== 'copies_missing' && type !== 'data_stale';
+  return type !== 'copies_missing' && type !== 'data_stale' && type !== 'no_room';
 }
 
 function outcome(

@@ -16,7 +16,7 @@ import { decodeDecision } from './txn-table.ts';
 /**
  * A hash over what a group's state means, 16 hex digits: equal on all replicas at an equal applied
  * index, however far each has got with removing garbage. In it: the counters (floor, owned vshards,
- * sequence, key count, usage, indexes), current rows, expiry rows, leases and what is attached to them, meta state,
+ * sequence, key count, usage, shares of quotas, indexes), current rows, expiry rows, leases and what is attached to them, meta state,
  * prepared transactions, entries of indexes, reservations and owed ones, the feed from the floor on, idempotency rows and decisions
  * inside their windows, and all of objects but data that ended below the floor. Not in it: history and past entries (the feed names their versions), and anything
  * below the floor. Reads every row once, in bounded memory.
@@ -44,7 +44,7 @@ export async function stateHash(state: GroupState): Promise<string> {
     }
     await addRows(hash, view, `${view.prefix}i`, nextKind(view, 'i'), isAlive);
     await addRows(hash, view, `${view.prefix}d`, nextKind(view, 'd'), isKept);
-    for (const kind of ['B', 'N', 'O', 'T', 'U', 'n', 'q', 'w'] as const) {
+    for (const kind of ['B', 'N', 'O', 'Q', 'T', 'U', 'n', 'q', 'w'] as const) {
       await addRows(hash, view, view.prefix + kind, nextKind(view, kind), null);
     }
     for (const kind of ['D', 'I'] as const) {

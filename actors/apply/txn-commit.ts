@@ -4,6 +4,7 @@ import type { Command } from '../../protocol/commands.ts';
 import { ABORTED, changesObjects, hasRange, type TxnId } from '../../protocol/txn.ts';
 import type { Outcome } from './apply.ts';
 import type { GroupState } from './group-state.ts';
+import { shortOfBranch } from './quota-growth.ts';
 import { addsReservations, hasUnclaimed } from './reservations.ts';
 import { isRemembered, readDecision, remember, type TxnApplied, txnOutcome } from './txn.ts';
 import { branchOf, doBranch, firstFailed, ownsKeys } from './txn-eval.ts';
@@ -44,6 +45,9 @@ export function applyTxnCommit(state: GroupState, command: TxnCommit): Outcome {
   if (hasUnclaimed(state, ops, revision)) return refuse(state, id, { type: 'unclaimed' });
   const stale = staleAttachment(ops, revision);
   if (stale !== null) return refuse(state, id, { type: 'leaseStale', revision: stale });
+  if (state.quotas.size > 0 && shortOfBranch(state, ops, revision) !== null) {
+    return refuse(state, id, { type: 'conflict' });
+  }
   const otherBytes = succeeded ? command.thenBytes : command.otherwiseBytes;
   const done = doBranch(state, ops, revision, otherBytes);
   if (done === null) return refuse(state, id, { type: 'tooLarge' });

@@ -18,6 +18,7 @@ import { encodeCounts } from '../../storage/kv/rows.ts';
 import type { Outcome } from './apply.ts';
 import type { AppliedChange } from './change.ts';
 import type { GroupState } from './group-state.ts';
+import { holdRoom, shortOfBranch, shortOfPart } from './quota-growth.ts';
 import { hasOtherIndexes, hasUnclaimed } from './reservations.ts';
 import {
   branchOf,
@@ -54,6 +55,8 @@ import { isAdmitted } from './unseen-ends.ts';
        a lease that is not there is an answer: it is remembered, as a plain put's is.
  *   T6  No decision is remembered of a transaction that began above the group's clock: what begins above all
  *       that have ended since the state was opened, and above its clock then, has none (TxnTable.decidedUpTo).
+ *   T7  What is prepared holds room in shares of quotas for the larger of its branches, until its end. What has no room
+ *       is refused as a conflict: the leader makes room, or says that there is none.
  */
 type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
@@ -117,6 +120,9 @@ export function applyTxn(state: GroupState, command: CommandOf<'txn'>): Outcome 
   if (stale === 0) return answered(refusedWith({ type: 'leaseGone' }));
   if (stale !== null) return txnOutcome({ type: 'leaseStale', revision: stale });
   if (hasUnclaimed(state, ops, revision)) return txnOutcome({ type: 'unclaimed' });
+  if (state.quotas.size > 0 && shortOfBranch(state, ops, revision) !== null) {
+    return txnOutcome({ type: 'conflict' });
+  }
   const done = doBranch(state, ops, revision, 0);
   if (done === null) return txnOutcome({ type: 'tooLarge' });
   if (done.type === 'refused') {
@@ -155,9 +161,12 @@ export function applyTxnPrepare(state: GroupState, command: CommandOf<'txnPrepar
   if (failed !== null && body.otherwise === null) {
     return txnOutcome({ type: 'compareFailed', at: comparesAt[failed] ?? 0 });
   }
+  const hasQuotas = state.quotas.size > 0;
+  if (hasQuotas && shortOfPart(state, body) !== null) return txnOutcome({ type: 'conflict' });
   const slotsBefore = state.txns.slotCount;
   const prepared = state.txns.add(id, revision, part, footprint);
   if (prepared === null) return txnOutcome({ type: 'conflict' });
+  if (hasQuotas) holdRoom(state, prepared);
   state.stage(preparedKey(state.prefix, prepared.slot), encodePrepared(prepared));
   if (state.txns.slotCount > slotsBefore) {
     state.stage(metaKey(state.prefix, 'slots'), encodeCounts([state.txns.slotCount]));
@@ -232,10 +241,14 @@ function end(
 ): AppliedChange[] {
   state.txns.remove(prepared);
   state.stage(preparedKey(state.prefix, prepared.slot), null);
-  if (fate.commitRevision === 0) return [];
-  state.clock = Math.max(state.clock, fate.commitRevision);
-  const ops = branchOf(prepared.part.body, fate.succeeded);
-  return perform(state, ops, removed, fate.commitRevision);
+  let events: AppliedChange[] = [];
+  if (fate.commitRevision > 0) {
+    state.clock = Math.max(state.clock, fate.commitRevision);
+    const ops = branchOf(prepared.part.body, fate.succeeded);
+    events = perform(state, ops, removed, fate.commitRevision);
+  }
+  state.quotas.release(prepared);
+  return events;
 }
 
 /** Writes down how a transaction ended. */

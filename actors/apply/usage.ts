@@ -1,6 +1,7 @@
 import { assert } from '../../protocol/assert.ts';
 import { DecodeError } from '../../protocol/codec.ts';
 import { weighRecord } from '../../protocol/objects.ts';
+import { amountsOf } from '../../protocol/quotas.ts';
 import { USAGE_FIELDS, type Usage } from '../../protocol/usage.ts';
 import { KV_SPACE } from '../../protocol/vshard.ts';
 import { BODY_OFFSET, PREFIX_LENGTH } from '../../storage/kv/keyspace.ts';
@@ -15,6 +16,7 @@ import {
 } from '../../storage/kv/usage-rows.ts';
 import type { StateStore } from '../../storage/ports.ts';
 import { decodeRow, partRowCodec } from './object-codec.ts';
+import type { QuotaTable } from './quota-table.ts';
 
 /**
  * What is stored under each name (ADR 0042).
@@ -143,7 +145,10 @@ export class UsageTable {
   /** Local, not replicated: rises with each change. */
   changes = 0;
 
-  constructor(store: StateStore, prefix: string) {
+  readonly #quotas: QuotaTable;
+
+  constructor(store: StateStore, prefix: string, quotas: QuotaTable) {
+    this.#quotas = quotas;
     this.#store = store;
     this.#prefix = prefix;
   }
@@ -174,6 +179,7 @@ export class UsageTable {
     this.changes++;
     this.#add(scope, change);
     this.#add(WHOLE_GROUP, change);
+    if (this.#quotas.size > 0) this.#quotas.changed(scope, key, amountsOf(usageOf(change)));
   }
 
   #add(scope: string, change: Tally): void {

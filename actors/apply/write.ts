@@ -1,6 +1,7 @@
 import { assertNever } from '../../protocol/assert.ts';
 import { isPromiseOver } from '../../protocol/attachment.ts';
 import type { Condition, OpResult, PutOp, WriteCommand, WriteOp } from '../../protocol/commands.ts';
+import type { Shortage } from '../../protocol/quotas.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import type { Revision } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf, vshardOfMany } from '../../protocol/vshard.ts';
@@ -28,6 +29,7 @@ import type { GroupState } from './group-state.ts';
 import { recallRequest, rememberRequest } from './idempotency.ts';
 import { changeEntries } from './index-rows.ts';
 import { hasExpired } from './item.ts';
+import { shortOfOps, shortOfPut } from './quota-growth.ts';
 import { beginsEntry } from './reservations.ts';
 
 /**
@@ -49,6 +51,9 @@ import { beginsEntry } from './reservations.ts';
  *       that names a lease which is not there is refused alone, and remembered like the others.
  *   W5  A key of a prepared transaction is not written by others: the whole command does nothing. Nor does one
  *       with a put that begins an entry of a unique index (U1 in reservations.ts).
+ *   W6  A put that a share of a quota has no room for (S2 in quota-table.ts) is not done, nor anything of its command,
+ *       and nothing is remembered: room can be made. Of a command that says that there is none to be made it is refused
+ *       alone.
  */
 export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   const ops = command.ops;
@@ -75,13 +80,17 @@ export function applyWrite(state: GroupState, command: WriteCommand): Outcome {
   if (isStale) return refuseAll({ type: 'lease_stale', revision: command.revision }, ops.length);
   if (state.txns.size > 0 && isLocked(state, ops)) return LOCKED;
   if (state.indexes.unique.length > 0 && isUnclaimed(state, command)) return UNCLAIMED;
+  const hasQuotas = state.quotas.size > 0;
+  if (hasQuotas && command.isLast !== true && shortOfWrite(state, ops, command.revision) !== null) {
+    return NO_ROOM;
+  }
   const results = new Array<OpResult>(ops.length);
   const events: AppliedChange[] = [];
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as WriteOp;
     results[i] = applyOp(state, op, vshards[i] as number, command.revision + i, events);
   }
-  if (request !== null) {
+  if (request !== null && !results.every(hasNoRoom)) {
     rememberRequest(state, request, vshards[0] as number, tenant, command.revision, results);
   }
   return { results, repeated: false, rejection: null, events, txn: null };
@@ -124,6 +133,35 @@ const UNCLAIMED: Outcome = Object.freeze({
   txn: null,
 });
 
+const NO_ROOM: Outcome = Object.freeze({
+  results: [],
+  repeated: false,
+  rejection: 'no_room',
+  events: [],
+  txn: null,
+});
+
+/** W6. Null: the shares have room for all of them. */
+export function shortOfWrite(
+  state: GroupState,
+  ops: readonly WriteOp[],
+  revision: Revision,
+): Shortage[] | null {
+  return shortOfOps(state, ops, revision, isHeld);
+}
+
+function isHeld({ condition }: WriteOp, presentRevision: Revision): boolean {
+  return condition === null || holds(condition, presentRevision);
+}
+
+const NO_ROOM_FOR_IT: OpResult = Object.freeze({
+  ...{ type: 'failed', code: 'quota_exceeded', message: 'a quota has no room for it' },
+});
+
+function hasNoRoom(result: OpResult): boolean {
+  return result === NO_ROOM_FOR_IT;
+}
+
 const LOCKED: Outcome = Object.freeze({
   results: [],
   repeated: false,
@@ -148,6 +186,9 @@ function applyOp(
   }
   if (op.type === 'put') {
     if (op.attach?.until === 0) return { type: 'lease_stale', revision: 0 };
+    if (state.quotas.size > 0 && shortOfPut(state, op.ref, op.value.length) !== null) {
+      return NO_ROOM_FOR_IT;
+    }
     return putRow(state, op, slot, revision, events);
   }
   if (present === null) return { type: 'deleted', deleted: false, revision: 0 };

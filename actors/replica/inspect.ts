@@ -2,6 +2,8 @@ import type { LogEntry } from '../../protocol/entry.ts';
 import type { GroupConfig } from '../../protocol/membership.ts';
 import type { GroupId, ReplicaId, Revision } from '../../protocol/types.ts';
 import { outboxTotals } from '../apply/outbox.ts';
+import { quotaFlaw } from '../apply/quota-count.ts';
+import { ensureHolds } from '../apply/quota-growth.ts';
 import { readReservations } from '../apply/reservations.ts';
 import { stateHash } from '../apply/state-hash.ts';
 import { usageFlaw } from '../apply/usage-count.ts';
@@ -107,6 +109,25 @@ export class InspectedReplica implements ReplicaInspection {
     } finally {
       await view.close();
     }
+  }
+
+  async quotaFlaw(): Promise<string | null> {
+    const { state } = this.#replica;
+    const view = state.view();
+    const shares = [...state.quotas.all()].map((share) => ({ ...share, used: [...share.used] }));
+    try {
+      return await quotaFlaw(view, shares);
+    } finally {
+      await view.close();
+    }
+  }
+
+  quotaShares(): ReturnType<ReplicaInspection['quotaShares']> {
+    const { state } = this.#replica;
+    ensureHolds(state);
+    return [...state.quotas.all()].map(({ scope, round, allowed, used, held, isCounted }) => ({
+      ...{ scope, round, allowed, used: [...used], held: [...held], isCounted },
+    }));
   }
 
   reservations(): ReturnType<ReplicaInspection['reservations']> {

@@ -5,6 +5,7 @@ import type { ReplicaId } from '../../protocol/types.ts';
 import { tripleOf } from '../../storage/kv/keyspace.ts';
 import { isWritable } from '../apply/object-write.ts';
 import { currentKeyOf } from '../apply/read.ts';
+import type { Transactions } from '../txn/transactions.ts';
 import { handleBucketLook, handleBucketSet } from './bucket-requests.ts';
 import {
   notApplied,
@@ -24,6 +25,7 @@ import {
   handleUploadList,
   handleVersionList,
 } from './object-reads.ts';
+import { handleQuotaLook, handleQuotaOrder } from './quota-requests.ts';
 import type { ReadParts } from './reads.ts';
 import { handleUsageLook } from './usage-look.ts';
 import type { WriteSpans } from './write-spans.ts';
@@ -33,6 +35,7 @@ import { roomRefusal } from './writes.ts';
 
 export interface ObjectParts extends ReadParts {
   readonly spans: WriteSpans;
+  readonly txns: Pick<Transactions, 'room'>;
 }
 
 export type ObjectRequest = RequestOf<
@@ -48,6 +51,8 @@ export type ObjectRequest = RequestOf<
   | 'MetaList'
   | 'DataLook'
   | 'UsageLook'
+  | 'QuotaLook'
+  | 'QuotaOrder'
 >;
 
 /** Dispatch only, as in requests.ts. `endMs` is monotonic. */
@@ -83,6 +88,10 @@ export function handleObjectRequest(
       return handleDataLook(parts, body, reply);
     case 'UsageLook':
       return handleUsageLook(parts, body, reply);
+    case 'QuotaLook':
+      return handleQuotaLook(parts, body, reply);
+    case 'QuotaOrder':
+      return handleQuotaOrder(parts.context, body, reply);
   }
 }
 
@@ -129,7 +138,9 @@ function handleObjectWrite(
     if (rejection !== null || object === null) {
       return reply(rejected('idempotency_mismatch', 'the key was used for another request'));
     }
-    reply({ type: 'ObjectDone', result: object, clock, repeated });
+    const done = () => reply({ type: 'ObjectDone', result: object, clock, repeated });
+    if (object.type !== 'no_room') return done();
+    parts.txns.room.make(object.short, endMs, { again, none: done, failed: reply });
   });
 }
 

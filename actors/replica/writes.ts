@@ -1,8 +1,12 @@
 import type { Command, OpResult } from '../../protocol/commands.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
+import type { Shortage } from '../../protocol/quotas.ts';
+import { vshardOf } from '../../protocol/vshard.ts';
 import type { DiskView } from '../../storage/ports.ts';
+import { recallRequest } from '../apply/idempotency.ts';
 import { currentKeyOf } from '../apply/read.ts';
-import { isLocked } from '../apply/write.ts';
+import { isLocked, shortOfWrite } from '../apply/write.ts';
+import { noRoom } from '../quota/room.ts';
 import { type ClaimedWriteParts, needsClaims, writeClaimed } from '../txn/claimed-writes.ts';
 import type { Transactions } from '../txn/transactions.ts';
 import type { Closer } from './closer.ts';
@@ -38,6 +42,7 @@ export function handleWrite(
   traceparent: string | null,
   endMs: number,
   reply: Reply,
+  isLast = false,
 ): void {
   const { context, spans } = parts;
   if (!context.isLeader() || context.state.epoch === 0) return reply(notLeader(context));
@@ -51,12 +56,23 @@ export function handleWrite(
   if (state.indexes.unique.length > 0 && needsClaims(state, request)) {
     return writeClaimed(claimedParts(parts, request, traceparent, endMs), request, reply);
   }
-  const again = () => handleWrite(parts, request, traceparent, endMs, reply);
+  const again = () => handleWrite(parts, request, traceparent, endMs, reply, isLast);
   const giveUp = () => reply(waited('conflict', 'a transaction or a snapshot was in the way'));
+  const makeRoom = (short: readonly Shortage[] | null): void => {
+    if (short === null) return again();
+    const isOne = request.ops.length === 1;
+    const last = () => handleWrite(parts, request, traceparent, endMs, reply, true);
+    const none = isOne ? (scope: string) => reply(noRoom(scope)) : last;
+    parts.txns.room.make(short, endMs, { again, none, failed: reply }, !isOne);
+  };
   if (state.txns.size > 0 && isLocked(state, request.ops)) {
     return parts.waits.wait(endMs, again, giveUp);
   }
   if (parts.closer.gate.isClosed) return parts.closer.gate.wait(endMs, again, giveUp);
+  if (state.quotas.size > 0 && !isLast) {
+    const short = shortOf(context, request);
+    if (short !== null) return makeRoom(short);
+  }
   // The disk has the time until the entry is committed to read what the write replaces.
   if (state.isCold) for (const op of request.ops) state.warm(currentKeyOf(state, op.ref), null);
   const revision = context.clock.assign(request.ops.length, trustedWallMs(context));
@@ -68,6 +84,7 @@ export function handleWrite(
     ops: request.ops,
     idempotency: request.idempotency,
     traceparent: span?.traceparent ?? traceparent,
+    isLast: isLast ? true : null,
   };
   context.propose(command, (outcome) => {
     span?.end(outcome.type === 'applied' ? undefined : outcome.type);
@@ -76,6 +93,7 @@ export function handleWrite(
       if (rejection === 'locked') return parts.waits.wait(endMs, again, giveUp);
       // What came before it in the log made it begin an entry, or defined the index.
       if (rejection === 'unclaimed') return again();
+      if (rejection === 'no_room') return makeRoom(shortOf(context, request));
     }
     reply(written(context, outcome));
   });
@@ -94,6 +112,25 @@ function claimedParts(
     write: (ops, idempotency, reply) =>
       handleWrite(parts, { type: 'Write', epoch, ops, idempotency }, traceparent, endMs, reply),
   };
+}
+
+/** Quotas that have no room for it here; null where they have, or where it has been done before. */
+function shortOf(
+  { state }: ReplicaContext,
+  { ops, idempotency }: RequestOf<'Write'>,
+): Shortage[] | null {
+  const short = shortOfWrite(state, ops, state.clock);
+  if (short === null || idempotency === null) return short;
+  const { ref } = ops[0] as (typeof ops)[number];
+  const known = recallRequest(
+    state,
+    idempotency,
+    vshardOf(ref),
+    ref.tenant,
+    state.clock,
+    ops.length,
+  );
+  return known === null ? short : null;
 }
 
 /** Why a leader has no room for what clients write just now; null where it has. */

@@ -1,5 +1,6 @@
 import type { ReplyBody } from '../../protocol/messages/request.ts';
 import type { TxnOutcome } from '../../protocol/messages/txn.ts';
+import { noRoom } from '../quota/room.ts';
 import { notLeader, type ReplicaContext, rejected, waited } from '../replica/context.ts';
 import type { Verdict } from './attempt.ts';
 
@@ -23,6 +24,8 @@ export function answerTo(context: ReplicaContext, verdict: LastVerdict): ReplyBo
       return rejected('wrong_shard', 'the shard map has changed', { hint: verdict.epoch });
     case 'tooLarge':
       return rejected('too_large', 'the transaction reads or removes more than it may');
+    case 'noRoom':
+      return noRoom(verdict.scope);
     case 'unavailable':
       return rejected('unavailable', 'a group could not be asked for its vote');
     case 'mismatched':

@@ -73,6 +73,8 @@ export type Verdict =
   | { readonly type: 'leaseStale'; readonly revision: Revision }
   /** An operation of the branch that was to be done. */
   | { readonly type: 'refused'; readonly succeeded: boolean; readonly refusal: RefusedAt }
+  /** In the quota of this scope. */
+  | { readonly type: 'noRoom'; readonly scope: string }
   /** To be tried again. */
   | { readonly type: 'conflict' }
   | { readonly type: 'silent' }
@@ -189,6 +191,8 @@ function voted(before: Attempt, group: GroupId, vote: TxnVote, home: GroupId): S
       return abort(attempt, { type: 'wrongShard', epoch: vote.epoch });
     case 'tooLarge':
       return abort(attempt, { type: 'tooLarge' });
+    case 'noRoom':
+      return abort(attempt, { type: 'noRoom', scope: vote.scope });
     case 'conflict':
     case 'over':
       return abort(attempt, { type: 'conflict' });

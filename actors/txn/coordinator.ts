@@ -2,6 +2,7 @@ import { AppError } from '../../protocol/errors.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, ReplyOf, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnRefusal } from '../../protocol/messages/txn.ts';
+import type { Shortage } from '../../protocol/quotas.ts';
 import { randomInt } from '../../protocol/random.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
 import { anchorOf, type TxnFate, type TxnId, type TxnPart } from '../../protocol/txn.ts';
@@ -10,6 +11,8 @@ import { gotBytes, warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
 import { encodeOutcome } from '../apply/txn-outcome.ts';
 import { recallTxn } from '../apply/txn-request.ts';
+import { noRoom, type QuotaRoom } from '../quota/room.ts';
+import type { QuotaRounds } from '../quota/rounds.ts';
 import type { RaftState } from '../raft/state.ts';
 import { highestPromise } from '../replica/closer.ts';
 import type { ProposalOutcome, ReplicaContext, Reply } from '../replica/context.ts';
@@ -35,6 +38,8 @@ import type { Messenger } from './messenger.ts';
 import { clientsPart, outcomeOf } from './outcome.ts';
 import { leaderRefusal, leaseRefusal, type Participant } from './participant.ts';
 import { afterRefusal, look, refuse } from './refusals.ts';
+import type { Live, Running } from './running.ts';
+import { shortOfTxn } from './short.ts';
 import { splitTxn } from './split.ts';
 
 type EffectOf<T extends AttemptEffect['type']> = Extract<AttemptEffect, { type: T }>;
@@ -42,6 +47,7 @@ type EffectOf<T extends AttemptEffect['type']> = Extract<AttemptEffect, { type: 
 /** How the replicas of a node reach the other groups. */
 export interface GroupReach {
   readonly calls: Calls;
+  readonly quotas: QuotaRounds;
   map(): ShardMap;
 }
 
@@ -56,29 +62,6 @@ const VOTING_MS_MAX = 2_000;
 /** By then the end of the voting has been noticed here. */
 const PREPARE_CALL_MS = VOTING_MS_MAX + 250;
 
-/** One transaction of a client, over as many attempts as its deadline allows. */
-interface Running {
-  readonly request: RequestOf<'Txn'>;
-  readonly traceparent: string | null;
-  readonly endMs: number;
-  readonly reply: Reply;
-  conflicts: number;
-  /** Reservations that it found to be nobody's any more. */
-  takeovers: Takeovers;
-}
-
-interface Live {
-  readonly id: TxnId;
-  readonly running: Running;
-  readonly parts: ReadonlyMap<GroupId, TxnPart>;
-  /** All groups but the home group. */
-  readonly others: GroupId[];
-  readonly epoch: number;
-  /** Of the indexes by which it was given its claims; 0 when none of them was unique. */
-  readonly indexEpoch: number;
-  attempt: Attempt;
-}
-
 /**
  * The coordinator beside the leader of a home group: runs attempts (attempt.ts) and their effects. What it
  * decides is an entry of this group's log; losing leadership loses nothing else.
@@ -89,6 +72,7 @@ export class Coordinator {
   readonly #participant: Participant;
   readonly #messenger: Messenger;
   readonly #reach: () => GroupReach | null;
+  readonly #room: QuotaRoom;
   /** By their start, which this group's clock gives but once. */
   readonly #live = new Map<Revision, Live>();
   readonly #deadlines: Deadlines;
@@ -102,7 +86,9 @@ export class Coordinator {
     participant: Participant,
     messenger: Messenger,
     reach: () => GroupReach | null,
+    room: QuotaRoom,
   ) {
+    this.#room = room;
     this.#context = context;
     this.#raft = raft;
     this.#participant = participant;
@@ -173,6 +159,8 @@ export class Coordinator {
       if (!locks.isEmpty && !locks.admits(footprintOf(own.body))) {
         return this.#again(running, CONFLICT);
       }
+      const short = shortOfTxn(context.state, own.body, idempotency);
+      if (short !== null) return this.#makeRoom(running, short);
       warmRows(context.state, own.body);
     }
     const others = without(groups, context.group);
@@ -187,6 +175,12 @@ export class Coordinator {
     const leftMs = running.endMs - context.ports.clock.monotonicMs();
     this.#deadlines.add(Math.max(0, Math.min(leftMs, VOTING_MS_MAX)), start);
     for (const effect of effects) this.#perform(live, effect);
+  }
+
+  #makeRoom(running: Running, short: readonly Shortage[]): void {
+    const { endMs, reply: failed } = running;
+    const none = (scope: string) => failed(noRoom(scope));
+    this.#room.make(short, endMs, { again: () => this.#attempt(running), none, failed });
   }
 
   #expired(start: Revision): void {

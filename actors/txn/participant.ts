@@ -2,6 +2,7 @@ import { type Command, lastEnd } from '../../protocol/commands.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import type { ReplyBody, RequestOf } from '../../protocol/messages/request.ts';
 import type { TxnResult, TxnVote, YesVote } from '../../protocol/messages/txn.ts';
+import type { Shortage } from '../../protocol/quotas.ts';
 import {
   hasRange,
   type TxnEnd,
@@ -14,6 +15,7 @@ import {
 import type { Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
 import type { GroupView } from '../apply/group-state.ts';
+import { shortOfPart } from '../apply/quota-growth.ts';
 import { readRange } from '../apply/read.ts';
 import type { TxnApplied } from '../apply/txn.ts';
 import {
@@ -26,6 +28,7 @@ import {
 } from '../apply/txn-eval.ts';
 import type { Prepared } from '../apply/txn-table.ts';
 import { unseenEnds } from '../apply/unseen-ends.ts';
+import type { QuotaRoom } from '../quota/room.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
   notApplied,
@@ -44,6 +47,8 @@ type CommandOf<T extends Command['type']> = Extract<Command, { type: T }>;
 
 /** How long a prepare waits for snapshots that are being taken. */
 const GATE_MS_MAX = 1_000;
+/** And for room in a quota. */
+const ROOM_MS_MAX = 1_000;
 
 /**
  * A group's side of transactions over several groups: prepares and resolves through its log, and votes
@@ -54,6 +59,7 @@ export class Participant {
   readonly #rounds: ReadRounds;
   readonly #closer: Closer;
   readonly #waits: LockWaits;
+  readonly #room: QuotaRoom;
   /** Votes that read ranges, and ends that do, by transaction: whoever asks again shares them. */
   readonly #voting = new Map<string, ((vote: TxnVote) => void)[]>();
   readonly #ending = new Map<string, Reply[]>();
@@ -61,7 +67,14 @@ export class Participant {
   #preparing = 0;
   #isStopped = false;
 
-  constructor(context: ReplicaContext, rounds: ReadRounds, closer: Closer, waits: LockWaits) {
+  constructor(
+    context: ReplicaContext,
+    rounds: ReadRounds,
+    closer: Closer,
+    waits: LockWaits,
+    room: QuotaRoom,
+  ) {
+    this.#room = room;
     this.#context = context;
     this.#rounds = rounds;
     this.#closer = closer;
@@ -86,7 +99,10 @@ export class Participant {
     if (this.#waits.isWanted(part.body)) {
       return reply({ type: 'TxnVoted', vote: { type: 'conflict' }, clock: context.clock.clock });
     }
-    warmRows(context.state, part.body);
+    const { state } = context;
+    const short = state.quotas.size > 0 ? shortOfPart(state, part.body) : null;
+    if (short !== null) return this.#makeRoom(short, request, reply);
+    warmRows(state, part.body);
     const revision = context.clock.assign(1, trustedWallMs(context));
     const command = { type: 'txnPrepare', revision, epoch, id, part, indexEpoch } as const;
     this.#preparing++;
@@ -96,6 +112,17 @@ export class Participant {
       this.#vote(id, revision, outcome.applied.txn, (vote) => {
         reply({ type: 'TxnVoted', vote, clock: context.clock.clock });
       });
+    });
+  }
+
+  /** Votes when there is room for its part, or that there is none. */
+  #makeRoom(short: readonly Shortage[], request: RequestOf<'TxnPrepare'>, reply: Reply): void {
+    const context = this.#context;
+    const vote = (vote: TxnVote) => reply({ type: 'TxnVoted', vote, clock: context.clock.clock });
+    this.#room.make(short, context.ports.clock.monotonicMs() + ROOM_MS_MAX, {
+      again: () => this.prepare(request, reply),
+      none: (scope) => vote({ type: 'noRoom', scope }),
+      failed: () => vote({ type: 'conflict' }),
     });
   }
 

@@ -7,6 +7,7 @@ import { readDecision } from '../apply/txn.ts';
 import { ownsKeys, warmRows } from '../apply/txn-eval.ts';
 import { footprintOf } from '../apply/txn-locks.ts';
 import { decodeDecision, type Prepared } from '../apply/txn-table.ts';
+import { noRoom, QuotaRoom } from '../quota/room.ts';
 import type { RaftState } from '../raft/state.ts';
 import type { Closer } from '../replica/closer.ts';
 import {
@@ -27,6 +28,7 @@ import { startTxnMachine, type TxnActor, type TxnEffects } from './machine.ts';
 import { Messenger } from './messenger.ts';
 import { leaderRefusal, leaseRefusal, Participant } from './participant.ts';
 import { Releases } from './releases.ts';
+import { shortOfTxn } from './short.ts';
 
 const INQUIRE_CALL_MS = 1_500;
 const UNFINISHED_ROWS = 256;
@@ -35,6 +37,7 @@ const UNFINISHED_ROWS = 256;
 export class Transactions implements TxnEffects {
   readonly #context: ReplicaContext;
   readonly waits: LockWaits;
+  readonly room: QuotaRoom;
   readonly #reach: () => GroupReach | null;
   readonly #participant: Participant;
   readonly #coordinator: Coordinator;
@@ -62,11 +65,12 @@ export class Transactions implements TxnEffects {
     this.#rounds = rounds;
     this.waits = new LockWaits(context);
     this.#reach = reach;
+    this.room = new QuotaRoom(context, reach);
     this.#closer = closer;
-    this.#participant = new Participant(context, rounds, closer, this.waits);
+    this.#participant = new Participant(context, rounds, closer, this.waits, this.room);
     this.#messenger = new Messenger(context, this.#participant, reach);
     const parts = [this.#participant, this.#messenger, reach] as const;
-    this.#coordinator = new Coordinator(context, raft, ...parts);
+    this.#coordinator = new Coordinator(context, raft, ...parts, this.room);
     this.#releases = new Releases(context, (body, deadlineMs, reply) => {
       const endMs = context.ports.clock.monotonicMs() + deadlineMs;
       const { epoch } = context.state;
@@ -112,6 +116,11 @@ export class Transactions implements TxnEffects {
       return this.waits.wait(endMs, again, giveUp);
     }
     if (this.#closer.gate.isClosed) return this.#closer.gate.wait(endMs, again, giveUp);
+    const short = shortOfTxn(context.state, body, idempotency);
+    if (short !== null) {
+      const none = (scope: string) => reply(noRoom(scope));
+      return this.room.make(short, endMs, { again, none, failed: reply });
+    }
     warmRows(context.state, body);
     const revision = context.clock.assign(1, trustedWallMs(context));
     const command = { type: 'txn', revision, epoch, body, idempotency, traceparent } as const;

@@ -93,6 +93,8 @@ const BY_STATUS = {
     InvalidAccessKeyId: 'The AWS Access Key Id you provided does not exist in our records.',
     InvalidObjectState: "The operation is not valid for the object's storage class",
     InvalidSecurity: 'The provided security credentials are not valid.',
+    /** Of no S3, but of Ceph's gateway, which has quotas too. */
+    QuotaExceeded: 'The quota has no room for the object.',
     /** Of aws-chunked bodies. */
     InvalidChunkSizeError: 'Only the last chunk is allowed to have a size less than 8192 bytes',
     RequestTimeTooSkewed:

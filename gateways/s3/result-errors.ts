@@ -44,6 +44,8 @@ export function refusalOf(result: ObjectResult, isMatch = false): Refusal {
       return s3Error('EntityTooLarge');
     case 'malformed':
       return s3Error('InvalidRequest');
+    case 'no_room':
+      return s3Error('QuotaExceeded', `The quota of ${result.short[0]?.scope} has no room for it.`);
     case 'data_stale':
       return new S3Error(
         'RequestTimeout',

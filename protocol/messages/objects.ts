@@ -15,6 +15,7 @@ import {
   objectRecordCodec,
   pieceCodec,
 } from '../objects.ts';
+import { quotaOrderCodec, quotaScopeCodec, quotaShareCodec } from '../quotas.ts';
 import * as s from '../schema.ts';
 import { spaceUsageCodec, USAGE_PAGE_MAX, usageCodec } from '../usage.ts';
 
@@ -139,6 +140,10 @@ export const objectRequests = {
       limit: s.count,
     }),
   ],
+  /** The group's share of a quota. Linearizable. */
+  QuotaLook: [72, s.record({ scope: quotaScopeCodec })],
+  /** Enters an order to the group's share in its log, and answers with what the share is then. May be repeated. */
+  QuotaOrder: [73, s.record({ scope: quotaScopeCodec, round: s.count, order: quotaOrderCodec })],
 } as const;
 
 const metaRowCodec = s.record({ name: s.str(256), json: s.str(512 * 1024), revision: s.count });
@@ -225,4 +230,6 @@ export const objectReplies = {
       clock: s.count,
     }),
   ],
+  /** Null: the group has none. */
+  QuotaFound: [71, s.record({ share: s.nullable(quotaShareCodec), clock: s.count })],
 } as const;

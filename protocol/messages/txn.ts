@@ -2,6 +2,7 @@ import { duplicateCodec } from '../indexes.ts';
 import { keyRefCodec } from '../keys.ts';
 import { LIMITS } from '../limits.ts';
 import { objectResultCodec, versionIdTextCodec } from '../object-ops.ts';
+import { quotaScopeCodec } from '../quotas.ts';
 import * as s from '../schema.ts';
 import { TXN_BRANCH_MAX } from '../txn.ts';
 
@@ -111,6 +112,8 @@ export const txnVoteCodec = s.union({
   over: [5, s.record({})],
   /** Its reads or its range deletes are larger than a limit; locked until it is resolved. */
   tooLarge: [6, s.record({})],
+  /** The quota of this scope has no room for its part. Nothing is locked. */
+  noRoom: [7, s.record({ scope: quotaScopeCodec })],
 });
 export type TxnVote = s.Of<typeof txnVoteCodec>;
 export type YesVote = Extract<TxnVote, { type: 'yes' }>;

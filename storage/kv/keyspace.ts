@@ -33,7 +33,7 @@ import { joinedCurrentKey, joinedTriple } from './last-names.ts';
  *
  * A triple is tenant NUL space NUL key. Names hold no NUL, so triples order by (tenant, space, key).
  */
-export const ROW_KINDS = 'mcfhijxMlaeprotvudnNwqDIEBOTU';
+export const ROW_KINDS = 'mcfhijxMlaeprotvudnNwqDIEBOTUQ';
 
 /** Characters before the kind: group and generation. */
 export const PREFIX_LENGTH = 4;
@@ -149,7 +149,7 @@ export function refOfStoredTriple(triple: string): KeyRef {
 
 export function metaKey(
   prefix: string,
-  what: 'applied' | 'owned' | 'config' | 'indexes' | 'slots',
+  what: 'applied' | 'owned' | 'config' | 'indexes' | 'slots' | 'quotas',
 ): string {
   return `${prefix}m${what.charAt(0)}`;
 }

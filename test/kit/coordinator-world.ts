@@ -1,3 +1,4 @@
+import { QuotaRoom } from '../../actors/quota/room.ts';
 import { Closer } from '../../actors/replica/closer.ts';
 import { LockWaits } from '../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../actors/replica/reads.ts';
@@ -10,7 +11,7 @@ import type { TxnVote } from '../../protocol/messages/txn.ts';
 import type { TxnBody, TxnEnd, TxnOp } from '../../protocol/txn.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
-import { type Answer, type AskedRequest, FakeReach } from './fake-reach.ts';
+import { type Answer, type AskedRequest, FakeReach, quotaRounds } from './fake-reach.ts';
 import { FakeReplica } from './fake-replica.ts';
 import { settle } from './hand-clock.ts';
 
@@ -48,11 +49,18 @@ export class World {
   constructor() {
     const { replica, reach } = this;
     this.closer = new Closer(replica, () => {});
-    const participant = new Participant(replica, this.rounds, this.closer, new LockWaits(replica));
     const map = initialShardMap(2);
-    const groups = () => ({ calls: reach.calls, map: () => map });
+    const groups = () => ({
+      calls: reach.calls,
+      map: () => map,
+      quotas: quotaRounds(replica, reach),
+    });
+    const room = new QuotaRoom(replica, groups);
+    const waits = new LockWaits(replica);
+    const participant = new Participant(replica, this.rounds, this.closer, waits, room);
     this.messenger = new Messenger(replica, participant, groups);
-    this.coordinator = new Coordinator(replica, this.raft, participant, this.messenger, groups);
+    const parts = [participant, this.messenger, groups, room] as const;
+    this.coordinator = new Coordinator(replica, this.raft, ...parts);
     this.messenger.lead();
     this.coordinator.lead();
     // Its leader is known and stays so, whatever it answers.

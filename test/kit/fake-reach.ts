@@ -1,8 +1,10 @@
+import { QuotaRounds } from '../../actors/quota/rounds.ts';
 import { Calls, type OutgoingRequest, type Reach } from '../../actors/router/calls.ts';
 import { PendingRequests } from '../../actors/router/pending.ts';
 import { NO_TELEMETRY } from '../../observability/port.ts';
 import type { ReplyBody, RequestBody } from '../../protocol/messages/request.ts';
 import type { GroupId, NodeId } from '../../protocol/types.ts';
+import type { FakeReplica } from './fake-replica.ts';
 import { HandClock } from './hand-clock.ts';
 
 export interface AskedRequest {
@@ -86,4 +88,10 @@ export function rejected(
 ): ReplyBody {
   const { definite = true, leader = null, hint = 0 } = more;
   return { type: 'Rejected', code, definite, message: code, leader, hint };
+}
+
+/** Redistributions of quotas among the groups 1 and 2. */
+export function quotaRounds({ ports }: FakeReplica, { calls }: FakeReach): QuotaRounds {
+  const { clock, random } = ports;
+  return new QuotaRounds({ calls, clock, random, groups: () => [1, 2] as GroupId[] });
 }

@@ -49,7 +49,8 @@ const usage = {
 
 type Requests =
   | ('ObjectWrite' | 'ObjectRead' | 'ObjectList' | 'VersionList' | 'UploadList' | 'PartList')
-  | ('BucketSet' | 'BucketLook' | 'MetaCheck' | 'MetaList' | 'DataLook' | 'UsageLook');
+  | ('BucketSet' | 'BucketLook' | 'MetaCheck' | 'MetaList' | 'DataLook' | 'UsageLook')
+  | ('QuotaLook' | 'QuotaOrder');
 
 export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = {
   ObjectWrite: {
@@ -71,11 +72,14 @@ export const OBJECT_REQUESTS: { [T in Requests]: Omit<RequestOf<T>, 'type'> } = 
   MetaList: { prefix: 'a', after: 'ab', limit: 3 },
   DataLook: { ids: [dataIdOf(Buffer.alloc(16, 5))] },
   UsageLook: { after: { tenant: 't', space: 'bucket' }, limit: 3 },
+  QuotaLook: { scope: 'bucket:b' },
+  QuotaOrder: { scope: 'tenant:t', round: 9, order: { type: 'raise', allowed: [1, null, 3] } },
 };
 
 type Replies =
   | ('ObjectDone' | 'ObjectFound' | 'ObjectPage' | 'UploadPage' | 'PartPage')
-  | ('BucketState' | 'MetaChecked' | 'MetaListed' | 'DataSeen' | 'UsageFound');
+  | ('BucketState' | 'MetaChecked' | 'MetaListed' | 'DataSeen' | 'UsageFound')
+  | 'QuotaFound';
 
 export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
   ObjectDone: {
@@ -117,5 +121,9 @@ export const OBJECT_REPLIES: { [T in Replies]: Omit<ReplyOf<T>, 'type'> } = {
   UsageFound: {
     ...{ whole: { ...usage, keys: 7 }, items: [{ tenant: 't', space: 'bucket', usage }] },
     ...{ more: true, clock: 9 },
+  },
+  QuotaFound: {
+    share: { round: 9, allowed: [1, null, 3], used: [1, 2, 3], isCounted: true },
+    clock: 9,
   },
 };

@@ -66,6 +66,8 @@ export class ToyReplica {
       stateHash: async () => '',
       outboxTotals: async () => new Map(),
       usageFlaw: async () => null,
+      quotaFlaw: async () => null,
+      quotaShares: () => [],
       reservations: async () => [],
     };
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readLatest } from '../../../../actors/apply/read.ts';
 import { readDecision } from '../../../../actors/apply/txn.ts';
+import { QuotaRoom } from '../../../../actors/quota/room.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
 import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
@@ -28,6 +29,7 @@ class Prepared {
     this.rounds,
     new Closer(this.replica, () => {}),
     new LockWaits(this.replica),
+    new QuotaRoom(this.replica, () => null),
   );
   readonly replies: ReplyBody[] = [];
 

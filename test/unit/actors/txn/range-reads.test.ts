@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { QuotaRoom } from '../../../../actors/quota/room.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
 import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
@@ -47,6 +48,7 @@ class World {
       new ReadRounds(replica),
       closer,
       new LockWaits(replica),
+      new QuotaRoom(replica, () => null),
     );
   }
 
@@ -164,6 +166,7 @@ describe('B21 an end within a range', () => {
       new ReadRounds(replica),
       new Closer(replica, () => {}),
       new LockWaits(replica),
+      new QuotaRoom(replica, () => null),
     );
     const replies: ReplyBody[] = [];
     const id = { home: 2, term: 1, start: next() };

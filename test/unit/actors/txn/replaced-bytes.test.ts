@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { foresee } from '../../../../actors/apply/txn-eval.ts';
+import { QuotaRoom } from '../../../../actors/quota/room.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
 import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
 import { ReadRounds } from '../../../../actors/replica/reads.ts';
@@ -56,6 +57,7 @@ describe('what a transaction replaces in a group', () => {
       new ReadRounds(replica),
       closer,
       new LockWaits(replica),
+      new QuotaRoom(replica, () => null),
     );
     const votes: ReplyBody[] = [];
     let start = state.clock;

@@ -4,7 +4,7 @@ import { ReadRounds } from '../../../../actors/replica/reads.ts';
 import { initialShardMap } from '../../../../actors/router/shard-map.ts';
 import { Transactions } from '../../../../actors/txn/transactions.ts';
 import type { GroupId, NodeId } from '../../../../protocol/types.ts';
-import { FakeReach } from '../../../kit/fake-reach.ts';
+import { FakeReach, quotaRounds } from '../../../kit/fake-reach.ts';
 import { FakeReplica } from '../../../kit/fake-replica.ts';
 import { settle } from '../../../kit/hand-clock.ts';
 
@@ -23,7 +23,11 @@ class World {
     reach.leaders.set(OTHER, 'n2' as NodeId);
     const raft = { currentTerm: 1 } as ConstructorParameters<typeof Transactions>[1];
     const map = initialShardMap(2);
-    const groups = () => ({ calls: reach.calls, map: () => map });
+    const groups = () => ({
+      calls: reach.calls,
+      map: () => map,
+      quotas: quotaRounds(replica, reach),
+    });
     this.txns = new Transactions(replica, raft, rounds, new Closer(replica, () => {}), groups);
   }
 

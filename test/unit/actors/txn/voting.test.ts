@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { QuotaRoom } from '../../../../actors/quota/room.ts';
 import { Closer } from '../../../../actors/replica/closer.ts';
 import type { ProposalOutcome } from '../../../../actors/replica/context.ts';
 import { LockWaits } from '../../../../actors/replica/lock-waits.ts';
@@ -17,6 +18,7 @@ function asked(): { participant: Participant; replica: FakeReplica; replies: Rep
     new ReadRounds(replica),
     closer,
     new LockWaits(replica),
+    new QuotaRoom(replica, () => null),
   );
   const replies: ReplyBody[] = [];
   const id = { home: 2, term: 1, start: replica.clock.assign(1, replica.ports.clock.wallMs()) };
