@@ -133,6 +133,7 @@ async function composeLocked(
     metricsText: () => telemetry.metricsText(),
     stateHashes: () => stateHashesOf(shown()),
     ...{ chunks: () => shown().chunks, usage: () => shown().usage },
+    quotas: () => shown().quotas,
     keys: encryptionKeys,
     dataKeys: dataKeysOf(config, sealing?.rotation ?? null, roots),
     authSetting: new AuthSetting(identities),

@@ -7,6 +7,7 @@ import type { Io } from './io.ts';
 import { addApiKeyCommands } from './key-commands.ts';
 import { addLimitCommands } from './limit-commands.ts';
 import { addCareCommands, addMirrorCommand } from './object-commands.ts';
+import { addQuotaCommands } from './quota-commands.ts';
 import { addRoleCommands } from './role-commands.ts';
 import { addDataKeyCommands } from './sealing-key-commands.ts';
 import type { Compose } from './serve.ts';
@@ -83,6 +84,7 @@ function buildProgram(io: Io, parts: ProgramParts, outcome: { code: number }): C
   addTenantCommands(program, io);
   addRoleCommands(program, io);
   addLimitCommands(program, io);
+  addQuotaCommands(program, io);
   addAuditCommands(program, io);
   addDataKeyCommands(program, io);
   return program;

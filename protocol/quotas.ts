@@ -97,7 +97,7 @@ export const quotaShareCodec = s.record({
   round: s.count,
   /** What it may hold; null: nothing is in force yet. */
   allowed: s.nullable(boundsCodec),
-  /** What it holds, with what prepared transactions will add. */
+  /** What it holds, with what prepared transactions will add, and whoever has just been given room. */
   used: amountsCodec,
   /** What was there before the quota is counted. */
   isCounted: s.bool,

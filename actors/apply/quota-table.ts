@@ -26,6 +26,8 @@ export interface Share {
   isCounted: boolean;
   /** What prepared transactions will add at most: in memory, a function of them and of what they have locked. */
   readonly held: number[];
+  /** Local, not replicated: what is about to be added, by whoever has just been given room for it. */
+  readonly reserved: number[];
   /** Used and held at the beginning of this entry, if it has changed. */
   before: number[] | null;
 }
@@ -75,7 +77,7 @@ export class QuotaTable {
       const share = store.get(quotaKey(prefix, scope));
       assert(share !== null, 'a share of a quota has no row');
       const { used, ...rest } = decodeShare(share);
-      this.#set({ scope, parsed: parsed(scope), ...rest, used, held: [0, 0, 0], before: null });
+      this.#set({ scope, parsed: parsed(scope), ...rest, used, ...localParts() });
     }
   }
 
@@ -117,6 +119,14 @@ export class QuotaTable {
     this.#holds = new Map();
   }
 
+  /** Returns what takes it back. */
+  reserve(scope: string, amounts: Amounts): () => void {
+    const share = this.#shares.get(scope);
+    if (share === undefined) return () => {};
+    addTo(share.reserved, amounts, 1);
+    return () => addTo(share.reserved, amounts, -1);
+  }
+
   hold(txn: object, holds: readonly Hold[]): void {
     if (this.#holds === null || holds.length === 0) return;
     this.#holds.set(txn, holds);
@@ -135,7 +145,7 @@ export class QuotaTable {
     const share: Share = {
       ...{ scope, parsed: parsed(scope), since: round, round, allowed: null },
       ...{ used: used === null ? [0, 0, 0] : [...used], isCounted: used !== null },
-      ...{ held: [0, 0, 0], before: null },
+      ...localParts(),
     };
     this.#set(share);
     this.#changed.add(share);
@@ -244,6 +254,10 @@ function addTo(sum: number[], amounts: Amounts, times: 1 | -1): void {
 }
 
 type Stage = (key: string, row: Uint8Array | null) => void;
+
+function localParts(): Pick<Share, 'held' | 'reserved' | 'before'> {
+  return { held: [0, 0, 0], reserved: [0, 0, 0], before: null };
+}
 
 function parsed(scope: string): QuotaScope {
   const found = parseQuotaScope(scope);

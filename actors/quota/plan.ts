@@ -112,11 +112,12 @@ export function divide(
     }
     if (left < 0 && grows) isInForce = false;
     for (const group of order) {
-      if (left <= 0) break;
+      if (left < 0) break;
       const extent = extentOf(lowered.get(group) as QuotaShare, kind);
       const target = targets.get(group)?.[kind] ?? 0;
       const given = Math.min(left, Math.max(0, target - extent));
-      if (given === 0) continue;
+      // What it has room for since this round began is in its extent, and in no allowance.
+      if (given === 0 && group !== want?.group) continue;
       left -= given;
       (raises.get(group) as (number | null)[])[kind] = extent + given;
     }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
 import {
+  type Amounts,
   boundsOf,
   NO_AMOUNTS,
   QUOTA_KINDS,
@@ -66,20 +67,21 @@ export class QuotaRounds {
 
   /**
    * Gets a group the room that it wants in a quota, or finds that there is none; `clip`: or as much as there is, then.
-   * Where one runs already, waits for that instead. Rejects with AppError where a group does not answer.
+   * Where one runs already, waits for that instead. `onGrant`: a round for it has begun, that others come after. Rejects with AppError where a group does not answer.
    */
   async obtain(
     scope: string,
     want: Want,
     clip: boolean,
     deadlineMs: number,
+    onGrant: (growth: Amounts) => void,
   ): Promise<'again' | 'none'> {
     const running = this.#running.get(scope);
     if (running !== undefined) {
       await running.catch(() => {});
       return 'again';
     }
-    const round = this.#obtain(scope, want, clip, deadlineMs);
+    const round = this.#obtain(scope, want, clip, deadlineMs, onGrant);
     this.#running.set(scope, round);
     try {
       return await round;
@@ -93,26 +95,33 @@ export class QuotaRounds {
     want: Want,
     clip: boolean,
     deadlineMs: number,
+    onGrant: (growth: Amounts) => void,
   ): Promise<'again' | 'none'> {
     const endMs = this.#host.clock.monotonicMs() + deadlineMs;
     const known = await this.read(scope, deadlineMs);
-    const end = await this.run(scope, known, want, this.#left(endMs));
+    const end = await this.run(scope, known, want, this.#left(endMs), onGrant);
     if (end.type === 'exceeded') {
-      if (clip) await this.#clip(scope, known, want, endMs);
+      if (clip) await this.#clip(scope, known, want, endMs, onGrant);
       return 'none';
     }
     if (end.type === 'overtaken') await this.pause();
     return 'again';
   }
 
-  async #clip(scope: string, known: Versioned | null, want: Want, endMs: number): Promise<void> {
+  async #clip(
+    scope: string,
+    known: Versioned | null,
+    want: Want,
+    endMs: number,
+    onGrant: (growth: Amounts) => void,
+  ): Promise<void> {
     const quota = known?.row.quota ?? null;
     if (quota === null) return;
     const { shares } = await this.look(scope, this.#left(endMs));
     if (shares === null) return;
     const growth = clipped(boundsOf(quota), shares, want.growth);
     if (growth.some((more) => more > 0)) {
-      await this.run(scope, known, { ...want, growth }, this.#left(endMs));
+      await this.run(scope, known, { ...want, growth }, this.#left(endMs), onGrant);
     }
   }
 
@@ -137,6 +146,7 @@ export class QuotaRounds {
     known: Versioned | null,
     want: Want | null,
     deadlineMs: number,
+    onGrant: (growth: Amounts) => void = () => {},
   ): Promise<RoundEnd> {
     const endMs = this.#host.clock.monotonicMs() + deadlineMs;
     if (known === null) return { type: 'gone' };
@@ -160,6 +170,8 @@ export class QuotaRounds {
     }
     const revision = await this.write({ ...row }, known.revision, this.#left(endMs));
     if (revision === null) return { type: 'overtaken' };
+    // Later rounds look after this write: they are to leave it alone.
+    if (want !== null) onGrant(want.growth);
     const targets = targetsOf(quota, shares, want);
     const lowered = await this.#orderAll(
       scope,

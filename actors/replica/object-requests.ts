@@ -138,9 +138,12 @@ function handleObjectWrite(
     if (rejection !== null || object === null) {
       return reply(rejected('idempotency_mismatch', 'the key was used for another request'));
     }
-    const done = () => reply({ type: 'ObjectDone', result: object, clock, repeated });
-    if (object.type !== 'no_room') return done();
-    parts.txns.room.make(object.short, endMs, { again, none: done, failed: reply });
+    const done: ReplyBody = { type: 'ObjectDone', result: object, clock, repeated };
+    if (object.type !== 'no_room') return reply(done);
+    parts.txns.room.make(object.short, endMs, reply, {
+      again: (answer) => handleObjectWrite(parts, request, traceparent, endMs, answer),
+      none: (_scope, answer) => answer(done),
+    });
   });
 }
 

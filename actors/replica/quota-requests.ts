@@ -51,6 +51,7 @@ function shareOf(state: GroupState, scope: string): QuotaShare | null {
   const share = state.quotas.get(scope);
   if (share === null) return null;
   const { round, allowed, isCounted } = share;
-  const used = addAmounts(share.used, share.held).map((amount) => Math.max(0, amount));
+  const added = addAmounts(share.held, share.reserved);
+  const used = addAmounts(share.used, added).map((amount) => Math.max(0, amount));
   return { round, allowed: allowed === null ? null : [...allowed], used, isCounted };
 }

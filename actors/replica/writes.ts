@@ -6,7 +6,7 @@ import type { DiskView } from '../../storage/ports.ts';
 import { recallRequest } from '../apply/idempotency.ts';
 import { currentKeyOf } from '../apply/read.ts';
 import { isLocked, shortOfWrite } from '../apply/write.ts';
-import { noRoom } from '../quota/room.ts';
+import { noRoom, type RoomEnd } from '../quota/room.ts';
 import { type ClaimedWriteParts, needsClaims, writeClaimed } from '../txn/claimed-writes.ts';
 import type { Transactions } from '../txn/transactions.ts';
 import type { Closer } from './closer.ts';
@@ -61,9 +61,13 @@ export function handleWrite(
   const makeRoom = (short: readonly Shortage[] | null): void => {
     if (short === null) return again();
     const isOne = request.ops.length === 1;
-    const last = () => handleWrite(parts, request, traceparent, endMs, reply, true);
-    const none = isOne ? (scope: string) => reply(noRoom(scope)) : last;
-    parts.txns.room.make(short, endMs, { again, none, failed: reply }, !isOne);
+    const retry = (answer: Reply, last: boolean) =>
+      handleWrite(parts, request, traceparent, endMs, answer, last);
+    const end: RoomEnd = {
+      again: (answer) => retry(answer, false),
+      none: (scope, answer) => (isOne ? answer(noRoom(scope)) : retry(answer, true)),
+    };
+    parts.txns.room.make(short, endMs, reply, end, !isOne);
   };
   if (state.txns.size > 0 && isLocked(state, request.ops)) {
     return parts.waits.wait(endMs, again, giveUp);

@@ -178,9 +178,11 @@ export class Coordinator {
   }
 
   #makeRoom(running: Running, short: readonly Shortage[]): void {
-    const { endMs, reply: failed } = running;
-    const none = (scope: string) => failed(noRoom(scope));
-    this.#room.make(short, endMs, { again: () => this.#attempt(running), none, failed });
+    const { endMs } = running;
+    this.#room.make(short, endMs, running.reply, {
+      again: (reply) => this.#attempt({ ...running, reply }),
+      none: (scope, reply) => reply(noRoom(scope)),
+    });
   }
 
   #expired(start: Revision): void {

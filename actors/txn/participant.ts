@@ -118,11 +118,15 @@ export class Participant {
   /** Votes when there is room for its part, or that there is none. */
   #makeRoom(short: readonly Shortage[], request: RequestOf<'TxnPrepare'>, reply: Reply): void {
     const context = this.#context;
-    const vote = (vote: TxnVote) => reply({ type: 'TxnVoted', vote, clock: context.clock.clock });
-    this.#room.make(short, context.ports.clock.monotonicMs() + ROOM_MS_MAX, {
-      again: () => this.prepare(request, reply),
-      none: (scope) => vote({ type: 'noRoom', scope }),
-      failed: () => vote({ type: 'conflict' }),
+    const voted = (vote: TxnVote): ReplyBody => ({
+      ...{ type: 'TxnVoted', vote, clock: context.clock.clock },
+    });
+    // Without an answer of other groups the attempt is made again.
+    const told: Reply = (body) =>
+      reply(body.type === 'Waited' ? voted({ type: 'conflict' }) : body);
+    this.#room.make(short, context.ports.clock.monotonicMs() + ROOM_MS_MAX, told, {
+      again: (answer) => this.prepare(request, answer),
+      none: (scope, answer) => answer(voted({ type: 'noRoom', scope })),
     });
   }
 

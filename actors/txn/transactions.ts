@@ -118,8 +118,10 @@ export class Transactions implements TxnEffects {
     if (this.#closer.gate.isClosed) return this.#closer.gate.wait(endMs, again, giveUp);
     const short = shortOfTxn(context.state, body, idempotency);
     if (short !== null) {
-      const none = (scope: string) => reply(noRoom(scope));
-      return this.room.make(short, endMs, { again, none, failed: reply });
+      return this.room.make(short, endMs, reply, {
+        again: (answer) => this.#alone(request, traceparent, endMs, answer),
+        none: (scope, answer) => answer(noRoom(scope)),
+      });
     }
     warmRows(context.state, body);
     const revision = context.clock.assign(1, trustedWallMs(context));

@@ -12,6 +12,7 @@ import type { AuditTrail } from '../../protocol/audit.ts';
 import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { AppError } from '../../protocol/errors.ts';
+import type { Quotas } from '../../protocol/quotas.ts';
 import type { Random } from '../../protocol/random.ts';
 import type { DataKeys } from '../../protocol/sealing-keys.ts';
 import type { KvService } from '../../protocol/service.ts';
@@ -68,6 +69,7 @@ export interface Edge {
   readonly tls: TlsSource | null;
   /** Null: this node tells none. Throws as `chunks` does. */
   readonly usage: (() => UsageReads) | null;
+  readonly quotas: (() => Quotas) | null;
   /** Null: there are none. */
   readonly keys: NamedKeys | null;
   /** Null: this node's data folder is in clear. */

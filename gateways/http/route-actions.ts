@@ -39,6 +39,9 @@ const ADMIN = {
   DELETE: 'admin:write',
 } as const;
 
+/** A tenant's administrators see what their tenant may store. */
+const QUOTAS = { ...ADMIN, GET: 'identity:read', HEAD: 'identity:read' } as const;
+
 /**
  * What each route does, by its pattern. Where data has a name, the service of the request asks for that too (identity/guarded-store.ts). A batch and a transaction ask for the right to write, also where
  * they only read.
@@ -86,6 +89,8 @@ export const ROUTE_RULES: Readonly<Record<string, Rules>> = {
   '/admin/scale': ADMIN,
   '/admin/audit': ADMIN,
   '/admin/auth': ADMIN,
+  '/admin/quotas': QUOTAS,
+  '/admin/quotas/:scope': QUOTAS,
   '/admin/limits': ADMIN,
   '/admin/limits/:scope': ADMIN,
   '/admin/tenants': ADMIN,

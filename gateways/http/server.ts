@@ -7,6 +7,7 @@ import type { AuditTrail } from '../../protocol/audit.ts';
 import type { ChunkCare } from '../../protocol/chunk-care.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import { AppError } from '../../protocol/errors.ts';
+import type { Quotas } from '../../protocol/quotas.ts';
 import { type Random, randomHex } from '../../protocol/random.ts';
 import type { DataKeys } from '../../protocol/sealing-keys.ts';
 import type { KvService } from '../../protocol/service.ts';
@@ -19,6 +20,7 @@ import { registerCertificateRoutes } from '../admin/certificates.ts';
 import { registerChunkRoutes } from '../admin/chunks.ts';
 import { registerEncryptionKeyRoutes } from '../admin/encryption-keys.ts';
 import { registerHealthRoutes } from '../admin/health.ts';
+import { registerQuotaRoutes } from '../admin/quotas.ts';
 import { registerRateLimitRoutes } from '../admin/rate-limits.ts';
 import { registerRoleRoutes } from '../admin/roles.ts';
 import { registerAdminRoutes } from '../admin/routes.ts';
@@ -84,6 +86,8 @@ export interface HttpServerOptions {
   readonly tls?: TlsSource;
   /** Without it /admin/usage answers 501, and the status tells no counts. */
   readonly usage?: () => UsageReads;
+  /** Without it /admin/quotas answers 501. */
+  readonly quotas?: () => Quotas;
   /** Without it objects cannot be encrypted with keys of the store's. */
   readonly keys?: NamedKeys;
   /** Without it, or null, the node's data folder is in clear. */
@@ -139,6 +143,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   registerAdminRoutes(app, edge);
   registerChunkRoutes(app, edge);
   registerUsageRoute(app, edge);
+  registerQuotaRoutes(app, edge);
   registerEncryptionKeyRoutes(app, edge);
   registerDataKeyRoutes(app, edge);
   registerAuditRoute(app, edge);
@@ -195,6 +200,7 @@ function edgeOf(options: HttpServerOptions, isDraining: () => boolean): Edge {
     chunks: options.chunks ?? null,
     tls: options.tls ?? null,
     usage: options.usage ?? null,
+    quotas: options.quotas ?? null,
     keys: options.keys ?? null,
     dataKeys: options.dataKeys ?? null,
     access: options.access ?? null,
