@@ -27,7 +27,7 @@ export const ZONES: readonly Zone[] = [
   },
   {
     name: 'row format',
-    pattern: /^storage\/kv\/(?:rows|keyspace|object-keys|lease-row|usage-rows)\.ts$/,
+    pattern: /^storage\/kv\/(?:rows|keyspace|object-keys|lease-row|usage-rows|quota-rows)\.ts$/,
     values: ['protocol', 'row format'],
     types: ['storage ports'],
   },
