@@ -1,5 +1,11 @@
 import type { WriteOp } from '../../protocol/commands.ts';
-import { type Amounts, addAmounts, SHORTAGES_MAX, type Shortage } from '../../protocol/quotas.ts';
+import {
+  type Amounts,
+  addAmounts,
+  NO_AMOUNTS,
+  SHORTAGES_MAX,
+  type Shortage,
+} from '../../protocol/quotas.ts';
 import type { TxnBody, TxnOp } from '../../protocol/txn.ts';
 import type { Revision } from '../../protocol/types.ts';
 import type { KeyRef } from '../../protocol/vshard.ts';
@@ -24,14 +30,18 @@ function grow(growth: Growth, shares: readonly Share[], amounts: Amounts): void 
 
 /** Null: there is room for all of it. */
 function shortagesOf(growth: Growth): Shortage[] | null {
-  let short: Shortage[] | null = null;
+  const wanted: Growth = new Map();
   for (const [share, amounts] of growth) {
-    if (hasRoom(share, amounts)) continue;
-    short ??= [];
-    if (short.length < SHORTAGES_MAX)
-      short.push({ scope: share.scope, growth: amounts.map((amount) => Math.max(0, amount)) });
+    if (!hasRoom(share, amounts, NO_AMOUNTS)) wanted.set(share, amounts);
   }
-  return short;
+  return wanted.size === 0 ? null : shortagesFrom(wanted);
+}
+
+function shortagesFrom(wanted: Growth): Shortage[] {
+  const short = [...wanted].slice(0, SHORTAGES_MAX);
+  return short.map(([{ scope }, amounts]) => {
+    return { scope, growth: amounts.map((amount) => Math.max(0, amount)) };
+  });
 }
 
 interface KeyRow {
@@ -65,7 +75,7 @@ export function shortOfPut(state: GroupState, ref: KeyRef, valueBytes: number): 
 }
 
 /**
- * The first shortage of independent operations, of which each finds what those before it have left; `revision` is the
+ * Shortages of independent operations, of which each finds what those before it have left; `revision` is the
  * first one's. Operations whose condition does not hold add nothing.
  */
 export function shortOfOps(
@@ -75,10 +85,10 @@ export function shortOfOps(
   holds: (op: WriteOp, presentRevision: Revision) => boolean,
 ): Shortage[] | null {
   ensureHolds(state);
-  const growth: Growth = new Map();
+  const done: Growth = new Map();
+  const wanted: Growth = new Map();
   /** Of keys that an earlier operation has written: how many bytes their values have; null: they are gone. */
   const written = new Map<string, number | null>();
-  let short: Shortage[] | null = null;
   for (let i = 0; i < ops.length; i++) {
     const op = ops[i] as WriteOp;
     const { ref } = op;
@@ -94,11 +104,24 @@ export function shortOfOps(
     const amounts =
       earlier === undefined ? growthOf(op, stored, present) : growthAfter(op, earlier);
     if (amounts === null) continue;
-    grow(growth, shares, amounts);
+    for (const share of shares) {
+      const before = done.get(share) ?? NO_AMOUNTS;
+      const after = addAmounts(before, amounts);
+      // Where more is used than allowed, what others of the command take away is no room for it.
+      if (!hasRoom(share, amounts, before)) want(wanted, share, amounts, after);
+      done.set(share, after);
+    }
     if (ops.length > 1) written.set(triple, op.type === 'put' ? op.value.length : null);
-    short ??= shortagesOf(growth);
   }
-  return short === null ? null : (shortagesOf(growth) ?? short);
+  return wanted.size === 0 ? null : shortagesFrom(wanted);
+}
+
+function want(wanted: Growth, share: Share, own: Amounts, all: Amounts): void {
+  const before = wanted.get(share) ?? NO_AMOUNTS;
+  wanted.set(
+    share,
+    before.map((amount, kind) => Math.max(amount, own[kind] as number, all[kind] as number)),
+  );
 }
 
 function growthOf(op: WriteOp, stored: KeyRow, present: Revision): Amounts | null {

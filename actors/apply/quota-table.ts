@@ -270,14 +270,15 @@ function covers(scope: QuotaScope, space: string): boolean {
   return space === scopeOf(scope.tenant, scope.kind === 'bucket' ? scope.bucket : KV_SPACE);
 }
 
-/** Whether what is added leaves a share within its allowance, in each kind that grows. */
-export function hasRoom({ allowed, used, held }: Share, growth: Amounts): boolean {
+/** Whether what is added, after `before`, leaves a share within its allowance, in each kind that grows. */
+export function hasRoom({ allowed, used, held }: Share, growth: Amounts, before: Amounts): boolean {
   if (allowed === null) return true;
   for (let kind = 0; kind < QUOTA_KINDS.length; kind++) {
     const more = growth[kind] as number;
     const bound = allowed[kind] ?? null;
     if (more <= 0 || bound === null) continue;
-    if ((used[kind] as number) + (held[kind] as number) + more > bound) return false;
+    const now = (used[kind] as number) + (held[kind] as number) + (before[kind] as number);
+    if (now + more > bound) return false;
   }
   return true;
 }

@@ -113,9 +113,10 @@ function isOf(scope: string, tenant: string | null): boolean {
   return tenant === null || parseQuotaScope(scope)?.tenant === tenant;
 }
 
+/** Of another tenant there is none, whether there is or not. */
 function checkTenant(request: FastifyRequest, scope: string): void {
   if (isOf(scope, scopeOf(request))) return;
-  throw new AppError('forbidden', 'that is for the administrators of the cluster');
+  throw new AppError('not_found', `${scope} has no quota`);
 }
 
 function shape({ scope, quota, usage, state }: QuotaState) {

@@ -1,4 +1,5 @@
 import type { ObjectService } from '../../protocol/object-access.ts';
+import type { Quotas } from '../../protocol/quotas.ts';
 import type { KvService } from '../../protocol/service.ts';
 
 /** The node could not be reached: the request certainly did not arrive. */
@@ -12,7 +13,7 @@ export class NodeLost extends Error {
 }
 
 /** What is asked of a node. */
-export type Ask<T> = (service: KvService, objects: ObjectService) => Promise<T>;
+export type Ask<T> = (service: KvService, objects: ObjectService, quotas: Quotas) => Promise<T>;
 
 /** A client's connection to one life of one node. */
 export interface Connection {

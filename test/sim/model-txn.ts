@@ -28,6 +28,8 @@ export interface ModelKeys extends ComparedKeys {
   /** What keeps it from being done to the object; null: nothing. */
   refuses(op: ObjectTxnOp, revision: number): ObjectResult | null;
   change(op: ObjectTxnOp, revision: number): void;
+  /** Of the larger of these, in quotas; `revision` null: that is not known. */
+  hasRoom(branches: readonly (readonly TxnOp[])[], revision: number | null): boolean;
   /** Writes down an idempotency key; false when the request was answered before. */
   isFirst(group: GroupId, scope: KeyRef, key: string, hash: Uint8Array, revision: number): boolean;
 }
@@ -75,6 +77,11 @@ export class TxnModel {
     return [...this.#prepared.values()].flatMap((prepared) => [...prepared.keys()]);
   }
 
+  /** Of what is prepared in a group. */
+  branches(group: GroupId): (readonly TxnOp[])[][] {
+    return [...this.#of(group).values()].map(({ body }) => [body.then, body.otherwise ?? []]);
+  }
+
   /** Whether a change of a bucket's rule has to stay away. */
   holdsRule(group: GroupId, tenant: string, bucket: string): boolean {
     return this.isLocked(group, [{ tenant, space: bucket, key: '' }]);
@@ -104,6 +111,7 @@ export class TxnModel {
     if (!isGone) {
       if (!ops.every((op) => isPromised(op, revision))) return;
       if (this.#beginsAny(group, ops, revision, keys)) return;
+      if (!keys.hasRoom([ops], revision)) return;
     }
     const refusal = firstRefusal(ops, revision, keys);
     // The group has to hear of the bucket first.
@@ -137,6 +145,7 @@ export class TxnModel {
     if (this.#conflicts(group, body, command.revision, keys)) return;
     if (this.#unique.hasOthers(group, body, command.indexEpoch)) return;
     if (body.otherwise === null && !holdsAll(body.compares, command.revision, keys)) return;
+    if (!keys.hasRoom([body.then, body.otherwise ?? [], []], null)) return;
     this.#of(group).set(name, footprintOf(body, command.revision));
   }
 
@@ -178,7 +187,14 @@ export class TxnModel {
       this.flaws.push(`${name} does what unique indexes add with its decision`);
     }
     const isUnclaimed = isFree && this.#beginsAny(group, ops, revision, keys);
-    if (isLate(id, revision) || !isFree || isUnclaimed || (!isHeld && body.otherwise === null)) {
+    const isShort = isHeld && !isUnclaimed && !keys.hasRoom([ops], revision);
+    if (
+      isShort ||
+      isLate(id, revision) ||
+      !isFree ||
+      isUnclaimed ||
+      (!isHeld && body.otherwise === null)
+    ) {
       this.#decided.set(name, { commitRevision: 0, succeeded: false });
       this.counts.aborted++;
       return;

@@ -2,6 +2,7 @@ import type { Command, Condition, WriteCommand, WriteOp } from '../../protocol/c
 import { homeOfLease } from '../../protocol/lease.ts';
 import { LIMITS } from '../../protocol/limits.ts';
 import { wallMsOfRevision } from '../../protocol/revision.ts';
+import type { TxnOp } from '../../protocol/txn.ts';
 import type { GroupId } from '../../protocol/types.ts';
 import { type KeyRef, vshardOf } from '../../protocol/vshard.ts';
 import { idOf } from '../check/object-model.ts';
@@ -10,6 +11,7 @@ import type { CommittedEntry } from './committed-log.ts';
 import type { ModelVersion as KeyVersion } from './model-compares.ts';
 import { LeaseModel } from './model-leases.ts';
 import { ObjectsModel } from './model-objects.ts';
+import { type ModelKey, QuotasModel } from './model-quotas.ts';
 import { type ModelKeys, TxnModel } from './model-txn.ts';
 import { UniqueModel } from './model-unique.ts';
 
@@ -47,12 +49,22 @@ export class StoreModel {
   readonly unique = new UniqueModel();
   readonly objects = new ObjectsModel();
   readonly txns = new TxnModel(this.unique);
+  readonly quotas = new QuotasModel({
+    keys: (group) => this.#keysOf(group),
+    at: (ref) => this.#stored(ref),
+    prepared: (group) => this.txns.branches(group),
+  });
   readonly #current = new Map<string, Current>();
   readonly #answers = new Map<string, StoredAnswer>();
   readonly #owned = new Map<GroupId, ReadonlySet<number>>();
 
   /** `atMs`: virtual time at which the entry was first seen committed. */
-  apply(group: GroupId, { entry, command }: CommittedEntry, atMs = 0): void {
+  apply(group: GroupId, committed: CommittedEntry, atMs = 0): void {
+    this.#apply(group, committed, atMs);
+    this.quotas.check();
+  }
+
+  #apply(group: GroupId, { entry, command }: CommittedEntry, atMs: number): void {
     if (command === null) return this.objects.config(group, entry);
     this.unique.see(group, command);
     switch (command.type) {
@@ -104,6 +116,10 @@ export class StoreModel {
       case 'compact':
       case 'metaPut':
         return;
+      case 'quotaOrder':
+        return this.quotas.order(group, command);
+      case 'quotaCounted':
+        return this.quotas.counted(group, command);
       case 'outboxTrim':
         return this.objects.notifications.trim(group, entry.index, command);
     }
@@ -117,10 +133,38 @@ export class StoreModel {
     const refs = command.ops.map((op) => op.ref);
     if (this.txns.isLocked(group, refs)) return;
     if (command.ops.some((op, i) => this.#begins(group, op, command.revision + i))) return;
-    this.#remember(group, command);
+    const isDone = (op: WriteOp, i: number): boolean => {
+      const current = this.#alive(op.ref, command.revision + i);
+      return holds(op.condition, current) && (op.type === 'put' || current !== null);
+    };
+    const doesOp = (i: number): boolean => isDone(command.ops[i] as WriteOp, i);
+    const isLast = command.isLast === true;
+    if (!isLast && !this.quotas.hasRoomForEach(group, asTxnOps(command.ops), doesOp)) return;
+    let refused = 0;
     for (const [i, op] of command.ops.entries()) {
-      this.#writeOne(group, index, command.revision + i, op, atMs);
+      const hasRoom = (): boolean => {
+        return this.quotas.hasRoomForEach(group, asTxnOps([op]), () => isDone(op, i));
+      };
+      if (isLast && op.type === 'put' && !hasRoom()) refused++;
+      else this.#writeOne(group, index, command.revision + i, op, atMs);
     }
+    this.quotas.refused += refused;
+    if (refused < command.ops.length) this.#remember(group, command);
+  }
+
+  *#keysOf(group: GroupId): Iterable<ModelKey> {
+    const owned = this.#owned.get(group);
+    for (const [name, { value, expiresAtMs }] of this.#current) {
+      const ref = refOfName(name);
+      if (owned?.has(vshardOf(ref)) !== true) continue;
+      yield { ref, bytes: value.length, expires: expiresAtMs !== null };
+    }
+  }
+
+  #stored(ref: KeyRef): ModelKey | null {
+    const current = this.#current.get(nameOf(ref));
+    if (current === undefined) return null;
+    return { ref, bytes: current.value.length, expires: current.expiresAtMs !== null };
   }
 
   /** A put that begins a value of a unique index is done by a transaction only. */
@@ -174,6 +218,10 @@ export class StoreModel {
         ),
       remove: (ref, revision) =>
         this.#writeOne(group, index, revision, { type: 'delete', ref, condition: null }, atMs),
+      hasRoom: (branches, revision) =>
+        this.quotas.hasRoom(group, branches, ({ ref, expires }) => {
+          return revision === null ? !expires : this.#alive(ref, revision) !== null;
+        }),
       isFirst: (_, scope, key, hash, revision) => {
         const name = answerName(group, scope, key);
         if (this.#isAnswered(name, revision)) return false;
@@ -274,6 +322,17 @@ export class StoreModel {
     if (known === undefined) this.effects.set(made.value, [effect]);
     else known.push(effect);
   }
+}
+
+function asTxnOps(ops: readonly WriteOp[]): TxnOp[] {
+  return ops.map((op) =>
+    op.type === 'put' ? { ...op, attach: null } : { type: 'delete', ref: op.ref },
+  );
+}
+
+function refOfName(name: string): KeyRef {
+  const [tenant = '', space = ''] = name.split('\0', 2);
+  return { tenant, space, key: name.slice(tenant.length + space.length + 2) };
 }
 
 /** A promise about a lease that has run out; 0 is a lease that is not there. */

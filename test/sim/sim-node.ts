@@ -188,7 +188,7 @@ export class SimNode {
       };
       this.#pending.add(lost);
       scheduler.after(0.1, life, () => {
-        request(node.service, node.objects).then(
+        request(node.service, node.objects, node.quotas).then(
           (value) => life.alive && settle(() => resolve(value)),
           (error: unknown) => life.alive && settle(() => reject(error)),
         );

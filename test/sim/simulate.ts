@@ -22,6 +22,8 @@ import { NotifyWork } from './notify-work.ts';
 import { ObjectClient } from './object-client.ts';
 import { ObjectMix } from './object-mix.ts';
 import { objectsListed } from './objects-listed.ts';
+import { QuotaClient } from './quota-client.ts';
+import { quotasUsable } from './quotas-usable.ts';
 import { S3KeyClient } from './s3-key-client.ts';
 import type { SwarmConfig } from './swarm.ts';
 import { UniqueClient } from './unique-client.ts';
@@ -124,6 +126,9 @@ async function runPhases(world: World, config: SwarmConfig, nemesis: Nemesis): P
   if (config.notifies) {
     await world.drive(notificationsTold(world), TELL_MS, 'every notification is told');
   }
+  if (config.quotaClientCount > 0) {
+    await world.drive(quotasUsable(world), 60_000, 'a quota can be used to its end');
+  }
   await world.drive(hashes.sample(), 5000, 'state hashes can be taken');
   await world.drive(usageExact(world), 5000, 'all that is stored can be counted');
   // Checked in the moment in which all have seen everything: keys go on expiring afterwards.
@@ -190,6 +195,10 @@ function startWork(world: World, config: SwarmConfig) {
     const own = [random(`chunk-client-${i}`), config.chunkThinkMsMean] as const;
     return new ChunkClient(`b${i}`, world, world.history, ...own);
   });
+  const quotaClients = Array.from({ length: config.quotaClientCount }, (_, i) => {
+    const parts = [world, world.history, random(`quota-client-${i}`)] as const;
+    return new QuotaClient(i, ...parts, world.model.quotas);
+  });
   const watchers: Watcher[] = [];
   for (let i = 0; i < config.watcherCount; i++) {
     const prefix = ['', 'k/', 't/'][i % 3] as string;
@@ -204,6 +213,7 @@ function startWork(world: World, config: SwarmConfig) {
     ...identityClients,
     ...s3KeyClients,
     ...chunkClients,
+    ...quotaClients,
   ];
   const clientsDone = Promise.all(all.map((client) => client.run()));
   world.spawn(clientsDone);

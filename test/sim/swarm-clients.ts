@@ -41,6 +41,11 @@ export function drawIdentityClients(seed: number): number {
   return random.next() < 0.3 ? randomInt(random, 1, 2) : 0;
 }
 
+export function drawQuotaClients(seed: number): number {
+  const random = seededRandom(seed, 'quota-clients');
+  return random.next() < 0.3 ? randomInt(random, 2, 4) : 0;
+}
+
 export function drawChunkClients(seed: number): number {
   const random = seededRandom(seed, 'chunk-clients');
   return random.next() < 0.15 ? randomInt(random, 1, 2) : 0;

@@ -12,6 +12,7 @@ import {
   drawLeaseClients,
   drawNotifies,
   drawObjectClients,
+  drawQuotaClients,
   drawUniqueClients,
 } from './swarm-clients.ts';
 
@@ -99,6 +100,8 @@ export interface SwarmConfig {
   /** Clients of objects in chunks; with some, nodes look after their chunks. How busy they are. */
   readonly chunkClientCount: number;
   readonly chunkThinkMsMean: number;
+  /** Clients of keys under a quota. */
+  readonly quotaClientCount: number;
 }
 
 export const BUSY_KINDS = [
@@ -115,6 +118,7 @@ export const BUSY_KINDS = [
   'identities',
   'chunks',
   'notifications',
+  'quotas',
 ] as const;
 export type BusyKind = (typeof BUSY_KINDS)[number];
 
@@ -200,6 +204,7 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     identityClientCount: isAimed ? 0 : drawIdentityClients(seed),
     chunkClientCount: isAimed ? 0 : drawChunkClients(seed),
     chunkThinkMsMean: 4_000,
+    quotaClientCount: isAimed ? 0 : drawQuotaClients(seed),
   };
   if (overrides.busy === undefined) return config;
   if (overrides.busy === 'leases') {
@@ -217,6 +222,9 @@ export function drawSwarm(seed: number, overrides: SwarmOverrides): SwarmConfig 
     const few = { clientCount: 1, leaseClientCount: 0, watcherCount: 0 };
     const busy = { chunkClientCount: 4, chunkThinkMsMean: 800, faultGapMsMean: 1000 };
     return { ...config, ...few, ...busy, groupCount: 1, joinerCount: 0 };
+  }
+  if (overrides.busy === 'quotas') {
+    return { ...config, quotaClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };
   }
   if (overrides.busy === 'unique') {
     return { ...config, uniqueClientCount: 6, groupCount: 3, faultGapMsMean: 1500 };

@@ -16,6 +16,12 @@ export async function usageExact(world: World): Promise<void> {
         throw new SimViolation('usage is what is stored', `${at}: ${flaw}`);
       });
       looks.push(look);
+      const quotas = replica.quotaFlaw().then((flaw) => {
+        if (flaw === null) return;
+        const at = `group ${group} of ${by} at applied index ${appliedIndex}`;
+        throw new SimViolation('shares of quotas are what is stored', `${at}: ${flaw}`);
+      });
+      looks.push(quotas);
     }
   }
   await Promise.all(looks);

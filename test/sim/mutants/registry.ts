@@ -5,6 +5,7 @@ import { LEASE_MUTANTS } from './lease-mutants.ts';
 import type { Mutant } from './mutant.ts';
 import { NOTIFY_MUTANTS } from './notify-mutants.ts';
 import { OBJECT_MUTANTS } from './object-mutants.ts';
+import { QUOTA_MUTANTS } from './quota-mutants.ts';
 import { TXN_MUTANTS } from './txn-mutants.ts';
 import { UNIQUE_MUTANTS } from './unique.ts';
 import { USAGE_MUTANTS } from './usage-mutants.ts';
@@ -252,6 +253,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...TXN_MUTANTS,
   ...UNIQUE_MUTANTS,
   ...USAGE_MUTANTS,
+  ...QUOTA_MUTANTS,
 ];
 
 export const MUTANT_NAMES: readonly string[] = MUTANTS.map((mutant) => mutant.name);

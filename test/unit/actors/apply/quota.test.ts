@@ -188,6 +188,10 @@ describe('a write without room', () => {
     // What one operation takes away, the next may use.
     expect(group.write([del('c'), put('d', '123')]).results[1]?.type).toBe('put');
     expect(group.write([put('d', '1'), put('e', '1')]).results[1]?.type).toBe('put');
+    // Over the quota, each operation by itself may not grow: not by what others of the command take away.
+    order(group, TENANT, 3, { type: 'lower', ceilings: [0, null, null] });
+    expect(group.write([del('a'), put('f', '1')]).rejection).toBe('no_room');
+    expect(group.write([del('a')]).rejection).toBeNull();
   });
 
   test('of a transaction is a conflict, counted as a whole', async () => {
