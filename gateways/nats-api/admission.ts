@@ -6,7 +6,7 @@ import { metersOf, storeFor } from '../http/rate-limit.ts';
 import type { Access } from '../identity/access.ts';
 import type { Grant } from '../identity/grant.ts';
 import { type StoreOf, storesOf } from '../identity/tenant-store.ts';
-import type { RateLimits } from '../limits/rate-limits.ts';
+import type { Meters, RateLimits } from '../limits/rate-limits.ts';
 import type { ClientRequest } from '../peer/request-server.ts';
 import { type Admitted, OPERATIONS, type OperationName } from './operations.ts';
 
@@ -50,12 +50,11 @@ class Admitting implements Admission {
     const { access, allowUnsigned } = this.#parts;
     if (access === undefined) {
       if (!allowUnsigned) throw new AppError('unauthenticated', 'credentials are needed here');
-      this.#count(null);
-      return { store: this.#store(null), guard: null };
+      return { store: this.#store(null), guard: null, meters: this.#count(null, request) };
     }
     const grant = await access.admit(credential(request), OPERATIONS[op].action);
-    this.#count(grant);
-    return { store: this.#store(grant), guard: grant.guard };
+    const meters = this.#count(grant, request);
+    return { store: this.#store(grant), guard: grant.guard, meters };
   }
 
   answered(op: OperationName, request: ClientRequest, status: number, requestId: string): void {
@@ -72,9 +71,11 @@ class Admitting implements Admission {
   }
 
   /** Throws `rate_limited`. */
-  #count(grant: Grant | null): void {
-    const refusal = metersOf({ limits: this.#parts.limits ?? null }, grant, FROM)?.admit(0) ?? null;
+  #count(grant: Grant | null, { payload }: ClientRequest): Meters | null {
+    const meters = metersOf({ limits: this.#parts.limits ?? null }, grant, FROM);
+    const refusal = meters?.admit(payload.length) ?? null;
     if (refusal !== null) throw refusal;
+    return meters;
   }
 }
 

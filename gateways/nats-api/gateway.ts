@@ -12,7 +12,13 @@ import { guarded } from '../identity/guarded-store.ts';
 import type { ClientRequest, RequestServer } from '../peer/request-server.ts';
 import type { Admission } from './admission.ts';
 import { type BodyType, bodyTypeOf, readBody, writeBody } from './body.ts';
-import { type Answer, OPERATIONS, type Operation, type OperationName } from './operations.ts';
+import {
+  type Admitted,
+  type Answer,
+  OPERATIONS,
+  type Operation,
+  type OperationName,
+} from './operations.ts';
 
 /**
  * The store for clients that speak NATS: a request on `minikv.api.<op>` gets one answer from one node.
@@ -80,8 +86,10 @@ class NatsApi {
       this.#running++;
       this.#waiting += waits;
       try {
-        const answer = await this.#run(name, request, type);
-        this.#respond(name, request, type, requestId, answer);
+        const admitted = await this.#ports.admission.admit(name, request);
+        const answer = await this.#run(name, request, type, admitted);
+        const bytes = this.#respond(name, request, type, requestId, answer);
+        admitted.meters?.move('bytesOut', bytes);
       } finally {
         this.#running--;
         this.#waiting -= waits;
@@ -106,12 +114,17 @@ class NatsApi {
     this.#refuse(UNKNOWN, request, type, this.#ports.requestId(), error);
   }
 
-  async #run(name: OperationName, request: ClientRequest, type: BodyType): Promise<Answer> {
-    const { store, guard } = await this.#ports.admission.admit(name, request);
+  async #run(
+    name: OperationName,
+    request: ClientRequest,
+    type: BodyType,
+    admitted: Admitted,
+  ): Promise<Answer> {
+    const { store, guard } = admitted;
     const operation: Operation = OPERATIONS[name];
     const body = readBody(request.payload, type);
     return operation.run({
-      ...{ store, guard, service: guard === null ? store : guarded(store, guard) },
+      ...{ ...admitted, service: guard === null ? store : guarded(store, guard) },
       clock: this.#ports.clock,
       context: contextOf(name, request),
       body: operation.isKeyOp === true ? { ...body, op: name } : body,
@@ -121,13 +134,14 @@ class NatsApi {
     });
   }
 
+  /** Returns the bytes of its body. */
   #respond(
     name: OperationName,
     request: ClientRequest,
     type: BodyType,
     requestId: string,
     answer: Answer,
-  ): void {
+  ): number {
     const payload = writeBody(answer.body, type);
     if (payload.length + ANSWER_HEADERS_BYTES_MAX > this.#ports.server.payloadBytesMax) {
       // What was written is written: only an answer to a read may say that nothing happened.
@@ -142,6 +156,7 @@ class NatsApi {
       'Minikv-Durability': this.#ports.durability,
       ...revision,
     });
+    return payload.length;
   }
 
   #refuse(

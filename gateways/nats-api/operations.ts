@@ -42,6 +42,7 @@ import {
   writeResultToJson,
 } from '../kv/shapes.ts';
 import { runTxn, txnFromJson, txnToJson } from '../kv/txn-shapes.ts';
+import type { Meters } from '../limits/rate-limits.ts';
 
 /** The operations offered as `minikv.api.<op>`, in the shapes of the HTTP API. */
 
@@ -50,6 +51,8 @@ export interface Admitted {
   readonly store: KvService;
   /** Asked of each name; null: they may what they were admitted for of all of them. */
   readonly guard: Guard | null;
+  /** What leaves is counted there; null: they have no limits. */
+  readonly meters: Pick<Meters, 'move'> | null;
 }
 
 export interface Call extends Admitted {

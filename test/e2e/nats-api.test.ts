@@ -42,7 +42,7 @@ describe('the store over NATS requests', () => {
         admission: {
           admit: async (_op, request) => {
             if (request.header('X-Test') === 'deny') throw new AppError('forbidden', 'not allowed');
-            return { store, guard: null };
+            return { store, guard: null, meters: null };
           },
           answered: () => {},
         },

@@ -259,7 +259,7 @@ describe('limits of bytes and watches by key prefix', () => {
 });
 
 describe('requests over NATS', () => {
-  it('come under limits of the prefixes of the cluster’s own tenant', async () => {
+  function served() {
     const service = new ModelService();
     const clock = new HandClock();
     const { limits, rateLimitRows } = rateLimitsFor(service.identities, clock);
@@ -275,23 +275,43 @@ describe('requests over NATS', () => {
       ...{ server, clock, telemetry: NO_TELEMETRY, durability: 'memory', requestId: () => 'r' },
       admission: natsAdmission({ service, limits, allowUnsigned: true }),
     });
-    const put = async (name: string) => {
+    const askFor = async (op: string, body: object) => {
       handle({
-        subject: 'minikv.api.put',
+        subject: `minikv.api.${op}`,
         reply: '_INBOX.x',
         header: () => null,
-        payload: utf8(JSON.stringify({ key: name, value: 'v' })),
+        payload: utf8(JSON.stringify(body)),
         respond: (_, headers) => statuses.push(headers['Minikv-Status'] ?? '') > 0,
       });
       await settle();
       return statuses.pop();
     };
+    return { askFor, clock, limits, rateLimitRows };
+  }
+
+  it('come under limits of the prefixes of the cluster’s own tenant', async () => {
+    const { askFor, clock, limits, rateLimitRows } = served();
+    const put = (key: string) => askFor('put', { key, value: 'v' });
     const limited = { ...NO_LIMIT, requestsPerSecond: 1 };
     expect(await put('app/1')).toBe('200');
     await rateLimitRows.set(CTX, 'prefix:default/app/', limited);
     expect([await put('app/1'), await put('app/1'), await put('b')]).toEqual(['200', '429', '200']);
     await clock.pass(1_000);
     expect(await put('app/1')).toBe('200');
+    limits.stop();
+  });
+
+  it('are counted by the bytes that come in, and by those that go out', async () => {
+    const { askFor, clock, limits, rateLimitRows } = served();
+    const put = () => askFor('put', { key: 'a', value: 'v'.repeat(10_000) });
+    const get = () => askFor('get', { key: 'a' });
+    const unlimited = { ...NO_LIMIT, requestsPerSecond: null };
+    await rateLimitRows.set(CTX, 'anonymous', { ...unlimited, bytesInPerSecond: 2_000 });
+    expect([await put(), await put()]).toEqual(['200', '429']);
+    await clock.pass(10_000);
+    await rateLimitRows.set(CTX, 'anonymous', { ...unlimited, bytesOutPerSecond: 2_000 });
+    expect([await put(), await put()]).toEqual(['200', '200']);
+    expect([await get(), await get(), await put()]).toEqual(['200', '429', '429']);
     limits.stop();
   });
 });

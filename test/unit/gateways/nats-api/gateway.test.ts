@@ -23,7 +23,10 @@ function served() {
   serveNatsApi({
     ...{ server, clock: new HandClock(), telemetry: recordingTelemetry() },
     ...{ durability: 'memory', requestId: () => 'r' },
-    admission: { admit: async () => ({ store: service, guard: null }), answered: () => {} },
+    admission: {
+      admit: async () => ({ store: service, guard: null, meters: null }),
+      answered: () => {},
+    },
   });
   const ask = (op: string, body: object) =>
     handle({

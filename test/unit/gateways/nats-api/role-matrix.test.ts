@@ -164,7 +164,7 @@ describe('a tenant', () => {
     const parts = { service: server.service };
     const request = { header: () => null } as unknown as ClientRequest;
     const open = natsAdmission({ ...parts, allowUnsigned: true });
-    const admitted = { store: server.service, guard: null };
+    const admitted = { store: server.service, guard: null, meters: null };
     expect(await open.admit('get', request)).toEqual(admitted);
     const shut = natsAdmission({ ...parts, allowUnsigned: false });
     await expect(shut.admit('get', request)).rejects.toMatchObject({ code: 'unauthenticated' });
