@@ -20,7 +20,7 @@ export const LEASE_MUTANTS: readonly Mutant[] = [
     ...BASE,
     name: 'renewals-unconfirmed',
     what: 'a renewal counts at a leader that another one has replaced (B1, B20)',
-    faults: ['isolateLeader', 'pauseLeader', 'partition'],
+    faults: ['isolateLeader', 'partition'],
     busy: 'leases',
     seedsMax: 10,
     patches: patch(
