@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Roles } from '../../../../gateways/identity/roles.ts';
 import { Tenants } from '../../../../gateways/identity/tenants.ts';
+import { countCalls } from '../../../kit/count-calls.ts';
+import { ModelBuckets } from '../../../kit/model-buckets.ts';
+import { ModelObjects } from '../../../kit/model-objects.ts';
 import { REAL_CLOCK } from '../../../kit/real-clock.ts';
 import { type Ask, asks } from '../../../kit/s3-policies.ts';
 import { refused, type S3Server, startS3Server } from '../../../kit/s3-start.ts';
@@ -63,11 +66,16 @@ describe('another tenant’s bucket', () => {
   ])('is to %s one that is not there, whatever its policy says', async (_, who) => {
     const credentials = who()?.credentials ?? null;
     const [theirs, nobodys] = [inOrder('of-b'), inOrder('no-b')];
+    const work = countCalls(ModelObjects, ModelBuckets);
     for (const [i, one] of theirs.entries()) {
       const seen = nameless(await sendAs(server, credentials, one));
+      const forTheirs = work.taken();
       const none = nameless(await sendAs(server, credentials, nobodys[i] as Ask));
       expect([one.operation, seen]).toEqual([one.operation, none]);
+      // What it takes tells nothing either.
+      expect([one.operation, forTheirs]).toEqual([one.operation, work.taken()]);
     }
+    work.stop();
     expect(theirs.length).toBeGreaterThan(70);
   });
 
