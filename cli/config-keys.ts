@@ -112,6 +112,13 @@ export const CONFIG_KEYS: readonly ConfigKey[] = [
     help: 'Encrypt the data folder, from its first start on, under a configured root key. A folder that is encrypted stays so',
   },
   {
+    key: 'compression',
+    kind: 'list',
+    fallback: '',
+    flag: false,
+    help: "Compress the values of keys on this node's disk: lz4 or zstd (Node.js 22.15), or prefix=lz4, prefix=zstd, prefix=none; the longest prefix counts",
+  },
+  {
     key: 'nats',
     kind: 'list',
     fallback: null,

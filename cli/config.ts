@@ -8,7 +8,9 @@ import type { NodeConfig, NodeRole } from '../protocol/config.ts';
 import { LIMITS } from '../protocol/limits.ts';
 import { isClusterName } from '../protocol/subjects.ts';
 import { type NodeId, parseNodeId } from '../protocol/types.ts';
+import type { CompressionRule } from '../storage/kv/value-compression.ts';
 import { parseAdminKey } from './admin-key.ts';
+import { compressionRule } from './compression-rule.ts';
 import type { ConfigKey } from './config-key.ts';
 import { CONFIG_KEYS, OTHER_VARIABLES, variableOf } from './config-keys.ts';
 import { Reader, type Setting } from './config-reader.ts';
@@ -46,6 +48,7 @@ export interface Config {
   readonly rootKeyFile: string | null;
   readonly rootKeyCommand: string | null;
   readonly encryptionAtRest: boolean;
+  readonly compression: readonly CompressionRule[];
   /** `bucket.<domain>` is that bucket. */
   readonly s3Domains: readonly string[];
   readonly hostNames: readonly string[];
@@ -215,6 +218,11 @@ function check(settings: readonly Setting[]): Config {
     ),
     rootKeyCommand: read.text('encryption-root-key-command'),
     encryptionAtRest: read.boolean('encryption-at-rest'),
+    compression: read.list(
+      'compression',
+      'lz4, zstd, none, or prefix=one of these',
+      compressionRule,
+    ),
     s3Domains: read.list('s3-domains', 'host names', hostName),
     nats: read.list('nats', 'NATS URLs', (text) => (parseNatsUrls(text) === null ? null : text)),
     natsFiles: {

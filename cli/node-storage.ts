@@ -6,6 +6,7 @@ import { MemoryDisk } from '../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../storage/disk/node-disk.ts';
 import { openClassicEngine } from '../storage/kv/classic-engine.ts';
 import { MemoryEngine } from '../storage/kv/memory-engine.ts';
+import { ValueCompression } from '../storage/kv/value-compression.ts';
 import { openStorage } from '../storage/open.ts';
 import type { StoragePorts } from '../storage/ports.ts';
 import type { Sealing } from './at-rest.ts';
@@ -32,7 +33,7 @@ export function storageOf(
       clock,
       random,
       prepareAhead: false,
-      ...{ keys: null, rotation: null },
+      ...{ keys: null, rotation: null, compression: new ValueCompression([]) },
       openEngine: async () => new MemoryEngine(clock),
       setEngineAside: async () => {},
       onFatal: fatal,
@@ -47,6 +48,7 @@ export function storageOf(
     prepareAhead: true,
     keys: sealing?.keys ?? null,
     rotation: sealing?.rotation ?? null,
+    compression: new ValueCompression(config.compression),
     openEngine: () =>
       openClassicEngine(join(root, STATE_FOLDER), {
         ...{ bootId: bootId(), clock },

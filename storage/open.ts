@@ -17,7 +17,10 @@ import { BlobFiles } from './blob/blob-files.ts';
 import { DiskHealth } from './disk/health.ts';
 import { type Disk, DiskError } from './disk/port.ts';
 import { IDENTITY_PATH, loadIdentity, saveIdentity } from './identity.ts';
+import { codecOf } from './kv/codecs.ts';
+import { CompressedEngine } from './kv/compressed-engine.ts';
 import { MemtableStore } from './kv/state-store.ts';
+import { CodecMissing, type ValueCompression } from './kv/value-compression.ts';
 import type { Identity, KvEngine, StoragePorts } from './ports.ts';
 import { SNAPSHOT_FOLDER, SnapshotFiles } from './snapshot-file.ts';
 import { openWal, quarantineWal } from './wal/recovery.ts';
@@ -38,6 +41,8 @@ export interface StorageParts {
   readonly keys: FolderKeys | null;
   /** Told of the stores when they are open; null: nobody rotates the data keys. */
   readonly rotation: KeyRotation | null;
+  /** What is compressed of what is written from now on. */
+  readonly compression: ValueCompression;
   openEngine(): Promise<KvEngine>;
   /** Moves the closed engine's files to this folder, or forgets a memory engine. */
   setEngineAside(folder: string): Promise<void>;
@@ -70,8 +75,11 @@ export function openStorage(parts: StorageParts): StoragePorts {
       return found;
     },
     openState: async () => {
+      await markZstd(disk, parts.compression);
       const engine = sealed.engine(await parts.openEngine());
-      const store = new MemtableStore(engine, clock, {
+      // Compressed first: what is sealed cannot be made smaller.
+      const compressed = new CompressedEngine(engine, parts.compression, clock);
+      const store = new MemtableStore(compressed, clock, {
         memtableBytes: MEMTABLE_BYTES,
         memtableAgeMs: MEMTABLE_AGE_MS,
         onFatal: (error) => parts.onFatal('the state engine failed', error),
@@ -136,6 +144,22 @@ export function sealedParts({
     engine: (engine: KvEngine): KvEngine => new SealedEngine(engine, keys, { random, clock }),
     disk: (purpose: Purpose): Disk => new SealedDisk(disk, { keys, purpose, random }),
   };
+}
+
+/** Says that values were compressed with zstd at some time: a node that has none cannot read them. */
+const ZSTD_PATH = 'zstd-values';
+
+/** Before the first such value. Throws CodecMissing where there may be one that cannot be read. */
+async function markZstd(disk: Disk, compression: ValueCompression): Promise<void> {
+  const isMarked = (await disk.readFile(ZSTD_PATH)) !== null;
+  if (isMarked && codecOf('zstd') === null) {
+    throw new CodecMissing(
+      'the data folder has values that are compressed with zstd, which needs Node.js 22.15 or later',
+    );
+  }
+  if (!isMarked && compression.uses('zstd')) {
+    await disk.writeFileAtomic(ZSTD_PATH, Buffer.from('compressed values\n'));
+  }
 }
 
 /** Writes down why something is moved aside; gives the number that its copies get. */

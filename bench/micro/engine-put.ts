@@ -18,6 +18,7 @@ import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { openClassicEngine } from '../../storage/kv/classic-engine.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
+import { ValueCompression } from '../../storage/kv/value-compression.ts';
 import { openStorage } from '../../storage/open.ts';
 
 /**
@@ -71,6 +72,7 @@ async function openNode() {
     ...{ clock, random: systemRandom(), prepareAhead: !args.memory },
     keys: args.encrypted ? new FolderKeys(new Map([[1, systemRandom().bytes(32)]])) : null,
     rotation: null,
+    compression: new ValueCompression([]),
     disk: args.memory ? new MemoryDisk(clock) : new NodeDisk(folder),
     openEngine: async () =>
       args.memory

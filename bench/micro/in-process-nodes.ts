@@ -9,6 +9,7 @@ import { NO_TELEMETRY } from '../../observability/port.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import { NodeDisk } from '../../storage/disk/node-disk.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
+import { ValueCompression } from '../../storage/kv/value-compression.ts';
 import { openStorage } from '../../storage/open.ts';
 
 /** Nodes of one process, with one group of keys, over a bus in this process and real disks below `folder`. */
@@ -30,6 +31,7 @@ export async function startNodes(folder: string, count: number): Promise<Node[]>
           prepareAhead: false,
           keys: null,
           rotation: null,
+          compression: new ValueCompression([]),
         },
         openEngine: async () => new MemoryEngine(clock),
         setEngineAside: async () => {},

@@ -2,6 +2,7 @@ import { assert } from '../../protocol/assert.ts';
 import type { Clock } from '../../protocol/clock.ts';
 import type { Random } from '../../protocol/random.ts';
 import { DiskError } from '../disk/port.ts';
+import { changedInTurns } from '../kv/in-turns.ts';
 import { PREFIX_LENGTH } from '../kv/keyspace.ts';
 import type {
   EngineCursor,
@@ -24,9 +25,6 @@ const HEAD_BYTES = COUNT_AT + COUNT_BYTES;
 export const SEALED_VALUE_BYTES = HEAD_BYTES + TAG_BYTES;
 const ABOVE_ALL_KEYS = '\xff'.repeat(64);
 const COUNT_MAX = 2 ** (8 * COUNT_BYTES) - 1;
-/** Rows sealed between two turns of the event loop: about half a millisecond. */
-const ROWS_PER_TURN = 128;
-const BYTES_PER_TURN = 512 * 1024;
 
 /**
  * An engine whose values are sealed: form u8, number of the data key u16, life of 12 bytes, count u48, ciphertext, tag;
@@ -98,19 +96,8 @@ export class SealedEngine implements KvEngine {
   }
 
   async #write(batch: readonly EngineWrite[]): Promise<void> {
-    const sealed = new Array<EngineWrite>(batch.length);
-    let rows = 0;
-    let bytes = 0;
-    for (let i = 0; i < batch.length; i++) {
-      const { key, value } = batch[i] as EngineWrite;
-      sealed[i] = { key, value: value === null ? null : this.#values.seal(key, value) };
-      bytes += value?.length ?? 0;
-      if (++rows < ROWS_PER_TURN && bytes < BYTES_PER_TURN) continue;
-      await new Promise<void>((resolved) => this.#clock.soon(resolved));
-      rows = 0;
-      bytes = 0;
-    }
-    await this.#engine.write(sealed);
+    const seal = (key: string, value: Uint8Array) => this.#values.seal(key, value);
+    await this.#engine.write(await changedInTurns(batch, this.#clock, seal));
   }
 
   async flush(): Promise<void> {

@@ -221,11 +221,15 @@ test('another data key and another root key come while it runs, and nothing is u
   const [first, second] = [key(), key()];
   writeFileSync(file, first);
   cluster = await ProcessCluster.start(
-    options({ MINIKV_ENCRYPTION_ROOT_KEY_COMMAND: `cat ${file}` }),
+    options({ MINIKV_ENCRYPTION_ROOT_KEY_COMMAND: `cat ${file}`, MINIKV_COMPRESSION: 'lz4' }),
   );
   const client = s3Of(cluster);
   await write(cluster);
   await writeObjects(client);
+  // An end in order writes the values that were in memory alone.
+  expect(await cluster.stop(0)).toBe(0);
+  cluster.spawn(0);
+  await cluster.ready();
   const io = { ...process.env, MINIKV_API_KEY: ADMIN_KEY, MINIKV_ENDPOINT: cluster.node(0).url };
   const cli = async (...args: string[]) => {
     const main = join(import.meta.dirname, '../../dist/cli/main.js');

@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { systemClock } from '../../cli/system-clock.ts';
 import { seededRandom } from '../../protocol/random.ts';
 import { openClassicEngine } from '../../storage/kv/classic-engine.ts';
+import { CompressedEngine } from '../../storage/kv/compressed-engine.ts';
 import { openMemoryLevelEngine } from '../../storage/kv/level-engine.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
+import { ValueCompression } from '../../storage/kv/value-compression.ts';
 import type { KvEngine } from '../../storage/ports.ts';
 import { SimEngineStore } from '../sim/sim-engine.ts';
 import { sealedEngine } from './seals.ts';
@@ -15,6 +17,7 @@ export function temporaryFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'minikv-test-'));
 }
 
+const LZ4 = [{ prefix: '', codec: 'lz4' }] as const;
 const clock = systemClock({ holdOpen: true });
 
 /** Every KvEngine there is, each opened empty, on real time. */
@@ -23,6 +26,8 @@ export const ENGINES: Readonly<Record<string, () => Promise<KvEngine>>> = {
     openClassicEngine(await temporaryFolder(), { bootId: 'boot-1', clock }),
   'memory-level': () => openMemoryLevelEngine(clock),
   'memory-engine': async () => new MemoryEngine(clock),
+  'compressed-engine': async () =>
+    new CompressedEngine(new MemoryEngine(clock), new ValueCompression(LZ4), clock),
   'sealed-engine': async () => sealedEngine(new MemoryEngine(clock), clock),
   'sealed-classic': async () =>
     sealedEngine(

@@ -10,6 +10,7 @@ import { seededRandom } from '../../protocol/random.ts';
 import type { NodeId } from '../../protocol/types.ts';
 import { MemoryDisk } from '../../storage/disk/memory-disk.ts';
 import { MemoryEngine } from '../../storage/kv/memory-engine.ts';
+import { ValueCompression } from '../../storage/kv/value-compression.ts';
 import { openStorage } from '../../storage/open.ts';
 import type { EngineWrite } from '../../storage/ports.ts';
 import { nodeConfig } from './fake-ports.ts';
@@ -94,7 +95,7 @@ export class MemoryCluster {
     const fatal = (reason: string): void => void this.fatals.push(`${name}: ${reason}`);
     const storage = openStorage({
       ...{ disk: machine.disk, clock, random, prepareAhead: false, onFatal: fatal },
-      ...{ keys: null, rotation: null },
+      ...{ keys: null, rotation: null, compression: new ValueCompression([]) },
       openEngine: async () => {
         machine.engine = new StallingEngine(clock, machine.engine?.rows());
         return machine.engine;

@@ -7,6 +7,7 @@ import { KeyRotation } from '../../storage/at-rest/rotation.ts';
 import { decodeHead, HEAD_BYTES } from '../../storage/at-rest/sealed-layout.ts';
 import type { BlobFiles } from '../../storage/blob/blob-files.ts';
 import type { Disk } from '../../storage/disk/port.ts';
+import { ValueCompression } from '../../storage/kv/value-compression.ts';
 import { openStorage } from '../../storage/open.ts';
 import type { SnapshotFiles } from '../../storage/snapshot-file.ts';
 import { listSegments, loadHead, segmentPath } from '../../storage/wal/head.ts';
@@ -15,6 +16,8 @@ import { SimDisk } from '../sim/sim-disk.ts';
 import { SimEngineStore } from '../sim/sim-engine.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
+/** Rotations and crashes meet compressed values too. */
+const COMPRESSION = new ValueCompression([{ prefix: '', codec: 'lz4' }]);
 const ROOTS = new RootKeys([Buffer.alloc(32, 5)]);
 
 /** An encrypted data folder on a simulated disk: everything that a node keeps in one. */
@@ -45,7 +48,7 @@ export class SealedMachine {
       },
     });
     const storage = openStorage({
-      ...{ disk, clock, random, prepareAhead: false, keys, rotation },
+      ...{ disk, clock, random, prepareAhead: false, keys, rotation, compression: COMPRESSION },
       openEngine: async () => this.engines.open(clock),
       setEngineAside: async () => {},
       onFatal: (reason, error) => {

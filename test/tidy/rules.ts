@@ -113,6 +113,7 @@ export const DOORS: readonly Door[] = [
     files: /^storage\/kv\/(?:level-engine|classic-engine|table-maps)\.ts$/,
     why: 'an engine is a KvEngine to everyone else',
   },
+  { what: /^lz4-napi$/, files: /^storage\/kv\/codecs\.ts$/, why: 'one place knows codecs' },
   { what: /^sorted-btree$/, files: /^storage\/kv\/tree\.ts$/, why: 'the memtable hides its tree' },
   {
     what: /^node:fs$/,

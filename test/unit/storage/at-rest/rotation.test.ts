@@ -46,7 +46,7 @@ class Model {
 }
 
 const ROWS = 600;
-const rowOf = (n: number) => `\x00\x01\x00\x01c${n % ROWS}`;
+const rowOf = (n: number) => `\x00\x01\x00\x01cdefault\x00kv\x00k${n % ROWS}`;
 
 async function logWork({ wal, clock }: Life, model: Model, random: Random): Promise<never> {
   for (;;) {
@@ -65,7 +65,12 @@ async function stateWork({ store, clock }: Life, model: Model, random: Random): 
     const row = model.rows.get(key) ?? { last: 0, durable: 0 };
     model.rows.set(key, row);
     row.last++;
-    store.write([{ key, value: Buffer.from(`${row.last} of ${key}`) }]);
+    store.write([
+      {
+        key,
+        value: Buffer.from(`${row.last} of ${key}${' '.repeat(row.last % 2 === 0 ? 0 : 300)}`),
+      },
+    ]);
     if (random.next() < 0.1) await pause(clock, random.next() * 20);
     if (random.next() > 0.01) continue;
     const floors = [...model.rows].map(([, each]) => [each, each.last] as const);
@@ -114,7 +119,8 @@ async function check(life: Life, model: Model): Promise<void> {
   model.acked = life.logged.length;
   for (const [key, row] of model.rows) {
     const value = life.store.get(key);
-    const [number, of] = value === null ? [0, key] : Buffer.from(value).toString().split(' of ');
+    const [number, of] =
+      value === null ? [0, key] : Buffer.from(value).toString().trimEnd().split(' of ');
     expect(of).toBe(key);
     expect(Number(number)).toBeGreaterThanOrEqual(row.durable);
     row.last = Number(number);
