@@ -84,7 +84,7 @@ export class DirectExchange {
       refusedLinks.served(res.req.socket);
       return true;
     }
-    refusedLinks.refused(res.req.socket);
+    refusedLinks.refused(res.req.socket, res.meters.standing());
     res.meters = null;
     this.fail(res, refusal);
     return false;

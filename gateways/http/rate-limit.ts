@@ -46,7 +46,7 @@ export function countRequest(edge: Edge, request: FastifyRequest): void {
   request.edge.meters = meters;
   const refusal = meters.admit(bodyLength(raw));
   if (refusal !== null) {
-    edge.refusedLinks.refused(raw.socket);
+    edge.refusedLinks.refused(raw.socket, meters.standing());
     request.edge.meters = null;
     throw refusal;
   }

@@ -1,24 +1,26 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../../protocol/clock.ts';
+import type { Standing } from '../limits/scope-meters.ts';
 
-/** Requests of one connection that were refused in a row, after which it is read in larger pieces. */
-const IN_A_ROW = 16;
-/** Then it is read so often. */
-const PAUSE_MS = 50;
+/** Requests of one connection that were refused, beyond those that were served, after which it is read more slowly. */
+const REFUSED_MAX = 16;
+/** Then it is left unread for so long after each, or until nothing more is saved up for it. */
+const PAUSE_MS_MAX = 50;
 
 interface Streak {
+  /** Up to REFUSED_MAX. */
   refused: number;
   isSlow: boolean;
 }
 
 /** On the socket: a property is found faster than an entry of a Map. */
-const STREAK = Symbol('refusals in a row');
+const STREAK = Symbol('refusals');
 type Link = Socket & { [STREAK]?: Streak };
 
 /**
- * Connections whose requests are refused for a limit, one after another. They are left unread for a moment each time: who repeats at
+ * Connections whose requests are refused for a limit, again and again. They are left unread for a moment each time: who repeats at
  * once is slowed down to what a connection is read, and what others send without waiting is read, and answered, in one piece
- * rather than one by one. That is most of what a refusal costs, and so of what somebody beyond their limit costs others.
+ * rather than one by one. What they might be served meanwhile is saved up, so nothing of a limit is lost.
  */
 export class RefusedLinks {
   readonly #clock: Pick<Clock, 'soon' | 'after'>;
@@ -28,19 +30,20 @@ export class RefusedLinks {
   }
 
   /** To be called before the refusal is sent. */
-  refused(socket: Socket): void {
+  refused(socket: Socket, standing: Pick<Standing, 'resetMs'> | null): void {
     const link = socket as Link;
     link[STREAK] ??= { refused: 0, isSlow: false };
     const streak = link[STREAK];
-    streak.refused++;
-    if (streak.refused < IN_A_ROW || streak.isSlow) return;
+    streak.refused = Math.min(REFUSED_MAX, streak.refused + 1);
+    if (streak.refused < REFUSED_MAX || streak.isSlow) return;
+    const pauseMs = Math.min(PAUSE_MS_MAX, standing?.resetMs ?? PAUSE_MS_MAX);
     streak.isSlow = true;
     socket.cork();
     // What was read together is parsed together, and Node reads on at the end of each request.
     this.#clock.soon(() => {
       socket.uncork();
       socket.pause();
-      this.#clock.after(PAUSE_MS, () => {
+      this.#clock.after(pauseMs, () => {
         streak.isSlow = false;
         socket.resume();
       });
@@ -49,6 +52,6 @@ export class RefusedLinks {
 
   served(socket: Socket): void {
     const streak = (socket as Link)[STREAK];
-    if (streak !== undefined) streak.refused = 0;
+    if (streak !== undefined && streak.refused > 0) streak.refused--;
   }
 }

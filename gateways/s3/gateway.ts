@@ -152,7 +152,7 @@ class Request {
     const refusal = meters.admit(0);
     const { refusedLinks } = this.#edge.http;
     if (refusal !== null) {
-      refusedLinks.refused(this.#req.socket);
+      refusedLinks.refused(this.#req.socket, meters.standing());
       throw refusal;
     }
     refusedLinks.served(this.#req.socket);

@@ -1,10 +1,13 @@
+import type { Socket } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { RefusedLinks } from '../../../../gateways/http/refused-links.ts';
 import { parseApiKey } from '../../../../gateways/identity/api-key.ts';
 import { startGuardedServer } from '../../../kit/guarded-server.ts';
+import { HandClock } from '../../../kit/hand-clock.ts';
 import { open } from '../../../kit/raw-http.ts';
 
 const CTX = { deadlineMs: 5_000, traceparent: null, idempotency: null };
-const IN_A_ROW = 16;
+const REFUSED_MAX = 16;
 const PAUSE_MS = 50;
 
 type Guarded = Awaited<ReturnType<typeof startGuardedServer>>;
@@ -63,6 +66,73 @@ const WAYS = [
   ['through it', '/v1/kv/a?consistency=linearizable'],
 ] as const;
 
+/** A connection as far as it is read and written, and when. */
+class Link {
+  reads = true;
+  corked = 0;
+  pause = (): void => {
+    this.reads = false;
+  };
+  resume = (): void => {
+    this.reads = true;
+  };
+  cork = (): void => {
+    this.corked++;
+  };
+  uncork = (): void => {
+    this.corked--;
+  };
+}
+
+describe('links that are refused', () => {
+  const setUp = () => {
+    const clock = new HandClock();
+    const link = new Link();
+    const socket = link as unknown as Socket;
+    return { clock, link, socket, links: new RefusedLinks(clock) };
+  };
+
+  it('are left unread while something is saved up for them, and no longer than 50 ms', async () => {
+    for (const [resetMs, pauseMs] of [
+      [8, 8],
+      [10_000, 50],
+      [null, 50],
+    ] as const) {
+      const { clock, link, socket, links } = setUp();
+      const standing = resetMs === null ? null : { resetMs };
+      for (let i = 1; i < REFUSED_MAX; i++) links.refused(socket, standing);
+      await clock.pass(0);
+      expect([link.reads, link.corked]).toEqual([true, 0]);
+      for (let i = 0; i < 3; i++) links.refused(socket, standing);
+      expect([link.reads, link.corked]).toEqual([true, 1]);
+      await clock.pass(0);
+      expect([link.reads, link.corked]).toEqual([false, 0]);
+      await clock.pass(pauseMs - 1);
+      expect(link.reads).toBe(false);
+      await clock.pass(1);
+      expect(link.reads).toBe(true);
+    }
+  });
+
+  it('are so at the next refusal too, until as many were served', async () => {
+    const { clock, link, socket, links } = setUp();
+    const isPaused = async () => {
+      links.refused(socket, { resetMs: 8 });
+      await clock.pass(0);
+      const paused = !link.reads;
+      await clock.pass(8);
+      return paused;
+    };
+    for (let i = 1; i < REFUSED_MAX; i++) expect(await isPaused()).toBe(false);
+    for (let i = 0; i < 3; i++) expect(await isPaused()).toBe(true);
+    links.served(socket);
+    expect(await isPaused()).toBe(true);
+    for (let i = 0; i < REFUSED_MAX + 3; i++) links.served(socket);
+    for (let i = 1; i < REFUSED_MAX; i++) expect(await isPaused()).toBe(false);
+    expect(await isPaused()).toBe(true);
+  });
+});
+
 describe('a connection whose requests are refused one after another', () => {
   it.each(WAYS)('gets all its answers, in order, in larger pieces: %s', async (_, path) => {
     const line = new Line();
@@ -87,10 +157,10 @@ describe('a connection whose requests are refused one after another', () => {
       await line.answers(++sent);
     }
     const tookMs = performance.now() - beganMs;
-    // Served ones begin a row anew.
+    // Each that was served makes room for one more.
     const served = line.statuses.filter((status) => status !== '429').length;
-    const most = (served + 1) * IN_A_ROW + tookMs / PAUSE_MS + 2;
-    expect(sent).toBeGreaterThan(IN_A_ROW);
+    const most = 2 * served + REFUSED_MAX + tookMs / PAUSE_MS + 2;
+    expect(sent).toBeGreaterThan(REFUSED_MAX);
     expect(sent).toBeLessThanOrEqual(most);
     line.close();
   });
