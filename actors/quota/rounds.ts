@@ -48,6 +48,20 @@ export type RoundEnd =
   /** There is no such quota: no group has a share any more. */
   | { readonly type: 'gone' };
 
+/** A round that runs here for somebody who wants room. */
+interface Running {
+  readonly growth: Amounts;
+  /** What comes from now on may know of more than it reads. */
+  hasBegun: boolean;
+  end: Promise<'again' | 'none'>;
+}
+
+const NOT_YET: Promise<'again'> = Promise.resolve('again');
+
+function isAsMuch(growth: Amounts, other: Amounts): boolean {
+  return growth.every((more, kind) => more >= (other[kind] as number));
+}
+
 /** Between a round that was overtaken and the next: each at another time. */
 const PAUSE_MS_MIN = 2;
 const PAUSE_MS_MAX = 24;
@@ -59,7 +73,7 @@ const PAUSE_MS_MAX = 24;
 export class QuotaRounds {
   readonly #host: RoundsHost;
   /** By scope: those that run here. */
-  readonly #running = new Map<string, Promise<unknown>>();
+  readonly #running = new Map<string, Running>();
 
   constructor(host: RoundsHost) {
     this.#host = host;
@@ -67,7 +81,9 @@ export class QuotaRounds {
 
   /**
    * Gets a group the room that it wants in a quota, or finds that there is none; `clip`: or as much as there is, then.
-   * Where one runs already, waits for that instead. `onGrant`: a round for it has begun, that others come after. Rejects with AppError where a group does not answer.
+   * Where one runs already, waits for that instead, and has its refusal where it came before that one looked and wants as much: or
+   * many who are refused would each look, one after another. `onGrant`: a round for it has begun, that others come after.
+   * Rejects with AppError where a group does not answer.
    */
   async obtain(
     scope: string,
@@ -78,13 +94,15 @@ export class QuotaRounds {
   ): Promise<'again' | 'none'> {
     const running = this.#running.get(scope);
     if (running !== undefined) {
-      await running.catch(() => {});
-      return 'again';
+      const isSame = !running.hasBegun && !clip && isAsMuch(want.growth, running.growth);
+      const end = await running.end.catch(() => 'again');
+      return isSame && end === 'none' ? 'none' : 'again';
     }
-    const round = this.#obtain(scope, want, clip, deadlineMs, onGrant);
+    const round: Running = { growth: want.growth, hasBegun: false, end: NOT_YET };
     this.#running.set(scope, round);
     try {
-      return await round;
+      round.end = this.#obtain(scope, want, clip, deadlineMs, onGrant, round);
+      return await round.end;
     } finally {
       this.#running.delete(scope);
     }
@@ -96,8 +114,12 @@ export class QuotaRounds {
     clip: boolean,
     deadlineMs: number,
     onGrant: (growth: Amounts) => void,
+    round: Running,
   ): Promise<'again' | 'none'> {
     const endMs = this.#host.clock.monotonicMs() + deadlineMs;
+    // Whoever has waited for the round before comes in this turn.
+    await new Promise<void>((resolve) => this.#host.clock.soon(resolve));
+    round.hasBegun = true;
     const known = await this.read(scope, deadlineMs);
     const end = await this.run(scope, known, want, this.#left(endMs), onGrant);
     if (end.type === 'exceeded') {
