@@ -134,7 +134,9 @@ export class Transactions implements TxnEffects {
           rejected('idempotency_mismatch', 'the idempotency key was used for another request'),
         );
       }
-      if (txn?.type === 'conflict') return this.waits.wait(endMs, again, giveUp);
+      if (txn?.type === 'conflict') {
+        return this.#lacksRoom(request) ? again() : this.waits.wait(endMs, again, giveUp);
+      }
       if (txn?.type === 'unclaimed') return this.transact(request, traceparent, endMs, reply);
       if (txn?.type === 'done') {
         return reply({ type: 'TxnDone', outcome: txn.outcome, clock, repeated });
@@ -145,6 +147,13 @@ export class Transactions implements TxnEffects {
       if (txn?.type === 'leaseStale') return reply(leaseRefusal(txn.revision));
       reply(rejected('too_large', 'the transaction reads or replaces more than it may'));
     });
+  }
+
+  /** Whether it met no lock, or would meet a want of room whatever locks it has met: no end of another one helps. */
+  #lacksRoom({ body, idempotency }: RequestOf<'Txn'>): boolean {
+    const { state } = this.#context;
+    if (state.quotas.size === 0) return false;
+    return state.txns.size === 0 || shortOfTxn(state, body, idempotency) !== null;
   }
 
   /** Whether what this replica applies is waited for by coordinators. */
