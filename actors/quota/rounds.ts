@@ -126,7 +126,7 @@ export class QuotaRounds {
       if (clip) await this.#clip(scope, known, want, endMs, onGrant);
       return 'none';
     }
-    if (end.type === 'overtaken') await this.pause();
+    if (end.type !== 'divided') await this.pause();
     return 'again';
   }
 

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { connect } from 'nats';
 import { afterEach, describe, expect, test } from 'vitest';
 import { ProcessCluster } from '../kit/process-cluster.ts';
 
@@ -124,6 +125,12 @@ describe.each([1, 3])('quotas on %i nodes', (nodes) => {
     expect((await fetch(`${at(0)}/v1/kv/a1`, { method: 'DELETE' })).status).toBe(200);
     expect((await post(at(0), '/v1/txn', txn(['c1']))).status).toBe(200);
     if (nodes > 1) {
+      const nats = await connect({ servers: cluster.nats?.url ?? '' });
+      const asked = JSON.stringify({ key: 'a1', value: 'x' });
+      const answer = await nats.request('minikv.api.put', asked, { timeout: 5_000 });
+      await nats.close();
+      expect(answer.headers?.get('Minikv-Status')).toBe('507');
+      expect(answer.json()).toMatchObject({ code: 'quota_exceeded', definite: true });
       await cluster.kill(1);
       expect(await put(at(0), '/v1/kv/a1', 1)).toBe(507);
       cluster.spawn(1);
