@@ -46,6 +46,7 @@ export class CompressedEngine implements KvEngine {
 
   /** Batches reach the engine in the order of the calls. */
   write(batch: readonly EngineWrite[]): Promise<void> {
+    if (!this.#compression.isWanted) return this.#engine.write(batch);
     const pack = (key: string, row: Uint8Array) => this.#compression.pack(key, row);
     const written = this.#writes.then(async () =>
       this.#engine.write(await changedInTurns(batch, this.#clock, pack)),

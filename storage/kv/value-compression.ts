@@ -43,13 +43,18 @@ export class ValueCompression {
       .sort((a, b) => b.prefix.length - a.prefix.length);
   }
 
+  /** Whether there is any rule. */
+  get isWanted(): boolean {
+    return this.#rules.length > 0;
+  }
+
   uses(name: CodecName): boolean {
     return this.#rules.some(({ codec }) => codec?.name === name);
   }
 
   /** The row as it is kept. */
   pack(key: string, row: Uint8Array): Uint8Array {
-    if (this.#rules.length === 0 || row.length < ROW_BYTES_MIN) return row;
+    if (!this.isWanted || row.length < ROW_BYTES_MIN) return row;
     const codec = this.#codecFor(key);
     if (codec === null || !isWorthTrying(codec, row)) return row;
     const packed = codec.compress(row);
