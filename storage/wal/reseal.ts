@@ -51,6 +51,16 @@ export async function resealSegment(
   const marker = readHeader(bytes, offset, walId);
   const isMarked = marker?.recordCount === 0 && marker.position === firstPosition + offset;
   bytes.fill(0, isMarked ? offset + BATCH_HEADER_BYTES : offset);
+  await writeWhole(disk, bytes).catch(async (error: unknown) => {
+    // What is there of it takes room, which may be just what is missing.
+    await disk.remove(SCRATCH).catch(() => {});
+    throw error;
+  });
+  await disk.place(SCRATCH, path);
+  return true;
+}
+
+async function writeWhole(disk: Disk, bytes: Buffer): Promise<void> {
   const file = await disk.create(SCRATCH);
   try {
     for (let at = 0; at < bytes.length; at += BYTES_PER_TURN) {
@@ -60,8 +70,6 @@ export async function resealSegment(
   } finally {
     await file.close();
   }
-  await disk.place(SCRATCH, path);
-  return true;
 }
 
 async function contentOf(disk: Disk, path: string): Promise<Buffer> {

@@ -58,6 +58,29 @@ describe('another data key, and a log that is damaged', () => {
   });
 });
 
+describe('another data key, and a disk that is full', () => {
+  it('leaves no piece of a segment behind, and goes on when there is room', async () => {
+    const time = new VirtualTime(1);
+    const machine = new SealedMachine(time, 1);
+    const life = await time.until(machine.open());
+    life.wal.append([record(1, 'one')]);
+    await time.until(synced(life.wal));
+    machine.disk.faults.noRoomFor = 'wal/resealed';
+    await time.until(life.rotation.begin());
+    await time.pass(5_000);
+    const waiting = {
+      dataKeys: [1, 2],
+      state: 'waiting',
+      error: expect.stringContaining('no room'),
+    };
+    expect(life.rotation.status()).toMatchObject(waiting);
+    expect(machine.disk.paths()).not.toContain('wal/resealed');
+    machine.disk.faults.noRoomFor = null;
+    await time.pass(60_000);
+    expect(life.rotation.status()).toMatchObject({ dataKeys: [2], state: 'idle', error: null });
+  });
+});
+
 describe('another data key, and a chunk on its way', () => {
   it('counts as written under the old one until it has its name, where it is looked for', async () => {
     const clock = systemClock({ holdOpen: true });
