@@ -34,11 +34,22 @@ const LOOK_AGAIN_MS = 15_000;
 const REQUESTS = 'requests that had begun before';
 const LOCKED = 'objects that a retention or a legal hold keeps';
 
+/** What tenants are held to: quotas, limits of rates. */
+interface Bounds {
+  list(ctx: RequestContext): Promise<readonly { readonly scope: string }[]>;
+  /** Rejects with `not_found` where the scope has none. */
+  delete(ctx: RequestContext, scope: string): Promise<void>;
+}
+
+/** The tenant that a scope of a bound names. */
+const TENANT_OF_SCOPE = /^(?:tenant:([^/]+)$|(?:bucket|prefix|s3-user):([^/]+)\/)/;
+
 interface Parts {
   readonly identities: Identities;
   readonly storeOf: StoreOf;
   readonly objects: ObjectService;
   readonly tenants: Tenants;
+  readonly bounds: readonly Bounds[];
   readonly clock: Pick<Clock, 'wallMs' | 'after'>;
   /** Whether it is this node's turn: only one works at a time, and nothing breaks where two do. */
   readonly isInCharge: () => boolean;
@@ -46,7 +57,7 @@ interface Parts {
 }
 
 /**
- * Takes away what tenants have who are being deleted: credentials, leases, indexes, keys, buckets; then their names are free. Each step looks at
+ * Takes away what tenants have who are being deleted: credentials, leases, indexes, keys, buckets, bounds; then their names are free. Each step looks at
  * what is there and can be done again, and how far it is stands in the tenant's row: so it goes on after a crash, on whichever node.
  * The name is free only when nothing was left after all requests of theirs had ended.
  */
@@ -132,8 +143,22 @@ export class TenantRemoval {
       });
     }
     if (removed > 0 || !isAll || !isSettled) return;
+    await this.#endBounds(name);
     await tenants.forget(context(), name);
     log('a tenant was deleted', { tenant: name });
+  }
+
+  /** Last of all: whoever has the name next begins without them. */
+  async #endBounds(tenant: string): Promise<void> {
+    for (const bounds of this.#parts.bounds) {
+      for (const { scope } of await bounds.list(context())) {
+        const [, whole, part] = TENANT_OF_SCOPE.exec(scope) ?? [];
+        if ((whole ?? part) !== tenant) continue;
+        await bounds.delete(context(), scope).catch((error: unknown) => {
+          if (!(error instanceof AppError) || error.code !== 'not_found') throw error;
+        });
+      }
+    }
   }
 
   async #endCredentials(tenant: string): Promise<number> {

@@ -6,6 +6,8 @@ import { SecretHash } from '../../../../gateways/identity/secret-hash.ts';
 import { TenantRemoval } from '../../../../gateways/identity/tenant-removal.ts';
 import { storesOf } from '../../../../gateways/identity/tenant-store.ts';
 import { Tenants } from '../../../../gateways/identity/tenants.ts';
+import { NO_LIMIT } from '../../../../gateways/limits/limit-row.ts';
+import { RateLimitRows } from '../../../../gateways/limits/rate-limit-rows.ts';
 import { AppError } from '../../../../protocol/errors.ts';
 import type { Bucket } from '../../../../protocol/object-access.ts';
 import { NO_CONDITION } from '../../../../protocol/object-ops.ts';
@@ -30,6 +32,14 @@ let tenants: Tenants;
 let apiKeys: ApiKeys;
 let objects: ModelObjects;
 let isInCharge = true;
+/** Scopes that have one. */
+let withQuotas: string[];
+const quotas = {
+  list: async () => withQuotas.map((scope) => ({ scope })),
+  delete: async (_ctx: unknown, wanted: string) => {
+    withQuotas = withQuotas.filter((scope) => scope !== wanted);
+  },
+};
 
 beforeEach(() => {
   clock = new HandClock();
@@ -40,6 +50,7 @@ beforeEach(() => {
   tenants = new Tenants({ identities, clock });
   apiKeys = new ApiKeys({ identities, clock, random, hash: new SecretHash(random) });
   isInCharge = true;
+  withQuotas = [];
 });
 
 /** As after a restart: it knows what the rows say, and nothing else. */
@@ -50,6 +61,7 @@ function parts() {
 function removal(): TenantRemoval {
   return new TenantRemoval({
     ...{ identities: service.identities, storeOf: storesOf(service), objects, tenants, clock },
+    bounds: [quotas, new RateLimitRows(service.identities)],
     isInCharge: () => isInCharge,
     log: () => {},
   });
@@ -99,6 +111,27 @@ async function exists(name: string): Promise<boolean> {
 }
 
 describe('the deletion of a tenant', () => {
+  it('takes away its quotas and limits, and no others, before its name is free', async () => {
+    const limits = new RateLimitRows(service.identities);
+    const limit = { ...NO_LIMIT, requestsPerSecond: 5 };
+    const theirs = ['tenant:acme', 'bucket:acme/photos', 'prefix:acme/a/b'];
+    const others = ['tenant:acme-2', 'tenant:other', 'bucket:acme', 'prefix:other/acme/'];
+    for (const name of ['acme', 'other']) await tenants.create(CTX, name);
+    for (const scope of [...theirs, 's3-user:acme/ada', ...others, 'default']) {
+      await limits.set(CTX, scope, limit);
+    }
+    withQuotas = [...theirs, ...others];
+    await tenants.delete(CTX, 'acme');
+    await removal().turn();
+    expect(withQuotas).toHaveLength(7);
+    await clock.pass(SETTLE_MS);
+    for (let i = 0; i < 3; i++) await removal().turn();
+    expect(await exists('acme')).toBe(false);
+    expect(withQuotas).toEqual(others);
+    const left = (await limits.list(CTX)).map(({ scope }) => scope);
+    expect(left).toEqual([...others, 'default'].sort());
+  });
+
   it("takes away all that is theirs, nothing that is others', and then frees the name", async () => {
     for (const name of ['acme', 'other']) await tenants.create(CTX, name);
     for (const name of ['acme', 'other', DEFAULT_TENANT]) await fill(name, 1_200);
