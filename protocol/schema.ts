@@ -177,6 +177,7 @@ type RecordOf<F> = [LaterKeys<F>] extends [never]
   : { [K in Exclude<keyof F, LaterKeys<F>>]: Of<F[K]> } & { [K in LaterKeys<F>]?: Of<F[K]> };
 
 /** An object with these fields, in this order. Missing trailing fields unpack as undefined would. */
+// biome-ignore lint/suspicious/noExplicitAny: codecs of any types; what they are is kept in F.
 export function record<F extends Readonly<Record<string, Codec<any>>>>(
   fields: F,
 ): Codec<RecordOf<F>> {
@@ -260,6 +261,7 @@ function checked(name: string): string {
   return name;
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: codecs of any types; what they are is kept in V.
 type Variants = Readonly<Record<string, readonly [tag: number, codec: Codec<any>]>>;
 type UnionOf<V extends Variants> = {
   [K in keyof V & string]: { type: K } & Of<V[K][1]>;

@@ -52,7 +52,6 @@ const NO_SHARES: readonly Share[] = Object.freeze([]);
  *   S3  An allowance rises only by an order of the round that was the last to lower it.
  */
 export class QuotaTable {
-  readonly #store: StateStore;
   readonly #prefix: string;
   readonly #shares = new Map<string, Share>();
   /** By tenant, NUL and space. */
@@ -67,7 +66,6 @@ export class QuotaTable {
   changes = 0;
 
   constructor(store: StateStore, prefix: string) {
-    this.#store = store;
     this.#prefix = prefix;
     const row = store.get(metaKey(prefix, 'quotas'));
     if (row === null) return;

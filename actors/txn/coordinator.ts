@@ -21,7 +21,6 @@ import type { Calls } from '../router/calls.ts';
 import type { ShardMap } from '../router/shard-map.ts';
 import { answerTo, CONFLICT, doneReply, MISMATCH, SILENT } from './answers.ts';
 import {
-  type Attempt,
   type AttemptEffect,
   type AttemptEvent,
   beginAttempt,
@@ -31,7 +30,7 @@ import {
   type Verdict,
   without,
 } from './attempt.ts';
-import { hasEntry, NO_TAKEOVERS, type Takeovers, tooManyClaims, withClaims } from './claims.ts';
+import { hasEntry, NO_TAKEOVERS, tooManyClaims, withClaims } from './claims.ts';
 import { Deadlines } from './deadlines.ts';
 import { commitsAtHome, committedEvent, decidedEvent, readBytesOf } from './home-part.ts';
 import type { Messenger } from './messenger.ts';

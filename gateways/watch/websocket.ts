@@ -18,7 +18,6 @@ import { traceparentOf } from '../http/trace.ts';
 import { pathOf, queryOf } from '../http/url.ts';
 import { credentialOf } from '../identity/client-certificate.ts';
 import type { Shape } from '../kv/shapes.ts';
-import type { Meters } from '../limits/rate-limits.ts';
 import { Encoder } from './encoder.ts';
 import { openWatch, type WatchQueryFields, watchOptions } from './open.ts';
 import { pump, type Stream, type StreamEnd, whenDrained } from './pump.ts';
